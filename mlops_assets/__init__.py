@@ -1,0 +1,1 @@
+"""An MLOps platform on Dagster: from source tables to retrained models, every step an asset with lineage."""

@@ -1,0 +1,62 @@
+"""Every error that the platform raises on purpose: what was found, what was expected, what to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in a file that a user wrote; ``line`` counts from 1, or is None for the file as a whole."""
+
+    file: Path
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
+
+class PlatformError(Exception):
+    """Base of all errors raised on purpose; its text says what was found, what was expected, what to do.
+
+    Args:
+        found: What is there, as a clause without a full stop.
+        expected: What should be there, as a noun phrase.
+        cure: What the reader can do, as an imperative.
+        where: The place in a user's file, when there is one.
+
+    Example:
+        >>> print(PlatformError("column 'cots' is not in table 'sales'", "one of: cost, units", "correct the name"))
+        Found: column 'cots' is not in table 'sales'. Expected: one of: cost, units. What to do: correct the name.
+    """
+
+    def __init__(self, found: str, expected: str, cure: str, *, where: Location | None = None) -> None:
+        self.found = found
+        self.expected = expected
+        self.cure = cure
+        self.where = where
+        prefix = f"{where}: " if where else ""
+        super().__init__(f"{prefix}Found: {found}. Expected: {expected}. What to do: {cure}.")
+
+    def at(self, where: Location) -> "PlatformError":
+        """The same error, with the place where it was found."""
+        return type(self)(self.found, self.expected, self.cure, where=where)
+
+
+class DefinitionError(PlatformError):
+    """Something a user wrote (YAML or SQL) is wrong; nothing was run."""
+
+
+class ContractError(PlatformError):
+    """Data that was delivered or computed breaks its contract; the last good state stays as it was."""
+
+
+class MissingDataError(PlatformError):
+    """A table, partition, version or file that is needed is not there."""
+
+
+class ConflictError(PlatformError):
+    """Another writer was faster; nothing was written, and trying again is safe."""
+
+
+class SurroundingsError(PlatformError):
+    """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""

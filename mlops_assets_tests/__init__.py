@@ -1,0 +1,1 @@
+"""The tests mirror the package; a test's name says what it proves."""
