@@ -1,0 +1,145 @@
+"""What every engine does, and the small values that it is asked with. Same question, same answer on each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from mlops_assets.lakehouse.periods import Duration, Period
+from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.lakehouse.tables import StateTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlops_assets.engines.query import Query
+
+
+@dataclass(frozen=True)
+class QueryInput:
+    """What a query sees of one table: the rows of some periods.
+
+    Args:
+        table: The table, under whose name the query reads it.
+        first: First period seen; None with a static table.
+        last: Last period seen; None with a static table.
+    """
+
+    table: StateTable
+    first: Period | None
+    last: Period | None
+
+
+@dataclass(frozen=True)
+class FeatureLookup:
+    """A choice of columns from one table, by key, as of a time.
+
+    Args:
+        table: The table that holds the features.
+        features: The columns wanted.
+        lookback: How far before the anchor a row may lie and still answer; None for any age.
+        version: The Delta version to read; None for the newest.
+    """
+
+    table: StateTable
+    features: tuple[str, ...]
+    lookback: Duration | None = None
+    version: int | None = None
+
+
+class Engine(Protocol):
+    """Runs what needs many rows at once."""
+
+    def evaluate(
+        self,
+        query: "Query",
+        inputs: Sequence[QueryInput],
+        *,
+        known_at: datetime,
+        schema: TableSchema,
+        keep: Period | None,
+    ) -> "pa.Table":
+        """Run a query over its inputs as known at a moment, in a sandbox.
+
+        Args:
+            query: What to run.
+            inputs: The tables that the query may read, and no others.
+            known_at: States that became known later are not seen.
+            schema: Columns and types of the answer.
+            keep: Only rows whose timestamp lies in this period are answered; None for a static table.
+
+        Returns:
+            The user's columns in the schema's order and types; ordered by key and time.
+
+        Raises:
+            ContractError: The answer lacks a column, or a column has another type, or the query failed.
+        """
+        ...
+
+    def known_at(
+        self,
+        table: StateTable,
+        moment: datetime,
+        *,
+        first: Period | None = None,
+        last: Period | None = None,
+        version: int | None = None,
+    ) -> "pa.Table":
+        """The rows of a table as known at a moment: of each key and event_time the latest state, unless removed.
+
+        Returns:
+            The user's columns with ``event_time`` and ``known_at``, ordered by key and event_time.
+        """
+        ...
+
+    def changes(
+        self,
+        table: StateTable,
+        rows: "pa.Table",
+        *,
+        covered: Sequence[Period],
+        seen_at: datetime | None,
+        missing_is_removed: bool,
+    ) -> "Changes":
+        """Compare rows with what the table holds, and say which states must be appended.
+
+        Args:
+            table: The table as it stands.
+            rows: The user's columns; every row lies in a covered period (or the table is static).
+            covered: The periods that the rows are all of, in their order.
+            seen_at: Compare with the states known at this moment; None for the latest states.
+            missing_is_removed: Whether a row that the table has and ``rows`` lacks was removed.
+        """
+        ...
+
+    def lookup(
+        self, rows: "pa.Table", lookups: Sequence[FeatureLookup], *, renamed: Mapping[str, str] | None = None
+    ) -> "pa.Table":
+        """Look features up for each row, as of the row's time (the design's "Lookup").
+
+        Args:
+            rows: The key columns of every lookup, and ``anchor`` and ``as_of`` (timestamps in UTC). Any other
+                column is carried along. A row with a null in key, anchor or as_of finds nothing.
+            lookups: What to look up.
+            renamed: New names of features, where two tables use the same.
+
+        Returns:
+            One row for each row, in the same order, duplicates kept; missing features are null.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Changes:
+    """States to append, before they have a seq.
+
+    Args:
+        states: The user's columns, ``event_time``, ``removed``, and ``replaced_known_at`` (null for a row that
+            the table did not have).
+        held: How many rows of the covered periods the table held before (removed rows not counted).
+        removed: How many of the states are removals.
+    """
+
+    states: "pa.Table"
+    held: int
+    removed: int

@@ -1,0 +1,95 @@
+"""Connections to DuckDB: in memory, in UTC, and locked before a user's SQL runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.lakehouse.schema import ColumnType
+
+DuckDB = Any
+"""A DuckDB connection; the library has no complete types."""
+
+SQL_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+}
+"""What a user's SQL sees; timestamps without a zone, which are in UTC."""
+
+
+@contextmanager
+def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
+    """A connection with temporary tables of its own, to one database in memory that this process keeps.
+
+    Args:
+        scratch: Where it may spill.
+        threads: How many threads it may use; None for all.
+    """
+    connection = _database(scratch, threads).cursor()
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def connect_alone(scratch: Path) -> Iterator[DuckDB]:
+    """A connection to a database of its own, which can be locked, with one thread: sums of floats then repeat."""
+    database = _open(scratch, 1)
+    try:
+        database.execute("SET TimeZone = 'UTC'")
+        yield database
+    finally:
+        database.close()
+
+
+@lru_cache(maxsize=4)
+def _database(scratch: Path, threads: int | None) -> DuckDB:
+    return _open(scratch, threads)
+
+
+def _open(scratch: Path, threads: int | None) -> DuckDB:
+    import duckdb
+
+    config: dict[str, Any] = {
+        "temp_directory": str(scratch),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    if threads:
+        config["threads"] = threads
+    return duckdb.connect(":memory:", config=config)
+
+
+def lock(connection: DuckDB) -> None:
+    """Take away files, network and settings, for good; the engine's own lock behind the parsed allow-list."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL text."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def comma(names: Sequence[str], prefix: str = "") -> str:
+    """Names as a list in SQL, each with a table's name before it where given."""
+    return ", ".join(prefix + quoted(name) for name in names)
+
+
+def parquet(files: Sequence[str]) -> str:
+    """A table function over Parquet files, as SQL text."""
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
+
+
+def micros(column: str) -> str:
+    """A timestamp column as microseconds since 1970, in which all arithmetic of lookups is done."""
+    return f"epoch_us({column})"

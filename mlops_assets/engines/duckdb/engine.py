@@ -1,0 +1,224 @@
+"""The DuckDB engine: the engine contract, for one machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlops_assets.engines.duckdb.connection as duck
+from mlops_assets.engines.contract import Changes, FeatureLookup, QueryInput
+from mlops_assets.engines.duckdb.lookup import create_found_table
+from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
+from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.tables import StateTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlops_assets.engines.query import Query
+
+_ACCEPTED: Mapping[str, tuple[str, ...]] = {
+    "string": ("VARCHAR",),
+    "bigint": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT"),
+    "double": ("DOUBLE", "FLOAT", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL"),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP", "DATE"),
+}
+"""Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
+
+
+@dataclass(frozen=True)
+class DuckDBEngine:
+    """Runs queries and lookups in this process.
+
+    Args:
+        scratch: Where DuckDB may spill.
+        threads: Threads of lookups; None for all. Queries of users always use one, so that sums of floats repeat.
+    """
+
+    scratch: Path
+    threads: int | None = None
+
+    def evaluate(
+        self,
+        query: "Query",
+        inputs: Sequence[QueryInput],
+        *,
+        known_at: datetime,
+        schema: TableSchema,
+        keep: Period | None,
+    ) -> "pa.Table":
+        """See `Engine.evaluate`."""
+        import duckdb
+
+        with duck.connect_alone(self.scratch) as connection:
+            for input_ in inputs:
+                create_known_table(
+                    connection,
+                    input_.table.name,
+                    input_.table,
+                    moment=known_at,
+                    first=input_.first,
+                    last=input_.last,
+                )
+            duck.lock(connection)
+            try:
+                types = {
+                    row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()
+                }
+                columns = ", ".join(_cast(query, column, types) for column in schema.columns)
+                within, parameters = "", []
+                if keep is not None and schema.timestamp is not None:
+                    moment = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)"
+                    within = f" WHERE {moment} >= ? AND {moment} < ?"
+                    parameters = [keep.start.replace(tzinfo=None), keep.end.replace(tzinfo=None)]
+                order = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+                connection.execute(
+                    f"CREATE TEMP TABLE answer AS SELECT {columns} FROM ({query.canonical}) AS answered{within}"
+                    f" ORDER BY {duck.comma(order)}",
+                    parameters,
+                )
+                return connection.table("answer").to_arrow_table().cast(schema.arrow())
+            except duckdb.Error as error:
+                raise ContractError(
+                    f"the SQL in {query.file} failed: {str(error).splitlines()[0]}",
+                    "SQL that runs over its inputs",
+                    "correct it, and try it with `mlops-assets check`",
+                ) from error
+
+    def known_at(
+        self,
+        table: StateTable,
+        moment: datetime,
+        *,
+        first: Period | None = None,
+        last: Period | None = None,
+        version: int | None = None,
+    ) -> "pa.Table":
+        """See `Engine.known_at`."""
+        import pyarrow as pa
+
+        with duck.connect(self.scratch, self.threads) as connection:
+            create_known_table(
+                connection,
+                "answer",
+                table,
+                moment=moment,
+                first=first,
+                last=last,
+                version=version,
+                keep_state_columns=True,
+            )
+            fields = [
+                *table.schema.arrow(),
+                *(table.schema.stored().field(name) for name in ("event_time", "known_at")),
+            ]
+            return connection.table("answer").to_arrow_table().cast(pa.schema(fields))
+
+    def changes(
+        self,
+        table: StateTable,
+        rows: "pa.Table",
+        *,
+        covered: Sequence[Period],
+        seen_at: datetime | None,
+        missing_is_removed: bool,
+    ) -> Changes:
+        """See `Engine.changes`."""
+        import pyarrow as pa
+
+        with duck.connect(self.scratch, self.threads) as connection:
+            connection.register("delivered", rows)
+            create_changes_table(
+                connection, table, covered=covered, seen_at=seen_at, missing_is_removed=missing_is_removed
+            )
+            moment = pa.timestamp("us", "UTC")
+            answer = pa.schema(
+                [
+                    *table.schema.arrow(),
+                    ("event_time", moment),
+                    ("removed", pa.bool_()),
+                    ("replaced_known_at", moment),
+                ]
+            )
+            states = connection.table("changes").to_arrow_table().cast(answer)
+            held = int(connection.execute("SELECT count(*) FROM held").fetchone()[0])
+            removed = int(connection.execute("SELECT count(*) FROM changes WHERE removed").fetchone()[0])
+        return Changes(states, held, removed)
+
+    def lookup(
+        self, rows: "pa.Table", lookups: Sequence[FeatureLookup], *, renamed: Mapping[str, str] | None = None
+    ) -> "pa.Table":
+        """See `Engine.lookup`."""
+        import pyarrow as pa
+
+        _check_keys(rows, lookups)
+        keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.table.schema.keys))
+        with duck.connect(self.scratch, self.threads) as connection:
+            numbers = pa.array(range(rows.num_rows), pa.int64())
+            connection.register("given", rows.select([*keys, "anchor", "as_of"]).append_column("row", numbers))
+            connection.execute(
+                f"CREATE TEMP TABLE asked AS SELECT row, {duck.comma(keys)}, {duck.micros('anchor')} AS anchor_us, "
+                f"{duck.micros('as_of')} AS as_of_us FROM given"
+            )
+            result = rows
+            for number, lookup in enumerate(lookups):
+                create_found_table(connection, lookup, number)
+                found = connection.sql(
+                    f"SELECT {duck.comma(lookup.features)} FROM asked LEFT JOIN found_{number} USING (row) ORDER BY row"
+                ).to_arrow_table()
+                for feature in lookup.features:
+                    type_ = lookup.table.schema.arrow().field(feature).type
+                    name = (renamed or {}).get(feature, feature)
+                    result = result.append_column(name, found.column(feature).cast(type_))
+        return result
+
+
+def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
+    """One column of an answer, as its declared type."""
+    if column.name not in types:
+        raise ContractError(
+            f"the SQL in {query.file} gives no column '{column.name}' (it gives {', '.join(types)})",
+            f"a column '{column.name}' of type {column.type}",
+            "select it in the SQL, or take it out of the YAML",
+        )
+    if types[column.name] not in _ACCEPTED[column.type]:
+        raise ContractError(
+            f"column '{column.name}' in {query.file} has type {types[column.name]}",
+            f"type {column.type}, as declared",
+            "cast it in the SQL, or declare the type that it has",
+        )
+    return f"CAST({duck.quoted(column.name)} AS {duck.SQL_TYPES[column.type]}) AS {duck.quoted(column.name)}"
+
+
+def _check_keys(rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> None:
+    """See that every key of every lookup is there, with the type of the table's."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", "UTC")
+    for name in ("anchor", "as_of"):
+        if name not in rows.column_names or rows.schema.field(name).type != moment:
+            raise DefinitionError(
+                f"rows without a column '{name}' of type {moment}",
+                "a time in UTC for each row",
+                f"add '{name}'",
+            )
+    for lookup in lookups:
+        for key in lookup.table.schema.keys:
+            expected = lookup.table.schema.arrow().field(key).type
+            if key not in rows.column_names:
+                raise DefinitionError(
+                    f"rows without the key column '{key}'",
+                    f"the keys of '{lookup.table.name}': {', '.join(lookup.table.schema.keys)}",
+                    "add the column",
+                )
+            if rows.schema.field(key).type != expected:
+                raise DefinitionError(
+                    f"key column '{key}' of type {rows.schema.field(key).type}",
+                    f"type {expected}, as in '{lookup.table.name}'",
+                    "cast the column",
+                )

@@ -1,0 +1,591 @@
+"""SQL that a user wrote: read, checked against an allow-list, and given a canonical form.
+
+Two checks guard each other. Words are checked among the tokens, because sqlglot drops surplus arguments
+while it parses (``chr(x, now())`` loses its second); nodes are checked in the tree, because words alone do
+not tell what is read. Engines run ``Query.canonical`` and not ``Query.text``: what runs is then what was
+checked, and no comment or layout that two parsers may read differently is left in it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import DefinitionError, Location
+
+if TYPE_CHECKING:
+    from sqlglot import Token, TokenType, exp
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Functions, as DuckDB calls them: each gives the same answer for the same arguments, always. Left out is what
+# asks for the clock in one of its forms (age) or changes with the release (hash, approx_*).
+ARITHMETIC = _words("""
+    abs ceil ceiling floor round round_even trunc sign sqrt cbrt exp ln log log2 log10 pow power mod
+    fmod fdiv greatest least radians degrees sin cos tan cot asin acos atan atan2 pi factorial gamma
+    lgamma gcd lcm isnan isinf isfinite bit_count xor""")
+CONDITIONALS = _words("""
+    coalesce ifnull nullif if cast try_cast typeof""")
+AGGREGATES = _words("""
+    sum avg mean min max count count_if countif bool_and bool_or bit_and bit_or bit_xor median
+    quantile quantile_cont quantile_disc percentile_cont percentile_disc mad stddev stddev_pop
+    stddev_samp variance var_pop var_samp skewness kurtosis kurtosis_pop sem corr covar_pop
+    covar_samp regr_slope regr_intercept regr_r2 regr_count entropy product histogram arg_min
+    arg_max min_by max_by argmin argmax geometric_mean geomean fsum kahan_sum sumkahan favg
+    weighted_avg wavg grouping grouping_id""")
+# They take whichever row comes first, and which one that is depends on threads: an ORDER BY has to decide.
+ORDERED_AGGREGATES = _words("""
+    first last any_value arbitrary list array_agg string_agg group_concat listagg mode""")
+WINDOW_FUNCTIONS = _words("""
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value
+    nth_value""")
+DATES = _words("""
+    date_trunc datetrunc date_part datepart extract date_diff datediff date_sub datesub date_add
+    make_date make_timestamp make_time last_day dayname monthname year quarter month week weekofyear
+    day dayofmonth dayofweek dayofyear isodow isoyear weekday yearweek hour minute second
+    millisecond microsecond decade century epoch epoch_ms strftime strptime try_strptime time_bucket
+    to_days to_weeks to_months to_quarters to_years to_hours to_minutes to_seconds to_timestamp
+    days_in_month timezone""")
+TEXT = _words("""
+    lower upper lcase ucase trim ltrim rtrim length len strlen char_length character_length concat
+    concat_ws left right substr substring replace translate reverse repeat lpad rpad split_part
+    string_split str_split string_to_array contains starts_with prefix suffix ends_with position
+    strpos instr overlay regexp_matches regexp_full_match regexp_replace regexp_extract
+    regexp_extract_all regexp_split_to_array strip_accents ascii chr unicode ord md5 sha1 sha256 hex
+    printf format levenshtein damerau_levenshtein jaccard jaro_similarity jaro_winkler_similarity
+    hamming""")
+LISTS = _words("""
+    list_value list_contains list_has array_contains list_position list_extract list_element
+    element_at array_extract list_slice list_sort list_reverse_sort list_distinct list_unique
+    list_concat list_append list_prepend list_transform list_apply list_filter list_reduce list_sum
+    list_avg list_min list_max list_count list_median list_reverse list_zip list_intersect flatten
+    array_length cardinality array_to_string map map_keys map_values map_extract map_entries
+    struct_pack struct_extract row json_extract json_extract_string""")
+TABLE_FUNCTIONS = _words("""
+    unnest range generate_series""")
+FUNCTIONS = (
+    ARITHMETIC | CONDITIONALS | AGGREGATES | ORDERED_AGGREGATES | WINDOW_FUNCTIONS | DATES | TEXT | LISTS
+) | TABLE_FUNCTIONS
+
+# Classes of sqlglot.exp; functions that are called by name may be of any class, for their name was checked.
+NODES = (
+    # statements and their clauses
+    _words("""
+        Select From Where Group Having Qualify Order Ordered Limit Offset Fetch Distinct With CTE
+        Subquery Union Except Intersect Join Table TableAlias Alias Aliases Values Tuple Lateral Unnest
+        Explode Star Window WindowSpec Filter WithinGroup IgnoreNulls RespectNulls Rollup Cube
+        GroupingSets WithFill""")
+    # operators
+    | _words("""
+        Add Sub Mul Div IntDiv Mod Pow Neg Paren EQ NEQ GT GTE LT LTE Is Not And Or Xor In Between Like
+        ILike Glob SimilarTo RegexpLike Escape NullSafeEQ NullSafeNEQ BitwiseAnd BitwiseOr BitwiseXor
+        BitwiseNot BitwiseLeftShift BitwiseRightShift DPipe Exists Any All Abs""")
+    # values, names and types
+    | _words("""
+        Column Identifier Dot Literal Null Boolean Var Interval IntervalSpan DataType DataTypeParam
+        ColumnDef AtTimeZone Array Bracket Slice Struct PropertyEQ Kwarg Lambda Comprehension ToMap
+        JSONExtract JSONExtractScalar JSONPath JSONPathRoot JSONPathKey JSONPathSubscript""")
+    # functions with a syntax of their own, which sqlglot builds without the place of their name
+    | _words("""
+        Case If Cast TryCast Coalesce Extract Ceil Floor Min Max Quantile PercentileCont PercentileDisc
+        ArgMin ArgMax AnyValue GroupConcat Trim Substring StrPosition Chr Map Overlay Concat""")
+)
+
+# What may stand before a parenthesis without being called.
+SYNTAX = _words("""
+    ALL AND ANY AS BETWEEN BY CASE CUBE DECIMAL DISTINCT ELSE EXCEPT EXCLUDE EXISTS FILTER FROM
+    HAVING IN INTERSECT INTERVAL JOIN LIKE ILIKE LIMIT MATERIALIZED NOT NUMERIC OFFSET ON OR OVER
+    QUALIFY RENAME REPLACE ROLLUP SELECT SETS SOME STRUCT THEN UNION USING VALUES VARCHAR WHEN WHERE
+    GROUP LATERAL""")
+
+CLOCK_WORDS = _words("""
+    now today current_date current_time current_timestamp current_datetime get_current_time
+    get_current_timestamp localtime localtimestamp current_localtime current_localtimestamp
+    transaction_timestamp statement_timestamp clock_timestamp age ago""")
+RANDOM_WORDS = _words("""
+    random rand setseed uuid uuidv4 uuidv7 gen_random_uuid tablesample reservoir_quantile""")
+FILE_WORDS = re.compile(r"read_\w+|\w+_scan\w*|glob|sniff_csv|parquet_\w+|getenv|which_secret")
+EFFECT_WORDS = _words("""
+    nextval currval query query_table getvariable write_log pg_sleep set_config""")
+SURROUNDINGS_WORDS = _words("""
+    user current_user session_user current_role current_catalog current_database current_schema
+    current_schemas current_setting current_query version rowid""")
+# These mean something without a parenthesis, even between quotation marks: DuckDB reads "current_date" as the
+# clock where no column has that name.
+BARE_WORDS = SURROUNDINGS_WORDS - {"version"} | {word for word in CLOCK_WORDS if word.startswith(("current", "local"))}
+
+_CLOCK_CURE = "take the time from a timestamp column of the input, which the platform shows as of each period"
+# For each node that somebody may well write: what it is, what was expected, what to do.
+_REFUSED_NODES: dict[str, tuple[str, str, str]] = {
+    "TableSample": ("a sample, which is random", "all rows", "choose rows by a condition on a column"),
+    "HistoricalData": ("AT (…), which reads another version", "the rows as known", "leave it out"),
+    "Pivot": (
+        "PIVOT or UNPIVOT",
+        "columns that are written out",
+        "write sum(x) FILTER (WHERE …) AS … for each column",
+    ),
+    "Columns": ("COLUMNS(…)", "columns that are written out", "write each column out"),
+    "PositionalColumn": ("a column by its position", "a column by its name", "write the column's name"),
+    "Placeholder": ("a parameter", "a query that is complete", "write the value itself"),
+    "Parameter": ("a parameter", "a query that is complete", "write the value itself"),
+    "Into": ("SELECT INTO", "a query without side effects", "leave INTO out: the platform keeps the rows"),
+}
+
+_CLOCK_TEXTS = frozenset({"now", "today", "tomorrow", "yesterday"})  # Spark reads them as dates
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
+_ENGINE_TABLES = re.compile(
+    # FROM (SHOW tables) is to sqlglot a table called show
+    r"(duckdb|pg|sqlite|pragma|information_schema)(_.*)?|geometry_columns|spatial_ref_sys"
+    r"|show|describe|summarize"
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One SELECT that passed the checks.
+
+    Attributes:
+        text: The query as the user wrote it.
+        canonical: The query that engines run; layout, comments and the case of keywords change nothing in it.
+        definition_hash: SHA-256 of ``canonical``, in hex.
+        tables: Names in lower case of the tables it reads; names that WITH introduces are not among them.
+        output_columns: Names of what it returns, as written; None where only the schema can tell (``*``, an
+            expression without an alias).
+        file: Where it stands, for messages.
+    """
+
+    text: str
+    canonical: str
+    definition_hash: str
+    tables: frozenset[str]
+    output_columns: tuple[str, ...] | None
+    file: Path
+
+
+def parse_query(text: str, *, file: Path) -> Query:
+    """Read one SELECT of DuckDB's dialect and refuse what is not on the allow-list.
+
+    Args:
+        text: The SQL.
+        file: Where it stands, for the message of an error.
+
+    Raises:
+        DefinitionError: The text is not exactly one SELECT, or asks for the clock, randomness, a file, the
+            surroundings, a side effect, an order that nobody gave, or anything else that is not on the list.
+    """
+    tokens, tree = _read(text, file)
+    reader = _Reader(file, tokens, tree)
+    reader.check_forms()
+    reader.check_words()
+    reader.check_tree()
+    canonical = reader.canonical()
+    return Query(
+        text=text,
+        canonical=canonical,
+        definition_hash=hashlib.sha256(canonical.encode()).hexdigest(),
+        tables=frozenset(table.name.lower() for table in _tables(tree)),
+        output_columns=_output_columns(tree),
+        file=file,
+    )
+
+
+def row_based_frames(query: Query) -> list[str]:
+    """Warnings, one sentence each, of windows that count rows and so go wrong wherever a period is missing.
+
+    Args:
+        query: What ``parse_query`` gave.
+    """
+    from sqlglot import exp
+
+    _, tree = _read(query.text, query.file)
+    warnings = []
+    for window in sorted(tree.find_all(exp.Window), key=lambda window: _line(window) or 0):
+        called = window.this.this if isinstance(window.this, _wrappers()) else window.this
+        definition, spec = _definition(window), window.args.get("spec")
+        if isinstance(called, exp.Lag | exp.Lead):
+            side = "PRECEDING" if isinstance(called, exp.Lag) else "FOLLOWING"
+            offset = called.args.get("offset") or exp.Literal.number(1)
+            bound = f"INTERVAL ({offset.sql('duckdb')}) MONTH {side}"
+            found, value = called.sql("duckdb"), f"max({called.this.sql('duckdb')})"
+            frame = f"RANGE BETWEEN {bound} AND {bound}"
+        elif spec and spec.args["kind"].upper() != "RANGE" and (_counts(spec, "start") or _counts(spec, "end")):
+            found = f"a {spec.args['kind'].upper()} frame"
+            value = window.this.sql("duckdb") if window.args.get("over") else "…"
+            frame = f"RANGE BETWEEN {_bound(spec, 'start')} AND {_bound(spec, 'end')}"
+        else:
+            continue
+        partition = ", ".join(part.sql("duckdb") for part in definition.args.get("partition_by") or ())
+        order = definition.args.get("order")
+        parts = (
+            f"PARTITION BY {partition}" if partition else "",
+            order.sql("duckdb").strip() if order else "",
+            frame,
+        )
+        over = " ".join(filter(None, parts))
+        warnings.append(
+            f"{Location(query.file, _line(window))}: {found} counts rows, not periods, and reads the wrong "
+            f"one after a gap: write {value} OVER ({over}), with your period for MONTH."
+        )
+    return warnings
+
+
+def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
+    from sqlglot import Dialect, ErrorLevel, TokenType, exp
+    from sqlglot.errors import ParseError, TokenError
+
+    dialect = Dialect.get_or_raise("duckdb")
+    try:
+        tokens = dialect.tokenize(text)
+        while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+            tokens.pop()
+        _check_statement(tokens, file)
+        tree = dialect.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)[0]
+    except ParseError as error:
+        line = error.errors[0]["line"] if error.errors else None
+        reason = error.errors[0]["description"] if error.errors else str(error)
+        near = error.errors[0]["highlight"] if error.errors else ""
+        raise DefinitionError(
+            f"SQL that does not parse near {near!r} ({reason.rstrip('.')})",
+            "one SELECT of DuckDB's dialect",
+            "correct it there or just before",
+            where=Location(file, line),
+        ) from error
+    except TokenError as error:
+        raise DefinitionError(
+            "a quotation mark or comment that is opened and never closed",
+            "one SELECT of DuckDB's dialect",
+            "close it",
+            where=Location(file),
+        ) from error
+    except RecursionError as error:
+        raise DefinitionError(
+            "SQL that is nested too deeply to be read",
+            "fewer levels",
+            "split it by WITH",
+            where=Location(file),
+        ) from error
+    if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
+        raise _not_a_select(tokens[0], file)
+    return tokens, tree
+
+
+def _check_statement(tokens: "list[Token]", file: Path) -> None:
+    from sqlglot import TokenType
+
+    if not tokens:
+        raise DefinitionError("an empty text", "one SELECT", "write the query", where=Location(file))
+    if tokens[0].text.upper() not in {"SELECT", "WITH", "FROM", "("}:
+        raise _not_a_select(tokens[0], file)
+    for token, following in pairwise(tokens):
+        if token.token_type is TokenType.SEMICOLON:
+            raise DefinitionError(
+                "more than one statement",
+                "one SELECT",
+                "keep one statement in the file",
+                where=Location(file, following.line),
+            )
+        together = (token.token_type, following.token_type)
+        if together == (TokenType.STRING, TokenType.STRING):
+            raise DefinitionError(
+                "two texts side by side, which one line break would join",
+                "one text",
+                "join them with ||",
+                where=Location(file, following.line),
+            )
+        if together == (TokenType.NUMBER, TokenType.VAR) and token.end + 1 == following.start:
+            raise DefinitionError(
+                f"the number {token.text}{following.text}",
+                "a decimal number",
+                "write it in decimal digits, with a space behind",
+                where=Location(file, token.line),
+            )
+
+
+def _not_a_select(token: "Token", file: Path) -> DefinitionError:
+    return DefinitionError(
+        f"a statement that is not a SELECT: it starts with {token.text.upper()}",
+        "one SELECT (WITH … SELECT and UNION are fine)",
+        "write what the table holds as a SELECT; the platform stores it",
+        where=Location(file, token.line),
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One parsed query and the checks on it."""
+
+    file: Path
+    tokens: "list[Token]"
+    tree: "exp.Expr"
+
+    def check_forms(self) -> None:
+        """Refuse, with an advice of its own, each form that somebody may well write."""
+        for node in self.tree.walk():
+            if type(node).__name__ in _REFUSED_NODES:
+                self.refuse(node, *_REFUSED_NODES[type(node).__name__])
+
+    def check_words(self) -> None:
+        """Refuse each called name that is not on the list, and each bare word that reads the surroundings."""
+        from sqlglot import TokenType, exp
+
+        aliases = {
+            node.this.meta.get("start")
+            for node in self.tree.find_all(exp.TableAlias)
+            if isinstance(node.this, exp.Identifier)
+        }
+        previous, texts = None, _string_types()
+        for token, following in pairwise([*self.tokens, None]):
+            assert token is not None  # only the last of all is None
+            word, quoted = token.text.lower(), token.token_type is TokenType.IDENTIFIER
+            is_word = quoted or (token.token_type not in texts and _PLAIN_NAME.match(token.text) is not None)
+            if is_word and following is not None and following.token_type is TokenType.L_PAREN:
+                is_syntax = not quoted and word.split()[-1].upper() in SYNTAX
+                if word not in FUNCTIONS and not is_syntax and token.start not in aliases:
+                    self.refuse_word(token.text, token.line)
+            elif is_word and word in BARE_WORDS and previous not in {TokenType.DOT, TokenType.ALIAS}:
+                self.refuse_word(token.text, token.line)
+            previous = token.token_type
+
+    def check_tree(self) -> None:
+        """Refuse each node that is not on the list, each source that is no table, each order left open."""
+        from sqlglot import exp
+
+        for node in self.tree.walk():
+            name = type(node).__name__
+            if name not in NODES and not (isinstance(node, exp.Func) and "start" in node.meta):
+                if name.startswith(("Current", "Local")):
+                    self.refuse_word(name, _line(node))
+                self.refuse(node, f"{name} in the SQL", "plain SELECT syntax", "write it another way")
+            if isinstance(node, exp.Table):
+                self.check_table(node)
+            elif isinstance(node, exp.With) and node.args.get("recursive"):
+                self.refuse(node, "WITH RECURSIVE", "a query that surely ends", "use unnest(generate_series(…))")
+            elif isinstance(node, exp.Join) and node.method.upper() == "POSITIONAL":
+                self.refuse(node, "POSITIONAL JOIN", "a join on columns", "name the columns with ON or USING")
+            elif isinstance(node, exp.Cast) and node.this.is_string and node.this.name.strip().lower() in _CLOCK_TEXTS:
+                self.refuse(node, f"{node.this.name!r}, which asks for the clock", "a fixed date", _CLOCK_CURE)
+            self.check_order(node)
+
+    def check_table(self, table: "exp.Table") -> None:
+        """Refuse what is read from, unless it is a plain name or a function of its arguments."""
+        from sqlglot import exp
+
+        if not isinstance(table.this, exp.Identifier):
+            start = table.this.meta.get("start")
+            called = next((token.text for token in self.tokens if token.start == start), table.this.name)
+            if called.lower() not in TABLE_FUNCTIONS:
+                self.refuse_word(called, _line(table))
+        elif table.args.get("db") or table.args.get("catalog"):
+            self.refuse(
+                table,
+                f"{table.sql('duckdb')} in a schema or catalog",
+                "the plain name of a table",
+                "leave the schema out",
+            )
+        elif not _PLAIN_NAME.fullmatch(table.name):
+            self.refuse(
+                table,
+                f"{table.name!r}, which reads a file",
+                "the name of a table",
+                "declare the file as a source",
+            )
+        elif _ENGINE_TABLES.fullmatch(table.name.lower()):
+            self.refuse(table, f"{table.name}, a table of the engine's own", "a table of the platform", "leave it out")
+
+    def check_order(self, node: "exp.Expr") -> None:
+        """Refuse what takes one row of many unless an ORDER BY says which."""
+        from sqlglot import exp
+
+        distinct = node.args.get("distinct")
+        if isinstance(node, exp.Query) and not node.args.get("order"):
+            if any(node.args.get(part) for part in ("limit", "offset", "fetch")):
+                self.refuse(
+                    node,
+                    "LIMIT without ORDER BY",
+                    "rows in a known order",
+                    "add ORDER BY, down to a unique key",
+                )
+            if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
+                self.refuse(node, "DISTINCT ON without ORDER BY", "rows in a known order", "add ORDER BY")
+        name = self.called(node)
+        if name not in ORDERED_AGGREGATES | WINDOW_FUNCTIONS:
+            return
+        inner, around = node, node.parent
+        while isinstance(around, _wrappers()):
+            inner, around = around, around.parent
+        if isinstance(around, exp.Window) and around.this is inner:
+            if not (around.args.get("order") or _definition(around).args.get("order")):
+                self.refuse(
+                    node,
+                    f"{name}() in a window without ORDER BY",
+                    "rows in a known order",
+                    "add ORDER BY to OVER",
+                )
+        elif not isinstance(node.parent, exp.WithinGroup) and not isinstance(node.this, exp.Order):
+            self.refuse(
+                node,
+                f"{name}() without ORDER BY, which takes rows in any order",
+                "rows in a known order",
+                f"write {name}(… ORDER BY …), or use min or max",
+            )
+
+    def called(self, node: "exp.Expr") -> str | None:
+        """The name by which a function was called, in lower case."""
+        from sqlglot import exp
+
+        if not isinstance(node, exp.Func):
+            return None
+        if "start" not in node.meta:
+            return node.sql_name().lower()
+        return next(token.text.lower() for token in self.tokens if token.start == node.meta["start"])
+
+    def canonical(self) -> str:
+        """The tokens, one space between them: names quoted as written, all other words in capitals."""
+        from sqlglot import TokenType, exp
+
+        names = {node.meta.get("start") for node in self.tree.find_all(exp.Identifier)}
+        parts = []
+        for token in self.tokens:
+            if token.token_type is TokenType.STRING:
+                parts.append("'" + token.text.replace("'", "''") + "'")
+            elif token.token_type is TokenType.IDENTIFIER or (
+                token.token_type is TokenType.VAR and token.start in names
+            ):
+                parts.append('"' + token.text.replace('"', '""') + '"')
+            elif token.start in names:
+                parts.append(token.text)
+            else:
+                parts.append(" ".join(token.text.upper().split()))
+        return re.sub(r"(?<=[^\w\])\"']) \. (?=\d)", " .", " ".join(parts))
+
+    def refuse(self, node: "exp.Expr", found: str, expected: str, cure: str) -> None:
+        """Raise, with the line of the node."""
+        raise DefinitionError(found, expected, cure, where=Location(self.file, _line(node)))
+
+    def refuse_word(self, word: str, line: int | None) -> None:
+        """Raise, saying what kind of thing the word asks for."""
+        lower = word.lower()
+        if lower in CLOCK_WORDS or lower.startswith(("current", "local")) and lower not in SURROUNDINGS_WORDS:
+            kind = ("the clock", "a query that gives the same answer whenever it runs", _CLOCK_CURE)
+        elif lower in RANDOM_WORDS:
+            kind = (
+                "randomness",
+                "a query that gives the same answer each time",
+                "use md5(key) to spread or choose rows",
+            )
+        elif FILE_WORDS.fullmatch(lower):
+            kind = (
+                "a file or the environment",
+                "tables of the platform only",
+                "declare the file as a source",
+            )
+        elif lower in EFFECT_WORDS:
+            kind = (
+                "a side effect or hidden SQL",
+                "a query that only reads the tables it names",
+                "write the SQL itself",
+            )
+        elif lower in SURROUNDINGS_WORDS:
+            cure = "leave it out, or write table.column if it is a column"
+            kind = ("its surroundings", "a query that depends on its tables only", cure)
+        else:
+            near = get_close_matches(lower, FUNCTIONS, n=3)
+            hint = f"use one of: {', '.join(near)}" if near else "use another function, or ask for it to be added"
+            raise DefinitionError(
+                f"the function {word}(), which is not on the list",
+                "a function that is known to depend on its arguments only",
+                hint,
+                where=Location(self.file, line),
+            )
+        raise DefinitionError(f"{word}, which asks for {kind[0]}", kind[1], kind[2], where=Location(self.file, line))
+
+
+def _string_types() -> "frozenset[TokenType]":
+    from sqlglot import TokenType
+
+    return frozenset(kind for kind in TokenType if kind.name.endswith("STRING"))
+
+
+def _wrappers() -> "tuple[type[exp.Expr], ...]":
+    from sqlglot import exp
+
+    return (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
+
+
+def _line(node: "exp.Expr") -> int | None:
+    """The first line that a node or anything below it is known to stand on."""
+    lines = [below.meta["line"] for below in node.walk() if "line" in below.meta]
+    return min(lines, default=None)
+
+
+def _definition(window: "exp.Window") -> "exp.Window":
+    """The window itself, or the one that WINDOW defines under its name."""
+    from sqlglot import exp
+
+    name, select = window.args.get("alias"), window.find_ancestor(exp.Select)
+    named = select.args.get("windows") or () if select and name else ()
+    wanted = str(window.alias).lower()
+    return next((other for other in named if other.name.lower() == wanted), window)
+
+
+def _counts(spec: "exp.WindowSpec", side: str) -> bool:
+    from sqlglot import exp
+
+    return isinstance(spec.args.get(side), exp.Expr)
+
+
+def _bound(spec: "exp.WindowSpec", side: str) -> str:
+    bound = spec.args.get(side)
+    if bound is None:
+        return "CURRENT ROW"
+    if not _counts(spec, side):
+        return f"{bound} {spec.args.get(f'{side}_side') or ''}".strip()
+    return f"INTERVAL ({bound.sql('duckdb')}) MONTH {spec.args[f'{side}_side'].upper()}"
+
+
+def _tables(tree: "exp.Expr") -> "Iterator[exp.Table]":
+    """Tables that are read; a name in WITH hides a table only where it can be seen, not in its own text."""
+    from sqlglot import exp
+
+    for table in tree.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            continue
+        visible: set[str] = set()
+        below: exp.Expr = table
+        above = table.parent
+        while above is not None:
+            if isinstance(above, exp.With):
+                earlier = above.expressions[: above.expressions.index(below)] if below in above.expressions else []
+                visible |= {cte.alias.lower() for cte in earlier}
+            elif (introduced := above.args.get("with_")) and introduced is not below:
+                visible |= {cte.alias.lower() for cte in introduced.expressions}
+            below, above = above, above.parent
+        if table.name.lower() not in visible:
+            yield table
+
+
+def _output_columns(tree: "exp.Expr") -> tuple[str, ...] | None:
+    from sqlglot import exp
+
+    if isinstance(tree, exp.Subquery):
+        return _output_columns(tree.this)
+    if isinstance(tree, exp.SetOperation):
+        left, right = _output_columns(tree.this), _output_columns(tree.expression)
+        if not tree.args.get("by_name") or left is None or right is None:
+            return None if tree.args.get("by_name") else left
+        return left + tuple(name for name in right if name.lower() not in {known.lower() for known in left})
+    names = []
+    for column in tree.expressions:
+        # unnest of a struct gives a column for each of its fields, whatever its alias
+        spreads = column.is_star or isinstance(column.unalias(), exp.Explode | exp.Unnest)
+        if spreads or not isinstance(column, exp.Alias | exp.Column | exp.Dot):
+            return None
+        names.append(column.alias_or_name)
+    return tuple(names)

@@ -1,0 +1,62 @@
+"""The one platform clock. Every rule that says "now" asks it, so that a replay can set it.
+
+A home either follows the system's clock or holds a clock that stands still until somebody sets it; which of the two
+is kept in the home itself, so that the user interface, opened on a replay, sees the replay's time.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.write_points import write_point
+
+
+class Clock(Protocol):
+    """Tells the moment that the platform's rules call now."""
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        ...
+
+
+@dataclass(frozen=True)
+class SystemClock:
+    """The clock of the machine."""
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class StandingClock:
+    """A clock that stands at one moment; for tests and for reading as of a moment."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """The moment it stands at, in UTC."""
+        return self.moment.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class HomeClock:
+    """The clock of a home: what its file says, or else the machine's time. The file is read at each question."""
+
+    file: Path
+
+    def now(self) -> datetime:
+        """The present moment of this home, in UTC."""
+        try:
+            content = json.loads(self.file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return SystemClock().now()
+        return datetime.fromisoformat(content["now"]).astimezone(UTC)
+
+    def set(self, moment: datetime) -> None:
+        """Let the home's clock stand at a moment, atomically."""
+        write_atomically(self.file, json.dumps({"now": moment.astimezone(UTC).isoformat()}).encode())
+        write_point("clock")

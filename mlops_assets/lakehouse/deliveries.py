@@ -1,0 +1,113 @@
+"""Deliveries, kept as they came: the bytes, when they arrived, and what became of them."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mlops_assets.errors import MissingDataError
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.write_points import write_point
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery of one source.
+
+    Args:
+        source: The source's name.
+        period: Key of the period it was delivered for.
+        number: Counts the deliveries of the period from 1.
+        sha256: Hash of its bytes.
+        arrived_at: The platform clock when it was first seen, UTC.
+        known_at: From when its rows count as known if the period had none before, UTC.
+        accepted: Whether its rows are in the source's table.
+    """
+
+    source: str
+    period: str
+    number: int
+    sha256: str
+    arrived_at: datetime
+    known_at: datetime
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class DeliveryStore:
+    """The deliveries of all sources, two files each: the bytes, then (which makes it count) its record.
+
+    Args:
+        folder: Where they lie, a folder for each source and period.
+    """
+
+    folder: Path
+
+    def keep(self, file: Path, source: str, period: str, *, arrived_at: datetime, known_at: datetime) -> Delivery:
+        """Keep a file that arrived; the newest kept delivery again, if its bytes are the same.
+
+        Args:
+            file: The file in the landing folder.
+            source: The source's name.
+            period: Key of the period.
+            arrived_at: The platform clock.
+            known_at: From when its rows count as known if it is the period's first.
+
+        Raises:
+            MissingDataError: The file is not there.
+        """
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            raise MissingDataError(
+                f"no file {file} for period {period} of source '{source}'",
+                "a delivery in the source's landing folder",
+                "deliver the file, or choose a period that was delivered",
+            ) from None
+        digest = hashlib.sha256(content).hexdigest()
+        kept = self.of(source, period)
+        if kept and kept[-1].sha256 == digest:
+            return kept[-1]
+        delivery = Delivery(source, period, len(kept) + 1, digest, arrived_at, known_at, accepted=False)
+        write_atomically(self.content_file(delivery), content)
+        write_point("delivery content")
+        self._record(delivery)
+        write_point("delivery record")
+        return delivery
+
+    def accept(self, delivery: Delivery) -> Delivery:
+        """Record that a delivery's rows are in the table."""
+        if delivery.accepted:
+            return delivery
+        accepted = replace(delivery, accepted=True)
+        self._record(accepted)
+        write_point("delivery accepted")
+        return accepted
+
+    def of(self, source: str, period: str) -> list[Delivery]:
+        """The deliveries of a period, in the order they came."""
+        records = sorted((self.folder / source / period).glob("*.json"))
+        return [_read(record) for record in records]
+
+    def first_accepted(self, source: str, period: str) -> Delivery | None:
+        """The first delivery of a period whose rows were taken, if there was one."""
+        return next((delivery for delivery in self.of(source, period) if delivery.accepted), None)
+
+    def content_file(self, delivery: Delivery) -> Path:
+        """Where the bytes of a delivery lie."""
+        return self._stem(delivery).with_suffix(".csv")
+
+    def _record(self, delivery: Delivery) -> None:
+        content = json.dumps(asdict(delivery), default=datetime.isoformat, indent=1)
+        write_atomically(self._stem(delivery).with_suffix(".json"), content.encode())
+
+    def _stem(self, delivery: Delivery) -> Path:
+        return self.folder / delivery.source / delivery.period / f"{delivery.number:04d}-{delivery.sha256[:12]}"
+
+
+def _read(record: Path) -> Delivery:
+    content = json.loads(record.read_text(encoding="utf-8"))
+    for name in ("arrived_at", "known_at"):
+        content[name] = datetime.fromisoformat(content[name])
+    return Delivery(**content)

@@ -1,0 +1,97 @@
+"""The home: the one folder that holds all embedded state (``MLOPS_HOME``, by default ``.mlops`` in the project)."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse.clock import HomeClock
+
+HOME_VARIABLE = "MLOPS_HOME"
+SMALLEST_FREE_SPACE_VARIABLE = "MLOPS_SMALLEST_FREE_MEGABYTES"
+SMALLEST_FREE_MEGABYTES = 200
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the embedded state of one platform lies.
+
+    Args:
+        folder: The home's own folder; everything below it belongs to the platform.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, project_folder: Path | None = None) -> "Home":
+        """The home that ``MLOPS_HOME`` names, or else ``.mlops`` in the project (by default: the working folder)."""
+        named = os.environ.get(HOME_VARIABLE)
+        return cls(Path(named).resolve() if named else (project_folder or Path.cwd()).resolve() / ".mlops")
+
+    @property
+    def clock(self) -> HomeClock:
+        """The platform clock of this home."""
+        return HomeClock(self.folder / "clock.json")
+
+    @property
+    def tables(self) -> Path:
+        """Delta tables, a folder each."""
+        return self.folder / "lakehouse" / "tables"
+
+    @property
+    def deliveries(self) -> Path:
+        """Deliveries as they came."""
+        return self.folder / "lakehouse" / "deliveries"
+
+    @property
+    def landing(self) -> Path:
+        """Where files arrive, a folder for each source that does not name its own."""
+        return self.folder / "landing"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's event log and settings."""
+        return self.folder / "dagster"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.folder / "mlflow"
+
+    @property
+    def reports(self) -> Path:
+        """Drift reports; can be made anew from the lakehouse."""
+        return self.folder / "reports"
+
+    @property
+    def scratch(self) -> Path:
+        """What engines spill while they work; may be deleted at any time."""
+        return self.folder / "scratch"
+
+    def prepare(self) -> "Home":
+        """Create the home where it is missing and see that it can be used.
+
+        Raises:
+            SurroundingsError: It cannot be written, or too little disk is left.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".probe.{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise SurroundingsError(
+                f"the home {self.folder} cannot be written ({error.strerror})",
+                "a folder that this user can write",
+                f"set {HOME_VARIABLE} to such a folder",
+            ) from error
+        least = int(os.environ.get(SMALLEST_FREE_SPACE_VARIABLE, SMALLEST_FREE_MEGABYTES))
+        free = shutil.disk_usage(self.folder).free // 1_000_000
+        if free < least:
+            raise SurroundingsError(
+                f"{free} MB free on the disk of {self.folder}",
+                f"at least {least} MB",
+                f"make room, or set {HOME_VARIABLE} to a folder on another disk",
+            )
+        return self

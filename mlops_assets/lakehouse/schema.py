@@ -1,0 +1,120 @@
+"""What a table looks like: its key, its timestamp, its columns, and the columns that the lakehouse adds."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from mlops_assets.lakehouse.periods import Calendar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ColumnType = Literal["string", "bigint", "double", "boolean", "date", "timestamp"]
+ColumnKind = Literal["number", "category", "key", "time"]
+
+STATE_COLUMNS = ("event_time", "known_at", "seq", "removed")
+"""Columns that every state of a row carries beside the user's."""
+
+RESERVED_COLUMNS = (*STATE_COLUMNS, "period", "anchor", "as_of")
+"""Names that a user's column may not have, because the platform adds columns of these names."""
+
+ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
+"""The event_time and known_at of rows in static tables, which are taken as known always."""
+
+STATIC_PERIOD = "static"
+"""The period key of all rows of a static table."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column and its contract.
+
+    Args:
+        name: As in SQL.
+        type: Logical type, the same in every engine. Timestamps are in UTC with microseconds.
+        description: For people; shown in the user interface.
+        kind: How models use it; `number` or `category`, or `key` and `time`, which they do not.
+        nullable: Whether nulls are allowed.
+        minimum: Smallest value allowed, or None.
+        maximum: Largest value allowed, or None.
+        allowed: The values allowed, or empty for all.
+    """
+
+    name: str
+    type: ColumnType
+    description: str = ""
+    kind: ColumnKind = "number"
+    nullable: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """Key, timestamp and columns of a table.
+
+    Args:
+        keys: Names of the columns that together name an entity; never null.
+        timestamp: Name of the column whose value is the row's event_time; None for a static table.
+        columns: All columns, keys and timestamp among them, in the order of storage.
+        calendar: How the table is cut into periods.
+    """
+
+    keys: tuple[str, ...]
+    timestamp: str | None
+    columns: tuple[Column, ...]
+    calendar: Calendar
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in the order of storage."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """The names of the columns that are neither key nor timestamp."""
+        return tuple(name for name in self.names if name not in self.keys and name != self.timestamp)
+
+    def column(self, name: str) -> Column:
+        """The column of a name; KeyError where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def arrow(self) -> "pa.Schema":
+        """The user's columns as an Arrow schema."""
+        import pyarrow as pa
+
+        return pa.schema([(column.name, arrow_type(column.type)) for column in self.columns])
+
+    def stored(self) -> "pa.Schema":
+        """The columns as stored: the user's, those of a state, and the period."""
+        import pyarrow as pa
+
+        moment = pa.timestamp("us", "UTC")
+        return pa.schema(
+            [
+                *self.arrow(),
+                ("event_time", moment),
+                ("known_at", moment),
+                ("seq", pa.int64()),
+                ("removed", pa.bool_()),
+                ("period", pa.string()),
+            ]
+        )
+
+
+def arrow_type(type_: ColumnType) -> "pa.DataType":
+    """The Arrow type that a logical type is stored as."""
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    }[type_]

@@ -1,0 +1,149 @@
+"""The two kinds of tables: states of rows, which are only ever appended, and one set of rows for each period."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mlops_assets.lakehouse.content_hash import content_hash
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import STATE_COLUMNS, STATIC_PERIOD, TableSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """A table that keeps states of rows (see the design, "Rows").
+
+    Args:
+        delta: Where the states lie.
+        schema: Key, timestamp and columns.
+    """
+
+    delta: DeltaFolder
+    schema: TableSchema
+
+    @property
+    def name(self) -> str:
+        """What people call the table."""
+        return self.delta.name
+
+    @property
+    def hashed_columns(self) -> tuple[str, ...]:
+        """What a data version covers: the user's columns, event_time, known_at and removed; never a write time."""
+        return (*self.schema.names, *(name for name in STATE_COLUMNS if name != "seq"))
+
+    def files(self, first: Period | None = None, last: Period | None = None, version: int | None = None) -> list[str]:
+        """The Parquet files that hold the states of the periods from first to last, or of all."""
+        if first is None or last is None or self.schema.timestamp is None:
+            return self.delta.files(None, version)
+        return self.delta.files((first.key, last.key), version)
+
+    def states(self, first: Period | None = None, last: Period | None = None, version: int | None = None) -> "pa.Table":
+        """All states of the periods from first to last (or of all), as stored but for ``period``; in no order."""
+        return _read(self.files(first, last, version), _without_period(self.schema.stored()))
+
+    def data_version(self, period: Period | None) -> str:
+        """The content hash of a partition: of all states of a period, or (None) of a static table."""
+        (version,) = self.data_versions([period] if period else []).values()
+        return version
+
+    def data_versions(self, periods: Sequence[Period]) -> dict[str, str]:
+        """The content hash of each partition, by period key; of a static table the only one.
+
+        A partition's states never change, so a hash is kept in memory until the partition is committed again.
+        """
+        counters = self.delta.counters(self.period_keys(periods))
+        if self.schema.timestamp is None:
+            return {key: _data_version(self, None, number) for key, number in counters.items()}
+        return {period.key: _data_version(self, period, counters[period.key]) for period in periods}
+
+    def period_keys(self, periods: Iterable[Period]) -> list[str]:
+        """What the stored column ``period`` holds for these periods."""
+        return [STATIC_PERIOD] if self.schema.timestamp is None else [period.key for period in periods]
+
+
+@dataclass(frozen=True)
+class PeriodTable:
+    """A table with one set of rows for each period; writing a period again replaces its rows.
+
+    Args:
+        delta: Where the rows lie.
+    """
+
+    delta: DeltaFolder
+
+    def read(self, periods: Sequence[str] | None = None, version: int | None = None) -> "pa.Table | None":
+        """The rows of some periods, or of all; None where the table was never written."""
+        import pyarrow as pa
+
+        if not self.delta.exists():
+            return None
+        bounds = (min(periods), max(periods)) if periods else None
+        files = self.delta.files(bounds, version)
+        table = _read(files, None) if files else None
+        if table is None:
+            return None
+        if periods is None:
+            return table
+        import pyarrow.compute as pc
+
+        return table.filter(pc.is_in(table["period"], pa.array(list(periods))))
+
+    def write(self, period: str, rows: "pa.Table") -> str:
+        """Replace the rows of a period, unless they are the same already.
+
+        Returns:
+            The data version: the content hash of the rows.
+        """
+        import pyarrow as pa
+
+        data_version = content_hash(rows, rows.column_names)
+        stored = self.read([period])
+        counters = self.delta.counters([period])
+        if stored is not None and counters[period]:
+            kept = stored.drop_columns(["period"])
+            if kept.schema.equals(rows.schema) and content_hash(kept, rows.column_names) == data_version:
+                return data_version
+        column = pa.array([period] * rows.num_rows, pa.string())
+        self.delta.replace(rows.append_column("period", column), counters)
+        return data_version
+
+    def data_version(self, period: str) -> str | None:
+        """The content hash of a period's rows, or None where it was never written."""
+        stored = self.read([period])
+        if stored is None or not self.delta.counters([period])[period]:
+            return None
+        rows = stored.drop_columns(["period"])
+        return content_hash(rows, rows.column_names)
+
+
+@lru_cache(maxsize=10_000)
+def _data_version(table: StateTable, period: Period | None, commits: int) -> str:
+    """Hash a partition; ``commits`` only tells the cache that the partition changed."""
+    return content_hash(table.states(period, period), table.hashed_columns)
+
+
+def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
+    """Read whole Parquet files; Delta keeps the partition column in their folder's name."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for file in files:
+        if schema is not None:
+            tables.append(pq.ParquetFile(file).read(columns=schema.names).cast(schema))
+            continue
+        table = pq.ParquetFile(file).read()
+        key = file.split("/period=")[1].split("/")[0]
+        tables.append(table.append_column("period", pa.array([key] * table.num_rows, pa.string())))
+    if not tables:
+        return (schema or pa.schema([])).empty_table()
+    return pa.concat_tables(tables)
+
+
+def _without_period(schema: "pa.Schema") -> "pa.Schema":
+    return schema.remove(schema.get_field_index("period"))
