@@ -1,0 +1,64 @@
+"""Automation conditions: what carries on by itself once a period was ingested."""
+
+from collections.abc import Callable
+
+import dagster as dg
+from dagster import AutomationCondition
+
+
+class OnlyWhere(AutomationCondition[dg.AssetKey]):
+    """True for the partitions of which a plain function says so; asks for nothing but the candidates.
+
+    Args:
+        label: What it stands for, shown in the user interface.
+        holds: Says it of a partition key.
+    """
+
+    label: str
+    holds: Callable[[str], bool]
+
+    def __init__(self, label: str, holds: Callable[[str], bool]) -> None:
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "holds", holds)
+
+    @property
+    def name(self) -> str:
+        """Its name in the user interface."""
+        return self.label
+
+    def get_label(self) -> str:
+        """Its name in the user interface."""
+        return self.label
+
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
+        """Keep the candidates for which it holds."""
+        candidates = context.candidate_subset
+        kept = {key for key in candidates.expensively_compute_partition_keys() if self.holds(key)}
+        return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
+
+
+def carry_on(holds: Callable[[str], bool], label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
+    """Materialize a partition when what it needs is there and has changed, however far back it lies.
+
+    Args:
+        holds: Says of a partition key whether its time has come.
+        label: What that stands for.
+        ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
+            never what was.
+    """
+    condition = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
+    if ignored:
+        condition = condition.ignore(dg.AssetSelection.assets(*ignored))
+    return condition & OnlyWhere(label, holds)
+
+
+def at_its_time(holds: Callable[[str], bool], label: str) -> AutomationCondition[dg.AssetKey]:
+    """Materialize a partition once its time has come, whatever of its inputs is there."""
+    return (
+        (
+            AutomationCondition.missing().newly_true().since(AutomationCondition.newly_requested())
+            | AutomationCondition.missing() & ~AutomationCondition.newly_requested()
+        )
+        & ~AutomationCondition.in_progress()
+        & OnlyWhere(label, holds)
+    )

@@ -1,0 +1,20 @@
+"""Every metadata key and tag that the platform gives to Dagster."""
+
+COLUMN_SCHEMA = "dagster/column_schema"
+ROW_COUNT = "dagster/row_count"
+CODE_REFERENCES = "dagster/code_references"
+TABLE_NAME = "dagster/table_name"
+URI = "dagster/uri"
+
+EVIDENCE = "mlops/evidence"
+KNOWN_AT = "mlops/known_at"
+CLOCK = "mlops/clock"
+REASON = "mlops/reason"
+REQUESTED_BY = "mlops/requested_by"
+REQUEST = "mlops/request"
+DEFINITION_HASH = "mlops/definition_hash"
+GENERATION = "mlops/generation"
+
+COMPONENT_TAG = "mlops/component"
+MODEL_TAG = "mlops/model"
+"""On a run that trains: the model, beside `REASON` and `REQUESTED_BY`."""

@@ -1,0 +1,127 @@
+"""The FeatureTable component: columns computed by SQL for a primary key and a time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.loading import (
+    STATE_COLUMN_SCHEMA,
+    ProjectComponent,
+    column_schema,
+    documented,
+    partitions_of,
+    platform_of,
+    project_of,
+    window_mapping,
+)
+from mlops_assets.components.results import check_results, contract_specs, failed_checks, result
+from mlops_assets.errors import PlatformError
+from mlops_assets.features.feature_tables import evaluate_feature_table, query_inputs
+from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.lakehouse.periods import Calendar, Period
+from mlops_assets.project.attributes import FeatureTableAttributes
+from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
+
+
+class FeatureTable(ProjectComponent):
+    """Columns computed by SQL for a primary key and a time, kept in the lakehouse."""
+
+    attributes_model = FeatureTableAttributes
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """One asset, which a condition materializes when its inputs of a period are there."""
+        project = project_of(context)
+        return dg.Definitions(assets=[feature_table_asset(project, project.feature_tables[self.name])])
+
+
+def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:
+    """The asset of a feature table: evaluates its SQL for a partition as known at the partition's as_of."""
+    key = dg.AssetKey(table.name)
+    partitions = partitions_of(table.schema.calendar, table.first, table.last)
+
+    def is_due(partition: str) -> bool:
+        platform = platform_of(project)
+        period = table.schema.calendar.at_key(partition)
+        return platform.feature_table_as_of(table, period) <= platform.clock.now()
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=table_deps(project, table.inputs, 1 - table.history),
+        automation_condition=carry_on(is_due, "its as_of has come"),
+        check_specs=contract_specs(key, partitions),
+        code_version=table.generation,
+        **documented(
+            table.documentation,
+            table.location,
+            "features",
+            {"sql", "duckdb", "deltalake"},
+            table.query.file,
+            **{
+                constants.COLUMN_SCHEMA: column_schema(table.schema, *STATE_COLUMN_SCHEMA),
+                constants.GENERATION: table.generation,
+                "sql": dg.MarkdownMetadataValue(f"```sql\n{table.query.text}\n```"),
+            },
+        ),
+    )
+    def evaluated(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = table.schema.calendar.at_key(context.partition_key)
+        try:
+            written, outcomes = evaluate_feature_table(platform, table, period)
+        except PlatformError as error:
+            yield from failed_checks(key, error)
+            raise dg.Failure(description=str(error)) from error
+        yield result(
+            platform,
+            key,
+            evidence(
+                tables_evidence(platform, table.inputs, period, table.history),
+                table.generation,
+                known_at=written.known_at,
+            ),
+            written.data_version,
+            rows=written.rows,
+            figures={
+                "states appended": written.appended,
+                constants.URI: str(platform.table(table.name).delta.folder),
+            },
+            checks=check_results(key, outcomes),
+        )
+
+    return evaluated
+
+
+def table_deps(
+    project: ProjectDefinition, names: tuple[str, ...], first_offset: int, last_offset: int = 0
+) -> list[dg.AssetDep]:
+    """Dependence on the periods of tables from one offset to another; on static tables as a whole."""
+    return [
+        dg.AssetDep(dg.AssetKey(name))
+        if project.table(name).schema.timestamp is None
+        else dg.AssetDep(dg.AssetKey(name), partition_mapping=window_mapping(first_offset, last_offset))
+        for name in names
+    ]
+
+
+def tables_evidence(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[InputEvidence]:
+    """Evidence of reading the ``history`` periods of each table that end with ``last``."""
+    read = []
+    for input_ in query_inputs(platform, names, last, history):
+        definition = platform.project.table(input_.table.name)
+        periods = (
+            existing_periods(input_.table.schema.calendar, input_.first, input_.last, definition.first)
+            if input_.first and input_.last and definition.first
+            else []
+        )
+        read.append(window_evidence(input_.table, periods))
+    return read
+
+
+def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:
+    """The periods of a window that the table has."""
+    return list(calendar.between(max(first, table_first), last))

@@ -1,0 +1,132 @@
+"""What the three components share: finding the project, and its platform, calendars and documentation for Dagster."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from mlops_assets.components import constants
+from mlops_assets.errors import Location
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
+from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
+from mlops_assets.project.attributes import SharedAttributes
+from mlops_assets.project.definition import Documentation, ProjectDefinition
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+
+
+class ProjectComponent(dg.Component):
+    """A component that one YAML document of ours declares.
+
+    The document is read with the whole project, because a table's periods and lag follow from its inputs; the schema
+    that Dagster shows and checks is the same one.
+    """
+
+    attributes_model: ClassVar[type[SharedAttributes]]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of the document's attributes."""
+        return cls.attributes_model
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Take the name from validated attributes; everything else is looked up in the project."""
+        if not isinstance(attributes, SharedAttributes):
+            raise dg.DagsterInvalidDefinitionError(f"{cls.__name__} at {context.path} has no attributes")
+        return cls(attributes.name)
+
+
+def project_of(context: dg.ComponentLoadContext) -> ProjectDefinition:
+    """The project whose component is being loaded; read once for each state of its files."""
+    return read_project(Path(context.defs_module_path))
+
+
+def read_project(folder: Path) -> ProjectDefinition:
+    """Read a project, or give the one that was read from the same files before."""
+    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.sql")])
+    return _read_project(folder, tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=8)
+def _read_project(folder: Path, files: tuple[tuple[Path, int], ...]) -> ProjectDefinition:
+    return load_project(folder)
+
+
+def platform_of(project: ProjectDefinition) -> Platform:
+    """The project's platform in the home of this process."""
+    return Platform.of(project, Home.find())
+
+
+def partitions_of(calendar: Calendar, first: Period, last: Period | None) -> dg.TimeWindowPartitionsDefinition:
+    """Dagster's partitions for periods; they end where the data has an end."""
+    start, end, fmt = first.key, calendar.shift(last, 1).key if last else None, calendar.key_format
+    if calendar.unit == "day":
+        return dg.DailyPartitionsDefinition(start, end_date=end, fmt=fmt, timezone="UTC")
+    if calendar.unit == "month":
+        return dg.MonthlyPartitionsDefinition(start, end_date=end, fmt=fmt, timezone="UTC")
+    first_day = (WEEKDAYS.index(calendar.week_ends_on) + 2) % 7  # Dagster counts from Sunday
+    return dg.WeeklyPartitionsDefinition(start, end_date=end, fmt=fmt, day_offset=first_day, timezone="UTC")
+
+
+def window_mapping(first_offset: int, last_offset: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Dependence on the upstream periods from one offset to another; those before the first period do not count."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=first_offset, end_offset=last_offset, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def documented(
+    documentation: Documentation, location: Location, group: str, kinds: set[str], *files: Path, **metadata: Any
+) -> dict[str, Any]:
+    """The keyword arguments of an asset that people read: description, owners, tags, kinds, code references."""
+    references = [dg.LocalFileCodeReference(file_path=str(location.file.resolve()), line_number=location.line)]
+    references += [dg.LocalFileCodeReference(file_path=str(file.resolve())) for file in files]
+    return {
+        "description": documentation.description,
+        "owners": list(documentation.owners),
+        "tags": dict(documentation.tags),
+        "group_name": group,
+        "kinds": kinds,
+        "metadata": {
+            constants.CODE_REFERENCES: dg.CodeReferencesMetadataValue(code_references=list(references)),
+            **metadata,
+        },
+    }
+
+
+def column_schema(schema: TableSchema, *further: tuple[str, str, str]) -> dg.TableSchema:
+    """A table's columns for the user interface; ``further`` are (name, type, description)."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.type,
+            description=column.description,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable and column.kind not in ("key", "time")),
+            tags={"kind": column.kind},
+        )
+        for column in schema.columns
+    ]
+    return dg.TableSchema([*columns, *(dg.TableColumn(*column[:2], description=column[2]) for column in further)])
+
+
+STATE_COLUMN_SCHEMA = tuple(
+    zip(
+        STATE_COLUMNS,
+        ("timestamp", "timestamp", "bigint", "boolean"),
+        (
+            "Time of the row, UTC",
+            "From when this state of the row was known, UTC",
+            "Order of ingesting, which breaks ties",
+            "Whether the row was removed by this state",
+        ),
+        strict=True,
+    )
+)
+"""The columns that every state of a row carries, for the user interface."""

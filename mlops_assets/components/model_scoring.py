@@ -1,0 +1,247 @@
+"""The assets that a model leaves behind every period: predictions, performance, drift_report."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.conditions import at_its_time, carry_on
+from mlops_assets.components.feature_table import table_deps, tables_evidence
+from mlops_assets.components.loading import (
+    STATE_COLUMN_SCHEMA,
+    column_schema,
+    documented,
+    platform_of,
+    window_mapping,
+)
+from mlops_assets.components.model_training import Partitions, asset_key
+from mlops_assets.components.results import in_words, result
+from mlops_assets.features.labels import labelled_period
+from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.models.records import champion_at
+from mlops_assets.models.scoring import score
+from mlops_assets.monitoring.batch_drift import report_drift
+from mlops_assets.monitoring.performance import measure_performance
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+
+
+def predictions_asset(
+    project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
+) -> dg.AssetsDefinition:
+    """Predictions for the population of a period, by the champion of that time."""
+    key = asset_key(model, "predictions")
+    lookback = max(
+        (lookup.lookback.periods(model.schema.calendar) for lookup in model.lookups if lookup.lookback), default=1
+    )
+    back = max(lookback, model.history)
+
+    def may_score(partition: str) -> bool:
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(partition)
+        if platform.model_as_of(model, period) > platform.clock.now():
+            return False
+        return champion_at(platform, model, period) is not None
+
+    label = "its as_of has come, and a champion was there"
+    waits = model.when_late == "wait"
+    shown = column_schema(
+        model.schema,
+        ("prediction", "double", f"What the champion predicted, {model.label.unit}"),
+        ("baseline", "double", "The simplest prediction"),
+        ("version", "bigint", "The version that predicted"),
+        *((column.name, column.type, column.description) for column in model.features),
+        *STATE_COLUMN_SCHEMA,
+    )
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[*table_deps(project, model.inputs, 1 - back), asset_key(model, "champion")],
+        automation_condition=carry_on(may_score, label, asset_key(model, "champion"))
+        if waits
+        else at_its_time(may_score, label),
+        code_version=model.generation,
+        **documented(
+            model.documentation,
+            model.location,
+            model.name,
+            {"scikitlearn", "deltalake"},
+            model.population.file,
+            **{constants.COLUMN_SCHEMA: shown},
+        ),
+    )
+    def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from mlops_assets.models.registry import open_registry
+
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            scored = score(platform, open_registry(platform.home.mlflow), model, period)
+        by = InputEvidence(f"{model.name} version {scored.version}", None, scored.training.model_hash, None)
+        return result(
+            platform,
+            key,
+            evidence(
+                [*tables_evidence(platform, model.inputs, period, back), by],
+                model.generation,
+                known_at=scored.written.known_at,
+                seed=model.template.seed,
+            ),
+            scored.written.data_version,
+            rows=scored.written.rows,
+            figures={
+                "version": scored.version,
+                "states appended": scored.written.appended,
+                "share of missing features": scored.null_share,
+            },
+        )
+
+    return predictions
+
+
+def performance_asset(
+    project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
+) -> dg.AssetsDefinition:
+    """How the predictions turned out whose labels became known in a period."""
+    key = asset_key(model, "performance")
+    back = -model.label.known_after
+
+    def is_due(partition: str) -> bool:
+        platform = platform_of(project)
+        return platform.labels_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[
+            asset_key(model, "labels"),
+            dg.AssetDep(asset_key(model, "predictions"), partition_mapping=window_mapping(back, back)),
+        ],
+        automation_condition=carry_on(is_due, "its as_of has come"),
+        output_required=False,
+        code_version=model.generation,
+        **documented(model.documentation, model.location, model.name, {"deltalake"}),
+    )
+    def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            measured = measure_performance(platform, model, period)
+        if measured is None:
+            context.log.warning(f"No prediction about {labelled_period(model, period).key} has a label.")
+            return
+        record, data_version = measured
+        about = [labelled_period(model, period)]
+        yield result(
+            platform,
+            key,
+            evidence(
+                [
+                    window_evidence(platform.predictions(model), about),
+                    window_evidence(platform.labels(model), about),
+                ],
+                text_hash(model.metric),
+                known_at=platform.labels_as_of(model, period),
+            ),
+            data_version,
+            rows=record.rows,
+            figures={
+                model.metric: record.error,
+                "mae": record.mae,
+                "rmse": record.rmse,
+                f"baseline {model.metric}": record.baseline_error,
+                "level at training": record.level,
+                "version": record.version,
+                "about": record.about,
+            },
+        )
+
+    return performance
+
+
+def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
+    """Evidently's report: the features that were scored in a period against those of the champion's training set."""
+    key = asset_key(model, "drift_report")
+
+    def is_due(partition: str) -> bool:
+        platform = platform_of(project)
+        return platform.model_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[
+            asset_key(model, "predictions"),
+            dg.AssetDep(asset_key(model, "training_set"), partition_mapping=dg.AllPartitionMapping()),
+        ],
+        automation_condition=carry_on(is_due, "its as_of has come", asset_key(model, "training_set")),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "no_drift",
+                asset=key,
+                partitions_def=partitions,
+                description=f"Less than {model.drift_share:.0%} of the features have drifted.",
+            )
+        ],
+        output_required=False,
+        code_version=model.generation,
+        **documented(model.documentation, model.location, model.name, {"evidently"}),
+    )
+    def drift_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            reported = report_drift(platform, model, period)
+        if reported is None:
+            context.log.warning(f"Nothing was scored in {period.key}: there is nothing to compare.")
+            return
+        report, training_set, file, data_version = reported
+        drifted = [column.column for column in report.columns if column.drifted]
+        words = f"{len(drifted)} of {len(report.columns)} features have drifted" + (
+            f": {', '.join(drifted)}" if drifted else ""
+        )
+        yield result(
+            platform,
+            key,
+            evidence(
+                [window_evidence(platform.predictions(model), [period]), training_set],
+                text_hash(str(model.drift_share), model.generation),
+                known_at=platform.model_as_of(model, period),
+                seed=0,
+            ),
+            data_version,
+            figures={
+                "drifted share": report.drifted_share,
+                "drifted features": len(drifted),
+                "reference rows": report.reference_rows,
+                "current rows": report.current_rows,
+                "features": dg.MarkdownMetadataValue(_table(report.columns)),
+                "report": dg.PathMetadataValue(str(file)),
+            },
+            checks=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name="no_drift",
+                    passed=not report.dataset_drifted,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=words,
+                )
+            ],
+        )
+
+    return drift_report
+
+
+def _table(columns: Any) -> str:
+    lines = [
+        "| feature | method | score | threshold | drifted | nulls before | nulls now |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {column.column} | {column.method} | {column.score:.4f} | {column.threshold:.4f} | "
+        f"{'yes' if column.drifted else 'no'} | {column.reference_null_share:.1%} | {column.current_null_share:.1%} |"
+        for column in columns
+    ]
+    return "\n".join(lines)

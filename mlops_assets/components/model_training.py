@@ -1,0 +1,318 @@
+"""The assets that lead to a champion: labels, training_set, candidate, version, champion."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.feature_table import existing_periods, table_deps, tables_evidence
+from mlops_assets.components.loading import (
+    STATE_COLUMN_SCHEMA,
+    column_schema,
+    documented,
+    platform_of,
+    window_mapping,
+)
+from mlops_assets.components.results import in_words, result
+from mlops_assets.errors import ContractError
+from mlops_assets.features.labels import compute_labels, labelled_period
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.models.records import VersionRecord, candidates, versions
+from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+
+Partitions = dg.TimeWindowPartitionsDefinition
+NOT_EARLY = "labels_not_known_early"
+
+
+def asset_key(model: ModelDefinition, step: str) -> dg.AssetKey:
+    """The key of one of a model's assets."""
+    return dg.AssetKey([model.name, step])
+
+
+def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
+    """The labels that become known in a period, about the period that lies horizon + delay before it."""
+    key = asset_key(model, "labels")
+    inputs = tuple(dict.fromkeys([*model.population_inputs, *model.label.inputs]))
+
+    def is_due(partition: str) -> bool:
+        platform = platform_of(project)
+        return platform.labels_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+
+    shown = column_schema(
+        model.schema,
+        ("predicted_at", "timestamp", "When the period that is predicted from was known, UTC"),
+        (model.label.column, "double", f"The label, {model.label.unit}"),
+        *STATE_COLUMN_SCHEMA,
+    )
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=table_deps(project, inputs, 1 - model.history - model.label.known_after),
+        automation_condition=carry_on(is_due, "its as_of has come"),
+        check_specs=[
+            dg.AssetCheckSpec(
+                NOT_EARLY,
+                asset=key,
+                blocking=True,
+                partitions_def=partitions,
+                description="No label is known before the as_of that it is predicted from.",
+            )
+        ],
+        code_version=model.label_generation,
+        **documented(
+            model.documentation,
+            model.location,
+            model.name,
+            {"sql", "duckdb", "deltalake"},
+            model.label.query.file,
+            model.population.file,
+            **{constants.COLUMN_SCHEMA: shown},
+        ),
+    )
+    def labels(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        try:
+            with in_words():
+                written = compute_labels(platform, model, period)
+        except dg.Failure as failure:
+            if isinstance(failure.__cause__, ContractError):
+                yield dg.AssetCheckResult(
+                    asset_key=key, check_name=NOT_EARLY, passed=False, description=failure.description
+                )
+            raise
+        yield result(
+            platform,
+            key,
+            evidence(
+                tables_evidence(platform, inputs, period, model.history + model.label.known_after),
+                model.label_generation,
+                known_at=written.known_at,
+            ),
+            written.data_version,
+            rows=written.rows,
+            figures={"states appended": written.appended, "about": labelled_period(model, period).key},
+            checks=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=NOT_EARLY,
+                    passed=True,
+                    description=f"known at {written.known_at.isoformat()}, after every prediction",
+                )
+            ],
+        )
+
+    return labels
+
+
+def training_set_asset(
+    project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
+) -> dg.AssetsDefinition:
+    """The labels known at a period, each joined with its features as known at the time of its prediction."""
+    key = asset_key(model, "training_set")
+    periods_back = model.window or 1200
+    shown = column_schema(
+        model.schema,
+        ("predicted_at", "timestamp", "The as_of of the row's prediction, UTC"),
+        (model.label.column, "double", f"The label, {model.label.unit}"),
+        *((column.name, column.type, column.description) for column in model.features),
+    )
+    feature_tables = tuple(lookup.table for lookup in model.lookups)
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[
+            dg.AssetDep(asset_key(model, "labels"), partition_mapping=window_mapping(1 - periods_back)),
+            *table_deps(project, feature_tables, 1 - periods_back - model.label.known_after, -model.label.known_after),
+        ],
+        code_version=model.generation,
+        **documented(
+            model.documentation,
+            model.location,
+            model.name,
+            {"duckdb", "deltalake"},
+            **{constants.COLUMN_SCHEMA: shown, constants.GENERATION: model.generation},
+        ),
+    )
+    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        platform = platform_of(project)
+        at = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            built = build_training_set(platform, model, at)
+            data_version = platform.training_sets(model).write(at.key, built.rows)
+        labelled = existing_periods(model.schema.calendar, built.first, built.last, model.first)
+        length = model.schema.calendar.distance(built.first, built.last) + 1
+        return result(
+            platform,
+            key,
+            evidence(
+                [
+                    window_evidence(platform.labels(model), labelled),
+                    *tables_evidence(platform, feature_tables, built.last, length),
+                ],
+                model.generation,
+                known_at=built.known_at,
+            ),
+            data_version,
+            rows=built.rows.num_rows,
+            figures={
+                "first period": built.first.key,
+                "last period": built.last.key,
+                "rows without label": built.without_label,
+            },
+        )
+
+    return training_set
+
+
+def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
+    """A model trained on a training set: fitted once to be judged, once to serve; its gates are checks."""
+    key = asset_key(model, "candidate")
+    gates = {
+        "enough_rows": "The judgement rests on enough rows.",
+        **{
+            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is below the {gate.better_than}'s"
+            + (f" by {gate.margin:.0%}" if gate.margin else "")
+            + " on the same rows."
+            for gate in model.gates
+        },
+    }
+    definition_hash = text_hash(model.generation, repr(model.template), repr(model.gates), str(model.validation))
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[asset_key(model, "training_set")],
+        required_resource_keys={"mlflow"},
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, description=text, partitions_def=partitions)
+            for name, text in gates.items()
+        ],
+        code_version=definition_hash,
+        **documented(model.documentation, model.location, model.name, {"scikitlearn", "mlflow"}),
+    )
+    def candidate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        platform = platform_of(project)
+        at = model.schema.calendar.at_key(context.partition_key)
+        tags = context.run.tags
+        request = Request(
+            tags.get(constants.REASON, "materialized by hand"),
+            tags.get(constants.REQUESTED_BY, "a person"),
+            tags.get(constants.REQUEST, ""),
+        )
+        from mlops_assets.models.registry import open_registry
+
+        with in_words():
+            registry = open_registry(platform.home.mlflow)
+            run_id = context.resources.mlflow.active_run().info.run_id
+            record, verdict = train(platform, registry, model, at, run_id, request)
+        rows = platform.training_sets(model)
+        read = InputEvidence(rows.delta.name, rows.delta.version(), rows.data_version(at.key) or "", (at.key, at.key))
+        return result(
+            platform,
+            key,
+            evidence([read], definition_hash, seed=model.template.seed),
+            text_hash(record.model_hash, record.verdict),
+            figures={
+                **record.figure_values,
+                "verdict": record.verdict,
+                constants.REASON: request.reason,
+                constants.REQUESTED_BY: request.requested_by,
+                "mlflow run": run_id,
+                "model hash": record.model_hash,
+            },
+            checks=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=outcome.name,
+                    passed=outcome.passed,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=outcome.reason,
+                )
+                for outcome in verdict.outcomes
+            ],
+        )
+
+    return candidate
+
+
+def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
+    """The registered version of a candidate that won; nothing where the gates said no."""
+    key = asset_key(model, "version")
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[asset_key(model, "candidate")],
+        output_required=False,
+        code_version=model.generation,
+        **documented(model.documentation, model.location, model.name, {"mlflow"}),
+    )
+    def version(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from mlops_assets.models.registry import open_registry
+
+        platform = platform_of(project)
+        at = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            record = register(platform, open_registry(platform.home.mlflow), model, at)
+        training = {found.period: found for found in candidates(platform, model)}[at.key]
+        if record is None:
+            context.log.info(f"The champion stays: {training.verdict}.")
+            return
+        read = InputEvidence(f"{model.name}/candidate", None, training.model_hash, (at.key, at.key))
+        yield result(
+            platform,
+            key,
+            evidence([read], model.generation, seed=model.template.seed),
+            training.model_hash,
+            figures={
+                "version": record.version,
+                "level": training.level,
+                "verdict": training.verdict,
+                "awaits approval": model.approval == "required",
+            },
+        )
+
+    return version
+
+
+def champion_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
+    """The version that serves; a version becomes it by itself, or waits as the challenger for a person's approval."""
+    key = asset_key(model, "champion")
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetDep(asset_key(model, "version"), partition_mapping=dg.AllPartitionMapping())],
+        output_required=False,
+        code_version=model.generation,
+        **documented(model.documentation, model.location, model.name, {"mlflow"}),
+    )
+    def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from mlops_assets.models.registry import open_registry
+
+        platform = platform_of(project)
+        registered = versions(platform, model)
+        if not registered or model.approval == "required":
+            context.log.info("No version, or it awaits approval: the champion stays.")
+            return
+        newest: VersionRecord = max(registered, key=lambda record: record.version)
+        with in_words():
+            record = promote(platform, open_registry(platform.home.mlflow), model, newest)
+        training = {found.period: found for found in candidates(platform, model)}[newest.period]
+        read = InputEvidence(f"{model.name}/version", None, training.model_hash, (newest.period, newest.period))
+        yield result(
+            platform,
+            key,
+            evidence([read], model.generation),
+            text_hash(str(record.version), training.model_hash),
+            figures={"version": record.version, "promoted at": record.promoted_at.isoformat(), "level": training.level},
+        )
+
+    return champion

@@ -1,0 +1,98 @@
+"""From what a domain function did to what Dagster records of it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.errors import PlatformError
+from mlops_assets.governance.evidence import Evidence
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
+
+
+def result(
+    platform: Platform,
+    asset: dg.AssetKey,
+    evidence: Evidence,
+    data_version: str,
+    *,
+    rows: int | None = None,
+    figures: Mapping[str, Any] | None = None,
+    checks: Iterable[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult:
+    """One materialization: its data version, evidence, row count and figures to plot.
+
+    Args:
+        platform: The platform that did it.
+        asset: Which asset.
+        evidence: What is recorded of it.
+        data_version: Content hash of what was made.
+        rows: Row count, where it is a table.
+        figures: Further metadata; numbers are plotted by the user interface.
+        checks: Results of the asset's checks.
+    """
+    metadata: dict[str, Any] = {
+        constants.EVIDENCE: dg.JsonMetadataValue(evidence.as_json()),
+        constants.CLOCK: platform.clock.now().isoformat(),
+        **(figures or {}),
+    }
+    if evidence.known_at:
+        metadata[constants.KNOWN_AT] = evidence.known_at.isoformat()
+    if rows is not None:
+        metadata[constants.ROW_COUNT] = dg.IntMetadataValue(rows)
+    return dg.MaterializeResult(
+        asset_key=asset, metadata=metadata, data_version=dg.DataVersion(data_version), check_results=list(checks)
+    )
+
+
+def contract_specs(
+    asset: dg.AssetKey, partitions: dg.PartitionsDefinition[Any] | None, more: Mapping[str, str] | None = None
+) -> list[dg.AssetCheckSpec]:
+    """Checks that stop the line when they fail: the contract's, and more by name and description."""
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=partitions)
+        for name, text in {**CONTRACT_CHECKS, **(more or {})}.items()
+    ]
+
+
+def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[dg.AssetCheckResult]:
+    """The results of contract checks."""
+    return [
+        dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=outcome.name,
+            passed=outcome.passed,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=outcome.found,
+            metadata={"rows that break it": outcome.failures},
+        )
+        for outcome in outcomes
+    ]
+
+
+def failed_checks(asset: dg.AssetKey, error: PlatformError) -> Iterator[dg.AssetCheckResult]:
+    """What the checks of a refused asset found; nothing was written."""
+    if isinstance(error, BrokenContractError):
+        yield from check_results(asset, error.outcomes)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Let an error of ours fail the step with its one message, without a trace of our code.
+
+    Raises:
+        Failure: With the error's text.
+    """
+    try:
+        yield
+    except PlatformError as error:
+        raise dg.Failure(description=str(error)) from error
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    """Values as JSON text, in the order of their names."""
+    return json.dumps(values, sort_keys=True, default=str)

@@ -1,0 +1,109 @@
+"""The Source component: a table brought in from outside, with a contract."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.loading import (
+    STATE_COLUMN_SCHEMA,
+    ProjectComponent,
+    column_schema,
+    documented,
+    partitions_of,
+    platform_of,
+    project_of,
+)
+from mlops_assets.components.results import check_results, contract_specs, failed_checks, result
+from mlops_assets.errors import PlatformError
+from mlops_assets.governance.evidence import InputEvidence, evidence
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.project.attributes import SourceAttributes
+from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
+from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
+from mlops_assets.sources.ingest import ingest
+
+
+class Source(ProjectComponent):
+    """A table brought in from outside, with a contract."""
+
+    attributes_model = SourceAttributes
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """One asset, which a sensor materializes when a delivery arrives."""
+        project = project_of(context)
+        return dg.Definitions(assets=[source_asset(project, project.sources[self.name])])
+
+
+WHOLE_CHECK = {"delivery_whole": "The delivery is not cut short: not too few rows, not too many removed."}
+
+
+def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefinition | None:
+    """A source's periods; None where it is static."""
+    return partitions_of(source.schema.calendar, source.first, source.last) if source.first else None
+
+
+def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.AssetsDefinition:
+    """The asset of a source: ingests the delivery of its partition."""
+    key = dg.AssetKey(source.name)
+    partitions = source_partitions(source)
+    definition_hash = text_hash(source.name, repr(source.schema), source.delivers)
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        check_specs=contract_specs(key, partitions, WHOLE_CHECK),
+        output_required=True,
+        **documented(
+            source.documentation,
+            source.location,
+            "sources",
+            {"csv", "deltalake"},
+            **{
+                constants.COLUMN_SCHEMA: column_schema(source.schema, *STATE_COLUMN_SCHEMA),
+                "publication lag": str(source.lag),
+                "assumption": "Rows are taken as known always." if source.static else "",
+            },
+        ),
+    )
+    def ingested(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = source.schema.calendar.at_key(context.partition_key) if partitions else None
+        try:
+            done = ingest(platform, source, period)
+        except BrokenContractError as error:
+            yield from failed_checks(key, error)
+            raise dg.Failure(description=str(error)) from error
+        except PlatformError as error:
+            raise dg.Failure(description=str(error)) from error
+        table = platform.table(source.name)
+        delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
+        outcomes = [*done.checks, CheckOutcome("delivery_whole", True, f"{done.rows} rows", 0)]
+        for touched in done.appended:
+            if partitions and touched != context.partition_key:
+                # The delivery restated another period: its partition has changed as well.
+                context.log_event(
+                    dg.AssetMaterialization(
+                        key,
+                        partition=touched,
+                        description=f"Restated by the delivery for {context.partition_key}",
+                        tags={"dagster/data_version": table.data_version(source.schema.calendar.at_key(touched))},
+                    )
+                )
+        yield result(
+            platform,
+            key,
+            evidence([delivered], definition_hash, known_at=done.delivery.known_at),
+            table.data_version(period),
+            rows=done.rows,
+            figures={
+                "states appended": sum(done.appended.values()),
+                "rows removed": done.removed,
+                "delivery": done.delivery.number,
+                constants.URI: str(table.delta.folder),
+            },
+            checks=check_results(key, outcomes),
+        )
+
+    return ingested

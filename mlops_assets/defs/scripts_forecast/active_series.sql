@@ -1,0 +1,3 @@
+SELECT concession, type, atc2, month
+FROM pbs_scripts
+WHERE scripts > 500

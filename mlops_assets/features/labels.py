@@ -1,0 +1,90 @@
+"""Labels: what became known in a period Q about the period that lies horizon + delay before it."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import ContractError
+from mlops_assets.features.feature_tables import query_inputs, require_inputs
+from mlops_assets.features.states import Written, append_computed
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def labelled_period(model: ModelDefinition, known_in: Period) -> Period:
+    """The period that is predicted from, whose labels become known in ``known_in``."""
+    return model.schema.calendar.shift(known_in, -model.label.known_after)
+
+
+def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
+    """The keys (with timestamp) to train on and to score in a period, as known at its as_of."""
+    return platform.engine.evaluate(
+        model.population,
+        query_inputs(platform, model.population_inputs, period, model.history),
+        known_at=platform.model_as_of(model, period),
+        schema=model.schema,
+        keep=period,
+    )
+
+
+def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period) -> Written:
+    """Compute the labels that become known in a period, at K = as_of of that period.
+
+    One row for each key of the population; the label is null where there is none.
+
+    Raises:
+        MissingDataError: An input has no data for the period yet.
+        ContractError: Labels would be known before the time they are predicted from, or repeat keys.
+    """
+    import pyarrow as pa
+
+    require_inputs(platform, tuple(dict.fromkeys([*model.label.inputs, *model.population_inputs])), known_in)
+    period = labelled_period(model, known_in)
+    known_at = platform.labels_as_of(model, known_in)
+    predicted_at = platform.model_as_of(model, period)
+    require_not_early(model, period, known_at, predicted_at)
+    keys = population(platform, model, period)
+    label_column = Column(model.label.column, "double")
+    schema = TableSchema(
+        model.schema.keys,
+        model.schema.timestamp,
+        (*model.schema.columns, label_column),
+        model.schema.calendar,
+    )
+    labels = platform.engine.evaluate(
+        model.label.query,
+        query_inputs(platform, model.label.inputs, known_in, model.history),
+        known_at=known_at,
+        schema=schema,
+        keep=period,
+    )
+    names = list(model.schema.names)
+    if labels.group_by(names).aggregate([]).num_rows < labels.num_rows:
+        raise ContractError(
+            f"{model.label.query.file.name} gives a key of '{model.name}' more than one label in {period.key}",
+            "one label for each key and time",
+            "aggregate, or join on the whole key",
+        )
+    joined = keys.join(labels, keys=names, join_type="left outer").sort_by([(name, "ascending") for name in names])
+    moments = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
+    table = platform.labels(model)
+    rows = joined.append_column("predicted_at", moments).select(list(table.schema.names)).cast(table.schema.arrow())
+    return append_computed(platform, table, rows, period, known_at)
+
+
+def require_not_early(model: ModelDefinition, period: Period, known_at: datetime, predicted_at: datetime) -> None:
+    """The blocking check of every label: it is not known before the as_of that it is predicted from.
+
+    Raises:
+        ContractError: It would be.
+    """
+    if known_at <= predicted_at:
+        raise ContractError(
+            f"labels of '{model.name}' for {period.key} are known at {known_at}, and predicted at {predicted_at}",
+            "labels that become known after the prediction",
+            "give the label a longer horizon or delay, or the features a shorter lag",
+        )

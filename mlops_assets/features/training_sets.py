@@ -1,0 +1,91 @@
+"""Training sets: the labels known at a time, each joined with its features as of its own anchor and as_of."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.labels import labelled_period
+from mlops_assets.features.states import is_computed
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labels and features to train on.
+
+    Args:
+        rows: Keys, timestamp, ``predicted_at``, the label, then the features; ordered by time and key.
+        known_at: The moment at which these labels were known.
+        first: First period that is predicted from.
+        last: Last one.
+        without_label: How many rows of the population were left out because they never got a label.
+    """
+
+    rows: "pa.Table"
+    known_at: datetime
+    first: Period
+    last: Period
+    without_label: int
+
+
+def label_window(model: ModelDefinition, at: Period) -> tuple[Period, Period]:
+    """The first and last period whose labels a training at ``at`` uses."""
+    calendar = model.schema.calendar
+    last = labelled_period(model, at)
+    if model.window is None:
+        return model.first, last
+    return max(model.first, calendar.shift(last, 1 - model.window)), last
+
+
+def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -> TrainingSet:
+    """Build the training set of a model at a period.
+
+    Labels are taken in their latest state known then; each is looked up at its own anchor and as_of, so nothing that
+    became known after the prediction is used.
+
+    Raises:
+        MissingDataError: The labels of the period were not computed.
+        ContractError: There are fewer labels than the model's ``min_rows``.
+    """
+    labels_table = platform.labels(model)
+    first, last = label_window(model, at)
+    if not is_computed(labels_table, last):
+        raise MissingDataError(
+            f"the labels of '{model.name}' that become known in {at.key} were not computed",
+            "labels up to the period of the training",
+            f"materialize {model.name}/labels for {at.key} first",
+        )
+    known_at = platform.labels_as_of(model, at)
+    labels = platform.engine.known_at(labels_table, known_at, first=first, last=last)
+    labelled = labels.filter(labels.column(model.label.column).is_valid())
+    if labelled.num_rows < model.min_rows:
+        raise ContractError(
+            f"{labelled.num_rows} labels of '{model.name}' known at {known_at.isoformat()}",
+            f"at least {model.min_rows} (train.min_rows)",
+            "train later, widen the window, or lower min_rows",
+        )
+    rows = with_features(platform, model, labelled, as_of="predicted_at")
+    names = [*model.schema.names, "predicted_at", model.label.column, *model.feature_names]
+    order = [(name, "ascending") for name in (str(model.schema.timestamp), *model.schema.keys)]
+    return TrainingSet(rows.select(names).sort_by(order), known_at, first, last, labels.num_rows - labelled.num_rows)
+
+
+def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":
+    """Look up a model's features for rows that carry keys, timestamp, and an as_of in the column named."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", "UTC")
+    calendar = model.schema.calendar
+    anchors: dict[datetime, datetime] = {}
+    times = rows.column("event_time").to_pylist()
+    for time in set(times):
+        anchors[time] = calendar.of(time).anchor
+    asked = rows.append_column("anchor", pa.array([anchors[time] for time in times], moment))
+    asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
+    return platform.engine.lookup(asked, platform.lookups(model))

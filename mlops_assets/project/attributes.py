@@ -1,0 +1,203 @@
+"""The YAML of the three components: every field, its type, and its description (shown in docs and editors)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Unit = Literal["day", "week", "month"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Attributes(BaseModel):
+    """Base: a field that does not exist is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ColumnAttributes(Attributes):
+    """One column and its contract."""
+
+    type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
+        description="Logical type, the same in every engine; timestamps are in UTC."
+    )
+    description: str = Field(description="What a value means, with its unit.")
+    kind: Literal["number", "category"] | None = Field(
+        default=None,
+        description="How a model uses it; by default text and booleans are categories, others numbers.",
+    )
+    nullable: bool = Field(default=True, description="Whether nulls are allowed; keys and timestamps never have any.")
+    minimum: float | None = Field(default=None, description="Smallest value allowed.")
+    maximum: float | None = Field(default=None, description="Largest value allowed.")
+    allowed: list[str] = Field(default_factory=list, description="The values allowed; empty for all.")
+
+
+class SharedAttributes(Attributes):
+    """What all components have."""
+
+    name: Name = Field(description="Name of the table or model: lower case, digits, underscores.")
+    description: str = Field(description="What it is, for people who search for it.")
+    owners: list[str] = Field(default_factory=list, description="Who answers for it: e-mail addresses, or team:NAME.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Labels to search by, such as domain: sales.")
+
+
+class SourceAttributes(SharedAttributes):
+    """A table brought in from outside, with a contract."""
+
+    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; unique in each moment.")
+    columns: dict[str, ColumnAttributes] = Field(description="Every column of the file, keys and timestamp included.")
+    static: bool = Field(
+        default=False,
+        description="A table without time, such as a list of classes; its rows are taken as known always.",
+    )
+    timestamp: str | None = Field(default=None, description="Column with the time of a row; none for a static table.")
+    period: Unit | None = Field(default=None, description="The unit of delivery: day, week or month.")
+    week_ends_on: Weekday = Field(default="sunday", description="Last day of a week, where the period is a week.")
+    first_period: str | None = Field(
+        default=None, description="First period there is: 2001-03, or a period's first day."
+    )
+    last_period: str | None = Field(
+        default=None, description="Last period there will ever be; left out where it goes on."
+    )
+    publication_lag: str = Field(
+        default="0 days",
+        description="How long after a period's end its rows are known: hours, days or weeks.",
+    )
+    live_since: str | None = Field(
+        default=None,
+        description="First period that arrived live; earlier ones are history and count as known at end + lag.",
+    )
+    delivers: Literal["period", "window", "snapshot", "increment"] = Field(
+        default="period",
+        description="What a delivery holds: one period, the last periods restated, the whole table, or additions only.",
+    )
+    window_periods: int = Field(default=1, ge=1, description="How many periods a window restates, its own included.")
+    most_removed_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="A delivery that removes a larger share of the rows it covers is refused.",
+    )
+    least_rows_share: float = Field(
+        default=0.5,
+        ge=0,
+        description="A first delivery with fewer rows than this share of the last period's is refused.",
+    )
+    overdue_after: str = Field(
+        default="3 days", description="How long after its publication a missing delivery is reported."
+    )
+    landing: str | None = Field(
+        default=None, description="Folder where files named PERIOD.csv arrive; by default below the home."
+    )
+    published_from: str | None = Field(
+        default=None,
+        description="A CSV beside the YAML from which a small publisher writes each period's file once it is due.",
+    )
+
+
+class FeatureTableAttributes(SharedAttributes):
+    """Columns computed by SQL for a primary key and a time."""
+
+    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; the SQL gives them.")
+    timestamp: str = Field(description="Column with the time of a row; the SQL gives it.")
+    sql: str = Field(description="File beside the YAML with one SELECT over other tables; inputs are read from it.")
+    history: str = Field(description="How far back the SQL looks, the period itself included, such as 13 months.")
+    columns: dict[str, ColumnAttributes] = Field(description="Every column that the SQL gives, keys included.")
+
+
+class LabelAttributes(Attributes):
+    """What the model predicts."""
+
+    sql: str = Field(description="File with one SELECT that gives keys, timestamp and the label's column.")
+    column: str = Field(description="The label's column.")
+    horizon: int = Field(ge=1, description="How many periods ahead the label lies.")
+    delay: int = Field(default=0, ge=0, description="How many further periods pass until the label is known.")
+    unit: str = Field(default="", description="Unit of the label, for people.")
+
+
+class LookupAttributes(Attributes):
+    """A choice of columns from one feature table."""
+
+    table: Name = Field(description="Feature table, or static source.")
+    columns: list[str] = Field(min_length=1, description="Columns to look up by the table's key.")
+    lookback: str | None = Field(
+        default=None, description="Oldest row that may answer, such as 2 months; none for any."
+    )
+
+
+class TemplateAttributes(Attributes):
+    """The recipe of the estimator."""
+
+    name: str = Field(description="Name of a template.")
+    version: int = Field(default=1, ge=1, description="Version of the template.")
+    params: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Its parameters.")
+    seed: int = Field(default=0, description="Seed of everything random.")
+
+
+class TrainAttributes(Attributes):
+    """Which labels a training uses."""
+
+    window: str = Field(default="expanding", description="Labels of the last so many periods, or expanding for all.")
+    validation: str = Field(description="The newest periods, on which a candidate is judged, such as 6 months.")
+    min_rows: int = Field(default=1, ge=1, description="Fewest labels to train on, and a tenth of it to judge on.")
+
+
+class GateAttributes(Attributes):
+    """One comparison that a candidate must win."""
+
+    metric: Literal["mae", "rmse"] = Field(description="mae: mean absolute error; rmse: root of the mean square.")
+    better_than: Literal["baseline", "champion"] = Field(description="What the candidate must beat on the same rows.")
+    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's error; 0 for any.")
+
+
+class DriftAttributes(Attributes):
+    """When a month's features count as drifted."""
+
+    share: float = Field(
+        default=0.5, gt=0, le=1, description="Share of drifted columns from which the batch has drifted."
+    )
+
+
+class MonitorAttributes(Attributes):
+    """What is watched."""
+
+    drift: DriftAttributes = Field(default_factory=DriftAttributes, description="Drift of the model's features.")
+    metric: Literal["mae", "rmse"] = Field(default="mae", description="The figure that decides on retraining.")
+
+
+class RetrainAttributes(Attributes):
+    """When the retrain policy asks for a training."""
+
+    worse_by: float = Field(
+        default=0.2,
+        gt=0,
+        description="Share by which the error must exceed its level at training, such as 0.2.",
+    )
+    persistence: int = Field(default=2, ge=1, description="Over how many of the newest periods the error is averaged.")
+    cool_down: str = Field(description="Shortest time between two trainings, such as 3 months.")
+    max_age: str = Field(description="Age of the champion's training from which one is asked for anyway.")
+
+
+class ModelAttributes(SharedAttributes):
+    """A model: its population, label, features, template, gates and retrain policy."""
+
+    task: Literal["regression"] = Field(description="What kind of prediction it is.")
+    primary_keys: list[str] = Field(min_length=1, description="Columns that name what is predicted for.")
+    timestamp: str = Field(description="Column with the time of a row in population and label.")
+    population: str = Field(description="File with one SELECT that gives keys and timestamp to train on and score.")
+    history: str = Field(description="How far back population and label look, horizon and delay included.")
+    label: LabelAttributes = Field(description="What is predicted.")
+    baseline: str = Field(description="TABLE.COLUMN of a feature that is the simplest prediction; 0 where missing.")
+    features: list[LookupAttributes] = Field(min_length=1, description="What the model looks at.")
+    template: TemplateAttributes = Field(description="The recipe of the estimator.")
+    train: TrainAttributes = Field(description="Which labels are used.")
+    gates: list[GateAttributes] = Field(min_length=1, description="What a candidate must win to become a version.")
+    approval: Literal["automatic", "required"] = Field(
+        default="automatic", description="Whether a version becomes champion by itself or waits for a person."
+    )
+    when_late: Literal["wait", "score_without"] = Field(
+        default="wait",
+        description="What to do when a source is late: wait for it, or score with what is known.",
+    )
+    monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
+    retrain: RetrainAttributes = Field(description="When a training is asked for.")

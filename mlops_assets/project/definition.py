@@ -1,0 +1,268 @@
+"""A project as plain values: sources, feature tables and models, each resolved against the others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from mlops_assets.engines.query import Query
+from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.lakehouse.periods import Calendar, Duration, Period
+from mlops_assets.lakehouse.schema import Column, TableSchema
+
+
+@dataclass(frozen=True)
+class Documentation:
+    """What people read about a table or model."""
+
+    description: str
+    owners: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SourceDefinition:
+    """A table brought in from outside; the fields are those of its YAML, resolved."""
+
+    name: str
+    documentation: Documentation
+    location: Location
+    schema: TableSchema
+    lag: timedelta
+    first: Period | None
+    last: Period | None
+    live_since: Period | None
+    delivers: Literal["period", "window", "snapshot", "increment"]
+    window_periods: int
+    most_removed_share: float
+    least_rows_share: float
+    overdue_after: timedelta
+    landing: Path | None
+    published_from: Path | None
+
+    @property
+    def static(self) -> bool:
+        """Whether it has no time."""
+        return self.schema.timestamp is None
+
+    @property
+    def generation(self) -> str:
+        """Sources have one generation: a changed contract is a correction of the project, not of the data."""
+        return "source"
+
+
+@dataclass(frozen=True)
+class FeatureTableDefinition:
+    """A feature table; ``generation`` is the hash of its canonical definition and of its inputs'."""
+
+    name: str
+    documentation: Documentation
+    location: Location
+    schema: TableSchema
+    query: Query
+    inputs: tuple[str, ...]
+    history: int
+    lag: timedelta
+    first: Period
+    last: Period | None
+    generation: str
+
+
+@dataclass(frozen=True)
+class LookupDefinition:
+    """A model's choice of columns from one table."""
+
+    table: str
+    columns: tuple[str, ...]
+    lookback: Duration | None
+
+
+@dataclass(frozen=True)
+class LabelDefinition:
+    """What a model predicts; ``column`` is of type double."""
+
+    query: Query
+    inputs: tuple[str, ...]
+    column: str
+    horizon: int
+    delay: int
+    unit: str
+
+    @property
+    def known_after(self) -> int:
+        """Periods from the period that is predicted from to the one in which the label becomes known."""
+        return self.horizon + self.delay
+
+
+@dataclass(frozen=True)
+class TemplateChoice:
+    """Which recipe, with which parameters."""
+
+    name: str
+    version: int
+    params: Mapping[str, object]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One comparison that a candidate must win."""
+
+    metric: Literal["mae", "rmse"]
+    better_than: Literal["baseline", "champion"]
+    margin: float
+
+
+@dataclass(frozen=True)
+class RetrainPolicy:
+    """When a training is asked for; times in periods."""
+
+    worse_by: float
+    persistence: int
+    cool_down: int
+    max_age: int
+
+
+@dataclass(frozen=True)
+class ModelDefinition:
+    """A model; ``schema`` holds keys and timestamp, ``features`` the columns it looks up, in order."""
+
+    name: str
+    documentation: Documentation
+    location: Location
+    schema: TableSchema
+    population: Query
+    population_inputs: tuple[str, ...]
+    history: int
+    label: LabelDefinition
+    baseline: str
+    lookups: tuple[LookupDefinition, ...]
+    features: tuple[Column, ...]
+    template: TemplateChoice
+    window: int | None
+    validation: int
+    min_rows: int
+    gates: tuple[Gate, ...]
+    approval: Literal["automatic", "required"]
+    when_late: Literal["wait", "score_without"]
+    drift_share: float
+    metric: Literal["mae", "rmse"]
+    retrain: RetrainPolicy
+    lag: timedelta
+    first: Period
+    last: Period | None
+    generation: str
+    label_generation: str
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The columns that the estimator sees, in order."""
+        return tuple(column.name for column in self.features)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The features that are numbers."""
+        return tuple(column.name for column in self.features if column.kind == "number")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The features that are categories."""
+        return tuple(column.name for column in self.features if column.kind == "category")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tables that population and features read."""
+        return tuple(dict.fromkeys([*self.population_inputs, *(lookup.table for lookup in self.lookups)]))
+
+    @property
+    def first_label_period(self) -> Period:
+        """The first period in which a label becomes known."""
+        return self.schema.calendar.shift(self.first, self.label.known_after)
+
+
+TableDefinition = SourceDefinition | FeatureTableDefinition
+
+
+@dataclass(frozen=True)
+class ProjectDefinition:
+    """All that a project declares.
+
+    Args:
+        folder: The folder that the YAML files lie under.
+        sources: By name.
+        feature_tables: By name, inputs before those that read them.
+        models: By name.
+    """
+
+    folder: Path
+    sources: Mapping[str, SourceDefinition]
+    feature_tables: Mapping[str, FeatureTableDefinition]
+    models: Mapping[str, ModelDefinition]
+
+    def table(self, name: str) -> TableDefinition:
+        """A source or feature table.
+
+        Raises:
+            DefinitionError: There is none of that name.
+        """
+        found = self.sources.get(name) or self.feature_tables.get(name)
+        if found is None:
+            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", "correct the name")
+        return found
+
+    def model(self, name: str) -> ModelDefinition:
+        """A model.
+
+        Raises:
+            DefinitionError: There is none of that name.
+        """
+        if name not in self.models:
+            raise DefinitionError(
+                f"model '{name}'",
+                f"one of: {', '.join(self.models) or 'none is declared'}",
+                "correct the name",
+            )
+        return self.models[name]
+
+    def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
+        """The sources that tables rest on, through feature tables; each once."""
+        seen: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            table = self.table(waiting.pop())
+            if table.name in seen:
+                continue
+            seen.add(table.name)
+            if isinstance(table, FeatureTableDefinition):
+                waiting += table.inputs
+            else:
+                yield table
+
+    def _listed(self) -> str:
+        return ", ".join([*self.sources, *self.feature_tables]) or "none is declared"
+
+
+def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> Calendar:
+    """The calendar that all tables with a time share.
+
+    Raises:
+        DefinitionError: They differ, or none has a time.
+    """
+    calendars = {table.schema.calendar: name for name, table in tables.items() if table.schema.timestamp is not None}
+    if not calendars:
+        raise DefinitionError(
+            "only static tables as inputs",
+            "at least one input with a time",
+            "read a table with a time",
+            where=where,
+        )
+    if len(calendars) > 1:
+        listed = ", ".join(f"{name} ({calendar.unit})" for calendar, name in calendars.items())
+        raise DefinitionError(
+            f"inputs of different periods: {listed}",
+            "inputs of one period",
+            "bring them to one period",
+            where=where,
+        )
+    return next(iter(calendars))

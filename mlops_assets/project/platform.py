@@ -1,0 +1,122 @@
+"""A project in a home: where its tables lie, which engine works on them, and what time it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.duckdb import DuckDBEngine
+from mlops_assets.lakehouse.clock import Clock
+from mlops_assets.lakehouse.deliveries import DeliveryStore
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.tables import PeriodTable, StateTable
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What every step of the platform is given.
+
+    Args:
+        project: What the user declared.
+        home: Where state lies.
+        clock: The one clock.
+        engine: What runs queries and lookups.
+    """
+
+    project: ProjectDefinition
+    home: Home
+    clock: Clock
+    engine: Engine
+
+    @classmethod
+    def of(cls, project: ProjectDefinition, home: Home) -> "Platform":
+        """The platform of a home, with the home's clock and DuckDB."""
+        return cls(project, home, home.clock, DuckDBEngine(home.scratch))
+
+    @property
+    def deliveries(self) -> DeliveryStore:
+        """The deliveries of all sources."""
+        return DeliveryStore(self.home.deliveries)
+
+    def table(self, name: str) -> StateTable:
+        """A source's or feature table's states, in its present generation."""
+        definition = self.project.table(name)
+        return StateTable(self._delta(name, definition.generation), definition.schema)
+
+    def labels(self, model: ModelDefinition) -> StateTable:
+        """A model's labels: keys, timestamp, ``predicted_at`` (the as_of of the prediction) and the label."""
+        columns = (
+            *model.schema.columns,
+            Column(
+                "predicted_at",
+                "timestamp",
+                "When the period that is predicted from was known",
+                nullable=False,
+            ),
+            Column(model.label.column, "double", f"The label, {model.label.unit}".strip(", ")),
+        )
+        schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
+        return StateTable(self._delta(f"{model.name}.labels", model.label_generation), schema)
+
+    def predictions(self, model: ModelDefinition) -> StateTable:
+        """A model's predictions: keys, timestamp, prediction, baseline, version, and the features it looked at."""
+        columns = (
+            *model.schema.columns,
+            Column("prediction", "double", f"What the champion predicted, {model.label.unit}".strip(", ")),
+            Column("baseline", "double", "The simplest prediction"),
+            Column("version", "bigint", "Version that predicted"),
+            *model.features,
+        )
+        schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
+        return StateTable(self._delta(f"{model.name}.predictions", model.generation), schema)
+
+    def training_sets(self, model: ModelDefinition) -> PeriodTable:
+        """A model's training sets, one for each period it was trained at."""
+        return PeriodTable(self._delta(f"{model.name}.training_set", model.generation))
+
+    def records(self, model: ModelDefinition, kind: str) -> PeriodTable:
+        """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
+        return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
+
+    def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
+        """A model's feature lookups against the tables as they stand."""
+        return tuple(
+            FeatureLookup(self.table(lookup.table), lookup.columns, lookup.lookback) for lookup in model.lookups
+        )
+
+    def known_from(self, names: Iterable[str], period: Period) -> datetime:
+        """The as_of of a period for some tables: when everything about it is known.
+
+        The end of the period and the largest lag; where a first delivery came later, its arrival. A source that
+        has not delivered counts with its lag alone.
+        """
+        moments = [period.end]
+        for source in self.project.upstream_sources(*names):
+            if source.static:
+                continue
+            moments.append(period.end + source.lag)
+            first = self.deliveries.first_accepted(source.name, period.key)
+            if first:
+                moments.append(first.known_at)
+        return max(moments)
+
+    def model_as_of(self, model: ModelDefinition, period: Period) -> datetime:
+        """When a model speaks about a period; one that does not wait speaks at end + lag, whatever is late."""
+        if model.when_late == "score_without":
+            return period.end + model.lag
+        return self.known_from(model.inputs, period)
+
+    def labels_as_of(self, model: ModelDefinition, period: Period) -> datetime:
+        """When the labels that become known in a period are known."""
+        return max(self.model_as_of(model, period), self.known_from(model.label.inputs, period))
+
+    def feature_table_as_of(self, table: FeatureTableDefinition, period: Period) -> datetime:
+        """When everything that a feature table needs for a period is known."""
+        return self.known_from([table.name], period)
+
+    def _delta(self, name: str, generation: str) -> DeltaFolder:
+        return DeltaFolder(self.home.tables / name / generation, name)

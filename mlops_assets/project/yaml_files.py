@@ -1,0 +1,125 @@
+"""Reading ``defs.yaml`` files, keeping the line of every value, so that an error can point at it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.project.attributes import Attributes
+
+FILE_NAME = "defs.yaml"
+COMPONENT_PREFIX = "mlops_assets."
+Path_ = tuple[str | int, ...]
+SomeAttributes = TypeVar("SomeAttributes", bound=Attributes)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document that declares a component of ours.
+
+    Args:
+        file: The file it is in.
+        kind: The component's name without the package, such as ``Source``.
+        attributes: What stands under ``attributes``, as plain values.
+        lines: The line of each value below ``attributes``, by its path.
+    """
+
+    file: Path
+    kind: str
+    attributes: Mapping[str, Any]
+    lines: Mapping[Path_, int]
+
+    def at(self, *path: str | int) -> Location:
+        """The place of a value, or of the closest one around it that is there."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return Location(self.file, self.lines.get(path))
+
+    def parse(self, model: type[SomeAttributes]) -> SomeAttributes:
+        """Validate the attributes.
+
+        Raises:
+            DefinitionError: With the place of the first fault, and how many there are.
+        """
+        try:
+            return model.model_validate(self.attributes)
+        except ValidationError as error:
+            faults = error.errors()
+            first = faults[0]
+            path = tuple(part for part in first["loc"])
+            name = ".".join(str(part) for part in path)
+            more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+            if first["type"] == "extra_forbidden":
+                expected, cure = f"fields that {self.kind} has", "correct the name, or take the field out"
+            elif first["type"] == "missing":
+                expected, cure = f"'{name}' in every {self.kind}", "add it"
+            else:
+                expected, cure = first["msg"], "correct the value"
+            found = {"extra_forbidden": "unknown field", "missing": "missing field"}.get(
+                first["type"], "wrong value in"
+            )
+            raise DefinitionError(f"{found} '{name}'{more}", expected, cure, where=self.at(*path)) from None
+
+
+def read_documents(folder: Path) -> Iterator[Document]:
+    """All documents of our components below a folder, in the order of file names and lines.
+
+    Raises:
+        DefinitionError: A file is not YAML, or a document is not of the form ``type`` and ``attributes``.
+    """
+    for file in sorted(folder.rglob(FILE_NAME)):
+        try:
+            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            raise DefinitionError(
+                f"a file that is not YAML ({getattr(error, 'problem', None) or error})",
+                "YAML in UTF-8",
+                "correct the file",
+                where=Location(file, mark.line + 1 if mark else None),
+            ) from error
+        for node in nodes:
+            document = _document(file, node)
+            if document:
+                yield document
+
+
+def _document(file: Path, node: yaml.Node | None) -> Document | None:
+    if node is None:
+        return None
+    lines: dict[Path_, int] = {}
+    value = _value(node, (), lines)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise DefinitionError(
+            "a document without a 'type'",
+            "'type: mlops_assets.Source', FeatureTable or Model, then 'attributes:'",
+            "add the type",
+            where=Location(file, node.start_mark.line + 1),
+        )
+    if not value["type"].startswith(COMPONENT_PREFIX):
+        return None
+    inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
+    type_name = value["type"].rsplit(".", 1)[1]
+    return Document(file, type_name, value.get("attributes") or {}, {(): node.start_mark.line + 1, **inner})
+
+
+def _value(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        result = {}
+        for key_node, value_node in node.value:
+            key = _value(key_node, (*path, "<key>"), {})
+            result[key] = _value(value_node, (*path, key), lines)
+            lines[(*path, key)] = key_node.start_mark.line + 1
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(child, (*path, number), lines) for number, child in enumerate(node.value)]
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node, deep=True)
+    finally:
+        loader.dispose()

@@ -1,0 +1,216 @@
+"""Bringing one delivery into the lakehouse: kept as it came, read against its contract, appended as states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.lakehouse.deliveries import Delivery
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
+from mlops_assets.project.definition import SourceDefinition
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments, read_delivery, require_contract
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlops_assets.engines.contract import Changes
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one delivery did.
+
+    Args:
+        delivery: The delivery, as kept.
+        rows: How many rows it holds.
+        appended: How many states were appended to each period that it touched.
+        removed: How many of them are removals.
+        checks: What the contract's checks found.
+    """
+
+    delivery: Delivery
+    rows: int
+    appended: Mapping[str, int]
+    removed: int
+    checks: tuple[CheckOutcome, ...]
+
+
+def landing_folder(platform: Platform, source: SourceDefinition) -> Path:
+    """Where the files of a source arrive."""
+    return source.landing or platform.home.landing / source.name
+
+
+def landing_file(platform: Platform, source: SourceDefinition, period: Period | None) -> Path:
+    """The file in which the delivery of a period (None: of a static table) arrives."""
+    return landing_folder(platform, source) / f"{period.key if period else STATIC_PERIOD}.csv"
+
+
+def ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
+    """Ingest the newest delivery of a period; again without effect, if it was ingested before.
+
+    Args:
+        platform: The platform.
+        source: The source.
+        period: The period delivered; None for a static table.
+
+    Raises:
+        MissingDataError: There is no file.
+        ContractError: The delivery breaks its contract or is cut short; the last good state stays as it was.
+        ConflictError: Another run ingests the same period at the same time.
+    """
+    key = period.key if period else STATIC_PERIOD
+    arrived_at = platform.clock.now()
+    delivery = platform.deliveries.keep(
+        landing_file(platform, source, period),
+        source.name,
+        key,
+        arrived_at=arrived_at,
+        known_at=first_known_at(source, period, arrived_at),
+    )
+    table = platform.table(source.name)
+    rows = read_delivery(platform.deliveries.content_file(delivery), source.schema, source.name)
+    checks = require_contract(rows, source.schema, source.name)
+    covered = _covered(platform, source, period)
+    _require_inside(rows, source, covered)
+    counters = table.delta.counters(table.period_keys(covered))
+    changes = platform.engine.changes(
+        table, rows, covered=covered, seen_at=None, missing_is_removed=source.delivers != "increment"
+    )
+    _require_whole(platform, source, period, rows, changes)
+    states = _states(source, changes.states, delivery, counters)
+    if states.num_rows:
+        touched = sorted(set(states.column("period").to_pylist()))
+        table.delta.append(states, {touched_key: counters[touched_key] for touched_key in touched})
+    accepted = platform.deliveries.accept(delivery)
+    return Ingested(accepted, rows.num_rows, _count(states), changes.removed, tuple(checks))
+
+
+def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: datetime) -> datetime:
+    """From when the rows of a period's first delivery count as known (the design's "Rows")."""
+    if period is None:
+        return ALWAYS
+    published = period.end + source.lag
+    if source.live_since and period.start < source.live_since.start:
+        return published
+    return max(published, arrived_at)
+
+
+def _covered(platform: Platform, source: SourceDefinition, period: Period | None) -> list[Period]:
+    """The periods whose rows a delivery holds all of."""
+    if period is None:
+        return []
+    calendar = source.schema.calendar
+    if source.delivers == "window":
+        first = max(calendar.shift(period, 1 - source.window_periods), source.first or period)
+        return list(calendar.between(first, period))
+    if source.delivers == "snapshot" and source.first is not None:
+        return list(calendar.between(source.first, period))
+    return [period]
+
+
+def _require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Period]) -> None:
+    if not covered:
+        return
+    first, last = covered[0], covered[-1]
+    for moment in moments(rows, source.schema):
+        if moment is not None and not first.start <= moment < last.end:
+            raise ContractError(
+                f"a row of {moment.isoformat()} in the delivery of '{source.name}' for {last.key}",
+                f"rows from {first.start.isoformat()} to before {last.end.isoformat()}",
+                "put the row into its own period's file, or declare what a delivery holds",
+            )
+
+
+def _require_whole(
+    platform: Platform, source: SourceDefinition, period: Period | None, rows: "pa.Table", changes: "Changes"
+) -> None:
+    """Refuse what looks like a file cut short: too much removed, or too few rows against the last period."""
+    if changes.held and changes.removed > source.most_removed_share * changes.held:
+        raise _cut_short(
+            source,
+            f"a delivery that would remove {changes.removed} of {changes.held} rows",
+            changes.removed,
+            f"at most {source.most_removed_share:.0%} removed: more is likely a file cut short",
+            "ask for the whole file, or raise most_removed_share if so much was really removed",
+        )
+    if period is None or changes.held or source.delivers == "increment":
+        return
+    before = source.schema.calendar.shift(period, -1)
+    last_rows = platform.engine.known_at(
+        platform.table(source.name), platform.clock.now(), first=before, last=before
+    ).num_rows
+    if rows.num_rows < source.least_rows_share * last_rows:
+        raise _cut_short(
+            source,
+            f"{rows.num_rows} rows in the first delivery for {period.key}, after {last_rows} rows in {before.key}",
+            last_rows - rows.num_rows,
+            f"at least {source.least_rows_share:.0%} of the last period's: fewer is likely a file cut short",
+            "ask for the whole file, or lower least_rows_share if there are really so few",
+        )
+
+
+def _cut_short(source: SourceDefinition, found: str, failures: int, expected: str, cure: str) -> BrokenContractError:
+    return BrokenContractError.of([CheckOutcome("delivery_whole", False, found, failures)], source.name, expected, cure)
+
+
+def _states(
+    source: SourceDefinition, states: "pa.Table", delivery: Delivery, counters: Mapping[str, int]
+) -> "pa.Table":
+    """Give each state its times, its place in the order, and its period."""
+    import pyarrow as pa
+
+    known, periods, numbers, events = [], [], [], []
+    corrected_at = delivery.arrived_at
+    for event_time, replaced in zip(
+        states.column("event_time").to_pylist(), states.column("replaced_known_at").to_pylist(), strict=True
+    ):
+        key = source.schema.calendar.of(event_time).key if event_time else STATIC_PERIOD
+        new_in_held_period = replaced is None and counters[key] > 0
+        if source.static:
+            moment = ALWAYS
+        elif replaced is not None or new_in_held_period:
+            moment = max(corrected_at, replaced or delivery.known_at)
+        elif key == delivery.period:
+            moment = delivery.known_at
+        else:
+            moment = first_known_at(source, source.schema.calendar.at_key(key), corrected_at)
+        known.append(moment)
+        periods.append(key)
+        numbers.append(counters[key] + 1)
+        events.append(event_time or ALWAYS)
+    schema = source.schema.stored()
+    columns = {name: states.column(name) for name in source.schema.names}
+    moment_type = pa.timestamp("us", "UTC")
+    columns |= {
+        "event_time": pa.array(events, moment_type),
+        "known_at": pa.array(known, moment_type),
+        "seq": pa.array(numbers, pa.int64()),
+        "removed": states.column("removed"),
+        "period": pa.array(periods, pa.string()),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def _count(states: "pa.Table") -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for period in states.column("period").to_pylist():
+        counts[period] = counts.get(period, 0) + 1
+    return counts
+
+
+def require_delivered(platform: Platform, source: SourceDefinition, period: Period) -> None:
+    """See that a source has rows of a period.
+
+    Raises:
+        MissingDataError: No delivery of that period was accepted.
+    """
+    if not source.static and platform.deliveries.first_accepted(source.name, period.key) is None:
+        raise MissingDataError(
+            f"no accepted delivery of source '{source.name}' for {period.key}",
+            f"a delivered period, from {source.first.key if source.first else 'its first'} on",
+            f"put {period.key}.csv into its landing folder, and materialize {source.name} for it first",
+        )

@@ -1,0 +1,82 @@
+"""The publisher of examples: it plays the outside world, and writes each period's file once it is due."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.periods import Calendar, parse_moment
+from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.project.definition import SourceDefinition
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.ingest import landing_file
+
+
+def publish_due(platform: Platform) -> list[Path]:
+    """Write every file that is due by the platform clock and was never written.
+
+    Returns:
+        The files written, sources in the order of their names, periods in their order.
+    """
+    return [file for name in sorted(platform.project.sources) for file in _publish(platform, name)]
+
+
+def _publish(platform: Platform, name: str) -> Iterator[Path]:
+    source = platform.project.sources[name]
+    if source.published_from is None:
+        return
+    if source.static:
+        file = landing_file(platform, source, None)
+        if not file.exists():
+            write_atomically(file, _read(source.published_from))
+            write_point(f"publish {name}")
+            yield file
+        return
+    now = platform.clock.now()
+    for key, content in split_by_period(source).items():
+        period = source.schema.calendar.at_key(key)
+        file = landing_file(platform, source, period)
+        if period.end + source.lag <= now and not file.exists():
+            write_atomically(file, content)
+            write_point(f"publish {name}")
+            yield file
+
+
+def split_by_period(source: SourceDefinition) -> dict[str, bytes]:
+    """The content of each period's file, by period key, from the source's one big file."""
+    if source.published_from is None or source.schema.timestamp is None:
+        raise DefinitionError(
+            f"source '{source.name}' without published_from",
+            "a source with a file to publish from",
+            "declare it",
+        )
+    return _split(source.published_from, source.schema.timestamp, source.schema.calendar)
+
+
+@lru_cache(maxsize=8)
+def _split(file: Path, timestamp: str, calendar: Calendar) -> dict[str, bytes]:
+    reader = csv.reader(io.StringIO(_read(file).decode("utf-8")))
+    header = next(reader, None)
+    if header is None or timestamp not in header:
+        raise ContractError(f"no column '{timestamp}' in {file}", "a CSV with a header", "correct the file")
+    position = header.index(timestamp)
+    periods: dict[str, str] = {}
+    parts: dict[str, io.StringIO] = {}
+    for row in reader:
+        text = row[position]
+        if text not in periods:
+            periods[text] = calendar.of(parse_moment(text)).key
+        key = periods[text]
+        if key not in parts:
+            parts[key] = io.StringIO()
+            csv.writer(parts[key], lineterminator="\n").writerow(header)
+        csv.writer(parts[key], lineterminator="\n").writerow(row)
+    return {key: parts[key].getvalue().encode() for key in sorted(parts)}
+
+
+def _read(file: Path) -> bytes:
+    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
