@@ -1,0 +1,1 @@
+"""Models: templates, training, fair comparison, registry, scoring."""

@@ -1,0 +1,104 @@
+"""Scoring a period's population by the champion of that time."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.feature_tables import require_inputs
+from mlops_assets.features.labels import population
+from mlops_assets.features.states import Written, append_computed
+from mlops_assets.features.training_sets import with_features
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at
+from mlops_assets.models.training import baseline_values, feature_frame
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring a period did.
+
+    Args:
+        written: What the partition holds now.
+        version: The version that predicted.
+        training: The training that the version came from.
+        null_share: Share of feature values that were missing.
+    """
+
+    written: Written
+    version: int
+    training: CandidateRecord
+    null_share: float
+
+
+def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, period: Period) -> Scored:
+    """Score every key of a period's population as of its as_of.
+
+    Raises:
+        MissingDataError: An input was not computed (unless the model scores without late sources), or there was no
+            champion at that time.
+        ContractError: The champion was trained on other definitions than those that would be looked up.
+    """
+    import pyarrow as pa
+
+    if model.when_late == "wait":
+        require_inputs(platform, model.inputs, period)
+    champion = champion_at(platform, model, period)
+    if champion is None:
+        raise MissingDataError(
+            f"no champion of '{model.name}' before {platform.model_as_of(model, period).isoformat()}",
+            f"a version promoted before the as_of of {period.key}",
+            "train one first, or score a later period; a past period is never scored by a later champion",
+        )
+    training = candidate_of_version(platform, model, champion.version)
+    if training.generation != model.generation:
+        raise ContractError(
+            f"version {champion.version} of '{model.name}' was trained on definitions {training.generation}, "
+            f"and the project now has {model.generation}",
+            "scoring on the definitions that the version was trained on",
+            "let the retrain sensor train on the new definitions, or take the change back",
+        )
+    known_at = platform.model_as_of(model, period)
+    rows = features_to_score(platform, model, period)
+    fit = mlflow_registry.load_fit(registry, training.model_uri)
+    predicted = predict(model, fit, rows)
+    table = platform.predictions(model)
+    rows = (
+        rows.append_column("prediction", predicted)
+        .append_column("baseline", baseline_values(model, rows))
+        .append_column("version", pa.array([champion.version] * rows.num_rows, pa.int64()))
+        .select(list(table.schema.names))
+        .cast(table.schema.arrow())
+    )
+    nulls = sum(rows.column(name).null_count for name in model.feature_names)
+    cells = max(rows.num_rows * len(model.feature_names), 1)
+    written = append_computed(platform, table, rows, period, known_at)
+    return Scored(written, champion.version, training, nulls / cells)
+
+
+def features_to_score(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
+    """The population of a period with its features, as of the period's as_of."""
+    import pyarrow as pa
+
+    from mlops_assets.sources.contract import moments
+
+    keys = population(platform, model, period)
+    moment = pa.timestamp("us", "UTC")
+    asked = keys.append_column("event_time", pa.array(moments(keys, model.schema), moment))
+    known_at = platform.model_as_of(model, period)
+    asked = asked.append_column("predicted_at", pa.array([known_at] * keys.num_rows, moment))
+    return with_features(platform, model, asked, as_of="predicted_at")
+
+
+def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> "pa.Array":
+    """What a fit predicts for rows that carry the model's features; an empty array for no rows."""
+    import pyarrow as pa
+
+    if rows.num_rows == 0:
+        return pa.array([], pa.float64())
+    return pa.array(fit.predict(feature_frame(model, rows)), pa.float64())

@@ -1,0 +1,311 @@
+"""Training a candidate: fitted once to be judged and once to serve, logged, and put through its gates."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.labels import labelled_period
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
+from mlops_assets.models.records import (
+    CandidateRecord,
+    ChampionRecord,
+    VersionRecord,
+    candidate_of_version,
+    candidates,
+    champions,
+    present_champion,
+    write_record,
+)
+from mlops_assets.models.templates import build_estimator, find_template
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SHARE_OF_ROWS_TO_JUDGE = 10
+"""A judgement rests on at least a tenth of the rows that a training needs."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Why a training was asked for, and by whom; ``number`` names a person's recorded request, if it was one."""
+
+    reason: str
+    requested_by: str
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Both fits of a candidate, and how the judged one did.
+
+    Args:
+        judged: Fitted without the newest periods.
+        model: Fitted on everything known; serves once the candidate won.
+        split: Which periods the judged fit was fitted and judged on.
+        candidate: Errors of the judged fit.
+        baseline: Errors of the baseline on the same rows.
+        champion: Errors of the champion's judged fit on the same rows, or None.
+        fitted_rows: Rows that the judged fit was fitted on.
+    """
+
+    judged: Any
+    model: Any
+    split: Split
+    candidate: Errors
+    baseline: Errors
+    champion: Errors | None
+    fitted_rows: int
+
+
+def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
+    """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
+    frame = rows.select(list(model.feature_names)).to_pandas()
+    for name in model.numbers:
+        frame[name] = frame[name].astype("float64")
+    for name in model.categories:
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
+    return frame
+
+
+def baseline_values(model: ModelDefinition, rows: "pa.Table") -> "pa.ChunkedArray":
+    """The baseline's prediction for each row: a feature, 0 where it is missing."""
+    import pyarrow.compute as pc
+
+    values: pa.ChunkedArray = pc.fill_null(pc.cast(rows.column(model.baseline), "double"), 0.0)
+    return values
+
+
+def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion_judged: Any | None) -> Fitted:
+    """Fit a candidate twice and judge it.
+
+    Args:
+        model: The model.
+        rows: Its training set.
+        at: The period trained at.
+        champion_judged: The champion's judged fit, or None where none can be compared.
+
+    Raises:
+        ContractError: No rows are left to fit on, or none to judge on.
+    """
+    parts = split(model, labelled_period(model, at))
+    times = _period_starts(model, rows)
+    fitted = rows.filter(times <= parts.last_fitted.start)
+    judged = rows.filter(times >= parts.first_judged.start)
+    for name, part, periods in (
+        ("fit", fitted, f"up to {parts.last_fitted.key}"),
+        ("judge", judged, f"from {parts.first_judged.key} to {parts.last_judged.key}"),
+    ):
+        if part.num_rows == 0:
+            raise ContractError(
+                f"no labels of '{model.name}' to {name} on ({periods})",
+                "labels before and in the validation periods",
+                "train later, or shorten train.validation",
+            )
+    truth = judged.column(model.label.column).to_numpy()
+    judged_fit = _fit(model, fitted)
+    return Fitted(
+        judged=judged_fit,
+        model=_fit(model, rows),
+        split=parts,
+        candidate=errors(truth, judged_fit.predict(feature_frame(model, judged))),
+        baseline=errors(truth, baseline_values(model, judged).to_numpy()),
+        champion=errors(truth, champion_judged.predict(feature_frame(model, judged))) if champion_judged else None,
+        fitted_rows=fitted.num_rows,
+    )
+
+
+def train(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    at: Period,
+    run_id: str,
+    request: Request,
+) -> tuple[CandidateRecord, Verdict]:
+    """Train a candidate on its training set, log it into an MLflow run, judge and record it.
+
+    A request that was carried out already, on the same rows, gives the candidate that was trained then: a run that
+    was killed later on and is run again registers the same model, not its twin.
+
+    Raises:
+        MissingDataError: The training set of the period was not built.
+    """
+    rows = read_training_set(platform, model, at)
+    inputs_hash = text_hash(
+        platform.training_sets(model).data_version(at.key) or "", repr(model.template), repr(model.gates), repr(request)
+    )
+    for record in candidates(platform, model):
+        if record.period == at.key and record.inputs_hash == inputs_hash:
+            return record, Verdict.from_json(record.outcomes)
+    champion = present_champion(platform, model)
+    champion_judged = None
+    if champion is not None:
+        its_training = candidate_of_version(platform, model, champion.version)
+        if its_training.generation == model.generation:
+            champion_judged = mlflow_registry.load_fit(registry, its_training.judged_uri)
+    fitted = fit_candidate(model, rows, at, champion_judged)
+    verdict = judge(
+        model.gates,
+        fitted.candidate,
+        baseline=fitted.baseline,
+        champion=fitted.champion,
+        least_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
+    )
+    figures = _figures(fitted, rows.num_rows)
+    example = feature_frame(model, rows.slice(max(rows.num_rows - 5, 0)))
+    uris = mlflow_registry.log_candidate(
+        registry,
+        run_id,
+        params={
+            **model.template.params,
+            "template": f"{model.template.name} v{model.template.version}",
+            "seed": model.template.seed,
+            "period": at.key,
+            "last_fitted": fitted.split.last_fitted.key,
+            "first_judged": fitted.split.first_judged.key,
+        },
+        metrics=figures,
+        tags={
+            "model": model.name,
+            "period": at.key,
+            "reason": request.reason,
+            "requested_by": request.requested_by,
+            "generation": model.generation,
+            "verdict": verdict.reason,
+        },
+        fits={"judged": fitted.judged, "model": fitted.model},
+        input_example=example,
+        trusted_types=find_template(model.template.name, model.template.version).trusted_types,
+    )
+    record = CandidateRecord(
+        period=at.key,
+        trained_at=platform.clock.now(),
+        reason=request.reason,
+        requested_by=request.requested_by,
+        request=request.number,
+        inputs_hash=inputs_hash,
+        run_id=run_id,
+        model_uri=uris["model"],
+        judged_uri=uris["judged"],
+        model_hash=estimator_hash(fitted.model),
+        level=fitted.candidate.of(model.metric),
+        verdict=verdict.reason,
+        outcomes=verdict.as_json(),
+        passed=verdict.passed,
+        generation=model.generation,
+        figures=json.dumps(figures, sort_keys=True),
+    )
+    write_record(platform.records(model, "candidate"), record)
+    return record, verdict
+
+
+def register(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, at: Period
+) -> VersionRecord | None:
+    """Register the candidate of a period as a version; None where its gates said no.
+
+    A version that awaits approval becomes the challenger.
+
+    Raises:
+        MissingDataError: Nothing was trained at the period.
+    """
+    candidate = _candidate(platform, model, at)
+    if not candidate.passed:
+        return None
+    version = mlflow_registry.register_version(
+        registry,
+        model_name=model.name,
+        model_uri=candidate.model_uri,
+        run_id=candidate.run_id,
+        tags={"period": at.key, "reason": candidate.reason, "model_hash": candidate.model_hash},
+    )
+    record = VersionRecord(at.key, version)
+    write_record(platform.records(model, "version"), record)
+    if model.approval == "required":
+        mlflow_registry.set_alias(registry, model.name, "challenger", version)
+    return record
+
+
+def promote(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, record: VersionRecord
+) -> ChampionRecord:
+    """Make a version the champion, from now on; running it again changes nothing."""
+    promoted = [champion for champion in champions(platform, model) if champion.version == record.version]
+    champion = promoted[0] if promoted else ChampionRecord(record.period, platform.clock.now(), record.version)
+    if not promoted:
+        write_record(platform.records(model, "champion"), champion)
+    mlflow_registry.set_alias(registry, model.name, "champion", record.version)
+    return champion
+
+
+def read_training_set(platform: Platform, model: ModelDefinition, at: Period) -> "pa.Table":
+    """The rows of a training set that was built.
+
+    Raises:
+        MissingDataError: It was not.
+    """
+    rows = platform.training_sets(model).read([at.key])
+    if rows is None or rows.num_rows == 0:
+        raise MissingDataError(
+            f"no training set of '{model.name}' at {at.key}",
+            "a training set that was built",
+            f"materialize {model.name}/training_set for {at.key} first",
+        )
+    return rows
+
+
+def _candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:
+    found = [record for record in candidates(platform, model) if record.period == at.key]
+    if not found:
+        raise MissingDataError(
+            f"no candidate of '{model.name}' at {at.key}",
+            "a candidate that was trained",
+            f"materialize {model.name}/candidate for {at.key} first",
+        )
+    return found[0]
+
+
+def _fit(model: ModelDefinition, rows: "pa.Table") -> Any:
+    template = find_template(model.template.name, model.template.version)
+    estimator = build_estimator(
+        template,
+        model.template.params,
+        categories=model.categories,
+        numbers=model.numbers,
+        seed=model.template.seed,
+    )
+    return estimator.fit(feature_frame(model, rows), rows.column(model.label.column).to_numpy())
+
+
+def _period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:
+    import numpy as np
+
+    from mlops_assets.sources.contract import moments
+
+    calendar = model.schema.calendar
+    starts = {moment: calendar.of(moment).start for moment in set(moments(rows, model.schema)) if moment}
+    return np.array([starts[moment] for moment in moments(rows, model.schema) if moment], dtype=object)
+
+
+def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "rows": rows,
+        "fitted_rows": fitted.fitted_rows,
+        "judged_rows": fitted.candidate.rows,
+    }
+    for name, outcome in (
+        ("candidate", fitted.candidate),
+        ("baseline", fitted.baseline),
+        ("champion", fitted.champion),
+    ):
+        if outcome:
+            figures |= {f"{name}_{metric}": value for metric, value in asdict(outcome).items() if metric != "rows"}
+    return figures
