@@ -1,0 +1,1 @@
+"""Drift, performance, estimation, attribution, retrain policy and reports."""

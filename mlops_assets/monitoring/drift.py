@@ -1,0 +1,406 @@
+"""Drift of inputs and predictions against a reference: Evidently's tests and Evidently's report.
+
+Evidently lives behind this module. What it cannot say is added here and named as ours: the null share of a
+column, of which its scores see nothing, and columns without values, on which it raises.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.write_points import write_point
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+NOT_APPLICABLE = "not applicable"
+NULL_SHARE = "null share"
+
+_JSON_NAME = "drift.json"
+_HTML_NAME = "drift.html"
+# A character that no label holds (it is for private use) stands for "<" until the page is made: see _page.
+_LESS_THAN = "\ue000"
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """What was found for one column.
+
+    Attributes:
+        column: Its name.
+        method: Evidently's name of the statistic; ``"null share"`` where the current data hold no value any
+            more; ``"not applicable"`` where the reference holds none or Evidently cannot measure the values.
+        score: A p-value or a distance, as the method says; the share of compared rows without a value for
+            ``"null share"``; NaN where not applicable.
+        threshold: Where drift begins: below it for a p-value, from it on for the rest; NaN where not
+            applicable.
+        drifted: Evidently's verdict; true for ``"null share"``, false where not applicable.
+        reference_null_share: Share (0 to 1) of all reference rows that are null, NaN or infinite: Evidently
+            leaves these out.
+        current_null_share: The same of the current data.
+    """
+
+    column: str
+    method: str
+    score: float
+    threshold: float
+    drifted: bool
+    reference_null_share: float
+    current_null_share: float
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What was found for all columns of two tables.
+
+    Attributes:
+        columns: One for each declared column, sorted by name.
+        drifted_share: Share (0 to 1) of the declared columns that drifted.
+        dataset_drifted: Whether that share reached the declared one.
+        reference_rows: Rows of the reference, before sampling.
+        current_rows: Rows of the current data, before sampling.
+        sampled: Whether either side was sampled.
+        json: What Evidently's ``save_json`` writes. It holds no time and no random id, so nothing was taken
+            out. Columns that Evidently could not measure are missing in it; ``columns`` has them.
+        html: Evidently's page, below a table of ``columns``; None where it was not asked for. Its random
+            widget ids are replaced by numbered ones.
+    """
+
+    columns: tuple[ColumnDrift, ...]
+    drifted_share: float
+    dataset_drifted: bool
+    reference_rows: int
+    current_rows: int
+    sampled: bool
+    json: str = field(repr=False)
+    html: str | None = field(repr=False)
+
+
+def drift_report(
+    reference: "pa.Table",
+    current: "pa.Table",
+    *,
+    numbers: Sequence[str],
+    categories: Sequence[str],
+    drift_share: float = 0.5,
+    max_rows: int = 10_000,
+    seed: int = 0,
+    html_on: Literal["dataset", "column"] = "dataset",
+) -> DriftReport:
+    """Compare two tables column by column with Evidently's ``ValueDrift`` and its default statistics.
+
+    The order of rows and of columns does not matter: rows are sorted by the declared columns, then shuffled
+    by the seed, and the first ``max_rows`` of each side are compared. Equal inputs give equal JSON and HTML,
+    in any process. The defaults depend on how many values the reference has: up to 1,000 KS, chi-square or z
+    at p 0.05; above, Wasserstein by standard deviation or Jensen-Shannon distance at 0.1. The p-values are
+    not corrected for the number of columns. A category of n labels costs n squared: 10,000 of them 5 seconds.
+
+    Args:
+        reference: What the model was trained on, or what else counts as normal. At least one row.
+        current: What is compared with it. At least one row.
+        numbers: Columns of numbers or booleans. Null, NaN and infinite values count as null.
+        categories: Columns that can be written as text. An empty text is a category, null is none.
+        drift_share: Share of drifted columns from which the dataset drifted; above 0, at most 1.
+        max_rows: Most rows of each side that are compared; null shares are taken over all rows.
+        seed: Of the sample.
+        html_on: Whether the page is made when the dataset drifted, or already when any column did.
+
+    Returns:
+        The report. Where Evidently cannot measure a column, the others are measured nevertheless.
+
+    Raises:
+        DefinitionError: A column is declared twice, or a setting lies outside its range.
+        ContractError: No column is declared, a table has no row, or a column is missing or of the wrong type.
+    """
+    _check_settings(numbers, categories, drift_share, max_rows)
+    _check_tables(reference, current, [*numbers, *categories])
+    names = sorted([*numbers, *categories])
+    values, labels = _values(reference, current, numbers, categories)
+    null_shares = [{name: side.column(name).null_count / side.num_rows for name in names} for side in values]
+    compared = [_sample(side.select(names), max_rows, seed) for side in values]
+
+    unmeasured: dict[str, tuple[str, float, float, bool]] = {}
+    for name in names:
+        if compared[0].column(name).null_count == compared[0].num_rows:
+            unmeasured[name] = (NOT_APPLICABLE, nan, nan, False)
+        elif compared[1].column(name).null_count == compared[1].num_rows:
+            unmeasured[name] = (NULL_SHARE, 1.0, 1.0, True)
+    frames = [side.to_pandas() for side in compared]
+    measurable = [name for name in names if name not in unmeasured]
+    snapshot = _run(frames, measurable, labels)
+    if snapshot is None:
+        # One column that Evidently refuses would cost all the others, and its error does not name the column.
+        refused = [name for name in measurable if _run(frames, [name], labels) is None]
+        unmeasured |= dict.fromkeys(refused, (NOT_APPLICABLE, nan, nan, False))
+        measurable = [name for name in measurable if name not in refused]
+        snapshot = _run(frames, measurable, labels)
+    text: str = snapshot.json()
+
+    found = unmeasured | _verdicts(text)
+    columns = tuple(ColumnDrift(name, *found[name], null_shares[0][name], null_shares[1][name]) for name in names)
+    drifted = sum(column.drifted for column in columns)
+    dataset_drifted = drifted / len(columns) >= drift_share
+    wants_page = dataset_drifted if html_on == "dataset" else drifted > 0
+    return DriftReport(
+        columns=columns,
+        drifted_share=drifted / len(columns),
+        dataset_drifted=dataset_drifted,
+        reference_rows=reference.num_rows,
+        current_rows=current.num_rows,
+        sampled=max(reference.num_rows, current.num_rows) > max_rows,
+        json=text,
+        html=_page(frames, measurable, labels, columns) if wants_page else None,
+    )
+
+
+def write_report(report: DriftReport, folder: Path) -> Path:
+    """Write ``drift.json``, and ``drift.html`` where the report has a page; a page from before is removed.
+
+    Each file is written whole or not at all. A page of another report goes first and a new one comes last, so
+    that no page ever lies beside the JSON of another report. Files that are the same already are left alone.
+
+    Args:
+        report: What to write.
+        folder: Where; made if it is not there.
+
+    Returns:
+        The JSON file.
+    """
+    json_file, html_file = folder / _JSON_NAME, folder / _HTML_NAME
+    page = None if report.html is None else report.html.encode()
+    if html_file.exists() and html_file.read_bytes() != page:
+        html_file.unlink()
+        write_point("drift report")
+    for file, content in ((json_file, report.json.encode()), (html_file, page)):
+        if content is not None and not (file.exists() and file.read_bytes() == content):
+            write_atomically(file, content)
+            write_point("drift report")
+    return json_file
+
+
+def _check_settings(numbers: Sequence[str], categories: Sequence[str], drift_share: float, max_rows: int) -> None:
+    names = [*numbers, *categories]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DefinitionError(
+            f"columns declared twice for drift: {', '.join(twice)}",
+            "each column once, as a number or as a category",
+            "take it out of one of the two",
+        )
+    if not 0 < drift_share <= 1:
+        raise DefinitionError(
+            f"a drift share of {drift_share}", "a share above 0 and at most 1", "correct it, for example 0.5"
+        )
+    if max_rows < 1:
+        raise DefinitionError(f"max_rows of {max_rows}", "at least one row", "correct it, for example 10000")
+
+
+def _check_tables(reference: "pa.Table", current: "pa.Table", names: Sequence[str]) -> None:
+    if not names:
+        raise ContractError(
+            "no column to compare for drift",
+            "at least one number or category",
+            "declare columns, or switch drift monitoring off for this model",
+        )
+    for side, table in (("reference", reference), ("current", current)):
+        missing = sorted(set(names) - set(table.column_names))
+        if missing:
+            raise ContractError(
+                f"the {side} data have no column {', '.join(missing)}",
+                f"the columns {', '.join(sorted(names))}",
+                "correct the names that are monitored, or deliver the columns",
+            )
+    if reference.num_rows == 0:
+        raise ContractError(
+            "the reference data have 0 rows",
+            "at least one row to compare with",
+            "choose a reference that has rows, such as the training set of the version in service",
+        )
+    if current.num_rows == 0:
+        raise ContractError(
+            "the current data have 0 rows",
+            "at least one row to compare with the reference",
+            "find out why nothing was delivered or scored for this partition, and run it again",
+        )
+
+
+def _values(
+    reference: "pa.Table", current: "pa.Table", numbers: Sequence[str], categories: Sequence[str]
+) -> tuple[list["pa.Table"], dict[str, list[str]]]:
+    """Both tables as doubles: numbers as they are, categories as positions in the sorted labels of both.
+
+    Positions and not texts, because Evidently sums over sets: Python's order of texts in a set changes from
+    process to process, and with it the last digit of the score.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns: list[dict[str, Any]] = [{}, {}]
+    labels: dict[str, list[str]] = {}
+    for name in numbers:
+        for side, table in enumerate((reference, current)):
+            column = table.column(name)
+            kind = column.type
+            if not (_is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+                raise _wrong_type(name, kind, "a column of numbers or booleans")
+            double = pc.cast(column, pa.float64(), safe=False)
+            columns[side][name] = pc.if_else(pc.is_finite(double), double, None)
+    for name in categories:
+        pair = [_decoded(table.column(name)) for table in (reference, current)]
+        # The same level is 1 in a table of integers and 1.0 once nulls made it a table of doubles.
+        if all(_is_number(column.type) for column in pair) and any(
+            pa.types.is_floating(column.type) for column in pair
+        ):
+            pair = [pc.cast(column, pa.float64(), safe=False) for column in pair]
+            pair = [pc.if_else(pc.is_finite(column), column, None) for column in pair]
+        try:
+            texts = [pc.cast(column, pa.string()) for column in pair]
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise _wrong_type(name, pair[0].type, "a column that can be written as text") from error
+        known = {text for column in texts for text in pc.unique(column).to_pylist()} - {None}
+        labels[name] = sorted(known)
+        value_set = pa.array(labels[name], pa.string())
+        for side, column in enumerate(texts):
+            columns[side][name] = pc.cast(pc.index_in(column, value_set=value_set), pa.float64())
+    return [pa.table(side) for side in columns], labels
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _decoded(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _wrong_type(name: str, kind: object, expected: str) -> ContractError:
+    return ContractError(
+        f"column '{name}' is of type {kind}",
+        expected,
+        "monitor it as the other kind, or leave it out of drift",
+    )
+
+
+def _sample(table: "pa.Table", max_rows: int, seed: int) -> "pa.Table":
+    """A sample that depends on which rows there are, not on their order.
+
+    Not by a hash of each row, which would need no sorting: equal rows would then be taken all or not at all.
+    The order after the shuffle is kept, because Evidently draws values by row number: sorted, they would show
+    a trend.
+    """
+    import numpy
+    import pyarrow.compute as pc
+
+    in_order = pc.sort_indices(table, [(name, "ascending") for name in table.column_names])
+    chosen = numpy.random.default_rng(seed).permutation(table.num_rows)[:max_rows]
+    return table.take(in_order.take(chosen))
+
+
+def _run(
+    frames: Sequence["pd.DataFrame"],
+    names: Sequence[str],
+    categories: Mapping[str, object],
+) -> Any:
+    """Evidently's snapshot, or None where it cannot measure a column (such as 1e17 and nothing else)."""
+    # In 0.7.23 only Evidently's server and collector report usage, not its reports (traced); should that
+    # change, this is the switch that it reads.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    import numpy
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    definition = DataDefinition(
+        numerical_columns=[name for name in names if name not in categories],
+        categorical_columns=[name for name in names if name in categories],
+    )
+    # One ValueDrift for each column gives the verdicts of DataDriftPreset in half its time or less: the
+    # preset computes all columns again for its overview tables.
+    report = Report([ValueDrift(column=name) for name in names], include_tests=True)
+    # Chi-square divides by zero on a new category, rightly (p = 0); squares of 1e300 overflow in the drawing.
+    with numpy.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        try:
+            reference, current = (
+                Dataset.from_pandas(frame[list(names)], data_definition=definition) for frame in frames
+            )
+            return report.run(current, reference)
+        except ValueError:
+            return None
+
+
+def _verdicts(text: str) -> dict[str, tuple[str, float, float, bool]]:
+    """Method, score, threshold and verdict by column; Evidently tells the verdict only in its tests."""
+    content = json.loads(text)
+    statuses = {test["metric_config"]["params"]["column"]: test["status"] for test in content["tests"]}
+    return {
+        metric["config"]["column"]: (
+            metric["config"]["method"],
+            float(metric["value"]),
+            float(metric["config"]["threshold"]),
+            statuses[metric["config"]["column"]] == "FAIL",
+        )
+        for metric in content["metrics"]
+    }
+
+
+def _page(
+    frames: Sequence["pd.DataFrame"],
+    names: Sequence[str],
+    labels: Mapping[str, list[str]],
+    columns: Sequence[ColumnDrift],
+) -> str:
+    """Evidently's page with the labels of categories, made safe, and the same for the same data.
+
+    Evidently puts labels into a script element as they are, so that a label with ``</script>`` would end the
+    element and run what follows. A stand-in for "<" is replaced by the script's own escape for it afterwards.
+    """
+    import numpy
+
+    shown = {name: name.replace("<", _LESS_THAN) for name in names}
+    labelled = []
+    for frame in frames:
+        columns_shown = frame[list(names)].copy()
+        for name in set(names) & set(labels):
+            known = [label.replace("<", _LESS_THAN) for label in labels[name]]
+            texts = numpy.array([*known, None], dtype=object)
+            codes = frame[name].fillna(len(texts) - 1).astype(int).to_numpy()
+            columns_shown[name] = texts[codes]
+        labelled.append(columns_shown.rename(columns=shown))
+    snapshot = _run(labelled, list(shown.values()), {shown[name]: None for name in names if name in labels})
+    page: str = snapshot.get_html_str(as_iframe=False).replace(json.dumps(_LESS_THAN)[1:-1], "\\u003c")
+
+    # Only ids that Evidently made: a label that looks like one stays as it is.
+    made = re.findall(r'"id": "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"', page)
+    made += re.findall(r"root_metric_([0-9a-f]{32})", page)[:1]
+    numbered = {random: f"evidently{number}" for number, random in enumerate(dict.fromkeys(made))}
+    if numbered:
+        page = re.sub("|".join(numbered), lambda match: numbered[match[0]], page)
+    head, body, tail = page.partition("<body>")
+    return f"{head}{body}{_overview(columns)}{tail}"
+
+
+def _overview(columns: Sequence[ColumnDrift]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(column.column)}</td><td>{escape(column.method)}</td><td>{column.score:.4g}</td>"
+        f"<td>{column.threshold:.4g}</td><td>{'yes' if column.drifted else 'no'}</td>"
+        f"<td>{column.reference_null_share:.1%}</td><td>{column.current_null_share:.1%}</td></tr>"
+        for column in columns
+    )
+    heads = ("column", "method", "score", "threshold", "drifted", "null in reference", "null in current")
+    return (
+        '<table style="font-family:sans-serif;margin:2em;border-spacing:1em .2em;text-align:left"><thead><tr>'
+        + "".join(f"<th>{head}</th>" for head in heads)
+        + f"</tr></thead><tbody>{rows}</tbody></table>"
+    )

@@ -1,0 +1,65 @@
+"""Gathering what the retrain policy looks at, and recording what people ask for."""
+
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.records import (
+    candidate_of_version,
+    candidates,
+    present_champion,
+    read_records,
+    write_record,
+)
+from mlops_assets.monitoring.performance import performance_history
+from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
+    """The newest period whose labels became known, by the clock; None where none has."""
+    key = platform.labels(model).delta.newest_period()
+    if key is None:
+        return None
+    calendar = model.schema.calendar
+    return calendar.shift(calendar.at_key(key), model.label.known_after)
+
+
+def policy_history(platform: Platform, model: ModelDefinition) -> History | None:
+    """What the policy looks at for a model; None where no labels are known yet."""
+    at = newest_labelled(platform, model)
+    if at is None:
+        return None
+    champion = present_champion(platform, model)
+    return History(
+        at=at,
+        calendar=model.schema.calendar,
+        generation=model.generation,
+        trainings=candidates(platform, model),
+        champion=champion,
+        champion_training=candidate_of_version(platform, model, champion.version) if champion else None,
+        performance=performance_history(platform, model),
+    )
+
+
+def record_request(
+    platform: Platform, model: ModelDefinition, number: str, reason: str, requested_by: str
+) -> RetrainRequest:
+    """Record that a person asks for a training.
+
+    Args:
+        platform: The platform.
+        model: Which model.
+        number: What tells this request from others, such as the run that recorded it.
+        reason: Why, in words.
+        requested_by: Who.
+    """
+    request = RetrainRequest(number, reason, requested_by, platform.clock.now())
+    write_record(platform.records(model, "retrain_request"), request)
+    return request
+
+
+def open_requests(platform: Platform, model: ModelDefinition) -> list[RetrainRequest]:
+    """Requests that no training came after, the oldest first."""
+    answered = {record.request for record in candidates(platform, model)}
+    requests = read_records(platform.records(model, "retrain_request"), RetrainRequest)
+    waiting = [request for request in requests if request.period not in answered]
+    return sorted(waiting, key=lambda request: request.requested_at)

@@ -1,0 +1,130 @@
+"""The retrain policy: a pure function of a model's history, with its reasons in words.
+
+Realized performance decides first, then age: of the rules that were compared, those two with a gate before promotion
+are the safest. Persistence (the mean over several periods) keeps one odd month from deciding; the cool-down keeps a
+policy that is never satisfied from training for ever.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from mlops_assets.lakehouse.periods import Calendar, Period
+from mlops_assets.models.records import CandidateRecord, ChampionRecord
+from mlops_assets.monitoring.performance import PerformanceRecord
+from mlops_assets.project.definition import RetrainPolicy
+
+Cause = Literal["first", "definitions", "performance", "age", "request", "none"]
+
+
+@dataclass(frozen=True)
+class RetrainRequest:
+    """A person's wish to train, as recorded by the ``retrain`` job.
+
+    Args:
+        period: What tells this request from others (the lakehouse keeps it as the record's period).
+        reason: Why, in words.
+        requested_by: Who.
+        requested_at: Platform clock, UTC.
+    """
+
+    period: str
+    reason: str
+    requested_by: str
+    requested_at: datetime
+
+
+@dataclass(frozen=True)
+class History:
+    """What the policy looks at.
+
+    Args:
+        at: The newest period whose labels are known: where a training would take place.
+        calendar: The model's calendar.
+        generation: The model's definitions as they stand.
+        trainings: All trainings so far, in the order of periods.
+        champion: The present champion, or None.
+        champion_training: The training it came from, or None.
+        performance: All performance so far, in the order of periods.
+    """
+
+    at: Period
+    calendar: Calendar
+    generation: str
+    trainings: Sequence[CandidateRecord]
+    champion: ChampionRecord | None
+    champion_training: CandidateRecord | None
+    performance: Sequence[PerformanceRecord]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to train, and why or why not, in words.
+
+    Args:
+        cause: What decided.
+        reason: In words, with the figures.
+    """
+
+    cause: Cause
+    reason: str
+
+    @property
+    def retrain(self) -> bool:
+        """Whether a training is asked for."""
+        return self.cause != "none"
+
+
+def decide(policy: RetrainPolicy, history: History) -> Decision:
+    """Decide whether a model should be trained at the newest period.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> months = Calendar("month")
+        >>> at = months.at_key("2001-03")
+        >>> nothing = History(at, months, "g", [], None, None, [])
+        >>> decide(RetrainPolicy(worse_by=0.2, persistence=2, cool_down=3, max_age=12), nothing).reason
+        'there is no champion yet'
+    """
+    since = _since_last_training(history)
+    if since == 0:
+        return Decision("none", f"it was trained at {history.at.key} already")
+    if history.trainings and history.trainings[-1].generation != history.generation:
+        return Decision(
+            "definitions",
+            f"the definitions are {history.generation}, and the last training was on "
+            f"{history.trainings[-1].generation}",
+        )
+    if since is not None and since < policy.cool_down:
+        return Decision("none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}")
+    if history.champion is None or history.champion_training is None:
+        return Decision("first", "there is no champion yet")
+    age = history.calendar.distance(history.calendar.at_key(history.champion_training.period), history.at)
+    if age >= policy.max_age:
+        return Decision("age", f"the champion was trained {age} periods ago, and the maximum age is {policy.max_age}")
+    return _by_performance(policy, history, history.champion.version)
+
+
+def _by_performance(policy: RetrainPolicy, history: History, version: int) -> Decision:
+    newest = [record for record in history.performance if record.version == version][-policy.persistence :]
+    if len(newest) < policy.persistence:
+        return Decision(
+            "none",
+            f"version {version} has {len(newest)} periods of performance, {policy.persistence} are needed",
+        )
+    rows = sum(record.rows for record in newest)
+    error = sum(record.error * record.rows for record in newest) / rows
+    level = newest[-1].level
+    limit = level * (1 + policy.worse_by)
+    words = (
+        f"the error over the last {policy.persistence} periods is {error:.4f}; at training it was {level:.4f}, "
+        f"and the limit is {limit:.4f}"
+    )
+    return Decision("performance" if error > limit else "none", words)
+
+
+def _since_last_training(history: History) -> int | None:
+    if not history.trainings:
+        return None
+    return history.calendar.distance(history.calendar.at_key(history.trainings[-1].period), history.at)

@@ -1,0 +1,430 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.monitoring import drift
+from mlops_assets.monitoring.drift import ColumnDrift, DriftReport, drift_report, write_report
+
+
+def _table(rows: int, seed: int, shift: float = 0.0, labels: str = "abcd") -> Any:
+    import numpy
+    import pyarrow as pa
+
+    random = numpy.random.default_rng(seed)
+    return pa.table(
+        {
+            "cost": random.normal(10 + shift, 2, rows),
+            "units": random.normal(0, 1, rows),
+            "region": pa.array(random.choice(list(labels), rows)),
+        }
+    )
+
+
+def _with(table: Any, name: str, values: Any) -> Any:
+    import pyarrow as pa
+
+    column = values if isinstance(values, pa.Array) else pa.array(values)
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _compare(reference: Any, current: Any, **settings: Any) -> DriftReport:
+    arguments: dict[str, Any] = {"numbers": ["cost", "units"], "categories": ["region"]} | settings
+    return drift_report(reference, current, **arguments)
+
+
+def _column(report: DriftReport, name: str) -> ColumnDrift:
+    return next(column for column in report.columns if column.column == name)
+
+
+def _drifted(report: DriftReport) -> list[str]:
+    return [column.column for column in report.columns if column.drifted]
+
+
+def _written(json_text: str, html: str | None) -> DriftReport:
+    return DriftReport((), 0.0, html is not None, 1, 1, False, json_text, html)
+
+
+@pytest.mark.slow
+def test_an_unchanged_distribution_does_not_drift() -> None:
+    report = _compare(_table(5_000, 1), _table(5_000, 2))
+    assert _drifted(report) == []
+    assert report.drifted_share == 0
+    assert not report.dataset_drifted
+    assert report.html is None
+    assert [column.column for column in report.columns] == ["cost", "region", "units"]
+
+
+@pytest.mark.slow
+def test_a_shifted_column_drifts_and_the_page_needs_nothing_from_outside() -> None:
+    report = _compare(_table(5_000, 1), _table(5_000, 2, shift=2.0), drift_share=0.3)
+    assert _drifted(report) == ["cost"]
+    assert report.drifted_share == pytest.approx(1 / 3)
+    assert report.dataset_drifted
+    assert report.html is not None
+    assert "Value Drift for column cost" in report.html
+    for outside in ("<script src", "<link", "@import url", "url(http", "url(//", "<img"):
+        assert outside not in report.html.lower()
+
+
+@pytest.mark.slow
+def test_the_page_is_made_for_a_single_column_only_where_that_is_asked_for() -> None:
+    reference, current = _table(5_000, 1), _table(5_000, 2, shift=2.0)
+    assert _compare(reference, current).html is None
+    report = _compare(reference, current, html_on="column")
+    assert not report.dataset_drifted
+    assert report.html is not None
+
+
+@pytest.mark.slow
+def test_the_verdict_is_evidentlys_and_the_current_data_come_first() -> None:
+    """Wasserstein by the reference's deviation is not symmetric, so that swapped sides would show."""
+    import numpy
+    import pyarrow as pa
+    from scipy.stats import wasserstein_distance  # type: ignore[import-untyped]
+
+    random = numpy.random.default_rng(3)
+    reference, current = random.normal(0, 1, 3_000), random.normal(0, 4, 2_000)
+    report = drift_report(pa.table({"x": reference}), pa.table({"x": current}), numbers=["x"], categories=[])
+    expected = wasserstein_distance(reference, current) / numpy.std(reference)
+    assert report.columns[0].score == pytest.approx(expected, rel=1e-12)
+    assert report.columns[0].method == "Wasserstein distance (normed)"
+    assert report.columns[0].threshold == 0.1
+    content = json.loads(report.json)
+    assert [test["status"] for test in content["tests"]] == ["FAIL"]
+    assert report.columns[0].drifted
+
+
+@pytest.mark.slow
+def test_a_column_that_became_all_null_drifts_by_its_null_share_and_costs_no_other_column() -> None:
+    reference, current = _table(2_000, 1), _table(2_000, 2)
+    for empty in ([None] * 2_000, [float("nan")] * 2_000, [float("inf")] * 2_000):
+        report = _compare(reference, _with(current, "cost", empty))
+        cost = _column(report, "cost")
+        assert (cost.method, cost.score, cost.drifted) == ("null share", 1.0, True)
+        assert (cost.reference_null_share, cost.current_null_share) == (0.0, 1.0)
+        assert _column(report, "units").method == "Wasserstein distance (normed)"
+        assert _drifted(report) == ["cost"]
+
+
+@pytest.mark.slow
+def test_a_column_without_a_reference_is_not_applicable_and_costs_no_other_column() -> None:
+    report = _compare(_with(_table(2_000, 1), "region", [None] * 2_000), _table(2_000, 2))
+    region = _column(report, "region")
+    assert region.method == "not applicable"
+    assert region.score != region.score
+    assert not region.drifted
+    assert region.reference_null_share == 1.0
+    assert _column(report, "cost").method == "Wasserstein distance (normed)"
+
+
+@pytest.mark.slow
+def test_all_columns_null_is_drift_with_a_page_that_says_so() -> None:
+    import pyarrow as pa
+
+    nothing = pa.nulls(2_000)
+    current = pa.table({"cost": nothing, "units": nothing, "region": nothing})
+    report = _compare(_table(2_000, 1), current)
+    assert report.drifted_share == 1.0
+    assert json.loads(report.json) == {"metrics": [], "tests": []}
+    assert report.html is not None
+    assert report.html.count("<td>null share</td>") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
+@pytest.mark.parametrize("rows", [500, 5_000])
+def test_a_new_category_drifts_without_a_warning(rows: int) -> None:
+    report = _compare(_table(rows, 1), _table(rows, 2, labels="abcde"), drift_share=0.1)
+    assert "region" in _drifted(report)
+    assert report.html is not None
+    assert '"e"' in report.html
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
+def test_nulls_in_texts_show_in_the_null_share_and_not_in_the_score() -> None:
+    reference = _table(2_000, 1)
+    texts = reference.column("region").to_pylist()
+    holes = [None if row % 2 else text for row, text in enumerate(texts)]
+    report = _compare(reference, _with(reference, "region", holes), drift_share=0.01, html_on="column")
+    region = _column(report, "region")
+    assert region.current_null_share == 0.5
+    assert not region.drifted
+    empty = ["" if text is None else text for text in holes]
+    assert _column(_compare(reference, _with(reference, "region", empty)), "region").drifted
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
+@pytest.mark.parametrize("rows", [500, 5_000])
+def test_a_constant_column_drifts_only_when_its_value_changes(rows: int) -> None:
+    reference, current = _table(rows, 1), _table(rows, 2)
+    same = _compare(_with(reference, "units", [3.5] * rows), _with(current, "units", [3.5] * rows))
+    assert not _column(same, "units").drifted
+    other = _compare(_with(reference, "units", [3.5] * rows), _with(current, "units", [4.5] * rows))
+    assert _column(other, "units").drifted
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
+def test_a_column_that_evidently_refuses_costs_no_other_column() -> None:
+    reference, current = _table(2_000, 1), _table(2_000, 2, shift=2.0)
+    report = _compare(_with(reference, "units", [1e17] * 2_000), _with(current, "units", [1e17] * 2_000))
+    assert _column(report, "units").method == "not applicable"
+    assert _drifted(report) == ["cost"]
+    large = [value * 1e300 for value in reference.column("units").to_pylist()]
+    assert not _column(_compare(_with(reference, "units", large), _with(current, "units", large)), "units").drifted
+
+
+@pytest.mark.slow
+def test_a_level_written_as_integer_and_as_double_is_one_level() -> None:
+    import pyarrow as pa
+
+    levels = [row % 4 for row in range(2_000)]
+    reference = _with(_table(2_000, 1), "region", pa.array(levels, pa.int32()))
+    current = _with(_table(2_000, 2), "region", pa.array([float(level) for level in levels]))
+    assert _column(_compare(reference, current), "region").score == 0
+
+
+@pytest.mark.slow
+def test_integers_booleans_decimals_and_dictionaries_are_measured() -> None:
+    from decimal import Decimal
+
+    import pyarrow as pa
+
+    count = 1_200
+    table = pa.table(
+        {
+            "whole": pa.array([row % 50 for row in range(count)], pa.int16()),
+            "flag": pa.array([row % 3 == 0 for row in range(count)]),
+            "price": pa.array([Decimal(row % 40) / 4 for row in range(count)], pa.decimal128(12, 2)),
+            "name": pa.array([f"n{row % 5}" for row in range(count)]).dictionary_encode(),
+        }
+    )
+    report = drift_report(table, table, numbers=["whole", "flag", "price"], categories=["name"])
+    assert [column.score for column in report.columns] == [0, 0, 0, 0]
+
+
+def test_no_row_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ContractError) as caught:
+        _compare(_table(10, 1), _table(0, 2))
+    assert str(caught.value) == (
+        "Found: the current data have 0 rows. "
+        "Expected: at least one row to compare with the reference. "
+        "What to do: find out why nothing was delivered or scored for this partition, and run it again."
+    )
+    with pytest.raises(ContractError, match="the reference data have 0 rows"):
+        _compare(_table(0, 1), _table(10, 2))
+
+
+def test_no_column_a_missing_column_and_a_wrong_type_are_refused() -> None:
+    table = _table(10, 1)
+    with pytest.raises(ContractError, match="no column to compare for drift"):
+        drift_report(table, table, numbers=[], categories=[])
+    with pytest.raises(ContractError, match="the current data have no column region"):
+        _compare(table, table.drop_columns(["region"]))
+    with pytest.raises(ContractError, match="column 'region' is of type string"):
+        _compare(table, table, numbers=["region"], categories=[])
+
+
+def test_a_column_declared_twice_and_settings_out_of_range_are_refused() -> None:
+    table = _table(10, 1)
+    with pytest.raises(DefinitionError, match="declared twice for drift: cost"):
+        _compare(table, table, categories=["cost"])
+    with pytest.raises(DefinitionError, match="above 0 and at most 1"):
+        _compare(table, table, drift_share=0.0)
+    with pytest.raises(DefinitionError, match="at least one row"):
+        _compare(table, table, max_rows=0)
+
+
+@pytest.mark.slow
+def test_at_most_ten_thousand_rows_of_each_side_reach_evidently(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    run = drift._run
+
+    def counting(frames: Any, names: Any, categories: Any) -> Any:
+        seen.append([len(frame) for frame in frames])
+        return run(frames, names, categories)
+
+    monkeypatch.setattr(drift, "_run", counting)
+    report = _compare(_table(25_000, 1), _table(10_001, 2))
+    assert seen == [[10_000, 10_000]]
+    assert (report.reference_rows, report.current_rows, report.sampled) == (25_000, 10_001, True)
+    assert not _compare(_table(10_000, 1), _table(300, 2)).sampled
+
+
+def test_a_sample_of_equal_rows_keeps_their_shares() -> None:
+    import pyarrow as pa
+
+    table = pa.table({"level": [float(row % 4) for row in range(40_000)]})
+    sample = drift._sample(table, 10_000, 0).column("level").to_pylist()
+    assert all(2_300 < sample.count(level) < 2_700 for level in (0.0, 1.0, 2.0, 3.0))
+
+
+@pytest.mark.slow
+def test_the_order_of_rows_and_columns_does_not_matter() -> None:
+    import numpy
+
+    reference, current = _table(12_000, 1), _table(12_000, 2, shift=2.0, labels="abcde")
+    holes = [None if row % 7 == 0 else value for row, value in enumerate(current.column("units").to_pylist())]
+    current = _with(current, "units", holes)
+    shuffled = current.take(numpy.random.default_rng(9).permutation(12_000))
+    first = _compare(reference, current)
+    second = drift_report(
+        reference.take(list(range(11_999, -1, -1))),
+        shuffled.select(["region", "units", "cost"]),
+        numbers=["units", "cost"],
+        categories=["region"],
+    )
+    assert first == second
+
+
+_TWICE = """
+import hashlib, sys
+from mlops_assets_tests.monitoring.test_drift import _compare, _table
+rows = int(sys.argv[1])
+labels = "abcdefghijklmnopqrstuvwxyz"
+report = _compare(_table(rows, 1, labels=labels), _table(rows, 2, shift=2.0, labels=labels[:20]))
+print(hashlib.sha256(report.json.encode()).hexdigest(), hashlib.sha256(report.html.encode()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [800, 3_000])
+def test_two_processes_make_the_same_json_and_page_and_write_nothing_elsewhere(rows: int, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    outputs = []
+    for hash_seed in ("1", "2"):
+        environment = os.environ | {
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": str(root),
+            "HOME": str(tmp_path),
+            "XDG_CONFIG_HOME": str(tmp_path),
+            "XDG_CACHE_HOME": str(tmp_path),
+        }
+        ended = subprocess.run(
+            [sys.executable, "-c", _TWICE, str(rows)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.append(ended.stdout)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_label_cannot_run_as_a_script_in_the_page() -> None:
+    reference, current = _table(2_000, 1), _table(2_000, 2)
+    attack = "</script><script>alert(1)</script>"
+    current = _with(current, "region", [attack if row % 2 else "a" for row in range(2_000)])
+    names = [attack if name == "cost" else name for name in current.column_names]
+    report = drift_report(
+        reference.rename_columns(names),
+        current.rename_columns(names),
+        numbers=[attack, "units"],
+        categories=["region"],
+        html_on="column",
+    )
+    assert report.html is not None
+    assert attack not in report.html
+    assert "\\u003c/script>\\u003cscript>alert(1)" in report.html
+
+
+@pytest.mark.slow
+def test_a_report_on_two_hundred_rows_takes_less_than_a_second() -> None:
+    import numpy
+    import pyarrow as pa
+
+    random = numpy.random.default_rng(1)
+    numbers = {f"n{number}": random.normal(size=200) for number in range(9)}
+    table = pa.table(numbers | {f"c{number}": random.choice(list("abcd"), 200) for number in range(3)})
+    categories = [f"c{number}" for number in range(3)]
+    drift_report(table, table, numbers=list(numbers), categories=categories)
+    begin = time.process_time()
+    drift_report(table, table, numbers=list(numbers), categories=categories)
+    assert time.process_time() - begin < 1.0
+
+
+def test_writing_twice_gives_the_same_files_and_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(drift, "write_point", written.append)
+    report = _written('{"a": 1}', "<p>drift</p>")
+    assert write_report(report, tmp_path / "deep") == tmp_path / "deep" / "drift.json"
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "deep").iterdir()}
+    write_report(report, tmp_path / "deep")
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "deep").iterdir()}
+    assert before == after
+    assert sorted(before) == ["drift.html", "drift.json"]
+    assert written == ["drift report", "drift report"]
+
+
+def test_a_page_from_before_is_removed(tmp_path: Path) -> None:
+    write_report(_written("{}", "<p>drift</p>"), tmp_path)
+    write_report(_written('{"a": 1}', None), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["drift.json"]
+    assert (tmp_path / "drift.json").read_text() == '{"a": 1}'
+
+
+def test_killed_at_any_write_leaves_whole_files_of_one_report_and_the_next_run_completes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    old, new = _written('{"report": "old"}', "<p>old</p>"), _written('{"report": "new"}', "<p>new</p>")
+    for kill_at in (1, 2, 3):
+        folder = tmp_path / str(kill_at)
+        write_report(old, folder)
+        points: list[str] = []
+
+        def killing(name: str, points: list[str] = points, kill_at: int = kill_at) -> None:
+            points.append(name)
+            if len(points) == kill_at:
+                raise Killed
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(drift, "write_point", killing)
+            write_report(new, folder)
+        json_text = (folder / "drift.json").read_text()
+        assert json_text in (old.json, new.json)
+        if (folder / "drift.html").exists():
+            page = (folder / "drift.html").read_text()
+            assert page == (new.html if json_text == new.json else old.html)
+        write_report(new, folder)
+        assert {file.name: file.read_text() for file in folder.iterdir()} == {
+            "drift.json": new.json,
+            "drift.html": new.html,
+        }
+
+
+def test_killed_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_report(_written('{"report": "old"}', None), tmp_path)
+
+    def failing(*_: object) -> None:
+        raise OSError("no more power")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no more power"):
+        patched.setattr(os, "replace", failing)
+        write_report(_written('{"report": "new"}', None), tmp_path)
+    assert (tmp_path / "drift.json").read_text() == '{"report": "old"}'
+
+
+def test_loading_the_module_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, mlops_assets.monitoring.drift; "
+        "print([n for n in ('evidently', 'pandas', 'pyarrow', 'numpy', 'dagster') if n in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
