@@ -1,0 +1,98 @@
+"""What starts a training: the retrain sensor, by the policy, or a person, through the ``retrain`` job."""
+
+import json
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.loading import platform_of
+from mlops_assets.components.model_training import asset_key
+from mlops_assets.errors import PlatformError
+from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets.monitoring.retrain_policy import decide
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+
+SECONDS_BETWEEN_TICKS = 60
+TRAINING_STEPS = ("training_set", "candidate", "version", "champion")
+POLICY = "the retrain policy"
+
+
+class RetrainConfig(dg.Config):
+    """Which model a person wants trained, and why; both are recorded."""
+
+    model: str
+    reason: str
+    requested_by: str = "a person"
+
+
+def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
+    """The job by which a person asks for a training; the retrain sensor starts it."""
+
+    @dg.op(description="Record the request; the retrain sensor starts the training at its next tick.")
+    def request_retrain(context: dg.OpExecutionContext, config: RetrainConfig) -> None:
+        try:
+            model = project.model(config.model)
+            request = record_request(platform_of(project), model, context.run_id, config.reason, config.requested_by)
+        except PlatformError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        context.log.info(f"Recorded: train {model.name} at its newest period, because {request.reason}.")
+
+    @dg.job(name="retrain", description="Ask for a training of a model, with a reason that is recorded.")
+    def retrain() -> None:
+        request_retrain()
+
+    return retrain
+
+
+def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
+    """Starts the training chain of each model whose policy, or a person, asks for it; once for each reason."""
+    keys = [asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS]
+
+    @dg.sensor(
+        name="retrain_policy",
+        target=dg.AssetSelection.assets(*keys),
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Retrains a model on performance, age, changed definitions, or a person's request.",
+    )
+    def retrain_policy(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        platform = platform_of(project)
+        requests, reasons = [], {}
+        for model in project.models.values():
+            history = policy_history(platform, model)
+            if history is None:
+                reasons[model.name] = "no labels are known yet"
+                continue
+            decision = decide(model.retrain, history)
+            reasons[model.name] = decision.reason
+            context.log.info(f"{model.name}: {'retrain' if decision.retrain else 'no'}, {decision.reason}")
+            if decision.retrain:
+                run_key = f"{model.name}|{history.at.key}|{decision.cause}"
+                requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
+            for asked in open_requests(platform, model):
+                run_key = f"{model.name}|request|{asked.period}"
+                requests.append(
+                    _request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.period)
+                )
+        words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no model is declared"
+        if not requests:
+            return dg.SensorResult(skip_reason=words, cursor=json.dumps(reasons))
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(reasons))
+
+    return retrain_policy
+
+
+def _request(
+    model: ModelDefinition, at: str, run_key: str, reason: str, requested_by: str, number: str = ""
+) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=run_key,
+        partition_key=at,
+        asset_selection=[asset_key(model, step) for step in TRAINING_STEPS],
+        tags={
+            constants.MODEL_TAG: model.name,
+            constants.REASON: reason,
+            constants.REQUESTED_BY: requested_by,
+            **({constants.REQUEST: number} if number else {}),
+        },
+    )

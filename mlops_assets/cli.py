@@ -1,0 +1,213 @@
+"""The command line: ``mlops-assets …``. Errors of ours become one message and exit code 1."""
+
+import functools
+import importlib
+import os
+import shutil
+import socket
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlops_assets.errors import DefinitionError, Location, PlatformError, SurroundingsError
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+
+if TYPE_CHECKING:
+    from mlops_assets.project.definition import ProjectDefinition
+
+
+@dataclass(frozen=True)
+class ProjectFolder:
+    """A project on disk: the folder with ``pyproject.toml``, and the package that holds ``defs``."""
+
+    folder: Path
+    package: str
+
+    @property
+    def defs(self) -> Path:
+        """The folder of the YAML files."""
+        return self.folder / self.package / "defs"
+
+    def read(self) -> "ProjectDefinition":
+        """The project's definition."""
+        from mlops_assets.project.load import load_project
+
+        return load_project(self.defs)
+
+
+def find_project(folder: Path) -> ProjectFolder:
+    """The project in a folder.
+
+    Raises:
+        DefinitionError: There is none.
+    """
+    file = folder / "pyproject.toml"
+    cure = "go to the project's folder, or make a project with `mlops-assets init DIR`"
+    if not file.exists():
+        raise DefinitionError(f"no {file}", "a project's folder", cure)
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    package = content.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
+    if not package or not (folder / package / "defs").is_dir():
+        raise DefinitionError(
+            f"no package with a folder 'defs' named in [tool.dg.project] root_module (it says {package!r})",
+            "a project with definitions",
+            cure,
+            where=Location(file),
+        )
+    return ProjectFolder(folder.resolve(), package)
+
+
+def in_one_message(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors of ours, and a full disk, into one message and a non-zero exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PlatformError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group()
+@click.option(
+    "--project",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="Folder of the project; by default the working folder.",
+)
+@click.pass_context
+def main(context: click.Context, folder: Path) -> None:
+    """An MLOps platform on Dagster."""
+    context.obj = folder.resolve()
+
+
+@main.command()
+@click.pass_obj
+@in_one_message
+def check(folder: Path) -> None:
+    """Validate a whole project without running anything."""
+    from mlops_assets.project.check import check_project
+
+    project = find_project(folder)
+    definition = project.read()
+    for warning in check_project(definition):
+        click.echo(f"warning: {warning}")
+    click.echo(
+        f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
+        f"{len(definition.models)} models"
+    )
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@in_one_message
+def init(target: Path) -> None:
+    """Write a small project of your own into the folder TARGET."""
+    from mlops_assets.project.scaffold import write_project
+
+    write_project(target)
+    click.echo(f"Wrote a project to {target}. Go there, then: mlops-assets check, and mlops-assets dev")
+
+
+@main.command()
+@click.option("--from", "first", required=True, help="First period to live through, such as 1998-01.")
+@click.option("--to", "last", required=True, help="Last period to live through, such as 2001-12.")
+@click.pass_obj
+@in_one_message
+def replay(folder: Path, first: str, last: str) -> None:
+    """Live through the past once more; running it again goes on where it stopped."""
+    project = find_project(folder)
+    definition = project.read()
+    home = Home.find(project.folder)
+    from mlops_assets.replay.state import read_state, write_state
+
+    begun = read_state(home, first)
+    home.prepare()
+    write_state(home, begun)
+    _enter(home, project)
+    import dagster as dg
+
+    from mlops_assets.project.platform import Platform
+    from mlops_assets.replay.session import run_replay
+    from mlops_assets.replay.summary import as_table, summarize
+
+    _quiet()
+    with dg.DagsterInstance.get() as instance:
+        state = run_replay(
+            definition, _definitions(project), home, instance, first=first, last=last, progress=_progress
+        )
+    platform = Platform.of(definition, home)
+    for model in definition.models.values():
+        summary = summarize(platform, model)
+        click.echo(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+    click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
+    if state.failed:
+        raise PlatformError(
+            f"{len(state.failed)} runs that failed {'; '.join(state.failed[:3])}",
+            "runs that succeed within three attempts",
+            "look at them in the user interface, mend the cause, and materialize the partitions again",
+        )
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the user interface.")
+@click.pass_obj
+@in_one_message
+def dev(folder: Path, port: int) -> None:
+    """Start Dagster's user interface and daemon on the home's state."""
+    project = find_project(folder)
+    home = Home.find(project.folder).prepare()
+    _require_port(port)
+    _enter(home, project)
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    click.echo(f"User interface: http://127.0.0.1:{port} (state in {home.folder})")
+    os.chdir(project.folder)
+    os.execv(sys.executable, command)
+
+
+def _enter(home: Home, project: ProjectFolder) -> None:
+    """Point Dagster at the home, whose settings are the project's ``dagster.yaml``."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    settings = project.folder / "dagster.yaml"
+    if settings.exists():
+        shutil.copyfile(settings, home.dagster / "dagster.yaml")
+    os.environ[HOME_VARIABLE] = str(home.folder)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+
+
+def _definitions(project: ProjectFolder) -> Any:
+    if str(project.folder) not in sys.path:
+        sys.path.insert(0, str(project.folder))
+    return importlib.import_module(f"{project.package}.definitions").defs()
+
+
+def _progress(moments: list[datetime]) -> Iterator[datetime]:
+    with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
+        yield from bar
+
+
+def _quiet() -> None:
+    """Leave the terminal to the progress bar; everything is in Dagster's event log."""
+    import logging
+
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+
+
+def _require_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SurroundingsError(
+                f"port {port} is in use ({error.strerror})", "a free port", "choose another with --port"
+            ) from error

@@ -1,0 +1,48 @@
+"""The code location: loads a project's defs folder, adds resources and automation, and nothing else."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_assets.automation.ingestion import delivery_sensor, publisher_sensor
+from mlops_assets.automation.overdue import overdue_schedule
+from mlops_assets.automation.retraining import retrain_job, retrain_sensor
+from mlops_assets.components.loading import read_project
+from mlops_assets.components.mlflow_tracking import mlflow_tracking
+
+
+def platform_definitions(folder: Path) -> dg.Definitions:
+    """The definitions of a project that uses our components.
+
+    Args:
+        folder: The project's package, in which ``defs`` lies; its own ``definitions.py`` calls this with
+            ``Path(__file__).parent``.
+    """
+    project = read_project(folder / "defs")
+    with warnings.catch_warnings():
+        # Conditions with code of ours need the user code's server, which Dagster still calls beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        automation = dg.AutomationConditionSensorDefinition(
+            name="carry_on",
+            target=dg.AssetSelection.all(),
+            use_user_code_server=True,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description="Features, labels, scores and monitoring follow what was ingested.",
+        )
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=folder),
+        dg.Definitions(
+            jobs=[retrain_job(project)],
+            sensors=[publisher_sensor(project), delivery_sensor(project), retrain_sensor(project), automation],
+            schedules=[overdue_schedule(project)],
+            resources={"mlflow": mlflow_tracking},
+            executor=dg.in_process_executor,
+        ),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The example's code location."""
+    return platform_definitions(Path(__file__).parent)

@@ -1,0 +1,244 @@
+"""Living through periods: the clock is set to each publication, and production's sensors are ticked until quiet."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components.loading import platform_of
+from mlops_assets.errors import DefinitionError, PlatformError
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.definition import ProjectDefinition
+from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
+
+MOST_ATTEMPTS = 3
+"""A failed run is asked for twice more, as run retries do in production."""
+
+MOST_ROUNDS = 20
+"""More rounds of ticks at one moment than any chain needs; beyond it something asks for itself in a circle."""
+
+INGESTION = ("publisher", "deliveries")
+POLICY = "retrain_policy"
+CONDITIONS = "carry_on"
+
+
+@dataclass
+class Session:
+    """One process's part of a replay.
+
+    Args:
+        project: What is replayed.
+        definitions: Its code location.
+        home: Where; holds this replay and nothing else.
+        instance: The real Dagster instance of the home.
+        state: Where the replay stands.
+    """
+
+    project: ProjectDefinition
+    definitions: dg.Definitions
+    home: Home
+    instance: dg.DagsterInstance
+    state: ReplayState
+
+    def live_through(self, moment: datetime, *, history: bool) -> None:
+        """Do everything that is due at a moment of the clock; again without effect.
+
+        Args:
+            moment: What the clock is set to.
+            history: Only publish and ingest; conditions and policy wait until the history is complete.
+        """
+        if self.state.moment is not None and (moment, True) <= (self.state.moment, self.state.finished):
+            return
+        if self.state.moment != moment:
+            self._keep(replace(self.state, moment=moment, finished=False))
+        self.home.clock.set(moment)
+        self._finish_pending()
+        for sensor in INGESTION:
+            self._tick(sensor)
+        if not history:
+            for _ in range(MOST_ROUNDS):
+                if not self._tick_conditions() + self._tick(POLICY):
+                    break
+            else:
+                raise PlatformError(
+                    f"sensors that still ask for runs after {MOST_ROUNDS} rounds at {moment.isoformat()}",
+                    "sensors that come to rest",
+                    "look at the newest runs in the user interface: some asset asks for itself",
+                )
+        self._keep(replace(self.state, finished=True))
+
+    def take_baseline(self) -> None:
+        """Show the conditions the empty instance, from which on they see what is new."""
+        if CONDITIONS not in self.state.cursors:
+            self._tick_conditions()
+
+    def _tick(self, name: str) -> int:
+        """Tick one sensor of production, and run what it asks for; says how many runs."""
+        sensor = self.definitions.resolve_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.state.cursors.get(name),
+            sensor_name=name,
+            definitions=self.definitions,
+        )
+        ticked = sensor.evaluate_tick(context)
+        runs = tuple(
+            _pending(
+                [key.to_user_string() for key in request.asset_selection or []],
+                request.partition_key,
+                {**request.tags, "dagster/run_key": request.run_key or "", "dagster/sensor_name": name},
+            )
+            for request in ticked.run_requests or []
+            if not self._was_requested(name, request.run_key)
+        )
+        return self._run(name, ticked.cursor or "", runs)
+
+    def _tick_conditions(self) -> int:
+        from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+        from dagster_shared.serdes import deserialize_value, serialize_value
+
+        text = self.state.cursors.get(CONDITIONS)
+        evaluated = dg.evaluate_automation_conditions(
+            self.definitions,
+            self.instance,
+            evaluation_time=self.home.clock.now(),
+            cursor=deserialize_value(text, AssetDaemonCursor) if text else None,
+        )
+        graph = self.definitions.resolve_asset_graph()
+        by_partition: dict[str | None, list[str]] = {}
+        for key in graph.toposorted_asset_keys:
+            for partition in evaluated.get_requested_partitions(key):
+                by_partition.setdefault(partition, []).append(key.to_user_string())
+        runs = tuple(
+            _pending(by_partition[partition], partition, {"dagster/sensor_name": CONDITIONS})
+            for partition in sorted(by_partition, key=str)
+        )
+        return self._run(CONDITIONS, serialize_value(evaluated.cursor), runs)
+
+    def _was_requested(self, sensor: str, run_key: str | None) -> bool:
+        if not run_key:
+            return False
+        tags = {"dagster/run_key": run_key, "dagster/sensor_name": sensor}
+        return self.instance.get_runs_count(dg.RunsFilter(tags=tags)) > 0
+
+    def _run(self, sensor: str, cursor: str, runs: tuple[PendingRun, ...]) -> int:
+        cursors = {**self.state.cursors, sensor: cursor}
+        if runs or cursors != self.state.cursors:
+            self._keep(replace(self.state, cursors=cursors, pending=runs))
+        self._finish_pending()
+        return len(runs)
+
+    def _finish_pending(self) -> None:
+        """Run what was asked for; a run that a killed process left behind counts as failed."""
+        while self.state.pending:
+            run = self.state.pending[0]
+            known = self.instance.get_run_by_id(run.run_id)
+            if known is not None and not known.is_finished:
+                self.instance.report_run_failed(known, "The process that ran it has ended.")
+                succeeded = False
+            elif known is not None:
+                succeeded = known.is_success
+            else:
+                succeeded = self._execute(run)
+            self._keep(self._after(run, succeeded))
+
+    def _after(self, run: PendingRun, succeeded: bool) -> ReplayState:
+        if succeeded:
+            return without(self.state, run)
+        if run.attempt < MOST_ATTEMPTS:
+            again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
+            return without(self.state, run, again)
+        words = f"{', '.join(run.assets)} at {run.partition}: {self._reason(run)}"
+        state = without(self.state, run)
+        return replace(state, failed=(*state.failed, words))
+
+    def _execute(self, run: PendingRun) -> bool:
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        done = job.execute_in_process(
+            instance=self.instance,
+            partition_key=run.partition,
+            asset_selection=[dg.AssetKey.from_user_string(name) for name in run.assets],
+            run_id=run.run_id,
+            tags={**run.tags, "dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else run.tags,
+            raise_on_error=False,
+        )
+        return bool(done.success)
+
+    def _reason(self, run: PendingRun) -> str:
+        entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        texts = [_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
+        return "; ".join(texts) or "it did not finish"
+
+    def _keep(self, state: ReplayState) -> None:
+        self.state = write_state(self.home, state)
+
+
+def publication_moments(project: ProjectDefinition, until: datetime) -> list[datetime]:
+    """Every moment at which a source with a time publishes a period, in order, up to one."""
+    found: set[datetime] = set()
+    for source in project.sources.values():
+        if source.first is None:
+            continue
+        period = source.first
+        while period.end + source.lag <= until and (source.last is None or period <= source.last):
+            found.add(period.end + source.lag)
+            period = source.schema.calendar.shift(period, 1)
+    return sorted(found)
+
+
+def run_replay(
+    project: ProjectDefinition,
+    definitions: dg.Definitions,
+    home: Home,
+    instance: dg.DagsterInstance,
+    *,
+    first: str,
+    last: str,
+    progress: Callable[[list[datetime]], Iterator[datetime]] = iter,
+) -> ReplayState:
+    """Replay the periods from first to last on a real instance; goes on where an earlier call ended.
+
+    History before the first period is ingested first; conditions and policy run from the first period on.
+
+    Args:
+        project: What is replayed.
+        definitions: Its code location.
+        home: An empty home, or one that holds this replay.
+        instance: The Dagster instance of the home.
+        first: Key of the first period to live through.
+        last: Key of the last one.
+        progress: Shows the moments passing.
+
+    Raises:
+        DefinitionError: The project has no model, or a period does not exist.
+        SurroundingsError: The home holds something else.
+    """
+    if not project.models:
+        raise DefinitionError("a project without a model", "at least one model", "declare one")
+    calendar = next(iter(project.models.values())).schema.calendar
+    begin, end = calendar.at_key(first), calendar.at_key(last)
+    if end < begin:
+        raise DefinitionError(f"--to {last} before --from {first}", "a later period", "exchange them")
+    platform = platform_of(project)
+    models = list(project.models.values())
+    start = min(platform.model_as_of(model, begin) for model in models)
+    until = max(end.end + model.lag for model in models)
+    session = Session(project, definitions, home, instance, read_state(home, first))
+    session.take_baseline()
+    moments = publication_moments(project, until)
+    for moment in progress(moments):
+        session.live_through(moment, history=moment < start)
+    return session.state
+
+
+def _pending(assets: list[str], partition: str | None, tags: Mapping[str, str]) -> PendingRun:
+    given = {name: value for name, value in tags.items() if value}
+    return PendingRun(str(uuid.uuid4()), tuple(assets), partition, given)
+
+
+def _words(failure: Any) -> str:
+    described = failure.user_failure_data.description if failure.user_failure_data else None
+    return str(described or (failure.error.message if failure.error else "unknown")).strip()

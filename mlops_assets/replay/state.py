@@ -1,0 +1,111 @@
+"""Where a replay stands: enough to go on after the process was killed at any point."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.lakehouse.write_points import write_point
+
+STATE_FILE = "replay.json"
+
+
+@dataclass(frozen=True)
+class PendingRun:
+    """A run that a sensor asked for and that is not finished; its id was chosen before it was started.
+
+    Args:
+        run_id: Dagster's id of the present attempt.
+        assets: Asset keys as text.
+        partition: Partition key; None for assets without.
+        tags: Tags of the run.
+        attempt: Counts from 1.
+    """
+
+    run_id: str
+    assets: tuple[str, ...]
+    partition: str | None
+    tags: dict[str, str]
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What a replay has done.
+
+    Args:
+        started_from: Key of the first period that is lived through.
+        moment: The moment that the clock stands at; None before the first.
+        finished: Whether everything due at that moment was done.
+        cursors: Cursors of the sensors, by name.
+        pending: Runs asked for and not finished.
+        failed: What failed for good, in words.
+    """
+
+    started_from: str
+    moment: datetime | None = None
+    finished: bool = True
+    cursors: dict[str, str] = field(default_factory=dict)
+    pending: tuple[PendingRun, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def read_state(home: Home, started_from: str) -> ReplayState:
+    """The state of the replay in a home, or a new one in an empty home.
+
+    Raises:
+        SurroundingsError: The home holds something else, or a replay from another period.
+    """
+    file = _file(home)
+    cure = f"choose an empty folder with {HOME_VARIABLE}, or delete {home.folder}"
+    if not file.exists():
+        others = (
+            [path.name for path in home.folder.iterdir() if not path.name.startswith(".")]
+            if home.folder.exists()
+            else []
+        )
+        if others:
+            raise SurroundingsError(
+                f"{home.folder} holds {', '.join(sorted(others)[:5])}", "a home with a replay, or none", cure
+            )
+        return ReplayState(started_from)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if content["started_from"] != started_from:
+        raise SurroundingsError(
+            f"a replay from {content['started_from']} in {home.folder}", f"a replay from {started_from}", cure
+        )
+    return _from_json(content)
+
+
+def write_state(home: Home, state: ReplayState) -> ReplayState:
+    """Keep the state, atomically; gives it back."""
+    write_atomically(_file(home), json.dumps(asdict(state), default=datetime.isoformat).encode())
+    write_point("replay state")
+    return state
+
+
+def without(state: ReplayState, run: PendingRun, *more: PendingRun) -> ReplayState:
+    """The state with a pending run taken out, and others in its place."""
+    rest = tuple(pending for pending in state.pending if pending.run_id != run.run_id)
+    return replace(state, pending=(*more, *rest))
+
+
+def _file(home: Home) -> Path:
+    return home.folder / STATE_FILE
+
+
+def _from_json(content: dict[str, Any]) -> ReplayState:
+    moment = content["moment"]
+    pending = tuple(PendingRun(**{**run, "assets": tuple(run["assets"])}) for run in content["pending"])
+    return ReplayState(
+        started_from=content["started_from"],
+        moment=datetime.fromisoformat(moment) if moment else None,
+        finished=content["finished"],
+        cursors=content["cursors"],
+        pending=pending,
+        failed=tuple(content["failed"]),
+    )
