@@ -1,0 +1,55 @@
+"""What all tests share: deterministic properties, a home of their own, and a last word on tests that could not run."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+
+NOT_RUN = "NOT RUN: "
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, print_blob=True, max_examples=100
+)
+hypothesis.settings.register_profile("explore", deadline=None, database=None, print_blob=True, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def require_program(name: str, install: str) -> str:
+    """The path of a program that a test drives; without it the test counts as not run, or fails under REQUIRE_ALL."""
+    path = shutil.which(name)
+    if path is None:
+        words = f"{NOT_RUN}needs {name}, install {install}"
+        if os.environ.get("REQUIRE_ALL"):
+            pytest.fail(words)
+        pytest.skip(words)
+    return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("skipped", []):
+        words = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        place = words.removeprefix("Skipped: ")
+        if place.startswith(NOT_RUN):
+            terminalreporter.write_line(f"{NOT_RUN}{report.nodeid}, {place.removeprefix(NOT_RUN)}")
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing of the machine's own home or time zone reaches a test, nor does a test reach them."""
+    for name in ("DAGSTER_HOME", "MLOPS_KILL_AT_WRITE", "MLOPS_WRITE_POINT_LOG", "MLOPS_SMALLEST_FREE_MEGABYTES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    yield
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home, whose clock stands at the start of 2024 until a test sets it."""
+    made = Home(tmp_path / "home").prepare()
+    made.clock.set(datetime(2024, 1, 1, tzinfo=UTC))
+    return made
