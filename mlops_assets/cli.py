@@ -95,7 +95,7 @@ def main(context: click.Context, folder: Path) -> None:
 @in_one_message
 def check(folder: Path) -> None:
     """Validate a whole project without running anything."""
-    from mlops_assets.project.check import check_project
+    from mlops_assets.check import check_project
 
     project = find_project(folder)
     definition = project.read()
@@ -112,7 +112,7 @@ def check(folder: Path) -> None:
 @in_one_message
 def init(target: Path) -> None:
     """Write a small project of your own into the folder TARGET."""
-    from mlops_assets.project.scaffold import write_project
+    from mlops_assets.starter import write_project
 
     write_project(target)
     click.echo(f"Wrote a project to {target}. Go there, then: mlops-assets check, and mlops-assets dev")
@@ -197,9 +197,12 @@ def _progress(moments: list[datetime]) -> Iterator[datetime]:
 
 def _quiet() -> None:
     """Leave the terminal to the progress bar; everything is in Dagster's event log."""
-    import logging
+    import warnings
 
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    import dagster as dg
+
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    warnings.simplefilter("ignore", dg.BetaWarning)  # what Dagster calls beta inside itself
 
 
 def _require_port(port: int) -> None:

@@ -110,7 +110,11 @@ def performance_asset(
 
     def is_due(partition: str) -> bool:
         platform = platform_of(project)
-        return platform.labels_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+        period = model.schema.calendar.at_key(partition)
+        about = labelled_period(model, period)
+        if about < model.first or platform.labels_as_of(model, period) > platform.clock.now():
+            return False
+        return champion_at(platform, model, about) is not None
 
     @dg.asset(
         key=key,
@@ -119,7 +123,7 @@ def performance_asset(
             asset_key(model, "labels"),
             dg.AssetDep(asset_key(model, "predictions"), partition_mapping=window_mapping(back, back)),
         ],
-        automation_condition=carry_on(is_due, "its as_of has come"),
+        automation_condition=carry_on(is_due, "its as_of has come, and a champion had predicted"),
         output_required=False,
         code_version=model.generation,
         **documented(model.documentation, model.location, model.name, {"deltalake"}),

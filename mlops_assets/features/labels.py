@@ -31,6 +31,12 @@ def population(platform: Platform, model: ModelDefinition, period: Period) -> "p
     )
 
 
+def label_schema(model: ModelDefinition) -> TableSchema:
+    """What a model's label SQL answers: keys, timestamp and the label's column."""
+    columns = (*model.schema.columns, Column(model.label.column, "double"))
+    return TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
+
+
 def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period) -> Written:
     """Compute the labels that become known in a period, at K = as_of of that period.
 
@@ -48,18 +54,11 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     predicted_at = platform.model_as_of(model, period)
     require_not_early(model, period, known_at, predicted_at)
     keys = population(platform, model, period)
-    label_column = Column(model.label.column, "double")
-    schema = TableSchema(
-        model.schema.keys,
-        model.schema.timestamp,
-        (*model.schema.columns, label_column),
-        model.schema.calendar,
-    )
     labels = platform.engine.evaluate(
         model.label.query,
         query_inputs(platform, model.label.inputs, known_in, model.history),
         known_at=known_at,
-        schema=schema,
+        schema=label_schema(model),
         keep=period,
     )
     names = list(model.schema.names)

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.write_points import write_point
 
 
@@ -39,7 +41,7 @@ class StandingClock:
 
     def now(self) -> datetime:
         """The moment it stands at, in UTC."""
-        return self.moment.astimezone(UTC)
+        return in_utc(self.moment)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,21 @@ class HomeClock:
             content = json.loads(self.file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return SystemClock().now()
-        return datetime.fromisoformat(content["now"]).astimezone(UTC)
+        except ValueError:
+            raise self._unreadable() from None
+        try:
+            return in_utc(datetime.fromisoformat(content["now"]))
+        except (KeyError, TypeError, ValueError):
+            raise self._unreadable() from None
 
     def set(self, moment: datetime) -> None:
         """Let the home's clock stand at a moment, atomically."""
-        write_atomically(self.file, json.dumps({"now": moment.astimezone(UTC).isoformat()}).encode())
+        write_atomically(self.file, json.dumps({"now": in_utc(moment).isoformat()}).encode())
         write_point("clock")
+
+    def _unreadable(self) -> SurroundingsError:
+        return SurroundingsError(
+            f"the clock {self.file} cannot be read",
+            'a file such as {"now": "2024-01-01T00:00:00+00:00"}',
+            "set the clock again, or delete the file to follow the machine's clock",
+        )

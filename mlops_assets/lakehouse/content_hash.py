@@ -6,8 +6,7 @@ hashing a multiset by adding up hashes: Bellare and Micciancio, "A new paradigm 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,13 +25,16 @@ def content_hash(rows: "pa.Table", columns: Sequence[str]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    total = 0
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     texts = [_canonical(rows.column(name)) for name in columns]
-    for row in zip(*texts, strict=True):
-        digest = hashlib.sha256("".join(row).encode("utf-8", "surrogatepass")).digest()
-        total = (total + int.from_bytes(digest)) % _MODULUS
-    header = "\x1f".join(columns)
-    return hashlib.sha256(f"{header}\x1e{rows.num_rows}\x1e{total:x}".encode()).hexdigest()
+    joined = pc.binary_join_element_wise(*texts, pa.scalar("", pa.large_string())) if texts else pa.chunked_array([[]])
+    total = 0
+    for row in joined.cast(pa.large_binary()).to_pylist():
+        total += int.from_bytes(hashlib.sha256(row).digest())
+    kinds = "\x1f".join(f"{name} {_kind(rows.schema.field(name).type)}" for name in columns)
+    return hashlib.sha256(f"{kinds}\x1e{rows.num_rows}\x1e{total % _MODULUS:x}".encode()).hexdigest()
 
 
 def text_hash(*parts: str) -> str:
@@ -41,24 +43,31 @@ def text_hash(*parts: str) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()
 
 
-def _canonical(column: "pa.ChunkedArray") -> Iterable[str]:
-    """Each value with its length before it, so that no two rows of different values read the same."""
-    for value in column.to_pylist():
-        text = _text(value)
-        yield f"{len(text)}:{text}"
+def _canonical(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Each value with its length in bytes before it, so that no two rows of different values read the same."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pa.large_string()
+    kind = _kind(column.type)
+    if kind == "time":
+        values = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).cast(text)
+    elif kind == "float":
+        values = pc.add(column, pa.scalar(0.0, column.type)).cast(text)  # -0.0 becomes 0.0
+    else:
+        values = column.cast(text)
+    lengths = pc.binary_length(values).cast(text)
+    return pc.fill_null(pc.binary_join_element_wise(lengths, values, pa.scalar(":", text)), pa.scalar("n", text))
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "n"
-    if isinstance(value, bool):
-        return f"b{int(value)}"
-    if isinstance(value, int):
-        return f"i{value}"
-    if isinstance(value, float):
-        return "fnan" if value != value else f"f{value + 0.0!r}"
-    if isinstance(value, datetime):
-        return f"t{value.isoformat(timespec='microseconds')}"
-    if isinstance(value, date):
-        return f"d{value.isoformat()}"
-    return f"s{value}"
+def _kind(type_: "pa.DataType") -> str:
+    """What kind of value a type holds: 1 and 1.0 and "1" are different values, a wider integer is not."""
+    import pyarrow as pa
+
+    kinds = {
+        "time": pa.types.is_timestamp,
+        "float": pa.types.is_floating,
+        "integer": pa.types.is_integer,
+        "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    }
+    return next((name for name, holds in kinds.items() if holds(type_)), str(type_))

@@ -1,17 +1,21 @@
 """Delta Lake, behind this one module: versions, files, and commits that a second writer cannot cross."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from mlops_assets.errors import ConflictError, MissingDataError
+from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse.write_points import write_point
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+KEEP_EVERY_VERSION = {"delta.enableExpiredLogCleanup": "false"}
+"""Delta deletes its log after 30 days unless told not to; evidence names versions that must stay readable."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class DeltaFolder:
         if not self.exists():
             return []
         pruning = [("period", ">=", periods[0]), ("period", "<=", periods[1])] if periods else None
-        files = [str(file) for file in self._open(version).file_uris(file_pruning_predicate=pruning)]
+        files = [unquote(file) for file in self._open(version).file_uris(file_pruning_predicate=pruning)]
         for file in files:
             if not Path(file).exists():
                 raise MissingDataError(
@@ -52,6 +56,20 @@ class DeltaFolder:
                     "restore the file from a backup, or delete the table's folder and build it again",
                 )
         return files
+
+    def identity(self) -> str | None:
+        """The table's own id; another one when it was built anew in the same folder; None before it was written."""
+        return str(self._open().metadata().id) if self.exists() else None
+
+    def schema(self) -> "pa.Schema":
+        """The columns of the table, ``period`` among them.
+
+        Raises:
+            MissingDataError: The table was never written.
+        """
+        import pyarrow as pa
+
+        return pa.schema(self._open().schema().to_arrow())
 
     def newest_period(self) -> str | None:
         """The greatest period key that holds rows; None where there is none."""
@@ -63,8 +81,7 @@ class DeltaFolder:
         """How many times each of the periods was committed; the number that the next commit must follow."""
         if not self.exists():
             return dict.fromkeys(periods, 0)
-        table = self._open()
-        return {period: int(table.transaction_version(period) or 0) for period in periods}
+        return _counters(self._open(), periods)
 
     def append(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
         """Append rows in one commit.
@@ -84,14 +101,13 @@ class DeltaFolder:
         self._commit(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"})
 
     def _commit(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str]) -> None:
-        from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-        from deltalake.exceptions import CommitFailedError
+        from deltalake import CommitProperties, Transaction, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
-        if not self.exists():
-            DeltaTable.create(self.folder, schema=rows.schema, partition_by=["period"], mode="ignore", name=self.name)
-            write_point(f"create {self.name}")
-        table = self._open()
-        if self.counters(list(counters)) != dict(counters):
+        self._create(rows.schema)
+        # A table object of this commit's own: on a shared one, another thread's commit would count as seen.
+        table = self._open(shared=False)
+        if _counters(table, counters) != dict(counters):
             raise self._conflict(counters)
         transactions = [Transaction(period, number + 1) for period, number in counters.items()]
         try:
@@ -100,7 +116,37 @@ class DeltaFolder:
                 write_deltalake(table, rows, commit_properties=CommitProperties(app_transactions=transactions), **how)
         except CommitFailedError as error:
             raise self._conflict(counters) from error
+        except SchemaMismatchError:
+            raise
+        except (DeltaError, OSError) as error:
+            raise self._unwritable(error) from error
         write_point(f"commit {self.name}")
+
+    def _create(self, schema: "pa.Schema") -> None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        if self.exists():
+            return
+        try:
+            DeltaTable.create(
+                self.folder,
+                schema=schema,
+                partition_by=["period"],
+                mode="ignore",
+                name=self.name,
+                configuration=KEEP_EVERY_VERSION,
+            )
+        except (DeltaError, OSError) as error:
+            raise self._unwritable(error) from error
+        write_point(f"create {self.name}")
+
+    def _unwritable(self, error: Exception) -> SurroundingsError:
+        return SurroundingsError(
+            f"table '{self.name}' could not be written ({error}); it stays as it was",
+            f"a disk with room, that this user can write, under {self.folder}",
+            "make room or mend the permissions, and run the partition again",
+        )
 
     def _conflict(self, counters: Mapping[str, int]) -> ConflictError:
         return ConflictError(
@@ -109,38 +155,82 @@ class DeltaFolder:
             "run the partition again",
         )
 
-    def _open(self, version: int | None = None) -> "DeltaTableType":
+    def _open(self, version: int | None = None, *, shared: bool = True) -> "DeltaTableType":
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
+        from deltalake.exceptions import DeltaError
 
         if not self.exists():
             raise MissingDataError(
                 f"table '{self.name}' was never written", f"a table in {self.folder}", "materialize it first"
             )
         try:
-            if version is not None:
-                return DeltaTable(self.folder, version=version)
-            first = (self.folder / "_delta_log" / f"{0:020d}.json").stat()
-            table = _opened(self.folder, first.st_ino, first.st_mtime_ns)
-            table.update_incremental()
-            return table
-        except (TableNotFoundError, DeltaError) as error:
+            identity = self._identity()
+            if shared and version is None:
+                table = _up_to_date(self.folder, *identity)
+            else:
+                table = DeltaTable(self.folder, version=version)
+        except (DeltaError, FileNotFoundError, OverflowError) as error:
+            at = "" if version is None else f" at version {version}"
             raise MissingDataError(
-                f"table '{self.name}' cannot be opened at version {version} ({error})",
-                "a version that the table has",
+                f"table '{self.name}' cannot be opened{at} ({error})",
+                "a version that the table has, and a whole _delta_log",
                 "name an earlier version, or restore the table's _delta_log from a backup",
             ) from error
+        for number in range(int(table.version()) + 1):
+            _require_whole(self.folder, number, *identity)
+        return table
+
+    def _identity(self) -> tuple[int, int]:
+        """Tells the table from another one that was built anew in the same folder."""
+        first = _log_file(self.folder, 0).stat()
+        return first.st_ino, first.st_mtime_ns
+
+
+def _counters(table: "DeltaTableType", periods: Iterable[str]) -> dict[str, int]:
+    return {period: int(table.transaction_version(period) or 0) for period in periods}
+
+
+def _up_to_date(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = _opened(folder, inode, created_ns)
+        table.update_incremental()
+    except DeltaError:  # its log may have been restored to an earlier state: open it anew
+        _opened.cache_clear()
+        table = _opened(folder, inode, created_ns)
+    return table
 
 
 @lru_cache(maxsize=64)
 def _opened(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
-    """An open table, which is brought up to date ten times faster than it is opened.
-
-    The first log file's identity tells a table from another one that was built anew in the same folder.
-    """
+    """An open table, which is brought up to date ten times faster than it is opened."""
     from deltalake import DeltaTable
 
     return DeltaTable(folder)
+
+
+@lru_cache(maxsize=100_000)
+def _require_whole(folder: Path, number: int, inode: int, created_ns: int) -> None:
+    """See that a commit was not cut short between two lines, which Delta takes for a smaller commit.
+
+    A commit of ours ends with its counters; one without is whole only if another tool made it, to tidy up.
+    """
+    file = _log_file(folder, number)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:  # behind a checkpoint
+        return
+    if not content or (b'"operation":"WRITE"' in content and not content.splitlines()[-1].startswith(b'{"txn"')):
+        raise MissingDataError(
+            f"the commit {file} is cut short",
+            "a log in which every commit is whole",
+            "restore the file from a backup, or (if it is the newest) delete it and run its partitions again",
+        )
+
+
+def _log_file(folder: Path, number: int) -> Path:
+    return folder / "_delta_log" / f"{number:020d}.json"
 
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
 """Writing a file whole or not at all."""
 
 import os
+import threading
 from pathlib import Path
 
 
 def write_atomically(file: Path, content: bytes) -> None:
     """Write a whole file or leave the old one: to a neighbour first, then renamed over it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    neighbour = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    neighbour = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         with open(neighbour, "wb") as stream:
             stream.write(content)

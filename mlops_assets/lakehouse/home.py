@@ -73,7 +73,7 @@ class Home:
         """Create the home where it is missing and see that it can be used.
 
         Raises:
-            SurroundingsError: It cannot be written, or too little disk is left.
+            SurroundingsError: It cannot be written, too little disk is left, or the least is not a number.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class Home:
                 "a folder that this user can write",
                 f"set {HOME_VARIABLE} to such a folder",
             ) from error
-        least = int(os.environ.get(SMALLEST_FREE_SPACE_VARIABLE, SMALLEST_FREE_MEGABYTES))
+        least = _smallest_free_megabytes()
         free = shutil.disk_usage(self.folder).free // 1_000_000
         if free < least:
             raise SurroundingsError(
@@ -95,3 +95,13 @@ class Home:
                 f"make room, or set {HOME_VARIABLE} to a folder on another disk",
             )
         return self
+
+
+def _smallest_free_megabytes() -> int:
+    text = os.environ.get(SMALLEST_FREE_SPACE_VARIABLE, str(SMALLEST_FREE_MEGABYTES))
+    try:
+        return int(text)
+    except ValueError:
+        raise SurroundingsError(
+            f"{SMALLEST_FREE_SPACE_VARIABLE} is '{text}'", "a whole number of megabytes", "correct or unset it"
+        ) from None

@@ -48,8 +48,8 @@ class Calendar:
     week_ends_on: str = "sunday"
 
     def of(self, moment: datetime) -> Period:
-        """The period that a moment (with its time zone) lies in."""
-        moment = moment.astimezone(UTC)
+        """The period that a moment lies in (without a zone: UTC)."""
+        moment = in_utc(moment)
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         if self.unit == "day":
             return self._starting(midnight)
@@ -66,10 +66,9 @@ class Calendar:
         """
         example = "a month such as 2001-03" if self.unit == "month" else "a day such as 2001-03-05"
         try:
-            moment = datetime.strptime(key, self.key_format).replace(tzinfo=UTC)
-        except ValueError:
+            period = self.of(datetime.strptime(key, self.key_format).replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
             raise DefinitionError(f"period '{key}'", example, "correct the period") from None
-        period = self.of(moment)
         if period.key != key:
             raise DefinitionError(
                 f"'{key}', which does not begin a {self.unit}", f"the first day, {period.key}", "use that"
@@ -191,9 +190,13 @@ def parse_moment(text: str) -> datetime:
             return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC)
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
             return datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
-        moment = datetime.fromisoformat(value)
-    except ValueError:
+        return in_utc(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
         raise DefinitionError(
             f"time '{text}'", "2001-03, 2001-03-05 or 2001-03-05T12:00:00+00:00", "correct the time"
         ) from None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment in UTC; one without a zone is UTC, whatever the machine's zone."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

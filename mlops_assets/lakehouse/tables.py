@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
@@ -56,10 +58,10 @@ class StateTable:
 
         A partition's states never change, so a hash is kept in memory until the partition is committed again.
         """
-        counters = self.delta.counters(self.period_keys(periods))
+        counters, table = self.delta.counters(self.period_keys(periods)), self.delta.identity()
         if self.schema.timestamp is None:
-            return {key: _data_version(self, None, number) for key, number in counters.items()}
-        return {period.key: _data_version(self, period, counters[period.key]) for period in periods}
+            return {key: _data_version(self, None, number, table) for key, number in counters.items()}
+        return {period.key: _data_version(self, period, counters[period.key], table) for period in periods}
 
     def period_keys(self, periods: Iterable[Period]) -> list[str]:
         """What the stored column ``period`` holds for these periods."""
@@ -102,28 +104,33 @@ class PeriodTable:
         import pyarrow as pa
 
         data_version = content_hash(rows, rows.column_names)
-        stored = self.read([period])
         counters = self.delta.counters([period])
-        if stored is not None and counters[period]:
-            kept = stored.drop_columns(["period"])
-            if kept.schema.equals(rows.schema) and content_hash(kept, rows.column_names) == data_version:
-                return data_version
+        kept = self._kept(period)
+        same_columns = kept is not None and kept.schema.equals(rows.schema)
+        if kept is not None and same_columns and content_hash(kept, rows.column_names) == data_version:
+            return data_version
         column = pa.array([period] * rows.num_rows, pa.string())
         self.delta.replace(rows.append_column("period", column), counters)
         return data_version
 
     def data_version(self, period: str) -> str | None:
         """The content hash of a period's rows, or None where it was never written."""
-        stored = self.read([period])
-        if stored is None or not self.delta.counters([period])[period]:
+        rows = self._kept(period)
+        return None if rows is None else content_hash(rows, rows.column_names)
+
+    def _kept(self, period: str) -> "pa.Table | None":
+        """The rows of a period as they were written; none is also a result. None where it was never written."""
+        if not self.delta.counters([period])[period]:
             return None
-        rows = stored.drop_columns(["period"])
-        return content_hash(rows, rows.column_names)
+        stored = self.read([period])
+        if stored is None:
+            stored = self.delta.schema().empty_table()
+        return stored.drop_columns(["period"])
 
 
 @lru_cache(maxsize=10_000)
-def _data_version(table: StateTable, period: Period | None, commits: int) -> str:
-    """Hash a partition; ``commits`` only tells the cache that the partition changed."""
+def _data_version(table: StateTable, period: Period | None, commits: int, identity: str | None) -> str:
+    """Hash a partition; ``commits`` and ``identity`` only tell the cache that partition or table changed."""
     return content_hash(table.states(period, period), table.hashed_columns)
 
 
@@ -134,11 +141,18 @@ def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
 
     tables = []
     for file in files:
+        try:
+            table = pq.ParquetFile(file).read(columns=schema.names if schema else None)
+        except (OSError, ValueError) as error:
+            raise MissingDataError(
+                f"data file {file} cannot be read ({error})",
+                "a whole Parquet file",
+                "restore the file from a backup, or delete the table's folder and build it again",
+            ) from error
         if schema is not None:
-            tables.append(pq.ParquetFile(file).read(columns=schema.names).cast(schema))
+            tables.append(table.cast(schema))
             continue
-        table = pq.ParquetFile(file).read()
-        key = file.split("/period=")[1].split("/")[0]
+        key = Path(file).parent.name.removeprefix("period=")
         tables.append(table.append_column("period", pa.array([key] * table.num_rows, pa.string())))
     if not tables:
         return (schema or pa.schema([])).empty_table()

@@ -82,13 +82,16 @@ def _hist_gradient_boosting(
 ) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.feature_selection import VarianceThreshold
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=float("nan"), encoded_missing_value=float("nan")
     )
-    columns = ColumnTransformer([("categories", encoder, list(categories)), ("numbers", "passthrough", list(numbers))])
+    # A feature that is null in every row of a training set (a table younger than its history) cannot be binned.
+    varying = VarianceThreshold()
+    columns = ColumnTransformer([("categories", encoder, list(categories)), ("numbers", varying, list(numbers))])
     estimator = HistGradientBoostingRegressor(
         **params,
         categorical_features=list(range(len(categories))),
@@ -142,7 +145,7 @@ TEMPLATES = (
         task="regression",
         parameters={"alpha": 1.0},
         build=_ridge,
-        trusted_types=(),
+        trusted_types=("numpy.dtype",),
     ),
 )
 """Every template that there is."""

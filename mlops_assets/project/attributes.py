@@ -1,10 +1,19 @@
 """The YAML of the three components: every field, its type, and its description (shown in docs and editors)."""
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _text_of_date(value: Any) -> Any:
+    """YAML reads 2024-01-31 without quotes as a date; a period's key is text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+PeriodKey = Annotated[str, BeforeValidator(_text_of_date)]
 Unit = Literal["day", "week", "month"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -53,17 +62,17 @@ class SourceAttributes(SharedAttributes):
     timestamp: str | None = Field(default=None, description="Column with the time of a row; none for a static table.")
     period: Unit | None = Field(default=None, description="The unit of delivery: day, week or month.")
     week_ends_on: Weekday = Field(default="sunday", description="Last day of a week, where the period is a week.")
-    first_period: str | None = Field(
+    first_period: PeriodKey | None = Field(
         default=None, description="First period there is: 2001-03, or a period's first day."
     )
-    last_period: str | None = Field(
+    last_period: PeriodKey | None = Field(
         default=None, description="Last period there will ever be; left out where it goes on."
     )
     publication_lag: str = Field(
         default="0 days",
         description="How long after a period's end its rows are known: hours, days or weeks.",
     )
-    live_since: str | None = Field(
+    live_since: PeriodKey | None = Field(
         default=None,
         description="First period that arrived live; earlier ones are history and count as known at end + lag.",
     )

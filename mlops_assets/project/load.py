@@ -237,7 +237,8 @@ def _model(document: Document, parsed: written.ModelAttributes, project: Project
         value: Any = parsed
         for part in path:
             value = getattr(value, part)
-        return _at(document, path, lambda: Duration.parse(value).periods(calendar))
+        counted: int = _at(document, path, lambda: Duration.parse(value).periods(calendar))
+        return counted
 
     history = periods("history")
     if history <= label.known_after:

@@ -1,7 +1,9 @@
 """Living through periods: the clock is set to each publication, and production's sensors are ticked until quiet."""
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +21,9 @@ MOST_ATTEMPTS = 3
 
 MOST_ROUNDS = 20
 """More rounds of ticks at one moment than any chain needs; beyond it something asks for itself in a circle."""
+
+SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The terminal belongs to the progress bar; the event log keeps everything."""
 
 INGESTION = ("publisher", "deliveries")
 POLICY = "retrain_policy"
@@ -84,7 +89,8 @@ class Session:
             sensor_name=name,
             definitions=self.definitions,
         )
-        ticked = sensor.evaluate_tick(context)
+        with _silence():
+            ticked = sensor.evaluate_tick(context)
         runs = tuple(
             _pending(
                 [key.to_user_string() for key in request.asset_selection or []],
@@ -160,6 +166,7 @@ class Session:
         done = job.execute_in_process(
             instance=self.instance,
             partition_key=run.partition,
+            run_config=SILENT,
             asset_selection=[dg.AssetKey.from_user_string(name) for name in run.assets],
             run_id=run.run_id,
             tags={**run.tags, "dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else run.tags,
@@ -240,5 +247,19 @@ def _pending(assets: list[str], partition: str | None, tags: Mapping[str, str]) 
 
 
 def _words(failure: Any) -> str:
-    described = failure.user_failure_data.description if failure.user_failure_data else None
-    return str(described or (failure.error.message if failure.error else "unknown")).strip()
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "unknown"
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what a tick logs off the terminal; in production it is kept with the tick."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

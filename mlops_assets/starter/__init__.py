@@ -1,0 +1,48 @@
+"""A small project to begin with: daily orders of a few regions and products, in YAML and SQL."""
+
+import re
+from pathlib import Path
+
+from mlops_assets.errors import SurroundingsError
+
+FILES = Path(__file__).parent / "files"
+PACKAGE = "PACKAGE"
+AS_TEXT = ".txt"
+
+
+def write_project(target: Path) -> list[Path]:
+    """Write the project into a folder, under a package that is named after the folder.
+
+    Args:
+        target: A folder that is empty or does not exist yet.
+
+    Returns:
+        The files written.
+
+    Raises:
+        SurroundingsError: The folder holds something, or cannot be written.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise SurroundingsError(f"{target} is there already", "a folder that is empty or new", "name another folder")
+    package = _package_name(target.resolve().name)
+    written = []
+    try:
+        for file in sorted(FILES.rglob("*")):
+            if file.is_dir():
+                continue
+            place = str(file.relative_to(FILES)).removesuffix(AS_TEXT).replace(PACKAGE, package)
+            path = target / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(file.read_text(encoding="utf-8").replace(PACKAGE, package), encoding="utf-8")
+            written.append(path)
+    except OSError as error:
+        raise SurroundingsError(
+            f"{target} cannot be written ({error.strerror})", "a folder that this user can write", "name another folder"
+        ) from error
+    return written
+
+
+def _package_name(folder: str) -> str:
+    """The folder's name as Python can import it."""
+    name = re.sub(r"\W+", "_", folder.lower()).strip("_")
+    return name if name and not name[0].isdigit() else f"project_{name}".rstrip("_")

@@ -1,0 +1,1 @@
+SELECT region, product, day FROM orders WHERE units >= 10

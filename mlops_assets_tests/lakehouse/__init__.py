@@ -1,0 +1,1 @@
+"""The lakehouse: periods, hashes, the clock, tables that survive kills and rivals, deliveries."""

@@ -1,0 +1,405 @@
+"""Delta tables: commits that a rival cannot cross, that a kill or a full disk cannot halve, that stay readable."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.periods import Calendar
+from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE, LOG_VARIABLE
+from mlops_assets_tests.lakehouse import shop
+
+SHOP = [sys.executable, "-m", shop.__name__]
+
+
+def log_file(table: StateTable, version: int) -> Path:
+    return table.delta.folder / "_delta_log" / f"{version:020d}.json"
+
+
+def moved(table: StateTable, folder: Path) -> StateTable:
+    """A copy of a table, that this process has not opened yet."""
+    shutil.copytree(table.delta.folder, folder)
+    return shop.sales_table(folder)
+
+
+def rival(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
+    """Let a rival act once, just before our own commit: after it looked whether it may, before it writes."""
+    import deltalake
+
+    owner, attribute = (deltalake.DeltaTable, "create") if name == "create" else (deltalake, name)
+    ours = getattr(owner, attribute)
+
+    def first_the_rival(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, attribute, ours)
+        thread = Thread(target=act)
+        thread.start()
+        thread.join()
+        return ours(*arguments, **options)
+
+    monkeypatch.setattr(owner, attribute, first_the_rival)
+
+
+def test_a_table_that_was_never_written_holds_nothing(sales: StateTable) -> None:
+    delta = sales.delta
+    assert not delta.exists()
+    assert delta.version() is None and delta.newest_period() is None and delta.identity() is None
+    assert delta.files() == []
+    assert delta.counters(["2024-01"]) == {"2024-01": 0}
+    assert not delta.folder.exists()
+    with pytest.raises(MissingDataError) as missing:
+        delta.schema()
+    assert missing.value.found == "table 'sales' was never written"
+    assert missing.value.expected == f"a table in {delta.folder}"
+    assert missing.value.cure == "materialize it first"
+
+
+def test_appended_rows_are_read_back_beside_the_earlier_ones(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": None})
+    shop.append(sales, "2024-02", {"north": 3.0})
+    assert shop.units(sales) == [("2024-01", "north", 1.0), ("2024-01", "south", None), ("2024-02", "north", 3.0)]
+
+
+def test_each_commit_of_a_period_counts_and_others_do_not(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-02", {"north": 2.0})
+    shop.append(sales, "2024-01", {})
+    assert sales.delta.counters(["2024-03", "2024-02", "2024-01"]) == {"2024-03": 0, "2024-02": 1, "2024-01": 2}
+
+
+def test_one_commit_can_hold_several_periods(sales: StateTable) -> None:
+    counters = sales.delta.counters(["2024-01", "2024-02"])
+    sales.delta.append(shop.sales_states({"2024-01": {"north": 1.0}, "2024-02": {"north": 2.0}}), counters)
+    assert sales.delta.counters(["2024-01", "2024-02"]) == {"2024-01": 1, "2024-02": 1}
+    assert shop.units(sales) == [("2024-01", "north", 1.0), ("2024-02", "north", 2.0)]
+
+
+def test_replacing_a_period_leaves_the_others(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0, "south": 1.0})
+    shop.append(sales, "2024-02", {"north": 2.0})
+    sales.delta.replace(shop.sales_states({"2024-01": {"west": 9.0}}), {"2024-01": 1})
+    assert shop.units(sales) == [("2024-01", "west", 9.0), ("2024-02", "north", 2.0)]
+
+
+def test_a_version_holds_what_it_held_then(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    first = sales.delta.version()
+    shop.append(sales, "2024-01", {"south": 2.0})
+    second = sales.delta.version()
+    sales.delta.replace(shop.sales_states({"2024-01": {"west": 9.0}}), {"2024-01": 2})
+    assert shop.units(sales, first) == [("2024-01", "north", 1.0)]
+    assert shop.units(sales, second) == [("2024-01", "north", 1.0), ("2024-01", "south", 2.0)]
+    assert shop.units(sales, sales.delta.version()) == shop.units(sales) == [("2024-01", "west", 9.0)]
+
+
+@pytest.mark.parametrize("version", [7, -1])
+def test_a_version_that_there_is_not_is_refused(sales: StateTable, version: int) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    with pytest.raises(MissingDataError) as missing:
+        sales.delta.files(version=version)
+    assert missing.value.found.startswith(f"table 'sales' cannot be opened at version {version} (")
+    assert "a version that the table has" in missing.value.expected
+    assert "name an earlier version" in missing.value.cure
+
+
+def test_only_the_files_of_the_periods_asked_for_are_named(sales: StateTable) -> None:
+    for key in ("2023-12", "2024-01", "2024-02", "2024-03"):
+        shop.append(sales, key, {"north": 1.0})
+    folders = sorted(Path(file).parent.name for file in sales.delta.files(("2024-01", "2024-02")))
+    assert folders == ["period=2024-01", "period=2024-02"]
+    assert sales.delta.files(("2030-01", "2030-02")) == []
+    assert sales.delta.newest_period() == "2024-03"
+
+
+@pytest.mark.parametrize("name", ["my tables", "Größe", "a+b#c?d", "period=2001-01", "100%"])
+def test_a_table_can_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    table = shop.sales_table(tmp_path / name / "sales")
+    shop.append(table, "2024-01", {"north": 1.0})
+    shop.append(table, "2024-02", {"north": 2.0})
+    assert shop.units(table) == [("2024-01", "north", 1.0), ("2024-02", "north", 2.0)]
+
+
+def test_what_a_writer_left_that_never_committed_is_not_read(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    (file,) = sales.delta.files()
+    shutil.copy(file, Path(file).with_name("part-00000-left-behind.parquet"))
+    assert shop.units(sales) == [("2024-01", "north", 1.0)]
+
+
+@pytest.mark.parametrize("write", ["append", "replace"])
+def test_a_writer_that_computed_on_an_older_state_is_refused(sales: StateTable, write: str) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    before = sales.delta.version()
+    with pytest.raises(ConflictError) as refused:
+        getattr(sales.delta, write)(shop.sales_states({"2024-01": {"north": 2.0}}), {"2024-01": 0})
+    assert refused.value.found == "another writer committed 2024-01 of table 'sales' at the same time"
+    assert refused.value.expected == "one writer for a partition at a time"
+    assert refused.value.cure == "run the partition again"
+    assert sales.delta.version() == before
+    assert shop.units(sales) == [("2024-01", "north", 1.0)]
+
+
+@pytest.mark.parametrize("write", ["append", "replace"])
+def test_of_two_threads_that_commit_one_partition_the_second_is_refused(
+    sales: StateTable, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    shop.append(sales, "2024-01", {"east": 0.0})
+    commit, counters = getattr(sales.delta, write), {"2024-01": 1}
+    rival(
+        monkeypatch,
+        "write_deltalake",
+        lambda: commit(shop.sales_states({"2024-01": {"rival": 1.0}}), counters),
+    )
+    with pytest.raises(ConflictError, match="another writer committed 2024-01 of table 'sales'"):
+        commit(shop.sales_states({"2024-01": {"ours": 2.0}}), counters)
+    assert "ours" not in {name for _, name, _ in shop.units(sales)}
+    assert "rival" in {name for _, name, _ in shop.units(sales)}
+    assert sales.delta.counters(["2024-01"]) == {"2024-01": 2}
+
+
+@pytest.mark.parametrize("write", ["append", "replace"])
+def test_a_rival_on_another_partition_stops_nobody(
+    sales: StateTable, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    shop.append(sales, "2024-01", {"east": 0.0})
+    commit = getattr(sales.delta, write)
+    rival(
+        monkeypatch,
+        "write_deltalake",
+        lambda: commit(shop.sales_states({"2024-02": {"rival": 1.0}}), {"2024-02": 0}),
+    )
+    commit(shop.sales_states({"2024-01": {"ours": 2.0}}), {"2024-01": 1})
+    assert {("2024-01", "ours", 2.0), ("2024-02", "rival", 1.0)} <= set(shop.units(sales))
+    assert sales.delta.counters(["2024-01", "2024-02"]) == {"2024-01": 2, "2024-02": 1}
+
+
+def test_two_that_create_a_table_together_both_write_to_it(
+    sales: StateTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rival(monkeypatch, "create", lambda: shop.append(sales, "2024-02", {"rival": 1.0}))
+    shop.append(sales, "2024-01", {"ours": 2.0})
+    assert shop.units(sales) == [("2024-01", "ours", 2.0), ("2024-02", "rival", 1.0)]
+
+
+@pytest.mark.slow
+def test_of_two_processes_on_one_partition_one_wins_and_a_third_on_another_goes_on(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"east": 0.0})
+    work = [("2024-01", "1"), ("2024-01", "2"), ("2024-02", "3")]
+    running = [
+        subprocess.Popen(
+            [*SHOP, "append", str(sales.delta.folder), *item], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for item in work
+    ]
+    for process in running:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate()[0].strip() for process in running]
+    assert sorted(said[:2])[1] == "won" and said[2] == "won"
+    assert sorted(said[:2])[0].startswith("ConflictError: Found: another writer committed 2024-01 of table 'sales'")
+    winner = float(work[said.index("won")][1])
+    assert shop.units(sales) == [("2024-01", "east", 0.0), ("2024-01", "north", winner), ("2024-02", "north", 3.0)]
+    assert sales.delta.counters(["2024-01", "2024-02"]) == {"2024-01": 2, "2024-02": 1}
+
+
+def work_in_process(folder: Path, **settings: str) -> int:
+    return subprocess.run(
+        [*SHOP, "work", str(folder)], env=os.environ | settings, stdout=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def test_work_done_twice_is_done_once(tmp_path: Path) -> None:
+    home = shop.prepared(tmp_path / "home")
+    once = shop.days_work(home)[-1]
+    assert set(map(str, shop.days_work(home))) == {str(once)}
+
+
+@pytest.mark.slow
+def test_work_killed_after_any_write_holds_a_good_state_and_ends_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert work_in_process(tmp_path / "whole", **{LOG_VARIABLE: str(log)}) == 0
+    points = log.read_text(encoding="utf-8").splitlines()
+    # Twice clock, three writes of a delivery, sales and totals; two tables created; one period replaced.
+    assert len(points) == 2 * 6 + 2 + 1
+    good = shop.days_work(shop.prepared(tmp_path / "watched"))
+    whole = shop.held(Home(tmp_path / "whole"))
+    assert whole == good[-1]
+    states = [shop.held(Home(tmp_path / "never"))]
+    for number, point in enumerate(points, start=1):
+        folder = tmp_path / f"killed at {number}"
+        assert work_in_process(folder, **{KILL_AT_VARIABLE: str(number)}) == -9, point
+        left = shop.held(Home(folder))
+        assert left in good, point
+        states.append(left)
+        shop.days_work(Home(folder))
+        assert shop.held(Home(folder)) == whole, point
+        version = shop.sales_table(folder / "lakehouse" / "tables" / "sales").delta.version()
+        assert version == 2, point
+    assert [state for state in good if state not in states] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("largest", "periods"),
+    [
+        (500, 1),  # a data file does not fit
+        (9_000, 40),  # every data file fits, the commit does not
+    ],
+)
+def test_a_full_disk_leaves_the_last_good_state_and_says_so(sales: StateTable, largest: int, periods: int) -> None:
+    shop.append(sales, "2023-12", {"north": 1.0})
+    before = sales.delta.version()
+    calendar = Calendar("month")
+    first = calendar.at_key("2024-01")
+    keys = [calendar.shift(first, number).key for number in range(periods)]
+    call = [*SHOP, "on small disk", str(sales.delta.folder)]
+    said = subprocess.run([*call, str(largest), *keys], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
+    assert "File too large" in said and "it stays as it was" in said
+    assert f"Expected: a disk with room, that this user can write, under {sales.delta.folder}" in said
+    assert "What to do: make room or mend the permissions, and run the partition again" in said
+    assert sales.delta.version() == before
+    assert shop.units(sales) == [("2023-12", "north", 1.0)]
+    again = subprocess.run([*call, "1000000", *keys], capture_output=True, text=True, check=True).stdout
+    assert again == "written\n"
+    assert len(shop.units(sales)) == 1 + 5 * periods
+
+
+@pytest.mark.slow
+def test_a_table_that_cannot_be_created_for_want_of_room_is_not_there(sales: StateTable) -> None:
+    call = [*SHOP, "on small disk", str(sales.delta.folder), "300", "2024-01"]
+    said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
+    assert not sales.delta.exists()
+    assert sales.delta.counters(["2024-01"]) == {"2024-01": 0}
+
+
+def test_rows_of_other_columns_are_no_matter_of_the_disk(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    rows = shop.sales_states({"2024-01": {"north": 2.0}})
+    with pytest.raises(Exception, match="number of fields") as refused:
+        sales.delta.append(rows.append_column("colour", [["red"]]), {"2024-01": 1})
+    assert not isinstance(refused.value, SurroundingsError)
+    assert shop.units(sales) == [("2024-01", "north", 1.0)]
+
+
+def test_a_log_cut_short_anywhere_is_refused_and_never_read_as_fewer_rows(sales: StateTable, tmp_path: Path) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": 2.0})
+    shop.append(sales, "2024-01", {"west": 3.0})
+    whole = shop.units(sales)
+    for version in (1, 2, 3):
+        content = log_file(sales, version).read_bytes()
+        lines = [index + 1 for index, byte in enumerate(content) if byte == ord("\n")]
+        cuts = sorted({0, 1, len(content) // 4, len(content) // 2, len(content) - 2, *lines, *(at - 1 for at in lines)})
+        refused = 0
+        for cut in cuts:
+            copy = moved(sales, tmp_path / f"{version} {cut}")
+            log_file(copy, version).write_bytes(content[:cut])
+            try:
+                assert shop.units(copy) == whole, (version, cut)
+                assert copy.delta.counters(["2024-01"]) == {"2024-01": 3}
+            except MissingDataError as error:
+                refused += 1
+                assert "_delta_log" in str(error) or "commit" in error.found
+                assert "from a backup" in error.cure
+        assert refused >= len(cuts) - 2, version
+
+
+def test_a_commit_without_content_is_named(sales: StateTable, tmp_path: Path) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": 2.0})
+    copy = moved(sales, tmp_path / "copy")
+    log_file(copy, 2).write_bytes(b"")
+    for ask in (copy.delta.files, copy.delta.version, lambda: copy.delta.counters(["2024-01"])):
+        with pytest.raises(MissingDataError) as refused:
+            ask()
+        assert refused.value.found == f"the commit {log_file(copy, 2)} is cut short"
+        assert refused.value.expected == "a log in which every commit is whole"
+    assert shop.units(copy, version=1) == [("2024-01", "north", 1.0)]
+    with pytest.raises(MissingDataError):
+        shop.append(copy, "2024-01", {"west": 3.0})
+    # The cure that the error names for the newest commit.
+    log_file(copy, 2).unlink()
+    shop.append(copy, "2024-01", {"south": 2.0})
+    assert shop.units(copy) == [("2024-01", "north", 1.0), ("2024-01", "south", 2.0)]
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_log_with_a_gap_is_refused(sales: StateTable, tmp_path: Path, version: int) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": 2.0})
+    copy = moved(sales, tmp_path / "copy")
+    log_file(copy, version).unlink()
+    with pytest.raises(MissingDataError) as refused:
+        shop.units(copy)
+    assert refused.value.found.startswith("table 'sales' cannot be opened (")
+    assert "a whole _delta_log" in refused.value.expected
+    assert "restore the table's _delta_log from a backup" in refused.value.cure
+
+
+def test_a_log_restored_to_an_earlier_state_is_read_as_it_is(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": 2.0})
+    assert len(shop.units(sales)) == 2
+    log_file(sales, 2).unlink()
+    assert shop.units(sales) == [("2024-01", "north", 1.0)]
+    assert sales.delta.counters(["2024-01"]) == {"2024-01": 1}
+
+
+def test_a_table_built_anew_in_the_same_folder_is_read_as_it_is(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    shop.append(sales, "2024-01", {"south": 2.0})
+    before = sales.delta.identity()
+    shutil.rmtree(sales.delta.folder)
+    assert shop.units(sales) == []
+    shop.append(sales, "2024-01", {"west": 3.0})
+    assert shop.units(sales) == [("2024-01", "west", 3.0)]
+    assert sales.delta.identity() != before
+
+
+def test_a_data_file_that_is_gone_is_named(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    (file,) = sales.delta.files()
+    Path(file).unlink()
+    with pytest.raises(MissingDataError) as missing:
+        sales.delta.files()
+    assert missing.value.found == f"table 'sales' names {file}, which is not there"
+    assert missing.value.expected == "every data file of the table"
+    assert "restore the file from a backup" in missing.value.cure
+
+
+@pytest.mark.slow
+def test_versions_stay_readable_beyond_a_checkpoint_and_beyond_a_month(tmp_path: Path) -> None:
+    table = shop.sales_table(tmp_path / "sales")
+    for _ in range(98):
+        shop.append(table, "2024-01", {"north": 1.0})
+    for file in (table.delta.folder / "_delta_log").iterdir():
+        long_ago = file.stat().st_mtime - 90 * 86_400
+        os.utime(file, (long_ago, long_ago))
+    for _ in range(4):
+        shop.append(table, "2024-01", {"north": 1.0})
+    assert list((table.delta.folder / "_delta_log").glob("*.checkpoint.parquet"))
+    assert len(shop.units(table)) == 102
+    assert len(shop.units(table, version=3)) == 3
+    assert table.delta.counters(["2024-01"]) == {"2024-01": 102}
+
+
+def test_a_table_is_one_whatever_object_names_it(sales: StateTable) -> None:
+    shop.append(sales, "2024-01", {"north": 1.0})
+    other = DeltaFolder(sales.delta.folder, "sales")
+    other.append(shop.sales_states({"2024-01": {"south": 2.0}}), {"2024-01": 1})
+    assert shop.units(sales) == [("2024-01", "north", 1.0), ("2024-01", "south", 2.0)]
