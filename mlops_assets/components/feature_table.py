@@ -17,7 +17,7 @@ from mlops_assets.components.loading import (
     project_of,
     window_mapping,
 )
-from mlops_assets.components.results import check_results, contract_specs, failed_checks, result
+from mlops_assets.components.results import CONTRACT, blocking_specs, check_results, failed_checks, result
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, query_inputs
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
@@ -53,7 +53,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         partitions_def=partitions,
         deps=table_deps(project, table.inputs, 1 - table.history),
         automation_condition=carry_on(is_due, "its as_of has come"),
-        check_specs=contract_specs(key, partitions),
+        check_specs=blocking_specs(key, partitions, CONTRACT),
         code_version=table.generation,
         **documented(
             table.documentation,

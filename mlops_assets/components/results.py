@@ -49,28 +49,42 @@ def result(
     )
 
 
-def contract_specs(
-    asset: dg.AssetKey, partitions: dg.PartitionsDefinition[Any] | None, more: Mapping[str, str] | None = None
+CONTRACT = "contract"
+DELIVERY_WHOLE = "delivery_whole"
+BLOCKING_CHECKS = {
+    CONTRACT: "Declared columns and types; keys unique and not null; no nulls and values where none are allowed.",
+    DELIVERY_WHOLE: "The delivery is not cut short: not too few rows, not too many removed.",
+}
+"""Checks that stop the line when they fail; the rules of a contract are figures of its one check."""
+
+
+def blocking_specs(
+    asset: dg.AssetKey, partitions: dg.PartitionsDefinition[Any] | None, *names: str
 ) -> list[dg.AssetCheckSpec]:
-    """Checks that stop the line when they fail: the contract's, and more by name and description."""
+    """Some of `BLOCKING_CHECKS` for an asset."""
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=partitions)
-        for name, text in {**CONTRACT_CHECKS, **(more or {})}.items()
+        dg.AssetCheckSpec(
+            name, asset=asset, description=BLOCKING_CHECKS[name], blocking=True, partitions_def=partitions
+        )
+        for name in names
     ]
 
 
 def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[dg.AssetCheckResult]:
-    """The results of contract checks."""
+    """The results of `BLOCKING_CHECKS`: one for all rules of the contract, and one for a delivery as a whole."""
+    by_check: dict[str, list[CheckOutcome]] = {}
+    for outcome in outcomes:
+        by_check.setdefault(CONTRACT if outcome.name in CONTRACT_CHECKS else outcome.name, []).append(outcome)
     return [
         dg.AssetCheckResult(
             asset_key=asset,
-            check_name=outcome.name,
-            passed=outcome.passed,
+            check_name=name,
+            passed=all(outcome.passed for outcome in found),
             severity=dg.AssetCheckSeverity.ERROR,
-            description=outcome.found,
-            metadata={"rows that break it": outcome.failures},
+            description="; ".join(outcome.found for outcome in found if not outcome.passed) or "as declared",
+            metadata={f"{outcome.name}: broken by rows": outcome.failures for outcome in found},
         )
-        for outcome in outcomes
+        for name, found in by_check.items()
     ]
 
 

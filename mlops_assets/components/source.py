@@ -15,7 +15,14 @@ from mlops_assets.components.loading import (
     platform_of,
     project_of,
 )
-from mlops_assets.components.results import check_results, contract_specs, failed_checks, result
+from mlops_assets.components.results import (
+    CONTRACT,
+    DELIVERY_WHOLE,
+    blocking_specs,
+    check_results,
+    failed_checks,
+    result,
+)
 from mlops_assets.errors import PlatformError
 from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -36,9 +43,6 @@ class Source(ProjectComponent):
         return dg.Definitions(assets=[source_asset(project, project.sources[self.name])])
 
 
-WHOLE_CHECK = {"delivery_whole": "The delivery is not cut short: not too few rows, not too many removed."}
-
-
 def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefinition | None:
     """A source's periods; None where it is static."""
     return partitions_of(source.schema.calendar, source.first, source.last) if source.first else None
@@ -53,7 +57,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        check_specs=contract_specs(key, partitions, WHOLE_CHECK),
+        check_specs=blocking_specs(key, partitions, CONTRACT, DELIVERY_WHOLE),
         output_required=True,
         **documented(
             source.documentation,
@@ -79,7 +83,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             raise dg.Failure(description=str(error)) from error
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
-        outcomes = [*done.checks, CheckOutcome("delivery_whole", True, f"{done.rows} rows", 0)]
+        outcomes = [*done.checks, CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0)]
         for touched in done.appended:
             if partitions and touched != context.partition_key:
                 # The delivery restated another period: its partition has changed as well.

@@ -138,7 +138,8 @@ class DeltaFolder:
                 configuration=KEEP_EVERY_VERSION,
             )
         except (DeltaError, OSError) as error:
-            raise self._unwritable(error) from error
+            if not self.exists():  # nor did another writer create it at the same instant
+                raise self._unwritable(error) from error
         write_point(f"create {self.name}")
 
     def _unwritable(self, error: Exception) -> SurroundingsError:

@@ -93,7 +93,7 @@ class PeriodTable:
             return table
         import pyarrow.compute as pc
 
-        return table.filter(pc.is_in(table["period"], pa.array(list(periods))))
+        return table.filter(pc.is_in(table["period"], pa.array(list(periods), pa.string())))
 
     def write(self, period: str, rows: "pa.Table") -> str:
         """Replace the rows of a period, unless they are the same already.

@@ -134,7 +134,7 @@ def drift_report(
             unmeasured[name] = (NOT_APPLICABLE, nan, nan, False)
         elif compared[1].column(name).null_count == compared[1].num_rows:
             unmeasured[name] = (NULL_SHARE, 1.0, 1.0, True)
-    frames = [side.to_pandas() for side in compared]
+    frames = [_labelled(side.to_pandas(), labels) for side in compared]
     measurable = [name for name in names if name not in unmeasured]
     snapshot = _run(frames, measurable, labels)
     if snapshot is None:
@@ -143,7 +143,7 @@ def drift_report(
         unmeasured |= dict.fromkeys(refused, (NOT_APPLICABLE, nan, nan, False))
         measurable = [name for name in measurable if name not in refused]
         snapshot = _run(frames, measurable, labels)
-    text: str = snapshot.json()
+    text = _rounded(snapshot.json())
 
     found = unmeasured | _verdicts(text)
     columns = tuple(ColumnDrift(name, *found[name], null_shares[0][name], null_shares[1][name]) for name in names)
@@ -158,7 +158,7 @@ def drift_report(
         current_rows=current.num_rows,
         sampled=max(reference.num_rows, current.num_rows) > max_rows,
         json=text,
-        html=_page(frames, measurable, labels, columns) if wants_page else None,
+        html=_page(snapshot, columns) if wants_page else None,
     )
 
 
@@ -238,8 +238,7 @@ def _values(
 ) -> tuple[list["pa.Table"], dict[str, list[str]]]:
     """Both tables as doubles: numbers as they are, categories as positions in the sorted labels of both.
 
-    Positions and not texts, because Evidently sums over sets: Python's order of texts in a set changes from
-    process to process, and with it the last digit of the score.
+    Positions, because Arrow sorts and shuffles them faster than texts.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -309,6 +308,21 @@ def _sample(table: "pa.Table", max_rows: int, seed: int) -> "pa.Table":
     return table.take(in_order.take(chosen))
 
 
+def _labelled(frame: "pd.DataFrame", labels: Mapping[str, list[str]]) -> "pd.DataFrame":
+    """The sample with the labels of categories in place of their positions, and names that a page can carry."""
+    import numpy
+
+    for name, known in labels.items():
+        texts = numpy.array([*(_safe(label) for label in known), None], dtype=object)
+        frame[name] = texts[frame[name].fillna(len(known)).astype(int).to_numpy()]
+    return frame.rename(columns={name: _safe(name) for name in frame.columns})
+
+
+def _safe(text: str) -> str:
+    """Evidently puts texts into a script element as they are: one with ``</script>`` would end it and run the rest."""
+    return text.replace("<", _LESS_THAN)
+
+
 def _run(
     frames: Sequence["pd.DataFrame"],
     names: Sequence[str],
@@ -322,19 +336,18 @@ def _run(
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
+    shown = [_safe(name) for name in names]
     definition = DataDefinition(
-        numerical_columns=[name for name in names if name not in categories],
-        categorical_columns=[name for name in names if name in categories],
+        numerical_columns=[_safe(name) for name in names if name not in categories],
+        categorical_columns=[_safe(name) for name in names if name in categories],
     )
     # One ValueDrift for each column gives the verdicts of DataDriftPreset in half its time or less: the
     # preset computes all columns again for its overview tables.
-    report = Report([ValueDrift(column=name) for name in names], include_tests=True)
+    report = Report([ValueDrift(column=name) for name in shown], include_tests=True)
     # Chi-square divides by zero on a new category, rightly (p = 0); squares of 1e300 overflow in the drawing.
     with numpy.errstate(divide="ignore", over="ignore", invalid="ignore"):
         try:
-            reference, current = (
-                Dataset.from_pandas(frame[list(names)], data_definition=definition) for frame in frames
-            )
+            reference, current = (Dataset.from_pandas(frame[shown], data_definition=definition) for frame in frames)
             return report.run(current, reference)
         except ValueError:
             return None
@@ -355,30 +368,18 @@ def _verdicts(text: str) -> dict[str, tuple[str, float, float, bool]]:
     }
 
 
-def _page(
-    frames: Sequence["pd.DataFrame"],
-    names: Sequence[str],
-    labels: Mapping[str, list[str]],
-    columns: Sequence[ColumnDrift],
-) -> str:
-    """Evidently's page with the labels of categories, made safe, and the same for the same data.
+def _rounded(text: str) -> str:
+    """Evidently's JSON with 14 digits of each number, and texts as they were.
 
-    Evidently puts labels into a script element as they are, so that a label with ``</script>`` would end the
-    element and run what follows. A stand-in for "<" is replaced by the script's own escape for it afterwards.
+    Evidently sums over sets: Python's order of texts in a set changes from process to process, and with it the
+    last digit of a score.
     """
-    import numpy
+    content = json.loads(text, parse_float=lambda number: float(f"{float(number):.14g}"))
+    return json.dumps(content).replace(json.dumps(_LESS_THAN)[1:-1], "<")
 
-    shown = {name: name.replace("<", _LESS_THAN) for name in names}
-    labelled = []
-    for frame in frames:
-        columns_shown = frame[list(names)].copy()
-        for name in set(names) & set(labels):
-            known = [label.replace("<", _LESS_THAN) for label in labels[name]]
-            texts = numpy.array([*known, None], dtype=object)
-            codes = frame[name].fillna(len(texts) - 1).astype(int).to_numpy()
-            columns_shown[name] = texts[codes]
-        labelled.append(columns_shown.rename(columns=shown))
-    snapshot = _run(labelled, list(shown.values()), {shown[name]: None for name in names if name in labels})
+
+def _page(snapshot: Any, columns: Sequence[ColumnDrift]) -> str:
+    """Evidently's page, made safe, and the same for the same data."""
     page: str = snapshot.get_html_str(as_iframe=False).replace(json.dumps(_LESS_THAN)[1:-1], "\\u003c")
 
     # Only ids that Evidently made: a label that looks like one stays as it is.

@@ -1,11 +1,13 @@
 """Living through periods: the clock is set to each publication, and production's sensors are ticked until quiet."""
 
 import logging
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -236,8 +238,9 @@ def run_replay(
     session = Session(project, definitions, home, instance, read_state(home, first))
     session.take_baseline()
     moments = publication_moments(project, until)
-    for moment in progress(moments):
-        session.live_through(moment, history=moment < start)
+    with _held_open(home.dagster):
+        for moment in progress(moments):
+            session.live_through(moment, history=moment < start)
     return session.state
 
 
@@ -253,6 +256,20 @@ def _words(failure: Any) -> str:
     while error and error.cause:
         error = error.cause
     return error.message.strip() if error else "unknown"
+
+
+@contextmanager
+def _held_open(folder: Path) -> Iterator[None]:
+    """Keep one connection to each of Dagster's databases open.
+
+    Dagster opens a connection for every event, and whenever the last one to a file is closed SQLite clears its log
+    away: without one that stays, this takes almost half of a run's time.
+    """
+    with ExitStack() as stack:
+        for file in folder.rglob("*.db"):
+            connection = stack.enter_context(closing(sqlite3.connect(file)))
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        yield
 
 
 @contextmanager

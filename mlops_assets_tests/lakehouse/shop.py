@@ -60,7 +60,7 @@ def units(table: StateTable, version: int | None = None) -> list[tuple[str, str,
     return sorted((MONTHS.of(row["event_time"]).key, row["shop"], row["units"]) for row in rows)
 
 
-def days_work(home: Home) -> list[object]:
+def days_work(home: Home) -> list[dict[str, object]]:
     """One of each durable write, each as its owner does it; running it again changes nothing.
 
     Returns:
@@ -83,7 +83,8 @@ def days_work(home: Home) -> list[object]:
         seen.append(held(home))
         store.accept(delivery)
         seen.append(held(home))
-        totals.write(key, pa.table({"units": [sold]}))
+        if not totals.delta.counters([key])[key]:  # January's is replaced below
+            totals.write(key, pa.table({"units": [sold]}))
         seen.append(held(home))
     totals.write("2024-01", pa.table({"units": [10.0]}))
     seen.append(held(home))

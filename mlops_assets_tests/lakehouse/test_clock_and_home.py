@@ -77,7 +77,9 @@ def test_a_clock_set_without_zone_is_set_to_utc(clock: HomeClock) -> None:
     assert StandingClock(MOMENT.replace(tzinfo=None)).now() == MOMENT
 
 
-@pytest.mark.parametrize("content", ["", '{"now": "2024-', "[]", '{"then": 1}', '{"now": "soon"}', '{"now": 5}', "\xff"])
+@pytest.mark.parametrize(
+    "content", ["", '{"now": "2024-', "[]", '{"then": 1}', '{"now": "soon"}', '{"now": 5}', "\xff"]
+)
 def test_a_spoiled_clock_says_so_and_is_never_taken_for_the_machines(clock: HomeClock, content: str) -> None:
     clock.file.write_bytes(content.encode("latin-1"))
     with pytest.raises(SurroundingsError) as spoiled:

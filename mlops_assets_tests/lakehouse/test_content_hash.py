@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NAMES = ("shop", "place", "units", "open", "day", "seen")
 Row = tuple[int | None, str | None, float | None, bool | None, date | None, datetime | None]
+EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 (Hypothesis adds the zone)
 
 rows = st.tuples(
     st.none() | st.integers(-(2**63), 2**63 - 1),
@@ -21,7 +22,7 @@ rows = st.tuples(
     st.none() | st.floats(allow_nan=False),
     st.none() | st.booleans(),
     st.none() | st.dates(),
-    st.none() | st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
+    st.none() | st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)),
 )
 tables = st.lists(rows, max_size=8)
 
@@ -31,9 +32,7 @@ def table(content: list[Row]) -> "pa.Table":
 
     types = [pa.int64(), pa.string(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us", "UTC")]
     columns = [[row[index] for row in content] for index in range(len(NAMES))]
-    return pa.table(
-        {name: pa.array(values, type_) for name, values, type_ in zip(NAMES, columns, types, strict=True)}
-    )
+    return pa.table({name: pa.array(values, type_) for name, values, type_ in zip(NAMES, columns, types, strict=True)})
 
 
 def of(content: list[Row]) -> str:

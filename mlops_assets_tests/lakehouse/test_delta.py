@@ -183,10 +183,24 @@ def test_a_rival_on_another_partition_stops_nobody(
     assert sales.delta.counters(["2024-01", "2024-02"]) == {"2024-01": 2, "2024-02": 1}
 
 
-def test_two_that_create_a_table_together_both_write_to_it(
+def test_two_that_create_a_table_together_both_write_to_it(sales: StateTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    rival(monkeypatch, "create", lambda: shop.append(sales, "2024-02", {"rival": 1.0}))
+    shop.append(sales, "2024-01", {"ours": 2.0})
+    assert shop.units(sales) == [("2024-01", "ours", 2.0), ("2024-02", "rival", 1.0)]
+
+
+def test_a_writer_whose_creation_of_the_table_came_second_goes_on(
     sales: StateTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rival(monkeypatch, "create", lambda: shop.append(sales, "2024-02", {"rival": 1.0}))
+    import deltalake
+    from deltalake.exceptions import CommitFailedError
+
+    def beaten(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        shop.append(sales, "2024-02", {"rival": 1.0})
+        raise CommitFailedError("version 0 exists already")
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create", beaten)
     shop.append(sales, "2024-01", {"ours": 2.0})
     assert shop.units(sales) == [("2024-01", "ours", 2.0), ("2024-02", "rival", 1.0)]
 
@@ -239,7 +253,7 @@ def test_work_killed_after_any_write_holds_a_good_state_and_ends_the_same(tmp_pa
     assert whole == good[-1]
     states = [shop.held(Home(tmp_path / "never"))]
     for number, point in enumerate(points, start=1):
-        folder = tmp_path / f"killed at {number}"
+        folder = tmp_path / f"killed-at-{number}"
         assert work_in_process(folder, **{KILL_AT_VARIABLE: str(number)}) == -9, point
         left = shop.held(Home(folder))
         assert left in good, point

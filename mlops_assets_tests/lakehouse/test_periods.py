@@ -21,7 +21,8 @@ from mlops_assets.lakehouse.periods import (
 DAYS, MONTHS = Calendar("day"), Calendar("month")
 CALENDARS = [DAYS, MONTHS, *(Calendar("week", day) for day in WEEKDAYS)]
 calendars = st.sampled_from(CALENDARS)
-moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+EARLIEST, LATEST = datetime(1900, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 (Hypothesis adds the zone)
+moments = st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC))
 shifts = st.integers(-500, 500)
 
 
@@ -201,7 +202,8 @@ def test_durations_are_read(text: str, duration: Duration) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "months", "-1 months", "1.5 days", "2 month s", "1 day 2 hours", "2 fortnights", "P1M", "1e3 days"]
+    "text",
+    ["", "2", "months", "-1 months", "1.5 days", "2 month s", "1 day 2 hours", "2 fortnights", "P1M", "1e3 days"],
 )
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(DefinitionError) as refused:
