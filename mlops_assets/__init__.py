@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlops_assets.components import FeatureTable, Model, Source
+    from mlops_assets.notebook import Project
 
-__all__ = ["FeatureTable", "Model", "Source"]
+__all__ = ["FeatureTable", "Model", "Project", "Source"]
 
 _HOMES = {
     "FeatureTable": "mlops_assets.components",
     "Model": "mlops_assets.components",
+    "Project": "mlops_assets.notebook",
     "Source": "mlops_assets.components",
 }
 

@@ -6,61 +6,16 @@ import os
 import shutil
 import socket
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from mlops_assets.errors import DefinitionError, Location, PlatformError, SurroundingsError
+from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
-
-if TYPE_CHECKING:
-    from mlops_assets.project.definition import ProjectDefinition
-
-
-@dataclass(frozen=True)
-class ProjectFolder:
-    """A project on disk: the folder with ``pyproject.toml``, and the package that holds ``defs``."""
-
-    folder: Path
-    package: str
-
-    @property
-    def defs(self) -> Path:
-        """The folder of the YAML files."""
-        return self.folder / self.package / "defs"
-
-    def read(self) -> "ProjectDefinition":
-        """The project's definition."""
-        from mlops_assets.project.load import load_project
-
-        return load_project(self.defs)
-
-
-def find_project(folder: Path) -> ProjectFolder:
-    """The project in a folder.
-
-    Raises:
-        DefinitionError: There is none.
-    """
-    file = folder / "pyproject.toml"
-    cure = "go to the project's folder, or make a project with `mlops-assets init DIR`"
-    if not file.exists():
-        raise DefinitionError(f"no {file}", "a project's folder", cure)
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
-    package = content.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
-    if not package or not (folder / package / "defs").is_dir():
-        raise DefinitionError(
-            f"no package with a folder 'defs' named in [tool.dg.project] root_module (it says {package!r})",
-            "a project with definitions",
-            cure,
-            where=Location(file),
-        )
-    return ProjectFolder(folder.resolve(), package)
+from mlops_assets.project.folder import ProjectFolder, find_project
 
 
 def in_one_message(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.models.registry import EXPERIMENT, open_registry
+from mlops_assets.models.registry import EXPERIMENT, end_run, open_registry
 
 
 @dg.resource(description="MLflow: the active run of this Dagster run, in the home's registry (dagster-mlflow).")
@@ -17,7 +17,6 @@ def mlflow_tracking(context: dg.InitResourceContext) -> Iterator[Any]:
     dagster-mlflow keeps one global active run, which without an end a second Dagster run in the same process would
     log into; its hook ends it only in jobs that carry the hook, and assets are also materialized without a job.
     """
-    import mlflow
     from dagster_mlflow import mlflow_tracking as dagster_mlflow_tracking
 
     registry = open_registry(Home.find().mlflow)
@@ -32,7 +31,7 @@ def mlflow_tracking(context: dg.InitResourceContext) -> Iterator[Any]:
     try:
         yield next(resource)
     finally:
-        mlflow.end_run("FAILED" if sys.exc_info()[1] or _failed(context) else "FINISHED")
+        end_run(succeeded=sys.exc_info()[1] is None and not _failed(context))
 
 
 def _failed(context: dg.InitResourceContext) -> bool:

@@ -20,6 +20,15 @@ def labelled_period(model: ModelDefinition, known_in: Period) -> Period:
     return model.schema.calendar.shift(known_in, -model.label.known_after)
 
 
+def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
+    """The newest period whose labels became known, by the clock; None where none has."""
+    key = platform.labels(model).delta.newest_period()
+    if key is None:
+        return None
+    calendar = model.schema.calendar
+    return calendar.shift(calendar.at_key(key), model.label.known_after)
+
+
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
     """The keys (with timestamp) to train on and to score in a period, as known at its as_of."""
     return platform.engine.evaluate(

@@ -156,6 +156,13 @@ def version_with_alias(registry: Registry, model_name: str, alias: str) -> int |
     return int(found.version)
 
 
+def end_run(*, succeeded: bool) -> None:
+    """End the active run of this process, if there is one."""
+    import mlflow
+
+    mlflow.end_run("FINISHED" if succeeded else "FAILED")
+
+
 @lru_cache(maxsize=4)
 def load_fit(registry: Registry, model_uri: str) -> Any:
     """Load a logged fit; the same one is loaded month after month, so a few are kept in memory.

@@ -1,6 +1,6 @@
 """Gathering what the retrain policy looks at, and recording what people ask for."""
 
-from mlops_assets.lakehouse.periods import Period
+from mlops_assets.features.labels import newest_labelled
 from mlops_assets.models.records import (
     candidate_of_version,
     candidates,
@@ -12,15 +12,6 @@ from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
-
-
-def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
-    """The newest period whose labels became known, by the clock; None where none has."""
-    key = platform.labels(model).delta.newest_period()
-    if key is None:
-        return None
-    calendar = model.schema.calendar
-    return calendar.shift(calendar.at_key(key), model.label.known_after)
 
 
 def policy_history(platform: Platform, model: ModelDefinition) -> History | None:
