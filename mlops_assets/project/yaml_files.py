@@ -14,6 +14,9 @@ from mlops_assets.project.attributes import Attributes
 FILE_NAME = "defs.yaml"
 COMPONENT_PREFIX = "mlops_assets."
 Path_ = tuple[str | int, ...]
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The fast reader, where PyYAML was built with it."""
+
 SomeAttributes = TypeVar("SomeAttributes", bound=Attributes)
 
 
@@ -73,7 +76,7 @@ def read_documents(folder: Path) -> Iterator[Document]:
     """
     for file in sorted(folder.rglob(FILE_NAME)):
         try:
-            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), Loader=_LOADER))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             raise DefinitionError(

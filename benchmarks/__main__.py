@@ -1,0 +1,31 @@
+"""Measure the figures that are named, or all of them."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from benchmarks import Figure
+from benchmarks.chain import chain
+from benchmarks.load import load
+from benchmarks.replay import demo, replay
+
+FIGURES: dict[str, Callable[[], Figure]] = {"load": load, "chain": chain, "demo": demo, "replay": replay}
+
+
+def main() -> int:
+    """Print one JSON object a line; 1 where a figure does not hold, 2 for an unknown name."""
+    names = sys.argv[1:] or list(FIGURES)
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        print(f"Found: {', '.join(unknown)}. Expected: {', '.join(FIGURES)}.", file=sys.stderr)
+        return 2
+    figures = []
+    for name in names:
+        figures.append(FIGURES[name]())
+        print(json.dumps(asdict(figures[-1])), flush=True)
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
