@@ -1,5 +1,6 @@
 """Delta Lake, behind this one module: versions, files, and commits that a second writer cannot cross."""
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class DeltaFolder:
         """How many times each of the periods was committed; the number that the next commit must follow."""
         if not self.exists():
             return dict.fromkeys(periods, 0)
-        return _counters(self._open(), periods)
+        return self._counters(self._open(), periods)
 
     def append(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
         """Append rows in one commit.
@@ -107,7 +108,7 @@ class DeltaFolder:
         self._create(rows.schema)
         # A table object of this commit's own: on a shared one, another thread's commit would count as seen.
         table = self._open(shared=False)
-        if _counters(table, counters) != dict(counters):
+        if self._counters(table, counters) != dict(counters):
             raise self._conflict(counters)
         transactions = [Transaction(period, number + 1) for period, number in counters.items()]
         try:
@@ -177,18 +178,27 @@ class DeltaFolder:
                 "a version that the table has, and a whole _delta_log",
                 "name an earlier version, or restore the table's _delta_log from a backup",
             ) from error
-        for number in range(int(table.version()) + 1):
-            _require_whole(self.folder, number, *identity)
+        self._commits(table)
         return table
+
+    def _counters(self, table: "DeltaTableType", periods: Iterable[str]) -> dict[str, int]:
+        commits = self._commits(table)
+        if None in commits:  # behind a checkpoint
+            return {period: int(table.transaction_version(period) or 0) for period in periods}
+        counted: dict[str, int] = {}
+        for commit in commits:
+            counted.update(commit or {})
+        return {period: counted.get(period, 0) for period in periods}
+
+    def _commits(self, table: "DeltaTableType") -> "list[Mapping[str, int] | None]":
+        """The counters that each commit of the table set; None where its log file is gone."""
+        identity = self._identity()
+        return [_whole_commit(self.folder, number, *identity) for number in range(int(table.version()) + 1)]
 
     def _identity(self) -> tuple[int, int]:
         """Tells the table from another one that was built anew in the same folder."""
         first = _log_file(self.folder, 0).stat()
         return first.st_ino, first.st_mtime_ns
-
-
-def _counters(table: "DeltaTableType", periods: Iterable[str]) -> dict[str, int]:
-    return {period: int(table.transaction_version(period) or 0) for period in periods}
 
 
 def _up_to_date(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
@@ -212,22 +222,25 @@ def _opened(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
 
 
 @lru_cache(maxsize=100_000)
-def _require_whole(folder: Path, number: int, inode: int, created_ns: int) -> None:
-    """See that a commit was not cut short between two lines, which Delta takes for a smaller commit.
+def _whole_commit(folder: Path, number: int, inode: int, created_ns: int) -> Mapping[str, int] | None:
+    """The counters that a commit set, after seeing that it was not cut short between two lines.
 
-    A commit of ours ends with its counters; one without is whole only if another tool made it, to tidy up.
+    Delta takes a commit that was cut short for a smaller one. A commit of ours ends with its counters; one without is
+    whole only if another tool made it, to tidy up.
     """
     file = _log_file(folder, number)
     try:
-        content = file.read_bytes()
-    except FileNotFoundError:  # behind a checkpoint
-        return
-    if not content or (b'"operation":"WRITE"' in content and not content.splitlines()[-1].startswith(b'{"txn"')):
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return None
+    if not lines or (any(b'"operation":"WRITE"' in line for line in lines) and not lines[-1].startswith(b'{"txn"')):
         raise MissingDataError(
             f"the commit {file} is cut short",
             "a log in which every commit is whole",
             "restore the file from a backup, or (if it is the newest) delete it and run its partitions again",
         )
+    set_ = [json.loads(line)["txn"] for line in lines if line.startswith(b'{"txn"')]
+    return {transaction["appId"]: int(transaction["version"]) for transaction in set_}
 
 
 def _log_file(folder: Path, number: int) -> Path:
