@@ -1,9 +1,12 @@
 """Automation conditions: what carries on by itself once a period was ingested."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import dagster as dg
 from dagster import AutomationCondition
+
+Due = Callable[[Iterable[str]], set[str]]
+"""Says of partition keys which of them are due."""
 
 
 class OnlyWhere(AutomationCondition[dg.AssetKey]):
@@ -11,15 +14,15 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
 
     Args:
         label: What it stands for, shown in the user interface.
-        holds: Says it of a partition key.
+        due: Says which of the candidates.
     """
 
     label: str
-    holds: Callable[[str], bool]
+    due: Due
 
-    def __init__(self, label: str, holds: Callable[[str], bool]) -> None:
+    def __init__(self, label: str, due: Due) -> None:
         object.__setattr__(self, "label", label)
-        object.__setattr__(self, "holds", holds)
+        object.__setattr__(self, "due", due)
 
     @property
     def name(self) -> str:
@@ -31,17 +34,17 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         return self.label
 
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
-        """Keep the candidates for which it holds."""
+        """Keep the candidates that are due."""
         candidates = context.candidate_subset
-        kept = {key for key in candidates.expensively_compute_partition_keys() if self.holds(key)}
+        kept = self.due(candidates.expensively_compute_partition_keys())
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
 
 
-def carry_on(holds: Callable[[str], bool], label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
+def carry_on(due: Due, label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition when what it needs is there and has changed, however far back it lies.
 
     Args:
-        holds: Says of a partition key whether its time has come.
+        due: Says which partitions' time has come.
         label: What that stands for.
         ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
             never what was.
@@ -49,10 +52,10 @@ def carry_on(holds: Callable[[str], bool], label: str, *ignored: dg.AssetKey) ->
     condition = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
     if ignored:
         condition = condition.ignore(dg.AssetSelection.assets(*ignored))
-    return condition & OnlyWhere(label, holds)
+    return condition & OnlyWhere(label, due)
 
 
-def at_its_time(holds: Callable[[str], bool], label: str) -> AutomationCondition[dg.AssetKey]:
+def at_its_time(due: Due, label: str) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition once its time has come, whatever of its inputs is there."""
     return (
         (
@@ -60,5 +63,5 @@ def at_its_time(holds: Callable[[str], bool], label: str) -> AutomationCondition
             | AutomationCondition.missing() & ~AutomationCondition.newly_requested()
         )
         & ~AutomationCondition.in_progress()
-        & OnlyWhere(label, holds)
+        & OnlyWhere(label, due)
     )

@@ -1,6 +1,6 @@
 """The FeatureTable component: columns computed by SQL for a primary key and a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -43,16 +43,17 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
     key = dg.AssetKey(table.name)
     partitions = partitions_of(table.schema.calendar, table.first, table.last)
 
-    def is_due(partition: str) -> bool:
+    def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
-        period = table.schema.calendar.at_key(partition)
-        return platform.feature_table_as_of(table, period) <= platform.clock.now()
+        now = platform.clock.now()
+        periods = map(table.schema.calendar.at_key, keys)
+        return {period.key for period in periods if platform.feature_table_as_of(table, period) <= now}
 
     @dg.asset(
         key=key,
         partitions_def=partitions,
         deps=table_deps(project, table.inputs, 1 - table.history),
-        automation_condition=carry_on(is_due, "its as_of has come"),
+        automation_condition=carry_on(due, "its as_of has come"),
         check_specs=blocking_specs(key, partitions, CONTRACT),
         code_version=table.generation,
         **documented(

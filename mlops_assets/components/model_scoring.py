@@ -1,6 +1,6 @@
 """The assets that a model leaves behind every period: predictions, performance, drift_report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -20,7 +20,7 @@ from mlops_assets.components.results import in_words, result
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.models.records import champion_at
+from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
@@ -37,12 +37,11 @@ def predictions_asset(
     )
     back = max(lookback, model.history)
 
-    def may_score(partition: str) -> bool:
+    def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
-        period = model.schema.calendar.at_key(partition)
-        if platform.model_as_of(model, period) > platform.clock.now():
-            return False
-        return champion_at(platform, model, period) is not None
+        now = platform.clock.now()
+        periods = periods_with_champion(platform, model, map(model.schema.calendar.at_key, keys))
+        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
 
     label = "its as_of has come, and a champion was there"
     waits = model.when_late == "wait"
@@ -59,9 +58,7 @@ def predictions_asset(
         key=key,
         partitions_def=partitions,
         deps=[*table_deps(project, model.inputs, 1 - back), asset_key(model, "champion")],
-        automation_condition=carry_on(may_score, label, asset_key(model, "champion"))
-        if waits
-        else at_its_time(may_score, label),
+        automation_condition=carry_on(due, label, asset_key(model, "champion")) if waits else at_its_time(due, label),
         code_version=model.generation,
         **documented(
             model.documentation,
@@ -108,13 +105,12 @@ def performance_asset(
     key = asset_key(model, "performance")
     back = -model.label.known_after
 
-    def is_due(partition: str) -> bool:
+    def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
-        period = model.schema.calendar.at_key(partition)
-        about = labelled_period(model, period)
-        if about < model.first or platform.labels_as_of(model, period) > platform.clock.now():
-            return False
-        return champion_at(platform, model, about) is not None
+        now = platform.clock.now()
+        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
+        predicted = periods_with_champion(platform, model, [about for about in known_in if about >= model.first])
+        return {known_in[about].key for about in predicted if platform.labels_as_of(model, known_in[about]) <= now}
 
     @dg.asset(
         key=key,
@@ -123,7 +119,7 @@ def performance_asset(
             asset_key(model, "labels"),
             dg.AssetDep(asset_key(model, "predictions"), partition_mapping=window_mapping(back, back)),
         ],
-        automation_condition=carry_on(is_due, "its as_of has come, and a champion had predicted"),
+        automation_condition=carry_on(due, "its as_of has come, and a champion had predicted"),
         output_required=False,
         code_version=model.generation,
         **documented(model.documentation, model.location, model.name, {"deltalake"}),
@@ -169,9 +165,11 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
     """Evidently's report: the features that were scored in a period against those of the champion's training set."""
     key = asset_key(model, "drift_report")
 
-    def is_due(partition: str) -> bool:
+    def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
-        return platform.model_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+        now = platform.clock.now()
+        periods = map(model.schema.calendar.at_key, keys)
+        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
 
     @dg.asset(
         key=key,
@@ -180,7 +178,7 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
             asset_key(model, "predictions"),
             dg.AssetDep(asset_key(model, "training_set"), partition_mapping=dg.AllPartitionMapping()),
         ],
-        automation_condition=carry_on(is_due, "its as_of has come", asset_key(model, "training_set")),
+        automation_condition=carry_on(due, "its as_of has come", asset_key(model, "training_set")),
         check_specs=[
             dg.AssetCheckSpec(
                 "no_drift",

@@ -1,6 +1,6 @@
 """The assets that lead to a champion: labels, training_set, candidate, version, champion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -39,9 +39,11 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     key = asset_key(model, "labels")
     inputs = tuple(dict.fromkeys([*model.population_inputs, *model.label.inputs]))
 
-    def is_due(partition: str) -> bool:
+    def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
-        return platform.labels_as_of(model, model.schema.calendar.at_key(partition)) <= platform.clock.now()
+        now = platform.clock.now()
+        periods = map(model.schema.calendar.at_key, keys)
+        return {period.key for period in periods if platform.labels_as_of(model, period) <= now}
 
     shown = column_schema(
         model.schema,
@@ -54,7 +56,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         key=key,
         partitions_def=partitions,
         deps=table_deps(project, inputs, 1 - model.history - model.label.known_after),
-        automation_condition=carry_on(is_due, "its as_of has come"),
+        automation_condition=carry_on(due, "its as_of has come"),
         check_specs=[
             dg.AssetCheckSpec(
                 NOT_EARLY,

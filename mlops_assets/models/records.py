@@ -1,7 +1,7 @@
 """What is remembered of a model: its trainings, versions and champions, one row for each period trained at."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -126,6 +126,14 @@ def champion_at(platform: Platform, model: ModelDefinition, period: Period) -> C
     as_of = platform.model_as_of(model, period)
     earlier = [record for record in champions(platform, model) if record.promoted_at < as_of]
     return earlier[-1] if earlier else None
+
+
+def periods_with_champion(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
+    """Those of the periods that have a champion to be scored by (see `champion_at`)."""
+    promoted = champions(platform, model)
+    if not promoted:
+        return set()
+    return {period for period in periods if promoted[0].promoted_at < platform.model_as_of(model, period)}
 
 
 def present_champion(platform: Platform, model: ModelDefinition) -> ChampionRecord | None:
