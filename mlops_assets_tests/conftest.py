@@ -1,8 +1,12 @@
 """What all tests share: deterministic properties, a home of their own, and a last word on tests that could not run."""
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,3 +57,52 @@ def home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "home").prepare()
     made.clock.set(datetime(2024, 1, 1, tzinfo=UTC))
     return made
+
+
+@dataclass(frozen=True)
+class Lived:
+    """The small project that `mlops-assets init` writes, and the home of its replay."""
+
+    project: Path
+    home: Home
+    first: str
+    last: str
+
+    def copy(self, folder: Path) -> "Lived":
+        """Both in a folder of one's own, to write to."""
+        shutil.copytree(self.project, folder / self.project.name)
+        shutil.copytree(self.home.folder, folder / "home", dirs_exist_ok=True)
+        return Lived(folder / self.project.name, Home(folder / "home"), self.first, self.last)
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """A few days of the small project, replayed once for all tests and workers; copy it to write to it."""
+    from mlops_assets.starter import write_project
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = Lived(shared / "lived" / "shop", Home(shared / "lived" / "home"), "2024-01-24", "2024-01-27")
+    with (shared / "lived.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "lived" / "done").exists():
+            shutil.rmtree(shared / "lived", ignore_errors=True)
+            write_project(made.project)
+            run_replay_command(made, made.first, made.last)
+            (shared / "lived" / "done").touch()
+    return made
+
+
+def run_replay_command(lived: Lived, first: str, last: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`mlops-assets replay` in a process of its own; fails with its output unless it succeeds."""
+    command = [sys.executable, "-m", "mlops_assets", "--project", str(lived.project), "replay"]
+    done = subprocess.run(
+        [*command, "--from", first, "--to", last],
+        env={**os.environ, HOME_VARIABLE: str(lived.home.folder), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

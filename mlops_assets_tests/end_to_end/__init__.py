@@ -1,0 +1,1 @@
+"""The whole platform, run as people run it."""
