@@ -1,10 +1,14 @@
 """The replay: a real Dagster instance lived through, resumed, refused, and killed at every write point."""
 
+import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.lakehouse.home import Home
 from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.end_to_end.replaying import data_versions, replay_in_fork
 
 pytestmark = pytest.mark.slow
 
@@ -22,3 +26,50 @@ def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(live
     assert [record.about for record in history] == ["2024-01-25", "2024-01-26"]
     assert all(0 < record.mae < record.baseline_error for record in history)
     assert (lived.home.reports / model.name / "2024-01-25" / "drift.json").exists()
+
+
+def test_a_replay_in_two_parts_ends_as_one_in_one_part(lived: Lived, tmp_path: Path) -> None:
+    parts = Lived(lived.project, Home(tmp_path / "parts"), lived.first, lived.last)
+
+    assert replay_in_fork(parts, lived.first) == 0
+    assert replay_in_fork(parts, lived.last) == 0
+
+    assert data_versions(parts.home) == data_versions(lived.home)
+
+
+def test_a_replay_that_is_run_again_changes_nothing(lived: Lived, tmp_path: Path) -> None:
+    copy = lived.copy(tmp_path)
+    before = (copy.home.folder / "replay.json").read_bytes()
+
+    assert replay_in_fork(copy, lived.last) == 0
+
+    assert (copy.home.folder / "replay.json").read_bytes() == before
+    assert data_versions(copy.home) == data_versions(lived.home)
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_any_write_point_of_a_day_and_run_again_a_replay_ends_the_same(lived: Lived, tmp_path: Path) -> None:
+    # This day does everything: it ingests, scores, monitors, and (for the policy is impatient) trains and promotes.
+    daily = lived.copy(tmp_path / "daily")
+    model = daily.project / "shop" / "defs" / "orders_forecast" / "defs.yaml"
+    text = model.read_text(encoding="utf-8")
+    impatient = text.replace("cool_down: 7 days, max_age: 28 days", "cool_down: 1 days, max_age: 2 days")
+    assert impatient != text
+    model.write_text(impatient, encoding="utf-8")
+    day = "2024-01-28"
+    log = tmp_path / "points"
+    whole = daily.copy(tmp_path / "whole")
+    assert replay_in_fork(whole, day, MLOPS_WRITE_POINT_LOG=str(log)) == 0
+    points = [line.split(" ", 1)[1] for line in log.read_text(encoding="utf-8").splitlines()]
+    expected = data_versions(whole.home)
+    assert {"clock", "replay state", "commit orders", "drift report", "commit orders_forecast.candidate"} <= set(points)
+
+    for number, point in enumerate(points, start=1):
+        killed = daily.copy(tmp_path / str(number))
+        assert replay_in_fork(killed, day, MLOPS_KILL_AT_WRITE=str(number)) == -signal.SIGKILL, point
+        assert replay_in_fork(killed, day) == 0, point
+        assert data_versions(killed.home) == expected, f"killed at write {number}, {point}"
+        state = json.loads((killed.home.folder / "replay.json").read_text(encoding="utf-8"))
+        assert state["finished"], point
+        assert not state["failed"], point
+        assert not state["pending"], point
