@@ -1,5 +1,6 @@
 """What the three components share: finding the project, and its platform, calendars and documentation for Dagster."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +14,7 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
 from mlops_assets.project.attributes import SharedAttributes
-from mlops_assets.project.definition import Documentation, ProjectDefinition
+from mlops_assets.project.definition import Documentation, ModelDefinition, ProjectDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
 
@@ -80,6 +81,11 @@ def window_mapping(first_offset: int, last_offset: int = 0) -> dg.TimeWindowPart
     return dg.TimeWindowPartitionMapping(
         start_offset=first_offset, end_offset=last_offset, allow_nonexistent_upstream_partitions=True
     )
+
+
+def step_documentation(model: ModelDefinition, description: str) -> Documentation:
+    """A model's documentation with what one of its steps is before the model's own description."""
+    return replace(model.documentation, description=f"{description}\n\n{model.documentation.description}")
 
 
 def documented(

@@ -13,6 +13,7 @@ from mlops_assets.components.loading import (
     column_schema,
     documented,
     platform_of,
+    step_documentation,
     window_mapping,
 )
 from mlops_assets.components.model_training import Partitions, asset_key
@@ -61,7 +62,7 @@ def predictions_asset(
         automation_condition=carry_on(due, label, asset_key(model, "champion")) if waits else at_its_time(due, label),
         code_version=model.generation,
         **documented(
-            model.documentation,
+            step_documentation(model, "What the champion of that time predicted for a period's population."),
             model.location,
             model.name,
             {"scikitlearn", "deltalake"},
@@ -122,7 +123,12 @@ def performance_asset(
         automation_condition=carry_on(due, "its as_of has come, and a champion had predicted"),
         output_required=False,
         code_version=model.generation,
-        **documented(model.documentation, model.location, model.name, {"deltalake"}),
+        **documented(
+            step_documentation(model, "How the predictions turned out whose labels became known in a period."),
+            model.location,
+            model.name,
+            {"deltalake"},
+        ),
     )
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
@@ -189,7 +195,15 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         ],
         output_required=False,
         code_version=model.generation,
-        **documented(model.documentation, model.location, model.name, {"evidently"}),
+        **documented(
+            step_documentation(
+                model,
+                "Evidently's comparison of the features scored in a period with what the champion was trained on.",
+            ),
+            model.location,
+            model.name,
+            {"evidently"},
+        ),
     )
     def drift_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)

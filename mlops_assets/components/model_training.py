@@ -13,6 +13,7 @@ from mlops_assets.components.loading import (
     column_schema,
     documented,
     platform_of,
+    step_documentation,
     window_mapping,
 )
 from mlops_assets.components.results import in_words, result
@@ -68,7 +69,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         ],
         code_version=model.label_generation,
         **documented(
-            model.documentation,
+            step_documentation(model, "What became known in a period about the predictions made a horizon before."),
             model.location,
             model.name,
             {"sql", "duckdb", "deltalake"},
@@ -136,7 +137,10 @@ def training_set_asset(
         ],
         code_version=model.generation,
         **documented(
-            model.documentation,
+            step_documentation(
+                model,
+                "The labels known at a period, each with its features as known at the time of its prediction.",
+            ),
             model.location,
             model.name,
             {"duckdb", "deltalake"},
@@ -198,7 +202,15 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             for name, text in gates.items()
         ],
         code_version=definition_hash,
-        **documented(model.documentation, model.location, model.name, {"scikitlearn", "mlflow"}),
+        **documented(
+            step_documentation(
+                model,
+                "A model trained on a training set, judged against the baseline and the champion on the same rows.",
+            ),
+            model.location,
+            model.name,
+            {"scikitlearn", "mlflow"},
+        ),
     )
     def candidate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         platform = platform_of(project)
@@ -255,7 +267,12 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
         deps=[asset_key(model, "candidate")],
         output_required=False,
         code_version=model.generation,
-        **documented(model.documentation, model.location, model.name, {"mlflow"}),
+        **documented(
+            step_documentation(model, "A candidate that won, registered in MLflow."),
+            model.location,
+            model.name,
+            {"mlflow"},
+        ),
     )
     def version(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from mlops_assets.models.registry import open_registry
@@ -294,7 +311,7 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         deps=[dg.AssetDep(asset_key(model, "version"), partition_mapping=dg.AllPartitionMapping())],
         output_required=False,
         code_version=model.generation,
-        **documented(model.documentation, model.location, model.name, {"mlflow"}),
+        **documented(step_documentation(model, "The version that serves."), model.location, model.name, {"mlflow"}),
     )
     def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from mlops_assets.models.registry import open_registry
