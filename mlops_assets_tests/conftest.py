@@ -68,6 +68,11 @@ class Lived:
     first: str
     last: str
 
+    @property
+    def user(self) -> Path:
+        """The user's own folder, in which a replay must not write."""
+        return self.project.parent / "user"
+
     def copy(self, folder: Path) -> "Lived":
         """Both in a folder of one's own, to write to."""
         shutil.copytree(self.project, folder / self.project.name)
@@ -89,6 +94,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
         if not (shared / "lived" / "done").exists():
             shutil.rmtree(shared / "lived", ignore_errors=True)
             write_project(made.project)
+            made.user.mkdir()
             run_replay_command(made, made.first, made.last)
             (shared / "lived" / "done").touch()
     return made
@@ -99,7 +105,7 @@ def run_replay_command(lived: Lived, first: str, last: str, **variables: str) ->
     command = [sys.executable, "-m", "mlops_assets", "--project", str(lived.project), "replay"]
     done = subprocess.run(
         [*command, "--from", first, "--to", last],
-        env={**os.environ, HOME_VARIABLE: str(lived.home.folder), **variables},
+        env={**os.environ, HOME_VARIABLE: str(lived.home.folder), "HOME": str(lived.user), **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -28,6 +28,17 @@ def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(live
     assert (lived.home.reports / model.name / "2024-01-25" / "drift.json").exists()
 
 
+def test_a_replay_writes_nothing_but_its_home(lived: Lived) -> None:
+    assert list(lived.user.rglob("*")) == []
+    assert {path.name for path in lived.project.iterdir()} == {
+        "shop",
+        "README.md",
+        "dagster.yaml",
+        "pyproject.toml",
+        "workspace.yaml",
+    }
+
+
 def test_a_replay_in_two_parts_ends_as_one_in_one_part(lived: Lived, tmp_path: Path) -> None:
     parts = Lived(lived.project, Home(tmp_path / "parts"), lived.first, lived.last)
 
