@@ -7,6 +7,7 @@ column, of which its scores see nothing, and columns without values, on which it
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -143,7 +144,7 @@ def drift_report(
         unmeasured |= dict.fromkeys(refused, (NOT_APPLICABLE, nan, nan, False))
         measurable = [name for name in measurable if name not in refused]
         snapshot = _run(frames, measurable, labels)
-    text = _rounded(snapshot.json())
+    text: str = snapshot.json().replace(json.dumps(_LESS_THAN)[1:-1], "<")
 
     found = unmeasured | _verdicts(text)
     columns = tuple(ColumnDrift(name, *found[name], null_shares[0][name], null_shares[1][name]) for name in names)
@@ -313,9 +314,22 @@ def _labelled(frame: "pd.DataFrame", labels: Mapping[str, list[str]]) -> "pd.Dat
     import numpy
 
     for name, known in labels.items():
-        texts = numpy.array([*(_safe(label) for label in known), None], dtype=object)
+        texts = numpy.array([*(_Label(_safe(label)) for label in known), None], dtype=object)
         frame[name] = texts[frame[name].fillna(len(known)).astype(int).to_numpy()]
     return frame.rename(columns={name: _safe(name) for name in frame.columns})
+
+
+class _Label(str):
+    """A text with the same hash in every process.
+
+    Evidently sums over sets: with Python's own hashes their order changes from process to process, and with it the
+    last digits of a score.
+    """
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return zlib.crc32(self.encode())
 
 
 def _safe(text: str) -> str:
@@ -366,16 +380,6 @@ def _verdicts(text: str) -> dict[str, tuple[str, float, float, bool]]:
         )
         for metric in content["metrics"]
     }
-
-
-def _rounded(text: str) -> str:
-    """Evidently's JSON with 14 digits of each number, and texts as they were.
-
-    Evidently sums over sets: Python's order of texts in a set changes from process to process, and with it the
-    last digit of a score.
-    """
-    content = json.loads(text, parse_float=lambda number: float(f"{float(number):.14g}"))
-    return json.dumps(content).replace(json.dumps(_LESS_THAN)[1:-1], "<")
 
 
 def _page(snapshot: Any, columns: Sequence[ColumnDrift]) -> str:

@@ -224,7 +224,7 @@ def _leaves(moment: datetime, lookback: Duration) -> datetime:
     first = end.replace(day=1)
     for _ in range(lookback.months):
         first = (first + 31 * DAY).replace(day=1)
-    return first + (end.day - 1) * DAY + (end - end.replace(hour=0, minute=0, second=0, microsecond=0)) - MICROSECOND
+    return first + (end.day - 1) * DAY - MICROSECOND
 
 
 def moments_of_knowledge(states: Sequence[oracle.State]) -> list[datetime]:
