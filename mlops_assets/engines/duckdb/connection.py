@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.lakehouse.schema import ColumnType
+from mlops_assets.lakehouse.schema import ColumnType, TableSchema
 
 DuckDB = Any
 """A DuckDB connection; the library has no complete types."""
@@ -88,6 +88,15 @@ def parquet(files: Sequence[str]) -> str:
     """A table function over Parquet files, as SQL text."""
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return f"read_parquet([{listed}], hive_partitioning = false)"
+
+
+def no_rows(schema: TableSchema) -> str:
+    """What a table that was never written holds, as SQL text."""
+    types = {column.name: SQL_TYPES[column.type] for column in schema.columns}
+    types |= {"event_time": "TIMESTAMPTZ", "known_at": "TIMESTAMPTZ", "seq": "BIGINT", "removed": "BOOLEAN"}
+    return (
+        f"(SELECT {', '.join(f'CAST(NULL AS {type_}) AS {quoted(name)}' for name, type_ in types.items())} WHERE false)"
+    )
 
 
 def micros(column: str) -> str:

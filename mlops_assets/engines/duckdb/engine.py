@@ -30,6 +30,9 @@ _ACCEPTED: Mapping[str, tuple[str, ...]] = {
 }
 """Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
 
+_ANSWER = '"the answer"'
+"""Where a query's answer is kept; with a space, because a user's table may be called ``answer``."""
+
 
 @dataclass(frozen=True)
 class DuckDBEngine:
@@ -78,11 +81,11 @@ class DuckDBEngine:
                     parameters = [keep.start.replace(tzinfo=None), keep.end.replace(tzinfo=None)]
                 order = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
                 connection.execute(
-                    f"CREATE TEMP TABLE answer AS SELECT {columns} FROM ({query.canonical}) AS answered{within}"
+                    f"CREATE TEMP TABLE {_ANSWER} AS SELECT {columns} FROM ({query.canonical}) AS answered{within}"
                     f" ORDER BY {duck.comma(order)}",
                     parameters,
                 )
-                return connection.table("answer").to_arrow_table().cast(schema.arrow())
+                return connection.table(_ANSWER).to_arrow_table().cast(schema.arrow())
             except duckdb.Error as error:
                 raise ContractError(
                     f"the SQL in {query.file} failed: {str(error).splitlines()[0]}",
@@ -160,21 +163,25 @@ class DuckDBEngine:
         keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.table.schema.keys))
         with duck.connect(self.scratch, self.threads) as connection:
             numbers = pa.array(range(rows.num_rows), pa.int64())
-            connection.register("given", rows.select([*keys, "anchor", "as_of"]).append_column("row", numbers))
+            # Users' names stay outside, so that a column may be called as one of the engine's own.
+            inside = {key: f"key_{place}" for place, key in enumerate(keys)}
+            given = rows.select([*keys, "anchor", "as_of"]).rename_columns([*inside.values(), "anchor", "as_of"])
+            connection.register("given", given.append_column("row", numbers))
+            by_key = "".join(f"{name}, " for name in inside.values())
             connection.execute(
-                f"CREATE TEMP TABLE asked AS SELECT row, {duck.comma(keys)}, {duck.micros('anchor')} AS anchor_us, "
+                f"CREATE TEMP TABLE asked AS SELECT row, {by_key}{duck.micros('anchor')} AS anchor_us, "
                 f"{duck.micros('as_of')} AS as_of_us FROM given"
             )
             result = rows
             for number, lookup in enumerate(lookups):
-                create_found_table(connection, lookup, number)
+                columns = create_found_table(connection, lookup, number, inside)
                 found = connection.sql(
-                    f"SELECT {duck.comma(lookup.features)} FROM asked LEFT JOIN found_{number} USING (row) ORDER BY row"
+                    f"SELECT {duck.comma(columns)} FROM asked LEFT JOIN found_{number} USING (row) ORDER BY row"
                 ).to_arrow_table()
-                for feature in lookup.features:
+                for feature, column in zip(lookup.features, columns, strict=True):
                     type_ = lookup.table.schema.arrow().field(feature).type
                     name = (renamed or {}).get(feature, feature)
-                    result = result.append_column(name, found.column(feature).cast(type_))
+                    result = result.append_column(name, found.column(column).cast(type_))
         return result
 
 

@@ -7,32 +7,48 @@ left lands on the latest state of the greatest event known. Where that state is 
 rows concerned are answered by the definition itself.
 """
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.contract import FeatureLookup
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is faster."""
 
 
-def create_found_table(connection: duck.DuckDB, lookup: FeatureLookup, number: int) -> None:
+def create_found_table(
+    connection: duck.DuckDB, lookup: FeatureLookup, number: int, key_columns: Mapping[str, str]
+) -> list[str]:
     """Create ``found_<number>``: for each ``asked.row`` that finds something, its features.
 
     Expects the temporary table ``asked`` with the columns ``row``, ``anchor_us``, ``as_of_us`` and the keys.
+
+    Args:
+        connection: Where to.
+        lookup: What to look up.
+        number: Tells the lookups of one call apart.
+        key_columns: What ``asked`` calls each key.
+
+    Returns:
+        What ``found_<number>`` calls the features, in their order.
     """
     schema = lookup.table.schema
-    files = lookup.table.files(version=lookup.version)
-    if not files:
-        connection.register("no_rows", schema.stored().empty_table())
-    keys = schema.keys
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE state AS SELECT {duck.comma(keys)}, {duck.comma(lookup.features)}, "
-        f"{duck.micros('event_time')} AS event_us, {duck.micros('known_at')} AS known_us, seq, removed "
-        f"FROM {duck.parquet(files) if files else 'no_rows'}"
-    )
+    keys = tuple(key_columns[key] for key in schema.keys)
+    features = [f"feature_{place}" for place in range(len(lookup.features))]
+    users = [*zip(schema.keys, keys, strict=True), *zip(lookup.features, features, strict=True)]
+    renamed = ", ".join(f"{duck.quoted(name)} AS {column}" for name, column in users)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE question AS SELECT row, {duck.comma(keys)}, anchor_us, as_of_us, "
         f"as_of_us - anchor_us AS lag_us, {_lower_bound(lookup)} AS lower_us FROM asked "
         f"WHERE anchor_us IS NOT NULL AND as_of_us IS NOT NULL"
+    )
+    files = _files(connection, lookup)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE state AS SELECT {renamed}, "
+        f"{duck.micros('event_time')} AS event_us, {duck.micros('known_at')} AS known_us, seq, removed "
+        f"FROM {duck.parquet(files) if files else duck.no_rows(schema)}"
     )
     lags = [row[0] for row in connection.execute("SELECT DISTINCT lag_us FROM question").fetchall()]
     connection.execute("CREATE OR REPLACE TEMP TABLE landed (row BIGINT, state_row BIGINT)")
@@ -42,9 +58,27 @@ def create_found_table(connection: duck.DuckDB, lookup: FeatureLookup, number: i
         for lag in lags:
             _join_in_order(connection, keys, int(lag))
     connection.execute(
-        f"CREATE TEMP TABLE found_{number} AS SELECT l.row, {duck.comma(lookup.features, 's.')} "
+        f"CREATE TEMP TABLE found_{number} AS SELECT l.row, {duck.comma(features, 's.')} "
         "FROM landed l JOIN state s ON s.rowid = l.state_row"
     )
+    return features
+
+
+def _files(connection: duck.DuckDB, lookup: FeatureLookup) -> list[str]:
+    """The files of the periods in which an answer can lie: from the oldest lookback to the newest anchor."""
+    table = lookup.table
+    if table.schema.timestamp is None:
+        return table.files(version=lookup.version)
+    lowest, highest = connection.execute("SELECT min(lower_us) + 1, max(anchor_us) FROM question").fetchone()
+    if highest is None:
+        return []
+    calendar = table.schema.calendar
+    try:
+        first = calendar.of(EPOCH + timedelta(microseconds=lowest)).key if lookup.lookback else "0"  # before every key
+        last = calendar.of(EPOCH + timedelta(microseconds=highest)).key
+    except OverflowError:  # an anchor at the end of all time
+        return table.files(version=lookup.version)
+    return table.delta.files((first, last), lookup.version)
 
 
 def _lower_bound(lookup: FeatureLookup) -> str:

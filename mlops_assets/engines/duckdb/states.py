@@ -8,6 +8,9 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable
 
+_NO_ROWS = "no rows"
+"""With a space, because a user's table may be called ``no_rows``."""
+
 
 def create_known_table(
     connection: duck.DuckDB,
@@ -27,8 +30,8 @@ def create_known_table(
     files = table.files(first, last, version)
     schema = table.schema
     if not files:
-        connection.register("no_rows", schema.stored().empty_table())
-    origin = duck.parquet(files) if files else "no_rows"
+        connection.register(_NO_ROWS, schema.stored().empty_table())
+    origin = duck.parquet(files) if files else duck.quoted(_NO_ROWS)
     conditions = ["true"]
     parameters: list[datetime] = []
     if moment is not None:
@@ -41,10 +44,9 @@ def create_known_table(
     order = duck.comma([*schema.keys, "event_time"])
     connection.execute(
         f"CREATE TEMP TABLE {duck.quoted(target)} AS "
-        f"SELECT {_user_columns(schema)}{state} FROM (SELECT *, row_number() OVER "
-        f"(PARTITION BY {order} ORDER BY known_at DESC, seq DESC) AS latest "
-        f"FROM {origin} WHERE {' AND '.join(conditions)}) "
-        f"WHERE latest = 1 AND NOT removed ORDER BY {order}",
+        f"SELECT {_user_columns(schema)}{state} FROM {origin} WHERE {' AND '.join(conditions)} "
+        f"QUALIFY row_number() OVER (PARTITION BY {order} ORDER BY known_at DESC, seq DESC) = 1 AND NOT removed "
+        f"ORDER BY {order}",
         parameters,
     )
 
@@ -64,7 +66,7 @@ def create_changes_table(
     event_time = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)" if schema.timestamp else "NULL::TIMESTAMP"
     same_row = " AND ".join(f"d.{duck.quoted(name)} = h.{duck.quoted(name)}" for name in schema.keys)
     if schema.timestamp:
-        same_row += " AND d.moment = h.event_time::TIMESTAMP"
+        same_row += " AND d.event_time = h.event_time::TIMESTAMP"
     same_values = " AND ".join(
         f"d.{duck.quoted(name)} IS NOT DISTINCT FROM h.{duck.quoted(name)}" for name in schema.names
     )
@@ -75,11 +77,11 @@ def create_changes_table(
         else ""
     )
     connection.execute(
-        f"CREATE TEMP TABLE incoming AS SELECT {_user_columns(schema)}, {event_time} AS moment FROM delivered"
+        f"CREATE TEMP TABLE incoming AS SELECT {_user_columns(schema)}, {event_time} AS event_time FROM delivered"
     )
     connection.execute(
         "CREATE TEMP TABLE changes AS "
-        f"SELECT {duck.comma(schema.names, 'd.')}, d.moment AS event_time, false AS removed, "
+        f"SELECT {duck.comma(schema.names, 'd.')}, d.event_time, false AS removed, "
         f"h.known_at AS replaced_known_at FROM incoming d LEFT JOIN held h ON {same_row} "
         f"WHERE h.known_at IS NULL OR NOT ({same_values}){removal}"
     )
