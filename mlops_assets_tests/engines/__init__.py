@@ -1,1 +1,5 @@
 """Tests of the engines."""
+
+import pytest
+
+pytest.register_assert_rewrite("mlops_assets_tests.engines.contract_pack")  # its failures then show both sides

@@ -1,7 +1,5 @@
 """The engines under test: every test that asks for ``engine`` runs on each of them."""
 
-from pathlib import Path
-
 import pytest
 
 from mlops_assets.engines.contract import Engine

@@ -1,0 +1,296 @@
+"""What SQL can reach: rows as known at a moment, and nothing else, even if the check of its words were passed by."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.engines.contract import Engine, FeatureLookup, QueryInput
+from mlops_assets.engines.query import Query, parse_query
+from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets_tests.engines import contract_pack as pack
+from mlops_assets_tests.engines.contract_pack import MICROSECOND, SALES, SHOPS, Tables, at, label, month, notes, sale
+
+ONE_TEXT = TableSchema(("told",), None, (Column("told", "string"),), SALES.calendar)
+COUNTED = TableSchema(("rows",), None, (Column("rows", "bigint"), Column("newest", "timestamp")), SALES.calendar)
+SECRET = "a line that no query may read"
+
+
+def unchecked(sql: str) -> Query:
+    """A query that never passed the allow-list."""
+    return Query(sql, sql, hashlib.sha256(sql.encode()).hexdigest(), frozenset(), None, Path("hostile.sql"))
+
+
+@pytest.fixture
+def sales(tables: Tables) -> StateTable:
+    """January to May, each known at the end of its month; in June March was corrected and February removed."""
+    first = [sale(f"month {number}", at(number), at(number + 1), product=number) for number in range(1, 6)]
+    later = [
+        sale("corrected", at(3), at(6, 15), seq=2, product=3),
+        sale("gone", at(2), at(6, 15), seq=2, product=2, removed=True),
+    ]
+    return tables.of(first, later)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file beside the home."""
+    file = tmp_path / "secret.csv"
+    file.write_text(f"told\n{SECRET}\n")
+    return file
+
+
+def seen(engine: Engine, sales: StateTable, number: int, first: int, last: int) -> list[Any]:
+    """What SQL sees at the end of a month of some months, whatever period is kept of its answer."""
+    sql = "select count(*) as rows, max(sold_at) as newest from sales"
+    query = parse_query(sql, file=Path("count.sql"))
+    window = QueryInput(sales, month(first), month(last))
+    answer = engine.evaluate(query, [window], known_at=month(number).end, schema=COUNTED, keep=None)
+    return [column.to_pylist()[0] for column in answer.columns]
+
+
+def test_sql_sees_no_row_that_became_known_later(engine: Engine, sales: StateTable) -> None:
+    counted = [seen(engine, sales, number, 1, 5) for number in range(1, 6)]
+    assert counted == [[number, at(number)] for number in range(1, 6)]
+
+
+def test_sql_sees_no_correction_and_no_removal_before_it_is_known(engine: Engine, sales: StateTable) -> None:
+    query = parse_query("select * from sales", file=Path("all.sql"))
+    inputs = [QueryInput(sales, month(2), month(3))]
+    told = []
+    for moment in (at(6, 15) - MICROSECOND, at(6, 15)):
+        answer = engine.evaluate(query, inputs, known_at=moment, schema=SALES, keep=None)
+        told.append(answer.column("note").to_pylist())
+    assert told == [["month 2", "month 3"], ["corrected"]]
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 5), (2, 4), (3, 3), (6, 7)])
+def test_sql_sees_no_row_outside_its_history(engine: Engine, sales: StateTable, first: int, last: int) -> None:
+    rows = max(0, min(last, 5) - first + 1)
+    assert seen(engine, sales, 5, first, last) == [rows, at(min(last, 5)) if rows else None]
+
+
+def test_each_input_is_cut_to_its_own_history_and_a_static_one_is_whole(
+    engine: Engine, tables: Tables, sales: StateTable
+) -> None:
+    shops = tables.of([pack.region("north", "coast"), pack.region("south", "hills")], schema=SHOPS, name="shops")
+    other = tables.of([sale("old", at(1), at(2)), sale("new", at(5), at(6))], name="other")
+    sql = """
+    select (select count(*) from sales) * 100 + (select count(*) from other) * 10 + (select count(*) from shops)
+           as rows, null::timestamp as newest
+    """
+    answer = engine.evaluate(
+        parse_query(sql, file=Path("count.sql")),
+        [QueryInput(sales, month(3), month(5)), QueryInput(other, month(5), month(5)), QueryInput(shops, None, None)],
+        known_at=at(6),
+        schema=COUNTED,
+        keep=None,
+    )
+    assert answer.column("rows").to_pylist() == [312]
+
+
+@pytest.mark.parametrize("name", ["event_time", "known_at", "seq", "removed", "period"])
+def test_sql_does_not_see_how_rows_are_kept(engine: Engine, sales: StateTable, name: str) -> None:
+    query = unchecked(f"select cast({name} as varchar) as told from sales")
+    with pytest.raises(ContractError) as refused:
+        engine.evaluate(query, [QueryInput(sales, month(1), month(5))], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert refused.value.found.startswith("the SQL in hostile.sql failed: ")
+    assert name in refused.value.found
+
+
+def test_a_table_that_is_no_input_is_not_there(engine: Engine, sales: StateTable) -> None:
+    # Asked right after another question read the same table.
+    assert notes(engine, sales, [label(at(2), at(3))]) == ["month 1"]
+    assert engine.known_at(sales, at(3)).num_rows == 2
+    with pytest.raises(ContractError) as refused:
+        engine.evaluate(unchecked("select note as told from sales"), [], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert refused.value.found.startswith("the SQL in hostile.sql failed: ")
+    assert "sales" in refused.value.found
+    assert refused.value.expected == "SQL that runs over its inputs"
+    assert refused.value.cure == "correct it, and try it with `mlops-assets check`"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('{secret}')",
+        "select * from '{secret}'",
+        "select content as told from read_text('{secret}')",
+        "select content::varchar as told from read_blob('{secret}')",
+        "select file as told from glob('{secret}')",
+        "select cast(Columns as varchar) as told from sniff_csv('{secret}')",
+        "select note as told from read_parquet('{states}')",
+        "select note as told from parquet_scan('{states}')",
+        "select path_in_schema as told from parquet_metadata('{states}')",
+        "select * from read_csv('https://example.org/told.csv')",
+    ],
+)
+def test_sql_that_passed_the_words_by_reads_no_file(engine: Engine, sales: StateTable, secret: Path, sql: str) -> None:
+    states = sales.files()[0]
+    query = unchecked(sql.format(secret=secret, states=states))
+    with pytest.raises(ContractError) as refused:
+        engine.evaluate(query, [], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert refused.value.found.startswith("the SQL in hostile.sql failed: ")
+    assert SECRET not in str(refused.value)
+    assert "disabled" in refused.value.found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy (select 1) to '{target}'",
+        "copy (select 1) to '{target}' (format parquet)",
+        "attach '{target}' as other",
+        "export database '{target}'",
+        "set enable_external_access = true; copy (select 1) to '{target}'",
+        "set lock_configuration = false; set enable_external_access = true; copy (select 1) to '{target}'",
+    ],
+)
+def test_a_second_statement_smuggled_into_sql_writes_nothing(
+    engine: Engine, sales: StateTable, tmp_path: Path, statement: str
+) -> None:
+    target = tmp_path / "written"
+    query = unchecked(f"select 'harmless' as told; {statement.format(target=target)}")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ContractError):
+        engine.evaluate(query, [QueryInput(sales, month(1), month(5))], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_one_query_leaves_behind_the_next_one_does_not_find(engine: Engine) -> None:
+    leaving = unchecked("select 1 as told; create table left_behind as select 'found' as told")
+    with pytest.raises(ContractError):
+        engine.evaluate(leaving, [], known_at=at(7), schema=ONE_TEXT, keep=None)
+    with pytest.raises(ContractError) as refused:
+        engine.evaluate(unchecked("select told from left_behind"), [], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert "left_behind" in refused.value.found
+
+
+def test_a_sandboxed_query_does_not_lock_the_engine(engine: Engine, sales: StateTable) -> None:
+    query = parse_query("select * from sales", file=Path("all.sql"))
+    for _ in range(2):
+        inputs = [QueryInput(sales, month(1), month(1))]
+        answer = engine.evaluate(query, inputs, known_at=at(3), schema=SALES, keep=month(1))
+        assert answer.column("note").to_pylist() == ["month 1"]
+        rows = engine.lookup(pack.label_table([label(at(2), at(3))]), [FeatureLookup(sales, ("note",))])
+        assert rows.column("note").to_pylist() == ["month 1"]
+        assert engine.known_at(sales, at(3)).num_rows == 2
+
+
+def test_sql_sees_no_variable_of_the_program(engine: Engine) -> None:
+    import pyarrow as pa
+
+    program_rows = pa.table({"told": [SECRET]})
+    with pytest.raises(ContractError) as refused:
+        engine.evaluate(unchecked("select told from program_rows"), [], known_at=at(7), schema=ONE_TEXT, keep=None)
+    assert program_rows.num_rows == 1
+    assert "program_rows" in refused.value.found
+    assert SECRET not in refused.value.found
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Any]:
+    """A connection of DuckDB as a user's SQL gets it."""
+    from mlops_assets.engines.duckdb import connection as duck
+
+    with duck.connect_alone(tmp_path / "scratch") as connection:
+        connection.execute("create temp table sales as select 1 as units")
+        duck.lock(connection)
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "reset enable_external_access",
+        "reset lock_configuration",
+        "set global enable_external_access = true",
+        "pragma enable_external_access = true",
+        "set autoload_known_extensions = true",
+        "set autoinstall_known_extensions = true",
+        "set allow_community_extensions = true",
+        "set allowed_directories = ['/']",
+        "set allowed_paths = ['/etc/hostname']",
+        "set temp_directory = '/tmp/elsewhere'",
+        "set extension_directory = '/tmp/elsewhere'",
+        "set TimeZone = 'America/New_York'",
+        "set threads = 8",
+        "set python_enable_replacements = true",
+    ],
+)
+def test_no_setting_of_a_locked_duckdb_can_be_changed(locked: Any, statement: str) -> None:
+    import duckdb
+
+    before = locked.execute("select name, value from duckdb_settings() order by name").fetchall()
+    with pytest.raises(duckdb.Error, match=r"lock|disabled"):
+        locked.execute(statement)
+    assert locked.execute("select name, value from duckdb_settings() order by name").fetchall() == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["install httpfs", "load httpfs", "install '{target}'", "load '{target}'", "force install spatial", "load spatial"],
+)
+def test_a_locked_duckdb_takes_no_extension(locked: Any, tmp_path: Path, statement: str) -> None:
+    import duckdb
+
+    with pytest.raises(duckdb.Error, match="disabled"):
+        locked.execute(statement.format(target=tmp_path / "evil.duckdb_extension"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_csv('{secret}')",
+        "select * from '{secret}'",
+        "copy sales to '{target}'",
+        "copy sales from '{secret}'",
+        "attach '{target}' as other",
+        "export database '{target}'",
+        "import database '{target}'",
+        "create secret (type s3, key_id 'a', secret 'b')",
+    ],
+)
+def test_a_locked_duckdb_neither_reads_nor_writes_a_file(
+    locked: Any, secret: Path, tmp_path: Path, statement: str
+) -> None:
+    import duckdb
+
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(duckdb.Error) as refused:
+        locked.execute(statement.format(secret=secret, target=tmp_path / "written"))
+    assert SECRET not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unlocked_duckdb_reads_files_so_that_these_tests_can_fail(secret: Path, tmp_path: Path) -> None:
+    from mlops_assets.engines.duckdb import connection as duck
+
+    with duck.connect_alone(tmp_path / "scratch") as connection:
+        assert connection.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
+
+
+def test_a_locked_duckdb_computes_in_utc_with_one_thread(locked: Any) -> None:
+    settings = dict(locked.execute("select name, value from duckdb_settings()").fetchall())
+    assert settings["TimeZone"] == "UTC"
+    assert settings["threads"] == "1"
+    assert settings["enable_external_access"] == "false"
+    assert settings["lock_configuration"] == "true"
+
+
+def test_the_two_databases_of_the_engine_do_not_share_their_locks(tmp_path: Path, secret: Path) -> None:
+    from mlops_assets.engines.duckdb import connection as duck
+
+    with duck.connect_alone(tmp_path / "scratch") as alone:
+        duck.lock(alone)
+        with duck.connect(tmp_path / "scratch") as shared:
+            assert shared.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
+            shared.execute("create temp table kept as select 1 as one")
+        with duck.connect(tmp_path / "scratch") as another:
+            assert another.execute("select count(*) from duckdb_tables() where table_name = 'kept'").fetchone() == (0,)
