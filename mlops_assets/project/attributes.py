@@ -21,7 +21,7 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 class Attributes(BaseModel):
     """Base: a field that does not exist is an error, never ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class ColumnAttributes(Attributes):

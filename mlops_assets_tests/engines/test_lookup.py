@@ -30,8 +30,9 @@ lookbacks, seeds = st.sampled_from(pack.LOOKBACKS), st.integers(0, 2**32)
 lags = st.lists(st.sampled_from(pack.LAGS), min_size=1, max_size=4, unique=True)
 
 
-@given(pack.sales_states(), lookbacks, lags, st.data())
-@settings(max_examples=60)
+# DuckDB joins fewer than 64 labels by another plan; one, two and three are few for any engine.
+@given(pack.sales_states(), lookbacks, lags, st.sampled_from([1, 2, 3, 40]), seeds)
+@settings(max_examples=80)
 @pytest.mark.slow
 def test_a_few_labels_find_what_the_oracle_finds(
     engine: Engine,
@@ -39,10 +40,10 @@ def test_a_few_labels_find_what_the_oracle_finds(
     states: list[dict[str, Any]],
     lookback: Duration | None,
     lags: list[timedelta],
-    data: st.DataObject,
+    number: int,
+    seed: int,
 ) -> None:
-    candidates = st.sampled_from(pack.labels_with_lags(states, lookback, lags))
-    labels = data.draw(st.lists(candidates, min_size=1, max_size=3))
+    labels = pack.shuffled(pack.labels_with_lags(states, lookback, lags), seed, least=number, most=number)
     pack.assert_looked_up_as_the_oracle_does(engine, tables.of(states), states, labels, lookback)
 
 
