@@ -190,7 +190,9 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             for gate in model.gates
         },
     }
-    definition_hash = text_hash(model.generation, repr(model.template), repr(model.gates), str(model.validation))
+    definition_hash = text_hash(
+        model.generation, repr(model.template), repr(model.gates), str(model.validation), str(model.threads)
+    )
 
     @dg.asset(
         key=key,

@@ -98,7 +98,9 @@ def features_to_score(platform: Platform, model: ModelDefinition, period: Period
 def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> "pa.Array":
     """What a fit predicts for rows that carry the model's features; an empty array for no rows."""
     import pyarrow as pa
+    from threadpoolctl import threadpool_limits
 
     if rows.num_rows == 0:
         return pa.array([], pa.float64())
-    return pa.array(fit.predict(feature_frame(model, rows)), pa.float64())
+    with threadpool_limits(limits=model.threads):
+        return pa.array(fit.predict(feature_frame(model, rows)), pa.float64())

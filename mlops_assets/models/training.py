@@ -168,6 +168,7 @@ def train(
             **model.template.params,
             "template": f"{model.template.name} v{model.template.version}",
             "seed": model.template.seed,
+            "threads": model.threads,
             "period": at.key,
             "last_fitted": fitted.split.last_fitted.key,
             "first_judged": fitted.split.first_judged.key,
@@ -274,6 +275,8 @@ def _candidate(platform: Platform, model: ModelDefinition, at: Period) -> Candid
 
 
 def _fit(model: ModelDefinition, rows: "pa.Table") -> Any:
+    from threadpoolctl import threadpool_limits
+
     template = find_template(model.template.name, model.template.version)
     estimator = build_estimator(
         template,
@@ -282,7 +285,10 @@ def _fit(model: ModelDefinition, rows: "pa.Table") -> Any:
         numbers=model.numbers,
         seed=model.template.seed,
     )
-    return estimator.fit(feature_frame(model, rows), rows.column(model.label.column).to_numpy())
+    frame, truth = feature_frame(model, rows), rows.column(model.label.column).to_numpy()
+    # Threads that wait for each other spin: beside other work, two take four times as long as one.
+    with threadpool_limits(limits=model.threads):
+        return estimator.fit(frame, truth)
 
 
 def _period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:

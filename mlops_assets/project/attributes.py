@@ -148,6 +148,9 @@ class TrainAttributes(Attributes):
 
     window: str = Field(default="expanding", description="Labels of the last so many periods, or expanding for all.")
     validation: str = Field(description="The newest periods, on which a candidate is judged, such as 6 months.")
+    threads: int = Field(
+        default=1, ge=1, description="Threads of a fit; one repeats to the last digit on every machine."
+    )
     min_rows: int = Field(default=1, ge=1, description="Fewest labels to train on, and a tenth of it to judge on.")
 
 

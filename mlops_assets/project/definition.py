@@ -142,6 +142,7 @@ class ModelDefinition:
     template: TemplateChoice
     window: int | None
     validation: int
+    threads: int
     min_rows: int
     gates: tuple[Gate, ...]
     approval: Literal["automatic", "required"]

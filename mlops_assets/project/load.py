@@ -1,5 +1,6 @@
 """From YAML and SQL to a `ProjectDefinition`, with every name and type checked before anything runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -127,7 +128,7 @@ def _feature_tables(
     declared = {parsed.name for _, parsed, _ in waiting} | set(sources)
     for document, parsed, query in waiting:
         for name in sorted(query.tables - declared):
-            raise _unknown_table(name, sorted(declared), Location(query.file))
+            raise _unknown_table(name, sorted(declared), query)
         if parsed.name in query.tables:
             raise DefinitionError(
                 f"'{parsed.name}' reads itself",
@@ -165,7 +166,7 @@ def _feature_table(
         _columns(document, parsed.columns, parsed.primary_keys, parsed.timestamp),
         calendar,
     )
-    _check_output(document, query, [*parsed.columns])
+    _check_output(document, query, [*parsed.columns], "columns")
     first, last = _span(inputs.values())
     return FeatureTableDefinition(
         name=parsed.name,
@@ -195,12 +196,13 @@ def _model(document: Document, parsed: written.ModelAttributes, project: Project
     declared = [*project.sources, *project.feature_tables]
     for query in (population, label_query):
         for name in sorted(query.tables - set(declared)):
-            raise _unknown_table(name, declared, Location(query.file))
+            raise _unknown_table(name, declared, query)
     inputs = {name: project.table(name) for name in sorted(population.tables)}
     label_inputs = {name: project.table(name) for name in sorted(label_query.tables)}
     calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
     lookups, features = _lookups(document, parsed, project)
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
+    common_calendar({**inputs, **looked_up}, document.at("features"))
     everything: dict[str, TableDefinition] = {**inputs, **looked_up}
     key_columns = tuple(
         _key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys
@@ -212,8 +214,8 @@ def _model(document: Document, parsed: written.ModelAttributes, project: Project
         (*key_columns, replace(time_column, kind="time")),
         calendar,
     )
-    _check_output(document, population, [*schema.names])
-    _check_output(document, label_query, [*schema.names, parsed.label.column])
+    _check_output(document, population, [*schema.names], "population")
+    _check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
     for number, lookup in enumerate(lookups):
         strange = set(project.table(lookup.table).schema.keys) - set(parsed.primary_keys)
         if strange:
@@ -275,6 +277,7 @@ def _model(document: Document, parsed: written.ModelAttributes, project: Project
         ),
         window=None if parsed.train.window == "expanding" else periods("train", "window"),
         validation=periods("train", "validation"),
+        threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
         gates=tuple(Gate(gate.metric, gate.better_than, gate.margin) for gate in parsed.gates),
         approval=parsed.approval,
@@ -402,7 +405,7 @@ def _columns(
     return tuple(result)
 
 
-def _check_output(document: Document, query: Query, expected: Sequence[str]) -> None:
+def _check_output(document: Document, query: Query, expected: Sequence[str], *place: str) -> None:
     """See that the SQL gives the declared columns, as far as its text tells."""
     if query.output_columns is None:
         return
@@ -412,7 +415,7 @@ def _check_output(document: Document, query: Query, expected: Sequence[str]) -> 
                 f"no column '{name}' in what {query.file.name} selects ({', '.join(query.output_columns)})",
                 f"the columns {', '.join(expected)}",
                 "select it in the SQL, or correct the YAML",
-                where=document.at("columns", name) if document.kind == "FeatureTable" else Location(query.file),
+                where=document.at(*place, name),
             )
 
 
@@ -420,9 +423,9 @@ def _query(document: Document, name: str, *place: str) -> Query:
     file = document.file.parent / name
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(
-            f"no readable file {file}", "a file with one SELECT", "write it, or correct the name",
+            f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name",
             where=document.at(*place),
         ) from error  # fmt: skip
     return parse_query(text, file=file)
@@ -459,12 +462,15 @@ def _at(document: Document, place: Any, make: Any) -> Any:
         raise error.at(document.at(*path)) from None
 
 
-def _unknown_table(name: str, declared: Sequence[str], where: Location) -> DefinitionError:
+def _unknown_table(name: str, declared: Sequence[str], query: Query) -> DefinitionError:
+    read = re.search(rf"\b(from|join)\s+\W?{re.escape(name)}\b", query.text, re.IGNORECASE)
+    mentioned = read or re.search(rf"\b{re.escape(name)}\b", query.text, re.IGNORECASE)
+    line = query.text.count("\n", 0, mentioned.end()) + 1 if mentioned else None
     return DefinitionError(
         f"the SQL reads '{name}', which no component declares",
         f"one of: {', '.join(declared)}",
         "correct the name, or declare the table",
-        where=where,
+        where=Location(query.file, line),
     )
 
 

@@ -72,7 +72,8 @@ def read_documents(folder: Path) -> Iterator[Document]:
     """All documents of our components below a folder, in the order of file names and lines.
 
     Raises:
-        DefinitionError: A file is not YAML, or a document is not of the form ``type`` and ``attributes``.
+        DefinitionError: A file is not YAML, a document is not of the form ``type`` and ``attributes``, or a value
+            cannot be read.
     """
     for file in sorted(folder.rglob(FILE_NAME)):
         try:
@@ -95,7 +96,7 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
     if node is None:
         return None
     lines: dict[Path_, int] = {}
-    value = _value(node, (), lines)
+    value = _value(file, node, (), lines)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise DefinitionError(
             "a document without a 'type'",
@@ -110,19 +111,36 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
     return Document(file, type_name, value.get("attributes") or {}, {(): node.start_mark.line + 1, **inner})
 
 
-def _value(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:
+def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
-        result = {}
+        result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = _value(key_node, (*path, "<key>"), {})
-            result[key] = _value(value_node, (*path, key), lines)
+            where = Location(file, key_node.start_mark.line + 1)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise DefinitionError(
+                    "a list or braces in the place of a field's name",
+                    "a name before each colon",
+                    "put a text that begins with a brace between quotation marks",
+                    where=where,
+                )
+            key = _value(file, key_node, (*path, "<key>"), {})
+            if key in result:
+                raise DefinitionError(f"a second field '{key}'", "each field once", "take one of them out", where=where)
+            result[key] = _value(file, value_node, (*path, key), lines)
             lines[(*path, key)] = key_node.start_mark.line + 1
         return result
     if isinstance(node, yaml.SequenceNode):
-        return [_value(child, (*path, number), lines) for number, child in enumerate(node.value)]
+        return [_value(file, child, (*path, number), lines) for number, child in enumerate(node.value)]
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError) as error:
+        raise DefinitionError(
+            f"the value '{node.value}', which cannot be read ({getattr(error, 'problem', None) or error})",
+            "a text, a number or a date that the calendar has",
+            "correct it, or put it between quotation marks",
+            where=Location(file, node.start_mark.line + 1),
+        ) from None
     finally:
         loader.dispose()
