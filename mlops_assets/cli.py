@@ -89,14 +89,12 @@ def replay(folder: Path, first: str, last: str) -> None:
     home.prepare()
     write_state(home, begun)
     _enter(home, project)
-    import dagster as dg
-
     from mlops_assets.project.platform import Platform
-    from mlops_assets.replay.session import run_replay
+    from mlops_assets.replay.session import open_instance, run_replay
     from mlops_assets.replay.summary import as_table, summarize
 
     _quiet()
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         state = run_replay(
             definition, _definitions(project), home, instance, first=first, last=last, progress=_progress
         )

@@ -185,6 +185,14 @@ class Session:
         self.state = write_state(self.home, state)
 
 
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """The home's Dagster instance, which captures no output of steps: that costs two processes a run."""
+    from dagster._core.instance.ref import InstanceRef
+
+    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides={"compute_logs": nothing}))
+
+
 def publication_moments(project: ProjectDefinition, until: datetime) -> list[datetime]:
     """Every moment at which a source with a time publishes a period, in order, up to one."""
     found: set[datetime] = set()
