@@ -178,7 +178,7 @@ def sales_states(draw: st.DrawFn) -> list[dict[str, Any]]:
     """States of two shops' rows; each has a note of its own, and no two of a row have the same place in its order."""
     places: set[tuple[Any, ...]] = set()
     states = []
-    for number in range(draw(st.integers(0, 16))):
+    for number in range(draw(st.integers(0, 24))):
         event_time = draw(st.sampled_from(EVENTS))
         known = st.sampled_from(RELEASES) | st.sampled_from(DELAYS).map(event_time.__add__)
         state = sale(
@@ -199,7 +199,7 @@ def sales_states(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 KEYS: list[tuple[str | None, int | None]] = [
-    ("north", 1),
+    *[("north", 1)] * 4,
     ("south", 1),
     ("north", 2),
     ("west", 1),

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,22 @@ from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets_tests.engines import contract_pack as pack
-from mlops_assets_tests.engines.contract_pack import DAY, MICROSECOND, SALES, SHOPS, Tables, at, label, notes, sale
+from mlops_assets_tests.engines import oracle
+from mlops_assets_tests.engines.contract_pack import (
+    DAY,
+    HOUR,
+    MICROSECOND,
+    SALES,
+    SHOPS,
+    Tables,
+    at,
+    label,
+    notes,
+    sale,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +43,8 @@ lookbacks, seeds = st.sampled_from(pack.LOOKBACKS), st.integers(0, 2**32)
 lags = st.lists(st.sampled_from(pack.LAGS), min_size=1, max_size=4, unique=True)
 
 
-# DuckDB joins fewer than 64 labels by another plan; one, two and three are few for any engine.
-@given(pack.sales_states(), lookbacks, lags, st.sampled_from([1, 2, 3, 40]), seeds)
+# DuckDB joins fewer than 64 labels by another plan.
+@given(pack.sales_states(), lookbacks, lags, st.sampled_from([1, 3, 60]), seeds)
 @settings(max_examples=80)
 @pytest.mark.slow
 def test_a_few_labels_find_what_the_oracle_finds(
@@ -163,16 +176,22 @@ def test_a_correction_quicker_than_the_lag_is_found(engine: Engine, tables: Tabl
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("distances", [1, 12])
 def test_of_states_known_at_the_same_moment_the_last_ingested_answers(
-    engine: Engine, tables: Tables, order: tuple[int, int]
+    engine: Engine, tables: Tables, order: tuple[int, int], distances: int
 ) -> None:
     states = [sale("second", at(1), at(2), seq=2), sale("first", at(1), at(2), seq=1)]
-    assert notes(engine, tables.of([states[place] for place in order]), [label(at(3), at(3))]) == ["second"]
+    labels = [label(at(3), at(3) + number * DAY) for number in range(distances)]
+    assert notes(engine, tables.of([states[place] for place in order]), labels) == ["second"] * distances
 
 
-def test_what_is_known_later_counts_more_than_what_was_ingested_later(engine: Engine, tables: Tables) -> None:
+@pytest.mark.parametrize("distances", [1, 12])
+def test_what_is_known_later_counts_more_than_what_was_ingested_later(
+    engine: Engine, tables: Tables, distances: int
+) -> None:
     table = tables.of([sale("known later", at(1), at(3), seq=1)], [sale("ingested later", at(1), at(2), seq=2)])
-    assert notes(engine, table, [label(at(2), at(2)), label(at(2), at(3))]) == ["ingested later", "known later"]
+    labels = [label(at(2), at(2) + number * HOUR) for number in range(distances)] + [label(at(2), at(3))]
+    assert notes(engine, table, labels) == ["ingested later"] * distances + ["known later"]
 
 
 @pytest.mark.parametrize("times", [1, 600])
@@ -301,6 +320,35 @@ def test_a_row_at_the_edge_of_the_lookback_is_out_and_one_microsecond_later_is_i
     ]
     assert notes(engine, table, labels, Duration.parse(lookback)) == [None, "in"] * distances
     assert notes(engine, table, labels) == ["out", "in"] * distances
+
+
+# An engine may read only the periods in which an answer can lie.
+@pytest.mark.parametrize("calendar", [Calendar("day"), Calendar("week"), Calendar("week", "friday"), Calendar("month")])
+@pytest.mark.parametrize("lookback", ["1 days", "1 weeks", "10 days", "1 months"])
+@pytest.mark.parametrize("others", [[], [at(1, 3), at(11, 20)]])
+def test_rows_of_every_period_that_a_lookback_touches_are_found(
+    engine: Engine, tables: Tables, calendar: Calendar, lookback: str, others: list[datetime]
+) -> None:
+    schema, length = replace(SALES, calendar=calendar), Duration.parse(lookback)
+    anchors = [at(6, day) - MICROSECOND for day in (1, 8, 9, 15)] + [at(6, 20, 5)]
+    states, labels = [], []
+    for number, anchor in enumerate(anchors):
+        oldest = oracle.last_instant_outside(anchor, pack.plain(length) or 0) + MICROSECOND
+        states.append(sale(f"oldest {number}", oldest, oldest, product=2 * number))
+        states.append(sale(f"newest {number}", anchor, anchor, product=2 * number + 1))
+        labels += [label(anchor, at(12), product=2 * number), label(anchor, at(12), product=2 * number + 1)]
+    labels += [label(anchor, at(12), product=99) for anchor in others]
+    found = notes(engine, tables.of(states, schema=schema), labels, length)
+    assert found == [state["note"] for state in states] + [None] * len(others)
+
+
+@pytest.mark.parametrize("lookback", [None, Duration.parse("1 days"), Duration.parse("2 months")])
+def test_an_anchor_at_the_end_of_all_time_is_answered(
+    engine: Engine, tables: Tables, lookback: Duration | None
+) -> None:
+    end = datetime.max.replace(tzinfo=UTC)
+    found = notes(engine, tables.of([sale("old", at(1), at(1))]), [label(end, end), label(at(1), end)], lookback)
+    assert found == ["old" if lookback is None else None, "old"]
 
 
 @pytest.mark.parametrize("distances", [1, 7, 8, 9, 40])

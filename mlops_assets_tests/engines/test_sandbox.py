@@ -276,6 +276,21 @@ def test_an_unlocked_duckdb_reads_files_so_that_these_tests_can_fail(secret: Pat
         assert connection.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
 
 
+def test_even_an_unlocked_duckdb_reads_no_variable_of_the_program(tmp_path: Path) -> None:
+    import duckdb
+    import pyarrow as pa
+
+    from mlops_assets.engines.duckdb import connection as duck
+
+    program_rows = pa.table({"told": [SECRET]})
+    for connecting in (duck.connect_alone, duck.connect):
+        with connecting(tmp_path / "scratch") as connection:
+            with pytest.raises(duckdb.CatalogException, match="program_rows"):
+                connection.execute("select told from program_rows")
+            connection.register("program_rows", program_rows)
+            assert connection.execute("select told from program_rows").fetchall() == [(SECRET,)]
+
+
 def test_a_locked_duckdb_computes_in_utc_with_one_thread(locked: Any) -> None:
     settings = dict(locked.execute("select name, value from duckdb_settings()").fetchall())
     assert settings["TimeZone"] == "UTC"

@@ -76,7 +76,7 @@ def _files(connection: duck.DuckDB, lookup: FeatureLookup) -> list[str]:
     try:
         first = calendar.of(EPOCH + timedelta(microseconds=lowest)).key if lookup.lookback else "0"  # before every key
         last = calendar.of(EPOCH + timedelta(microseconds=highest)).key
-    except OverflowError:  # an anchor at the end of all time
+    except (OverflowError, ValueError):  # an anchor at the end of all time
         return table.files(version=lookup.version)
     return table.delta.files((first, last), lookup.version)
 

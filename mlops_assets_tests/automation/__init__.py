@@ -1,0 +1,1 @@
+"""What starts work: sensors, conditions, the schedule."""

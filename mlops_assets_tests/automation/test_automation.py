@@ -1,0 +1,237 @@
+"""Sensors, conditions and the schedule on a real instance: once for each reason, however often they tick."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+from mlops_assets_tests.conftest import Lived
+
+pytestmark = pytest.mark.slow
+NEXT_DAY = "2024-01-28"
+
+
+@dataclass
+class Shop:
+    """A code location on a home and its instance."""
+
+    definitions: dg.Definitions
+    platform: Platform
+    instance: dg.DagsterInstance
+
+    def tick(self, name: str, cursor: str | None = None) -> Any:
+        sensor = self.definitions.resolve_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=cursor, sensor_name=name, definitions=self.definitions
+        )
+        return sensor.evaluate_tick(context)
+
+    def run(self, request: Any) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            partition_key=request.partition_key,
+            asset_selection=list(request.asset_selection),
+            tags=request.tags,
+            raise_on_error=False,
+        )
+
+
+def open_shop(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    from mlops_assets.definitions import platform_definitions
+
+    monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
+    monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
+    monkeypatch.syspath_prepend(str(lived.project))
+    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
+    package = lived.project / "shop"
+    definitions = platform_definitions(package)
+    with dg.DagsterInstance.get() as instance:
+        yield Shop(definitions, Platform.of(load_project(package / "defs"), lived.home), instance)
+
+
+@pytest.fixture
+def shop(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    yield from open_shop(lived.copy(tmp_path / "copy"), monkeypatch)
+
+
+def arrive(shop: Shop) -> Any:
+    """Let the next day's file be published, and tick the sensor that sees it."""
+    shop.platform.home.clock.set(datetime(2024, 1, 29, 6, tzinfo=UTC))
+    seen = shop.tick("deliveries").cursor
+    assert f"{NEXT_DAY}.csv" in shop.tick("publisher").skip_message
+    return shop.tick("deliveries", seen)
+
+
+def test_the_publisher_writes_what_is_due_and_starts_nothing(shop: Shop) -> None:
+    assert shop.tick("publisher").skip_message == "nothing is due"
+    shop.platform.home.clock.set(datetime(2024, 1, 29, 5, 59, tzinfo=UTC))
+    assert shop.tick("publisher").skip_message == "nothing is due"
+    shop.platform.home.clock.set(datetime(2024, 1, 29, 6, tzinfo=UTC))
+    ticked = shop.tick("publisher")
+    assert f"{NEXT_DAY}.csv" in ticked.skip_message
+    assert not ticked.run_requests
+
+
+def test_a_delivery_is_asked_for_once_for_each_content(shop: Shop) -> None:
+    arrived = arrive(shop)
+    assert [(request.partition_key, request.asset_selection) for request in arrived.run_requests] == [
+        (NEXT_DAY, [dg.AssetKey("orders")])
+    ]
+    again = shop.tick("deliveries", arrived.cursor)
+    assert not again.run_requests
+    file = shop.platform.home.landing / "orders" / f"{NEXT_DAY}.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace("north,alpha,", "north,alpha,1"), encoding="utf-8")
+    changed = shop.tick("deliveries", again.cursor)
+    assert [request.partition_key for request in changed.run_requests] == [NEXT_DAY]
+    assert changed.run_requests[0].run_key != arrived.run_requests[0].run_key
+
+
+def test_files_that_are_not_named_by_a_period_are_left_alone(shop: Shop) -> None:
+    seen = shop.tick("deliveries").cursor
+    for name in ("notes.csv", "2024-13-01.csv", "2031-01-01.csv", "2024-01-28.csv.part"):
+        (shop.platform.home.landing / "orders" / name).write_text("x\n", encoding="utf-8")
+    assert not shop.tick("deliveries", seen).run_requests
+
+
+def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_then(shop: Shop) -> None:
+    def requested(cursor: Any) -> tuple[set[tuple[str, str]], Any]:
+        evaluated = dg.evaluate_automation_conditions(
+            shop.definitions, shop.instance, evaluation_time=shop.platform.clock.now(), cursor=cursor
+        )
+        keys = shop.definitions.resolve_asset_graph().toposorted_asset_keys
+        return {
+            (key.to_user_string(), str(partition))
+            for key in keys
+            for partition in evaluated.get_requested_partitions(key)
+        }, evaluated.cursor
+
+    _, cursor = requested(None)
+    (request,) = arrive(shop).run_requests
+    assert shop.run(request).success
+    found, cursor = requested(cursor)
+    steps = ("labels", "predictions", "performance", "drift_report")
+    expected = {(f"orders_forecast/{step}", NEXT_DAY) for step in steps} | {("order_trend", NEXT_DAY)}
+    assert found == expected
+    assert (
+        shop.definitions.resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=shop.instance,
+            partition_key=NEXT_DAY,
+            asset_selection=[dg.AssetKey.from_user_string(name) for name, _ in expected],
+        )
+        .success
+    )
+    found, cursor = requested(cursor)
+    assert found == set()
+
+
+def test_the_policy_says_in_words_why_it_does_not_retrain(shop: Shop) -> None:
+    ticked = shop.tick("retrain_policy")
+    assert not ticked.run_requests
+    assert "orders_forecast: " in ticked.skip_message
+    assert "cool-down" in ticked.skip_message
+
+
+def test_a_person_s_request_is_recorded_and_starts_one_training(shop: Shop) -> None:
+    job = shop.definitions.resolve_job_def("retrain")
+    config = {"model": "orders_forecast", "reason": "new price list", "requested_by": "ana@example.com"}
+    assert job.execute_in_process(
+        instance=shop.instance, run_config={"ops": {"request_retrain": {"config": config}}}
+    ).success
+
+    (request,) = shop.tick("retrain_policy").run_requests
+    (again,) = shop.tick("retrain_policy").run_requests
+    assert request.run_key == again.run_key
+    assert request.partition_key == "2024-01-27"
+    assert request.tags["mlops/model"] == "orders_forecast"
+    assert request.tags["mlops/reason"] == "new price list"
+    assert request.tags["mlops/requested_by"] == "ana@example.com"
+    assert shop.run(request).success
+    assert not shop.tick("retrain_policy").run_requests
+    event = shop.instance.get_latest_materialization_event(dg.AssetKey(["orders_forecast", "candidate"]))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.metadata["mlops/reason"].value == "new price list"
+
+
+def test_a_request_for_a_model_that_does_not_exist_fails_in_words(shop: Shop) -> None:
+    done = shop.definitions.resolve_job_def("retrain").execute_in_process(
+        instance=shop.instance,
+        run_config={"ops": {"request_retrain": {"config": {"model": "sales_forecast", "reason": "x"}}}},
+        raise_on_error=False,
+    )
+    assert not done.success
+    (failure,) = [event for event in done.all_events if event.event_type_value == "STEP_FAILURE"]
+    told = failure.step_failure_data.user_failure_data
+    assert told is not None
+    assert "Found: model 'sales_forecast'. Expected: one of: orders_forecast." in str(told.description)
+
+
+def test_the_schedule_reports_what_is_overdue_and_starts_nothing_else(shop: Shop) -> None:
+    schedule = shop.definitions.resolve_schedule_def("overdue")
+
+    def evaluate() -> Any:
+        context = dg.build_schedule_context(
+            instance=shop.instance, scheduled_execution_time=datetime(2024, 2, 10, 6, tzinfo=UTC)
+        )
+        return schedule.evaluate_tick(context)
+
+    assert evaluate().skip_message == "nothing is overdue"
+    shop.platform.home.clock.set(datetime(2024, 2, 6, tzinfo=UTC))
+    assert len(evaluate().run_requests) == 1
+    done = shop.definitions.resolve_job_def("report_overdue").execute_in_process(instance=shop.instance)
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in done.all_events
+        if event.event_type_value == "ASSET_OBSERVATION"
+    ]
+    assert [item.partition for item in observed] == ["2024-02-01"]
+    assert observed[0].description == "orders 2024-02-01 is overdue: due 2024-02-02"
+
+
+def test_a_version_that_needs_approval_waits_as_challenger(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.models.records import champions
+    from mlops_assets.models.registry import open_registry, version_with_alias
+
+    copy = lived.copy(tmp_path / "copy")
+    model_file = copy.project / "shop" / "defs" / "orders_forecast" / "defs.yaml"
+    model_file.write_text(model_file.read_text(encoding="utf-8") + "  approval: required\n", encoding="utf-8")
+    for shop in open_shop(copy, monkeypatch):
+        (model,) = shop.platform.project.models.values()
+        before = champions(shop.platform, model)
+        keys = [dg.AssetKey([model.name, step]) for step in ("training_set", "candidate", "version", "champion")]
+        for record in ("version", "champion"):
+            shutil.rmtree(shop.platform.home.tables / f"{model.name}.{record}", ignore_errors=True)
+        done = shop.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=shop.instance, partition_key="2024-01-27", asset_selection=keys
+        )
+        assert done.success
+        assert before
+        assert champions(shop.platform, model) == []
+        registry = open_registry(shop.platform.home.mlflow)
+        assert version_with_alias(registry, model.name, "challenger") == 2
+
+
+def test_a_source_that_is_late_is_waited_for(shop: Shop) -> None:
+    shop.platform.home.clock.set(datetime(2024, 1, 29, 12, tzinfo=UTC))
+    evaluated = dg.evaluate_automation_conditions(
+        shop.definitions, shop.instance, evaluation_time=shop.platform.clock.now()
+    )
+    assert evaluated.total_requested == 0
+
+
+def test_the_cursor_of_the_policy_holds_every_model_s_reason(shop: Shop) -> None:
+    reasons = json.loads(shop.tick("retrain_policy").cursor)
+    assert list(reasons) == ["orders_forecast"]
