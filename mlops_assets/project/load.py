@@ -372,6 +372,13 @@ def _columns(
                 "add the column, or correct the name",
                 where=document.at(field),
             )
+    if timestamp in keys:
+        raise DefinitionError(
+            f"the timestamp '{timestamp}' among the primary keys",
+            "keys that name an entity; the time of a row is no part of them",
+            "take it out of primary_keys",
+            where=document.at("primary_keys"),
+        )
     result = []
     for name, column in columns.items():
         if name in RESERVED_COLUMNS:

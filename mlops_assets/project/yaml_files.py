@@ -97,6 +97,8 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
         return None
     lines: dict[Path_, int] = {}
     value = _value(file, node, (), lines)
+    if value is None:  # nothing between two lines of dashes
+        return None
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise DefinitionError(
             "a document without a 'type'",
@@ -108,7 +110,7 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
         return None
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
     type_name = value["type"].rsplit(".", 1)[1]
-    return Document(file, type_name, value.get("attributes") or {}, {(): node.start_mark.line + 1, **inner})
+    return Document(file, type_name, value.get("attributes") or {}, {**inner, (): node.start_mark.line + 1})
 
 
 def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:

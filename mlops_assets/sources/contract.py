@@ -1,5 +1,6 @@
 """Contracts: a file becomes rows of the declared types, or is refused; rows keep their contract, or a check says so."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -62,7 +63,8 @@ def read_delivery(file: Path, schema: TableSchema, table: str) -> "pa.Table":
     """Read a CSV file (plain or gzip) into rows of the declared types.
 
     Args:
-        file: UTF-8 with a header that names exactly the declared columns, in any order. An empty field is null.
+        file: UTF-8 with a header that names exactly the declared columns, in any order. Spaces around a value do
+            not count, and an empty field is null.
         schema: What is declared.
         table: The source's name, for messages.
 
@@ -79,18 +81,23 @@ def read_delivery(file: Path, schema: TableSchema, table: str) -> "pa.Table":
             convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
             parse_options=pcsv.ParseOptions(newlines_in_values=True),
         )
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        names = rows.column_names
+        if _ends_inside_quotes(file):
+            raise EOFError("it ends inside a quoted value")
+    except (pa.ArrowInvalid, OSError, EOFError, UnicodeDecodeError) as error:
         raise _wrong_structure(
             f"the delivery cannot be read ({str(error).splitlines()[0]})",
             table,
             f"a whole CSV file in UTF-8 with the columns {', '.join(schema.names)}",
             "ask for the file again: it may have been cut short",
         ) from error
-    missing = [name for name in schema.names if name not in rows.column_names]
-    surplus = [name for name in rows.column_names if name not in schema.names]
-    if missing or surplus:
+    missing = [name for name in schema.names if name not in names]
+    surplus = [name for name in names if name not in schema.names]
+    twice = [name for name in schema.names if names.count(name) > 1]
+    if missing or surplus or twice:
         parts = [f"no column {', '.join(missing)}"] if missing else []
         parts += [f"undeclared column {', '.join(surplus)}"] if surplus else []
+        parts += [f"more than one column {', '.join(twice)}"] if twice else []
         raise _wrong_structure(
             f"a delivery with {' and '.join(parts)}",
             table,
@@ -99,6 +106,15 @@ def read_delivery(file: Path, schema: TableSchema, table: str) -> "pa.Table":
         )
     columns = [_typed(rows.column(column.name).combine_chunks(), column, table) for column in schema.columns]
     return pa.table(columns, schema=schema.arrow())
+
+
+def _ends_inside_quotes(file: Path) -> bool:
+    """Whether a file stops behind an opened quotation mark, which the reader closes without a word."""
+    import pyarrow as pa
+
+    with pa.input_stream(str(file)) as stream:
+        content = stream.read()
+    return content.count(b'"') % 2 == 1 and not content.endswith(b"\n")
 
 
 def moments(rows: "pa.Table", schema: TableSchema) -> list[datetime | None]:
@@ -188,12 +204,21 @@ def _typed(texts: "pa.Array", column: Column, table: str) -> "pa.Array":
     import pyarrow.compute as pc
 
     if column.type in ("date", "timestamp"):
-        return pa.array([_time(text, column, table) for text in texts.to_pylist()], arrow_type(column.type))
+        times = [_time(text, row, column, table) for row, text in enumerate(texts.to_pylist(), start=1)]
+        return pa.array(times, arrow_type(column.type))
     try:
-        return pc.cast(pc.utf8_trim_whitespace(texts), arrow_type(column.type))
+        trimmed = pc.utf8_trim_whitespace(texts)
+        values = pc.cast(pc.if_else(pc.equal(trimmed, ""), None, trimmed), arrow_type(column.type))
     except pa.ArrowInvalid:
-        text = next(text for text in texts.to_pylist() if text is not None and not _casts(text, column))
-        raise _wrong_type(text, column, table) from None
+        values = None
+    if values is None or (column.type == "double" and pc.any(pc.invert(pc.is_finite(values))).as_py()):
+        row, text = next(
+            (row, text)
+            for row, text in enumerate(texts.to_pylist(), start=1)
+            if text and text.strip() and not _casts(text, column)
+        )
+        raise _wrong_type(text, row, column, table, f"a value of type {column.type}")
+    return values
 
 
 def _casts(text: str, column: Column) -> bool:
@@ -201,19 +226,20 @@ def _casts(text: str, column: Column) -> bool:
     import pyarrow.compute as pc
 
     try:
-        pc.cast(pa.scalar(text.strip()), arrow_type(column.type))
+        value = pc.cast(pa.scalar(text.strip()), arrow_type(column.type)).as_py()
     except pa.ArrowInvalid:
         return False
-    return True
+    return not isinstance(value, float) or math.isfinite(value)
 
 
-def _time(text: str | None, column: Column, table: str) -> datetime | date | None:
-    if text is None:
+def _time(text: str | None, row: int, column: Column, table: str) -> datetime | date | None:
+    if text is None or not text.strip():
         return None
     try:
         moment = parse_moment(text)
-    except PlatformError:
-        raise _wrong_type(text, column, table) from None
+    except PlatformError as error:
+        expected = f"a value of type {column.type}: {error.expected}; no offset means UTC, and no zone has a name"
+        raise _wrong_type(text, row, column, table, expected) from None
     return moment.date() if column.type == "date" else moment
 
 
@@ -223,10 +249,10 @@ def _moment(value: datetime | date | None) -> datetime | None:
     return datetime(value.year, value.month, value.day, tzinfo=UTC)
 
 
-def _wrong_type(text: str, column: Column, table: str) -> BrokenContractError:
+def _wrong_type(text: str, row: int, column: Column, table: str, expected: str) -> BrokenContractError:
     return _wrong_structure(
-        f"'{text}' in column '{column.name}'",
+        f"'{text}' in column '{column.name}', row {row} below the header",
         table,
-        f"a value of type {column.type}",
+        expected,
         "ask for a corrected file, or declare the type that the column has; nothing was written",
     )

@@ -63,13 +63,14 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         ConflictError: Another run ingests the same period at the same time.
     """
     key = period.key if period else STATIC_PERIOD
-    arrived_at = platform.clock.now()
+    _require_period(source, period)
+    now = platform.clock.now()
     delivery = platform.deliveries.keep(
         landing_file(platform, source, period),
         source.name,
         key,
-        arrived_at=arrived_at,
-        known_at=first_known_at(source, period, arrived_at),
+        arrived_at=now,
+        known_at=first_known_at(source, period, now),
     )
     table = platform.table(source.name)
     rows = read_delivery(platform.deliveries.content_file(delivery), source.schema, source.name)
@@ -77,11 +78,16 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
     covered = _covered(platform, source, period)
     _require_inside(rows, source, covered)
     counters = table.delta.counters(table.period_keys(covered))
+    own_rows = _count_inside(rows, source, period)
+    if delivery.accepted and (counters[key] or not own_rows):
+        # What it restated of other periods may have been restated since: its rows must not come back.
+        return Ingested(delivery, rows.num_rows, {}, 0, tuple(checks))
     changes = platform.engine.changes(
         table, rows, covered=covered, seen_at=None, missing_is_removed=source.delivers != "increment"
     )
-    _require_whole(platform, source, period, rows, changes)
-    states = _states(source, changes.states, delivery, counters)
+    _require_whole(platform, source, period, changes, first_rows=None if counters[key] else own_rows)
+    corrected_at = delivery.arrived_at if delivery.accepted else now  # accepted before: the table is built anew
+    states = _states(source, changes.states, delivery, counters, corrected_at)
     if states.num_rows:
         touched = sorted(set(states.column("period").to_pylist()))
         table.delta.append(states, {touched_key: counters[touched_key] for touched_key in touched})
@@ -112,6 +118,17 @@ def _covered(platform: Platform, source: SourceDefinition, period: Period | None
     return [period]
 
 
+def _require_period(source: SourceDefinition, period: Period | None) -> None:
+    if period is None or source.first is None:
+        return
+    if period < source.first or (source.last is not None and period > source.last):
+        raise MissingDataError(
+            f"no period {period.key} of source '{source.name}'",
+            f"a period from {source.first.key} {f'to {source.last.key}' if source.last else 'on'}",
+            "choose one of these, or correct first_period and last_period in YAML",
+        )
+
+
 def _require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Period]) -> None:
     if not covered:
         return
@@ -125,10 +142,25 @@ def _require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Pe
             )
 
 
+def _count_inside(rows: "pa.Table", source: SourceDefinition, period: Period | None) -> int:
+    """How many rows of a delivery lie in its own period."""
+    if period is None:
+        return int(rows.num_rows)
+    return sum(moment is not None and moment >= period.start for moment in moments(rows, source.schema))
+
+
 def _require_whole(
-    platform: Platform, source: SourceDefinition, period: Period | None, rows: "pa.Table", changes: "Changes"
+    platform: Platform,
+    source: SourceDefinition,
+    period: Period | None,
+    changes: "Changes",
+    *,
+    first_rows: int | None,
 ) -> None:
-    """Refuse what looks like a file cut short: too much removed, or too few rows against the last period."""
+    """Refuse what looks like a file cut short: too much removed, or too few rows against the last period.
+
+    ``first_rows`` is how many rows of its own period a delivery holds; None if the period was delivered before.
+    """
     if changes.held and changes.removed > source.most_removed_share * changes.held:
         raise _cut_short(
             source,
@@ -137,17 +169,17 @@ def _require_whole(
             f"at most {source.most_removed_share:.0%} removed: more is likely a file cut short",
             "ask for the whole file, or raise most_removed_share if so much was really removed",
         )
-    if period is None or changes.held or source.delivers == "increment":
+    if period is None or first_rows is None or source.delivers == "increment":
         return
     before = source.schema.calendar.shift(period, -1)
     last_rows = platform.engine.known_at(
         platform.table(source.name), platform.clock.now(), first=before, last=before
     ).num_rows
-    if rows.num_rows < source.least_rows_share * last_rows:
+    if first_rows < source.least_rows_share * last_rows:
         raise _cut_short(
             source,
-            f"{rows.num_rows} rows in the first delivery for {period.key}, after {last_rows} rows in {before.key}",
-            last_rows - rows.num_rows,
+            f"{first_rows} rows of {period.key} in its first delivery, after {last_rows} rows in {before.key}",
+            last_rows - first_rows,
             f"at least {source.least_rows_share:.0%} of the last period's: fewer is likely a file cut short",
             "ask for the whole file, or lower least_rows_share if there are really so few",
         )
@@ -158,26 +190,31 @@ def _cut_short(source: SourceDefinition, found: str, failures: int, expected: st
 
 
 def _states(
-    source: SourceDefinition, states: "pa.Table", delivery: Delivery, counters: Mapping[str, int]
+    source: SourceDefinition,
+    states: "pa.Table",
+    delivery: Delivery,
+    counters: Mapping[str, int],
+    corrected_at: datetime,
 ) -> "pa.Table":
     """Give each state its times, its place in the order, and its period."""
     import pyarrow as pa
 
     known, periods, numbers, events = [], [], [], []
-    corrected_at = delivery.arrived_at
     for event_time, replaced in zip(
         states.column("event_time").to_pylist(), states.column("replaced_known_at").to_pylist(), strict=True
     ):
-        key = source.schema.calendar.of(event_time).key if event_time else STATIC_PERIOD
-        new_in_held_period = replaced is None and counters[key] > 0
-        if source.static:
+        period = None if source.static else source.schema.calendar.of(event_time)
+        key = period.key if period else STATIC_PERIOD
+        if period is None:
             moment = ALWAYS
-        elif replaced is not None or new_in_held_period:
-            moment = max(corrected_at, replaced or delivery.known_at)
+        elif replaced is not None:
+            moment = max(corrected_at, replaced)
+        elif counters[key]:
+            moment = max(corrected_at, period.end + source.lag)
         elif key == delivery.period:
             moment = delivery.known_at
         else:
-            moment = first_known_at(source, source.schema.calendar.at_key(key), corrected_at)
+            moment = first_known_at(source, period, delivery.arrived_at)
         known.append(moment)
         periods.append(key)
         numbers.append(counters[key] + 1)

@@ -54,19 +54,32 @@ def split_by_period(source: SourceDefinition) -> dict[str, bytes]:
             "a source with a file to publish from",
             "declare it",
         )
-    return _split(source.published_from, source.schema.timestamp, source.schema.calendar)
+    seen = source.published_from.stat()
+    return _split(
+        source.published_from, source.schema.timestamp, source.schema.calendar, (seen.st_mtime_ns, seen.st_size)
+    )
 
 
 @lru_cache(maxsize=8)
-def _split(file: Path, timestamp: str, calendar: Calendar) -> dict[str, bytes]:
-    reader = csv.reader(io.StringIO(_read(file).decode("utf-8")))
+def _split(file: Path, timestamp: str, calendar: Calendar, seen: tuple[int, int]) -> dict[str, bytes]:
+    """Split a file; ``seen`` only tells the cache that it was replaced."""
+    try:
+        reader = csv.reader(io.StringIO(_read(file).decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{file}, which is not UTF-8 ({error})", "a CSV in UTF-8", "correct the file") from None
     header = next(reader, None)
     if header is None or timestamp not in header:
         raise ContractError(f"no column '{timestamp}' in {file}", "a CSV with a header", "correct the file")
     position = header.index(timestamp)
     periods: dict[str, str] = {}
     parts: dict[str, io.StringIO] = {}
-    for row in reader:
+    for row in filter(None, reader):
+        if len(row) != len(header):
+            raise ContractError(
+                f"a row of {len(row)} values at line {reader.line_num} of {file}",
+                f"{len(header)} values, as in the header",
+                "correct the file",
+            )
         text = row[position]
         if text not in periods:
             periods[text] = calendar.of(parse_moment(text)).key

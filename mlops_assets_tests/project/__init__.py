@@ -1,0 +1,1 @@
+"""Tests of what a user wrote: YAML and SQL, read and refused."""

@@ -1,0 +1,1 @@
+"""Tests of contracts, ingestion and the publisher."""

@@ -1,0 +1,183 @@
+"""Small projects of shops, written as a user writes them, and files delivered to them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.project.definition import SourceDefinition
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.ingest import Ingested, ingest, landing_file
+
+HEADER = "shop,day,units"
+COLUMNS = """
+    shop: {type: string, description: Shop}
+    day: {type: date, description: Day of the sales}
+    units: {type: bigint, description: Units sold, minimum: 0}
+"""
+STATIC = """
+type: mlops_assets.Source
+attributes:
+  name: shops
+  description: Shops and their regions
+  primary_keys: [shop]
+  static: true
+  columns:
+    shop: {type: string, description: Shop}
+    region: {type: string, description: Its region, nullable: false}
+"""
+
+
+def sales_yaml(*fields: str, period: str = "month", first: str = "2024-01", columns: str = COLUMNS) -> str:
+    """A source of sales; ``fields`` are further lines of its attributes."""
+    further = "".join(f"  {field}\n" for field in fields)
+    return f"""
+type: mlops_assets.Source
+attributes:
+  name: sales
+  description: Units sold by shop and day
+  primary_keys: [shop]
+  timestamp: day
+  period: {period}
+  first_period: {first}
+{further}  columns:{columns}"""
+
+
+def platform_of(home: Home, *documents: str) -> Platform:
+    """The platform of a project with these documents, which lies beside the home."""
+    folder = home.folder.parent / "project"
+    folder.mkdir(exist_ok=True)
+    (folder / "defs.yaml").write_text("\n---\n".join(documents), encoding="utf-8")
+    return Platform.of(load_project(folder), home)
+
+
+class Shop:
+    """One source of a small project, and what the tests do with it."""
+
+    def __init__(self, platform: Platform, name: str = "sales") -> None:
+        self.platform = platform
+        self.source: SourceDefinition = platform.project.sources[name]
+        self.table = platform.table(name)
+
+    def period(self, key: str) -> Period:
+        """The period of a key."""
+        return self.source.schema.calendar.at_key(key)
+
+    def landing(self, key: str | None) -> Path:
+        """Where the file of a period arrives; None for a static source."""
+        return landing_file(self.platform, self.source, self.period(key) if key else None)
+
+    def land(self, key: str | None, content: str | bytes) -> Path:
+        """Let a file arrive."""
+        file = self.landing(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return file
+
+    def ingest(self, key: str | None) -> Ingested:
+        """Ingest what arrived for a period."""
+        return ingest(self.platform, self.source, self.period(key) if key else None)
+
+    def deliver(self, key: str | None, rows: Iterable[str], at: datetime | None = None) -> Ingested:
+        """Let rows arrive at a moment of the clock, and ingest them."""
+        if at is not None:
+            self.platform.home.clock.set(at)
+        self.land(key, csv_of(rows, header=",".join(self.source.schema.names)))
+        return self.ingest(key)
+
+    def known(self, moment: datetime) -> dict[str, Any]:
+        """The value of each ``key time`` as known at a moment."""
+        schema = self.source.schema
+        (value,) = schema.value_names
+        rows = self.platform.engine.known_at(self.table, moment).to_pylist()
+        names = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+        return {" ".join(str(row[name]) for name in names): row[value] for row in rows}
+
+    def states(self) -> list[tuple[Any, ...]]:
+        """All states in the order of their seq: key and time, value, known_at, removed."""
+        schema = self.source.schema
+        (value,) = schema.value_names
+        names = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+        rows = sorted(self.table.states().to_pylist(), key=lambda row: (row["event_time"], row["seq"], row["shop"]))
+        return [
+            (" ".join(str(row[name]) for name in names), row[value], row["known_at"], row["removed"]) for row in rows
+        ]
+
+    def versions(self) -> list[str]:
+        """The data version of each period that was delivered, in their order."""
+        keys = sorted(path.name for path in (self.platform.deliveries.folder / self.source.name).iterdir())
+        return [self.table.data_version(None if self.source.static else self.period(key)) for key in keys]
+
+
+def csv_of(rows: Iterable[str], header: str = HEADER) -> str:
+    """A CSV file of rows."""
+    return "".join(f"{line}\n" for line in (header, *rows))
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that arrives for a period of a source at a moment, and is ingested in a process with some variables."""
+
+    shop: Shop
+    key: str
+    moment: datetime
+    content: str
+    variables: Mapping[str, str]
+
+
+def ingest_apart(arrivals: Sequence[Arrival]) -> list[int]:
+    """Ingest one after the other, each in a process of its own; their exit codes, negative for a signal."""
+    described = [
+        {
+            "home": str(arrival.shop.platform.home.folder),
+            "project": str(arrival.shop.platform.project.folder),
+            "name": arrival.shop.source.name,
+            "key": arrival.key,
+            "now": arrival.moment.isoformat(),
+            "content": arrival.content,
+            "variables": dict(arrival.variables),
+        }
+        for arrival in arrivals
+    ]
+    command = [sys.executable, "-m", "mlops_assets_tests.sources.small_project"]
+    done = subprocess.run(command, input=json.dumps(described), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    codes: list[int] = json.loads(done.stdout)
+    assert not any(code > 0 for code in codes), done.stderr
+    return codes
+
+
+def _ingest_each(arrivals: Sequence[dict[str, Any]]) -> list[int | None]:
+    """Imports are made once, and no thread is started, which a fork would not have."""
+    for name in ("duckdb", "deltalake", "pyarrow.csv", "pyarrow.parquet", "pyarrow.compute"):
+        import_module(name)
+    codes = []
+    for arrival in arrivals:
+        shop = Shop(Platform.of(load_project(Path(arrival["project"])), Home(Path(arrival["home"]))), arrival["name"])
+        # Written by hand, for setting the clock is a write point as well.
+        shop.platform.home.clock.file.write_text(json.dumps({"now": arrival["now"]}), encoding="utf-8")
+        shop.land(arrival["key"], arrival["content"])
+        process = get_context("fork").Process(target=_ingest, args=(shop, arrival["key"], arrival["variables"]))
+        process.start()
+        process.join()
+        codes.append(process.exitcode)
+    return codes
+
+
+def _ingest(shop: Shop, key: str, variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+    shop.ingest(key)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_ingest_each(json.load(sys.stdin))))
