@@ -1,0 +1,1 @@
+"""Feature tables, labels and training sets of a small project."""

@@ -1,0 +1,1 @@
+"""Training, judging, registering, promoting and scoring the model of a small project."""
