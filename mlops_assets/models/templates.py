@@ -66,9 +66,10 @@ def build_estimator(
     numbers: Sequence[str],
     seed: int,
 ) -> Any:
-    """An unfitted estimator that takes a pandas frame with the named columns.
+    """An unfitted estimator that takes a pandas frame and uses the columns named.
 
-    Nulls and categories that were not seen in training are taken as missing, never refused.
+    Nulls and categories that were not seen in training are taken as missing, never refused. A number among those
+    named needs at least one value in training.
 
     Raises:
         DefinitionError: The template does not take a parameter.
@@ -82,16 +83,13 @@ def _hist_gradient_boosting(
 ) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.feature_selection import VarianceThreshold
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=float("nan"), encoded_missing_value=float("nan")
     )
-    # A feature that is null in every row of a training set (a table younger than its history) cannot be binned.
-    varying = VarianceThreshold()
-    columns = ColumnTransformer([("categories", encoder, list(categories)), ("numbers", varying, list(numbers))])
+    columns = ColumnTransformer([("categories", encoder, list(categories)), ("numbers", "passthrough", list(numbers))])
     estimator = HistGradientBoostingRegressor(
         **params,
         categorical_features=list(range(len(categories))),
@@ -108,9 +106,7 @@ def _ridge(params: Mapping[str, Any], categories: Sequence[str], numbers: Sequen
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    scaled = Pipeline(
-        [("fill", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())]
-    )
+    scaled = Pipeline([("fill", SimpleImputer(strategy="median")), ("scale", StandardScaler())])
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = ColumnTransformer([("categories", encoder, list(categories)), ("numbers", scaled, list(numbers))])
     return Pipeline([("columns", columns), ("estimator", Ridge(**params, solver="cholesky", random_state=seed))])

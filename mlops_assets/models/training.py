@@ -277,15 +277,23 @@ def _candidate(platform: Platform, model: ModelDefinition, at: Period) -> Candid
 def _fit(model: ModelDefinition, rows: "pa.Table") -> Any:
     from threadpoolctl import threadpool_limits
 
+    frame, truth = feature_frame(model, rows), rows.column(model.label.column).to_numpy()
+    # A table younger than the training set's window is null in every row of it: nothing can be learned from that.
+    filled = [name for name in model.feature_names if frame[name].notna().any()]
+    if not filled:
+        raise ContractError(
+            f"no value in any feature of '{model.name}' in {rows.num_rows} rows to train on",
+            "at least one feature with values",
+            "train later, or look why the lookups find nothing (keys, lookback)",
+        )
     template = find_template(model.template.name, model.template.version)
     estimator = build_estimator(
         template,
         model.template.params,
-        categories=model.categories,
-        numbers=model.numbers,
+        categories=[name for name in model.categories if name in filled],
+        numbers=[name for name in model.numbers if name in filled],
         seed=model.template.seed,
     )
-    frame, truth = feature_frame(model, rows), rows.column(model.label.column).to_numpy()
     # Threads that wait for each other spin: beside other work, two take four times as long as one.
     with threadpool_limits(limits=model.threads):
         return estimator.fit(frame, truth)

@@ -1,0 +1,318 @@
+"""From training to scoring on a real MLflow: logged, registered and promoted once, scored by its time's champion."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.judging import Verdict
+from mlops_assets.models.records import CandidateRecord, ChampionRecord, VersionRecord, candidates, champions, versions
+from mlops_assets.models.registry import (
+    Registry,
+    load_fit,
+    open_registry,
+    register_version,
+    start_run,
+    version_with_alias,
+)
+from mlops_assets.models.scoring import Scored, score
+from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets_tests.small_line import SHOPS, Line, hours
+
+pytestmark = pytest.mark.slow
+BY_POLICY = Request("there is no champion yet", "policy")
+FIRST_TRAINING, SECOND_TRAINING = "2024-01-16", "2024-01-18"
+
+
+def open_line(folder: Path, changes: Mapping[tuple[str, str], str] | None = None) -> Line:
+    """Fourteen days of the small project, trained on nothing yet."""
+    line = Line(folder / "line", changes)
+    line.live(14)
+    return line
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return open_line(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def line(shared: Line, tmp_path: Path) -> Line:
+    return shared.copy(tmp_path / "line")
+
+
+def registry_of(line: Line) -> Registry:
+    return open_registry(line.platform.home.mlflow)
+
+
+def train_at(line: Line, key: str, request: Request = BY_POLICY) -> tuple[CandidateRecord, Verdict]:
+    """Build the training set of a day and train on it, when its labels are known."""
+    period = line.period(key)
+    line.platform.home.clock.set(line.platform.labels_as_of(line.model, period))
+    rows = build_training_set(line.platform, line.model, period).rows
+    line.platform.training_sets(line.model).write(key, rows)
+    registry = registry_of(line)
+    with start_run(registry, f"test {key}") as run_id:
+        return train(line.platform, registry, line.model, period, run_id, request)
+
+
+def promote_at(line: Line, key: str) -> ChampionRecord:
+    """Train, register and promote; the candidate must have passed its gates."""
+    record, _ = train_at(line, key)
+    assert record.passed, record.verdict
+    registry = registry_of(line)
+    version = register(line.platform, registry, line.model, line.period(key))
+    assert version is not None
+    return promote(line.platform, registry, line.model, version)
+
+
+def score_at(line: Line, key: str) -> Scored:
+    return score(line.platform, registry_of(line), line.model, line.period(key))
+
+
+def predictions(line: Line, key: str) -> list[dict[str, Any]]:
+    period = line.period(key)
+    table = line.platform.predictions(line.model)
+    rows = line.platform.engine.known_at(
+        table, line.platform.model_as_of(line.model, period), first=period, last=period
+    )
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found
+
+
+def test_a_training_records_why_on_what_and_how_well(line: Line) -> None:
+    record, verdict = train_at(line, FIRST_TRAINING)
+    assert (record.period, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
+    assert record.trained_at == line.period(FIRST_TRAINING).end + hours(48)
+    assert record.generation == line.model.generation
+    assert record.passed is verdict.passed is True
+    figures = record.figure_values
+    assert figures["rows"] == 9 * len(SHOPS)
+    assert figures["judged_rows"] == 3 * len(SHOPS)
+    assert figures["fitted_rows"] == 3 * len(SHOPS)  # nine days without three to judge and three of embargo
+    assert record.level == figures["candidate_mae"] < figures["baseline_mae"]
+
+
+def test_mlflow_holds_parameters_metrics_and_a_model_that_runs_no_code_when_it_is_loaded(line: Line) -> None:
+    import mlflow  # noqa: TID253
+
+    record, _ = train_at(line, FIRST_TRAINING)
+    client = mlflow.MlflowClient(registry_of(line).tracking_uri)
+    run = client.get_run(record.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["template"] == "ridge_regressor v1"
+    assert (run.data.params["seed"], run.data.params["threads"], run.data.params["alpha"]) == ("7", "1", "1.0")
+    assert run.data.params["last_fitted"] == "2024-01-07"
+    assert run.data.metrics["candidate_mae"] == pytest.approx(record.level)
+    assert run.data.tags["reason"] == BY_POLICY.reason
+
+    information = mlflow.models.get_model_info(record.model_uri)
+    assert information.flavors["sklearn"]["serialization_format"] == "skops"
+    assert [column.name for column in information.signature.inputs] == list(line.model.feature_names)
+    assert information.saved_input_example_info is not None
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=record.model_uri))
+    required = (folder / "requirements.txt").read_text(encoding="utf-8").split()
+    assert [name.split("==")[0] for name in required] == ["mlflow", "scikit-learn", "skops", "numpy", "pandas"]
+    assert not list(folder.rglob("*.pkl"))
+
+
+def test_a_logged_fit_predicts_as_the_one_that_was_trained(line: Line) -> None:
+    from mlops_assets.models.content import estimator_hash
+
+    record, _ = train_at(line, FIRST_TRAINING)
+    assert estimator_hash(load_fit(registry_of(line), record.model_uri)) == record.model_hash
+
+
+def test_a_training_that_was_carried_out_is_not_repeated(line: Line) -> None:
+    import mlflow  # noqa: TID253
+
+    first, _ = train_at(line, FIRST_TRAINING)
+    again, verdict = train_at(line, FIRST_TRAINING)
+    assert again == first
+    assert verdict.reason == first.verdict
+    models = mlflow.search_logged_models(output_format="list")
+    assert len([model for model in models if model.source_run_id == first.run_id]) == 2
+    asked, _ = train_at(line, FIRST_TRAINING, Request("a person wants it", "ana@example.com", "request-1"))
+    assert (asked.run_id != first.run_id, asked.model_hash) == (True, first.model_hash)
+
+
+def test_the_same_rows_give_the_same_model_in_another_home(line: Line, shared: Line, tmp_path: Path) -> None:
+    other = shared.copy(tmp_path / "other")
+    assert train_at(line, FIRST_TRAINING)[0].model_hash == train_at(other, FIRST_TRAINING)[0].model_hash
+
+
+def test_registering_and_promoting_twice_is_once(line: Line) -> None:
+    import mlflow  # noqa: TID253
+
+    first = promote_at(line, FIRST_TRAINING)
+    line.platform.home.clock.set(line.platform.clock.now() + hours(5))
+    registry = registry_of(line)
+    version = register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
+    assert version == VersionRecord(FIRST_TRAINING, 1)
+    assert promote(line.platform, registry, line.model, version) == first
+    assert (versions(line.platform, line.model), champions(line.platform, line.model)) == ([version], [first])
+    assert version_with_alias(registry, "forecast", "champion") == 1
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    (registered,) = client.search_model_versions("name = 'forecast'")
+    assert registered.tags["model_hash"] == candidates(line.platform, line.model)[0].model_hash
+
+
+def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays(line: Line) -> None:
+    first = promote_at(line, FIRST_TRAINING)
+    line.files.change(
+        "forecast/defs.yaml",
+        "{metric: mae, better_than: baseline}",
+        "{metric: mae, better_than: baseline, margin: 0.999999}",
+    )
+    line.open()
+    record, verdict = train_at(line, SECOND_TRAINING)
+    assert not record.passed
+    assert "is not below the baseline's" in record.verdict
+    assert [outcome.passed for outcome in verdict.outcomes][:2] == [True, False]
+    assert register(line.platform, registry_of(line), line.model, line.period(SECOND_TRAINING)) is None
+    assert champions(line.platform, line.model) == [first]
+
+
+def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(line: Line) -> None:
+    from mlops_assets.models.training import feature_frame
+
+    promote_at(line, FIRST_TRAINING)
+    judged = load_fit(registry_of(line), candidates(line.platform, line.model)[0].judged_uri)
+    record, _ = train_at(line, SECOND_TRAINING)
+    rows = build_training_set(line.platform, line.model, line.period(SECOND_TRAINING)).rows
+    newest = rows.slice(rows.num_rows - 3 * len(SHOPS))
+    difference = newest.column("growth").to_numpy() - judged.predict(feature_frame(line.model, newest))
+    assert record.figure_values["champion_mae"] == pytest.approx(abs(difference).mean())
+
+
+def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one(line: Line) -> None:
+    promote_at(line, FIRST_TRAINING)  # known two days after the day trained at
+    with pytest.raises(MissingDataError) as caught:
+        score_at(line, FIRST_TRAINING)
+    assert caught.value.found == "no champion of 'forecast' before 2024-01-19T00:00:00+00:00"
+    assert caught.value.cure.endswith("a past period is never scored by a later champion")
+
+    assert score_at(line, "2024-01-17").version == 1
+    registry = registry_of(line)
+    uri = train_at(line, SECOND_TRAINING)[0].model_uri
+    number = register_version(registry, model_name="forecast", model_uri=uri, run_id="", tags={})
+    promote(line.platform, registry, line.model, VersionRecord(SECOND_TRAINING, number))
+    again = score_at(line, "2024-01-17")
+    assert (again.version, again.written.appended) == (1, 0)
+    assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
+
+
+def test_predictions_keep_what_was_looked_up(line: Line) -> None:
+    promote_at(line, FIRST_TRAINING)
+    scored = score_at(line, "2024-01-17")
+    rows = predictions(line, "2024-01-17")
+    assert scored.written.rows == len(rows) == len(SHOPS)
+    assert scored.written.known_at == line.period("2024-01-17").end + hours(48)
+    trend = line.known("trend", scored.written.known_at, "level")
+    for row in rows:
+        assert row["level"] == row["baseline"] == trend[row["shop"], "2024-01-17"]
+        assert row["region"] in ("north", "south")
+    assert scored.null_share == 0.0
+
+
+def test_a_model_that_was_trained_on_other_definitions_scores_nothing(line: Line) -> None:
+    promote_at(line, FIRST_TRAINING)
+    line.files.change("trend/trend.sql", "ln(units + 1)", "ln(units + 2)")
+    before = line.model.generation
+    line.open()
+    line.features("2024-01-17")
+    with pytest.raises(ContractError) as caught:
+        score_at(line, "2024-01-17")
+    assert caught.value.found == (
+        f"version 1 of 'forecast' was trained on definitions {before}, and the project now has {line.model.generation}"
+    )
+
+
+def test_a_model_that_waits_scores_nothing_before_its_features_are_there(line: Line) -> None:
+    promote_at(line, FIRST_TRAINING)
+    line.sales("2024-01-19")
+    with pytest.raises(MissingDataError) as caught:
+        score_at(line, "2024-01-19")
+    assert "trend" in caught.value.found or "visits" in caught.value.found
+
+
+def test_a_model_that_does_not_wait_scores_with_what_is_known(tmp_path: Path) -> None:
+    line = open_line(
+        tmp_path, {("forecast/defs.yaml", "task: regression"): "task: regression\n  when_late: score_without"}
+    )
+    promote_at(line, FIRST_TRAINING)
+    day = "2024-01-20"
+    for key in ("2024-01-19", day):
+        line.sales(key)
+    scored = score_at(line, day)
+    rows = predictions(line, day)
+    assert len(rows) == len(SHOPS)
+    assert {row["level"] for row in rows} == {None}  # the lookback of two days has passed
+    assert {row["baseline"] for row in rows} == {0.0}
+    assert scored.null_share == pytest.approx(2 / 3)
+
+
+def test_a_training_set_that_is_not_there(line: Line) -> None:
+    registry = registry_of(line)
+    with start_run(registry, "test") as run_id, pytest.raises(MissingDataError) as caught:
+        train(line.platform, registry, line.model, line.period(FIRST_TRAINING), run_id, BY_POLICY)
+    assert caught.value.found == f"no training set of 'forecast' at {FIRST_TRAINING}"
+    with pytest.raises(MissingDataError) as missing:
+        register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
+    assert missing.value.found == f"no candidate of 'forecast' at {FIRST_TRAINING}"
+
+
+def test_too_short_a_history_to_fit_and_judge(tmp_path: Path) -> None:
+    line = open_line(tmp_path, {("forecast/defs.yaml", "validation: 3 days"): "validation: 8 days"})
+    with pytest.raises(ContractError) as caught:
+        train_at(line, FIRST_TRAINING)
+    assert caught.value.found == "no labels of 'forecast' to fit on (up to 2024-01-02)"
+    assert caught.value.cure == "train later, or shorten train.validation"
+
+
+def test_a_feature_without_any_value_in_training_is_not_learned_from_and_may_hold_values_later(line: Line) -> None:
+    import pyarrow as pa
+
+    from mlops_assets.models.scoring import predict
+    from mlops_assets.models.training import fit_candidate
+
+    at = line.period(FIRST_TRAINING)
+    rows = build_training_set(line.platform, line.model, at).rows
+    empty = rows.set_column(rows.column_names.index("crowd"), "crowd", pa.nulls(rows.num_rows, pa.int64()))
+    fitted = fit_candidate(line.model, empty, at, None)
+    assert predict(line.model, fitted.model, rows).equals(predict(line.model, fitted.model, empty))
+
+    for name in ("level", "region"):
+        place = empty.column_names.index(name)
+        empty = empty.set_column(place, name, pa.nulls(rows.num_rows, rows.column(name).type))
+    with pytest.raises(ContractError) as caught:
+        fit_candidate(line.model, empty, at, None)
+    assert caught.value.found.startswith("no value in any feature of 'forecast' in ")
+
+
+def test_a_pickle_is_refused_and_a_model_that_is_gone_is_named(line: Line) -> None:
+    import mlflow  # noqa: TID253
+    from sklearn.linear_model import Ridge  # noqa: TID253
+
+    registry = registry_of(line)
+    with start_run(registry, "a pickle"):
+        logged = mlflow.sklearn.log_model(
+            Ridge().fit([[1.0], [2.0]], [1.0, 2.0]), name="model", serialization_format="pickle", pip_requirements=[]
+        )
+    with pytest.raises(ContractError) as refused:
+        load_fit(registry, f"models:/{logged.model_id}")
+    assert refused.value.found == f"model models:/{logged.model_id} in format 'pickle'"
+    with pytest.raises(MissingDataError) as missing:
+        load_fit(registry, "models:/m-0123456789abcdef0123456789abcdef")
+    assert "no model models:/m-0123456789abcdef0123456789abcdef in sqlite:///" in missing.value.found
+
+
+def test_the_verdict_is_kept_as_it_was_said(line: Line) -> None:
+    record, verdict = train_at(line, FIRST_TRAINING)
+    kept = candidates(line.platform, line.model)[0]
+    assert Verdict.from_json(kept.outcomes) == verdict
+    assert json.loads(kept.figures)["candidate_mae"] == record.level

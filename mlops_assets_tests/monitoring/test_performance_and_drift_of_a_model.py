@@ -1,0 +1,126 @@
+"""Performance and drift of a small model that was trained, promoted and scored; what people ask the policy for."""
+
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.errors import MissingDataError
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.registry import open_registry, start_run
+from mlops_assets.models.scoring import score
+from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets.monitoring.batch_drift import report_drift
+from mlops_assets.monitoring.performance import measure_performance, performance_history
+from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets_tests.small_line import SHOPS, Line, hours
+
+pytestmark = pytest.mark.slow
+TRAINED_AT, SCORED = "2024-01-16", "2024-01-17"
+
+
+def train_at(line: Line, key: str, request: Request) -> None:
+    period, platform, model = line.period(key), line.platform, line.model
+    platform.home.clock.set(max(platform.labels_as_of(model, period), platform.clock.now()))
+    platform.training_sets(model).write(key, build_training_set(platform, model, period).rows)
+    registry = open_registry(platform.home.mlflow)
+    with start_run(registry, "test") as run_id:
+        train(platform, registry, model, period, run_id, request)
+    version = register(platform, registry, model, period)
+    if version is not None:
+        promote(platform, registry, model, version)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = Line(tmp_path_factory.mktemp("shared") / "line")
+    line.live(12)
+    train_at(line, TRAINED_AT, Request("there is no champion yet", "policy"))
+    line.live(4, first="2024-01-17")
+    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED))
+    return line
+
+
+@pytest.fixture
+def line(shared: Line, tmp_path: Path) -> Line:
+    return shared.copy(tmp_path / "line")
+
+
+def test_predictions_are_compared_with_the_labels_that_became_known_later(line: Line) -> None:
+    measured = measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    assert measured is not None
+    record, version = measured
+    assert (record.period, record.about, record.version, record.rows) == ("2024-01-20", SCORED, 1, len(SHOPS))
+    later = line.platform.labels_as_of(line.model, line.period("2024-01-20"))
+    day = line.period(SCORED)
+    truth = {row["shop"]: row["growth"] for row in line.platform.engine.known_at(
+        line.platform.labels(line.model), later, first=day, last=day).to_pylist()}  # fmt: skip
+    made = line.platform.engine.known_at(line.platform.predictions(line.model), later, first=day, last=day).to_pylist()
+    difference = [abs(row["prediction"] - truth[row["shop"]]) for row in made]
+    assert record.error == record.mae == pytest.approx(sum(difference) / len(difference))
+    assert record.rmse == pytest.approx(math.sqrt(sum(value**2 for value in difference) / len(difference)))
+    assert record.baseline_error == pytest.approx(
+        sum(abs(row["baseline"] - truth[row["shop"]]) for row in made) / len(made)
+    )
+    assert performance_history(line.platform, line.model) == [record]
+    again = measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    assert again == (record, version)
+
+
+def test_performance_needs_predictions_and_labels(line: Line) -> None:
+    with pytest.raises(MissingDataError) as no_predictions:
+        measure_performance(line.platform, line.model, line.period("2024-01-19"))
+    assert no_predictions.value.found == "no predictions of 'forecast' for 2024-01-16"
+    line.sales("2024-01-21")
+    line.visits("2024-01-21")
+    line.features("2024-01-21")
+    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period("2024-01-18"))
+    with pytest.raises(MissingDataError) as no_labels:
+        measure_performance(line.platform, line.model, line.period("2024-01-21"))
+    assert no_labels.value.found == "no labels of 'forecast' for 2024-01-21"
+
+
+def test_drift_is_measured_against_the_training_set_of_the_champion_that_scored(line: Line) -> None:
+    reported = report_drift(line.platform, line.model, line.period(SCORED))
+    assert reported is not None
+    report, training_set, file, version = reported
+    assert {drift.column for drift in report.columns} == set(line.model.feature_names)
+    assert training_set.periods == (TRAINED_AT, TRAINED_AT)
+    assert training_set.data_version == line.platform.training_sets(line.model).data_version(TRAINED_AT)
+    assert file.is_file() and file.is_relative_to(line.platform.home.reports / "forecast" / SCORED)
+    again = report_drift(line.platform, line.model, line.period(SCORED))
+    assert again is not None and again[3] == version
+
+
+def test_drift_of_a_period_that_was_not_scored(line: Line) -> None:
+    with pytest.raises(MissingDataError) as caught:
+        report_drift(line.platform, line.model, line.period("2024-01-18"))
+    assert caught.value.found == "no predictions of 'forecast' for 2024-01-18"
+    assert caught.value.cure == "materialize forecast/predictions for 2024-01-18 first"
+
+
+def test_the_policy_sees_the_champion_its_training_and_its_performance(line: Line) -> None:
+    measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    seen = policy_history(line.platform, line.model)
+    assert seen is not None
+    assert (seen.at.key, seen.generation) == ("2024-01-20", line.model.generation)
+    assert seen.champion is not None and seen.champion.version == 1
+    assert seen.champion_training == seen.trainings[0]
+    assert [record.about for record in seen.performance] == [SCORED]
+
+
+def test_before_the_first_label_there_is_nothing_to_decide(tmp_path: Path) -> None:
+    line = Line(tmp_path / "line")
+    assert policy_history(line.platform, line.model) is None
+
+
+def test_a_request_is_open_until_its_training_was_carried_out_whatever_came_of_it(line: Line) -> None:
+    platform, model = line.platform, line.model
+    platform.home.clock.set(platform.clock.now() + hours(1))
+    second = record_request(platform, model, "b", "prices changed", "ana@example.com")
+    platform.home.clock.set(platform.clock.now() + timedelta(days=1))
+    first = record_request(platform, model, "a", "and again", "ben@example.com")
+    assert open_requests(platform, model) == [second, first]
+    train_at(line, "2024-01-20", Request(second.reason, second.requested_by, second.period))
+    assert open_requests(platform, model) == [first]

@@ -1,0 +1,139 @@
+"""The retrain policy: what decides, in which order, with the figures in its words."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_assets.lakehouse.periods import Calendar
+from mlops_assets.models.records import CandidateRecord, ChampionRecord
+from mlops_assets.monitoring.performance import PerformanceRecord
+from mlops_assets.monitoring.retrain_policy import Decision, History, decide
+from mlops_assets.project.definition import RetrainPolicy
+
+MONTHS = Calendar("month")
+POLICY = RetrainPolicy(worse_by=0.2, persistence=2, cool_down=3, max_age=12)
+START = MONTHS.at_key("2001-01")
+
+
+def month(number: int) -> str:
+    return MONTHS.shift(START, number).key
+
+
+def training(number: int, generation: str = "g1") -> CandidateRecord:
+    return CandidateRecord(
+        period=month(number),
+        trained_at=datetime(2001, 1, 1, tzinfo=UTC),
+        reason="",
+        requested_by="",
+        request="",
+        inputs_hash="",
+        run_id="",
+        model_uri="",
+        judged_uri="",
+        model_hash="",
+        level=1.0,
+        verdict="",
+        outcomes="[]",
+        passed=True,
+        generation=generation,
+        figures="{}",
+    )
+
+
+def performance(number: int, error: float, version: int = 1, rows: int = 100) -> PerformanceRecord:
+    return PerformanceRecord(month(number), month(number - 1), version, rows, error, error, error, 2.0, 1.0)
+
+
+def history(at: int, *errors: float, trained: tuple[int, ...] = (0,), champion: int | None = 0) -> History:
+    """A champion trained at ``champion``, and errors of the newest months up to ``at``."""
+    promoted = None if champion is None else ChampionRecord(month(champion), datetime(2001, 1, 1, tzinfo=UTC), 1)
+    return History(
+        at=MONTHS.shift(START, at),
+        calendar=MONTHS,
+        generation="g1",
+        trainings=[training(number) for number in trained],
+        champion=promoted,
+        champion_training=None if champion is None else training(champion),
+        performance=[performance(at - len(errors) + 1 + place, error) for place, error in enumerate(errors)],
+    )
+
+
+def test_without_a_champion_it_trains_but_for_the_cool_down_of_one_that_failed() -> None:
+    assert decide(POLICY, history(5, trained=(), champion=None)) == Decision("first", "there is no champion yet")
+    waiting = decide(POLICY, history(5, trained=(3,), champion=None))
+    assert (waiting.cause, waiting.reason) == ("none", "the last training is 2 periods ago, and the cool-down 3")
+    assert decide(POLICY, history(6, trained=(3,), champion=None)).cause == "first"
+
+
+def test_at_one_period_it_trains_once() -> None:
+    found = decide(POLICY, history(5, trained=(5,)))
+    assert (found.retrain, found.reason) == (False, "it was trained at 2001-06 already")
+
+
+def test_new_definitions_are_trained_on_at_once_whatever_the_cool_down() -> None:
+    changed = replace(history(5, trained=(4,)), generation="g2")
+    assert decide(POLICY, changed) == Decision("definitions", "the definitions are g2, and the last training was on g1")
+
+
+def test_a_champion_that_is_too_old_is_replaced_however_well_it_does() -> None:
+    assert decide(POLICY, history(11, 0.5, 0.5)).cause == "none"
+    found = decide(POLICY, history(12, 0.5, 0.5))
+    assert found == Decision("age", "the champion was trained 12 periods ago, and the maximum age is 12")
+
+
+def test_performance_decides_by_the_mean_over_the_newest_periods() -> None:
+    found = decide(POLICY, history(5, 1.0, 1.5))
+    assert found == Decision(
+        "performance",
+        "the error over the last 2 periods is 1.2500; at training it was 1.0000, and the limit is 1.2000",
+    )
+    assert decide(POLICY, history(5, 1.0, 1.0, 1.4)).cause == "none"  # exactly at the limit
+
+
+def test_one_odd_period_alone_does_not_decide() -> None:
+    assert decide(POLICY, history(5, 9.0)).reason == "version 1 has 1 periods of performance, 2 are needed"
+
+
+def test_periods_count_by_their_rows() -> None:
+    few_rows = replace(history(5), performance=[performance(4, 9.0, rows=1), performance(5, 1.0, rows=99)])
+    assert decide(POLICY, few_rows).cause == "none"
+    many_rows = replace(history(5), performance=[performance(4, 9.0, rows=99), performance(5, 1.0, rows=1)])
+    assert decide(POLICY, many_rows).cause == "performance"
+
+
+def test_the_performance_of_an_earlier_champion_says_nothing_of_this_one() -> None:
+    mixed = replace(history(5), performance=[performance(4, 9.0, version=2), performance(5, 9.0)])
+    assert decide(POLICY, mixed).reason == "version 1 has 1 periods of performance, 2 are needed"
+
+
+@given(
+    errors=st.lists(st.floats(0.1, 10), min_size=40, max_size=40),
+    cool_down=st.integers(1, 6),
+    max_age=st.integers(6, 20),
+    persistence=st.integers(1, 4),
+)
+def test_a_policy_that_is_never_satisfied_still_keeps_the_cool_down_and_the_maximum_age(
+    errors: list[float], cool_down: int, max_age: int, persistence: int
+) -> None:
+    policy = RetrainPolicy(worse_by=0.0, persistence=persistence, cool_down=cool_down, max_age=max_age)
+    trained: list[int] = []
+    records: list[PerformanceRecord] = []
+    for number, error in enumerate(errors):
+        version = len(trained)
+        if version:
+            records.append(performance(number, error, version=version))
+        seen = history(number, trained=tuple(trained), champion=trained[-1] if trained else None)
+        champion = seen.champion and replace(seen.champion, version=version)
+        if decide(policy, replace(seen, champion=champion, performance=records)).retrain:
+            trained.append(number)
+    gaps = [later - earlier for earlier, later in zip(trained, trained[1:], strict=False)]
+    assert trained[0] == 0
+    assert all(cool_down <= gap <= max(max_age, cool_down) for gap in gaps)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.integers(3, 11), st.floats(0, 5))
+def test_worse_errors_never_stop_a_training(errors: list[float], at: int, worse: float) -> None:
+    if decide(POLICY, history(at, *errors)).retrain:
+        assert decide(POLICY, history(at, *(error + worse for error in errors))).retrain
