@@ -13,9 +13,10 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
-from mlops_assets.errors import DefinitionError, PlatformError
+from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.definition import ProjectDefinition
+from mlops_assets.replay.span import Span
 from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
 
 MOST_ATTEMPTS = 3
@@ -151,6 +152,8 @@ class Session:
                 succeeded = known.is_success
             else:
                 succeeded = self._execute(run)
+            if not succeeded:
+                self.home.prepare()  # a full disk ends the replay, to go on later: it is no fault of the run's
             self._keep(self._after(run, succeeded))
 
     def _after(self, run: PendingRun, succeeded: bool) -> ReplayState:
@@ -212,8 +215,7 @@ def run_replay(
     home: Home,
     instance: dg.DagsterInstance,
     *,
-    first: str,
-    last: str,
+    span: Span,
     progress: Callable[[list[datetime]], Iterator[datetime]] = iter,
 ) -> ReplayState:
     """Replay the periods from first to last on a real instance; goes on where an earlier call ended.
@@ -225,25 +227,17 @@ def run_replay(
         definitions: Its code location.
         home: An empty home, or one that holds this replay.
         instance: The Dagster instance of the home.
-        first: Key of the first period to live through.
-        last: Key of the last one.
+        span: Which periods to live through.
         progress: Shows the moments passing.
 
     Raises:
-        DefinitionError: The project has no model, or a period does not exist.
-        SurroundingsError: The home holds something else.
+        SurroundingsError: The home holds something else, or its disk is full.
     """
-    if not project.models:
-        raise DefinitionError("a project without a model", "at least one model", "declare one")
-    calendar = next(iter(project.models.values())).schema.calendar
-    begin, end = calendar.at_key(first), calendar.at_key(last)
-    if end < begin:
-        raise DefinitionError(f"--to {last} before --from {first}", "a later period", "exchange them")
     platform = platform_of(project)
     models = list(project.models.values())
-    start = min(platform.model_as_of(model, begin) for model in models)
-    until = max(end.end + model.lag for model in models)
-    session = Session(project, definitions, home, instance, read_state(home, first))
+    start = min(platform.model_as_of(model, span.first) for model in models)
+    until = max(span.last.end + model.lag for model in models)
+    session = Session(project, definitions, home, instance, read_state(home, span.first.key))
     session.take_baseline()
     moments = publication_moments(project, until)
     with _held_open(home.dagster):

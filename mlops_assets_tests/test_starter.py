@@ -1,0 +1,64 @@
+"""The project that `mlops-assets init` writes: whole, sound, and named after its folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.check import check_project
+from mlops_assets.project.folder import find_project
+from mlops_assets.starter import write_project
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"), [("shop", "shop"), ("My Shop-2", "my_shop_2"), ("2024", "project_2024"), ("---", "project")]
+)
+def test_the_package_is_named_after_the_folder_as_python_can_import_it(
+    tmp_path: Path, folder: str, package: str
+) -> None:
+    files = write_project(tmp_path / folder)
+    found = find_project(tmp_path / folder)
+    assert found.package == package
+    assert check_project(found.read()) == []
+    assert {file.relative_to(tmp_path / folder).parts[0] for file in files} == {
+        package,
+        "README.md",
+        "dagster.yaml",
+        "pyproject.toml",
+        "workspace.yaml",
+    }
+    assert not any("PACKAGE" in file.read_text(encoding="utf-8") or "PACKAGE" in str(file) for file in files)
+
+
+def test_it_has_daily_partitions_and_keys_of_its_own_and_no_python_but_the_code_location(tmp_path: Path) -> None:
+    files = write_project(tmp_path / "shop")
+    project = find_project(tmp_path / "shop").read()
+    model = project.models["orders_forecast"]
+    assert (model.schema.keys, model.schema.calendar.of(model.first.start).key) == (("region", "product"), "2024-01-01")
+    assert sorted(file.name for file in files if file.suffix == ".py") == ["__init__.py", "definitions.py"]
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    from mlops_assets.errors import SurroundingsError
+
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(SurroundingsError):
+        write_project(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.slow
+def test_its_code_location_loads_as_dg_loads_it(tmp_path: Path) -> None:
+    write_project(tmp_path / "shop")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "dg", "check", "defs"],
+        cwd=tmp_path / "shop",
+        env={**os.environ, "MLOPS_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "home").exists()
