@@ -167,10 +167,8 @@ class DeltaFolder:
             )
         try:
             identity = self._identity()
-            if version is None:
-                table = _up_to_date(self.folder, *identity)
-            else:
-                table = DeltaTable(self.folder, version=version)
+            newest = version is None
+            table = _up_to_date(self.folder, *identity) if newest else DeltaTable(self.folder, version=version)
         except (DeltaError, FileNotFoundError, OverflowError) as error:
             at = "" if version is None else f" at version {version}"
             raise MissingDataError(
