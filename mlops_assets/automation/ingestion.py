@@ -89,9 +89,11 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             seen[str(arrival.file)] = fingerprint
             if known.get(str(arrival.file), "").endswith(arrival.sha256):
                 continue
+            # With its number, because a content that comes back after another is a delivery of its own.
+            number = platform.deliveries.number_of(arrival.sha256, arrival.source, arrival.period)
             requests.append(
                 dg.RunRequest(
-                    run_key=f"{arrival.source}|{arrival.period}|{arrival.sha256}",
+                    run_key=f"{arrival.source}|{arrival.period}|{number}|{arrival.sha256}",
                     partition_key=None if arrival.period == STATIC_PERIOD else arrival.period,
                     asset_selection=[dg.AssetKey(arrival.source)],
                     tags={"mlops/delivery": arrival.sha256[:12]},

@@ -67,14 +67,20 @@ class DeliveryStore:
             ) from None
         digest = hashlib.sha256(content).hexdigest()
         kept = self.of(source, period)
-        if kept and kept[-1].sha256 == digest:
+        number = self.number_of(digest, source, period)
+        if number == len(kept):
             return kept[-1]
-        delivery = Delivery(source, period, len(kept) + 1, digest, arrived_at, known_at, accepted=False)
+        delivery = Delivery(source, period, number, digest, arrived_at, known_at, accepted=False)
         write_atomically(self.content_file(delivery), content)
         write_point("delivery content")
         self._record(delivery)
         write_point("delivery record")
         return delivery
+
+    def number_of(self, sha256: str, source: str, period: str) -> int:
+        """The number that a delivery of these bytes would be kept under: the newest one's, if it is the same."""
+        kept = self.of(source, period)
+        return len(kept) + (0 if kept and kept[-1].sha256 == sha256 else 1)
 
     def accept(self, delivery: Delivery) -> Delivery:
         """Record that a delivery's rows are in the table."""

@@ -97,6 +97,26 @@ def test_a_delivery_is_asked_for_once_for_each_content(shop: Shop) -> None:
     assert changed.run_requests[0].run_key != arrived.run_requests[0].run_key
 
 
+def test_a_content_that_comes_back_after_another_is_asked_for_again(shop: Shop) -> None:
+    arrived = arrive(shop)
+    (first,) = arrived.run_requests
+    assert shop.run(first).success
+    file = shop.platform.home.landing / "orders" / f"{NEXT_DAY}.csv"
+    original = file.read_text(encoding="utf-8")
+    file.write_text(original.replace("north,alpha,", "north,alpha,1"), encoding="utf-8")
+    corrected = shop.tick("deliveries", arrived.cursor)
+    (second,) = corrected.run_requests
+    assert shop.run(second).success
+
+    file.write_text(original, encoding="utf-8")
+    taken_back = shop.tick("deliveries", corrected.cursor)
+    (third,) = taken_back.run_requests
+    assert len({first.run_key, second.run_key, third.run_key}) == 3
+    assert shop.run(third).success
+    assert len(shop.platform.deliveries.of("orders", NEXT_DAY)) == 3
+    assert [request.run_key for request in shop.tick("deliveries", corrected.cursor).run_requests] == [third.run_key]
+
+
 def test_files_that_are_not_named_by_a_period_are_left_alone(shop: Shop) -> None:
     seen = shop.tick("deliveries").cursor
     for name in ("notes.csv", "2024-13-01.csv", "2031-01-01.csv", "2024-01-28.csv.part"):
