@@ -4,6 +4,7 @@ MLflow is an index here, not evidence: its tags can be changed and its versions 
 """
 
 import contextlib
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,9 @@ def open_registry(folder: Path) -> Registry:
     """The registry in a folder, made where it is missing; MLflow reports nothing to anybody."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    # Without git MLflow cannot name a commit, and says so in fifty lines; our evidence hashes the code itself.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    logging.getLogger("mlflow.utils.git_utils").setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
     registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
     _prepare(registry)
