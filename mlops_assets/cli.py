@@ -4,6 +4,7 @@ import errno
 import functools
 import importlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -146,6 +147,9 @@ def dev(folder: Path, port: int) -> None:
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     click.echo(f"User interface: http://127.0.0.1:{port} (state in {home.folder})")
     os.chdir(project.folder)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # ignored in the background of a script, and Dagster could not be ended
     os.execv(sys.executable, command)
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,25 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     yield
+
+
+@pytest.fixture
+def run_dg(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Dagster's own command line in a project; it reports usage, and writes to HOME, unless a file says no."""
+    settings = tmp_path / "dg.toml"
+    settings.write_text("[cli.telemetry]\nenabled = false\n", encoding="utf-8")
+
+    def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).parent / "dg", *arguments],
+            cwd=project,
+            env={**os.environ, "DG_CLI_CONFIG": str(settings)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture

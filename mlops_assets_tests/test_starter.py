@@ -1,8 +1,7 @@
 """The project that `mlops-assets init` writes: whole, sound, and named after its folder."""
 
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,15 +49,10 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_code_location_loads_as_dg_loads_it(tmp_path: Path) -> None:
+def test_its_code_location_loads_as_dg_loads_it(
+    tmp_path: Path, run_dg: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     write_project(tmp_path / "shop")
-    done = subprocess.run(
-        [Path(sys.executable).parent / "dg", "check", "defs"],
-        cwd=tmp_path / "shop",
-        env={**os.environ, "MLOPS_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_dg(tmp_path / "shop", "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "home").exists()

@@ -1,7 +1,9 @@
 """The assets that components make: their keys, mappings and documentation, and what a materialization records."""
 
 import json
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +159,11 @@ def test_a_refused_delivery_stops_also_a_later_run_of_what_follows_alone(
         assert run("order_trend").success
 
 
-def test_another_dg_project_finds_the_components_through_the_registry(lived: Lived) -> None:
-    import subprocess
-
-    dg_command = Path(sys.executable).parent / "dg"
-    listed = subprocess.run(
-        [dg_command, "list", "components", "--json"], cwd=lived.project, capture_output=True, text=True, check=True
-    )
+def test_another_dg_project_finds_the_components_through_the_registry(
+    lived: Lived, run_dg: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    listed = run_dg(lived.project, "list", "components", "--json")
+    assert listed.returncode == 0, listed.stderr
     keys = {component["key"] for component in json.loads(listed.stdout)["items"]}
     assert {"mlops_assets.Source", "mlops_assets.FeatureTable", "mlops_assets.Model"} <= keys
 

@@ -1,6 +1,7 @@
 """Dagster's user interface on a replayed home, driven in the system's Chromium as an engineer would."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +33,12 @@ def served(lived: Lived, tmp_path: Path) -> Iterator[tuple[Lived, str]]:
     command = [sys.executable, "-m", "mlops_assets", "--project", str(copy.project), "dev", "--port", str(port)]
     with (tmp_path / "dev.log").open("w") as log:
         process = subprocess.Popen(
-            command, env={**os.environ, HOME_VARIABLE: str(copy.home.folder)}, stdout=log, stderr=log
+            command,
+            env={**os.environ, HOME_VARIABLE: str(copy.home.folder)},
+            stdout=log,
+            stderr=log,
+            # As a script's background job starts it; it must end all the same.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
         try:
             _wait_until_served(f"http://127.0.0.1:{port}/server_info", process, tmp_path / "dev.log")
