@@ -1,0 +1,203 @@
+"""A model from its document, resolved against the tables it reads."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.project import attributes as written
+from mlops_assets.project.definition import (
+    Gate,
+    LabelDefinition,
+    LookupDefinition,
+    ModelDefinition,
+    ProjectDefinition,
+    RetrainPolicy,
+    TableDefinition,
+    TemplateChoice,
+    common_calendar,
+)
+from mlops_assets.project.resolving import (
+    check_output,
+    documentation_of,
+    located,
+    read_query,
+    short_hash,
+    span_of_tables,
+    unknown_table,
+)
+from mlops_assets.project.yaml_files import Document
+
+
+def load_model(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> ModelDefinition:
+    """Resolve a model against the tables of the project.
+
+    Raises:
+        DefinitionError: A name, type or duration in it is wrong.
+    """
+    population = read_query(document, parsed.population, "population")
+    label_query = read_query(document, parsed.label.sql, "label", "sql")
+    declared = [*project.sources, *project.feature_tables]
+    for query in (population, label_query):
+        for name in sorted(query.tables - set(declared)):
+            raise unknown_table(name, declared, query)
+    inputs = {name: project.table(name) for name in sorted(population.tables)}
+    label_inputs = {name: project.table(name) for name in sorted(label_query.tables)}
+    calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
+    lookups, features = _lookups(document, parsed, project)
+    looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
+    common_calendar({**inputs, **looked_up}, document.at("features"))
+    everything: dict[str, TableDefinition] = {**inputs, **looked_up}
+    key_columns = tuple(
+        _key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys
+    )
+    time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
+    schema = TableSchema(
+        tuple(parsed.primary_keys),
+        parsed.timestamp,
+        (*key_columns, replace(time_column, kind="time")),
+        calendar,
+    )
+    check_output(document, population, [*schema.names], "population")
+    check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
+    for number, lookup in enumerate(lookups):
+        strange = set(project.table(lookup.table).schema.keys) - set(parsed.primary_keys)
+        if strange:
+            raise DefinitionError(
+                f"'{lookup.table}' has the key {', '.join(sorted(strange))}, which {parsed.name} lacks",
+                f"keys among {', '.join(parsed.primary_keys)}",
+                "add the key to the model, or look up another table",
+                where=document.at("features", number, "table"),
+            )
+    first, last = span_of_tables(everything.values())
+    label = LabelDefinition(
+        label_query,
+        tuple(label_inputs),
+        parsed.label.column,
+        parsed.label.horizon,
+        parsed.label.delay,
+        parsed.label.unit,
+    )
+
+    def periods(*path: str) -> int:
+        value: Any = parsed
+        for part in path:
+            value = getattr(value, part)
+        counted: int = located(document, path, lambda: Duration.parse(value).periods(calendar))
+        return counted
+
+    history = periods("history")
+    if history <= label.known_after:
+        raise DefinitionError(
+            f"history of {history} {calendar.unit}s with a label known after {label.known_after}",
+            f"at least {label.known_after + 1} {calendar.unit}s",
+            "lengthen the history: the label's SQL must see both ends",
+            where=document.at("history"),
+        )
+    generations = [f"{name} {project.table(name).generation}" for name in sorted({*everything})]
+    shape = [f"{column.name} {column.type}" for column in (*schema.columns, *features)]
+    choices = [f"{lookup.table} {lookup.lookback} {' '.join(lookup.columns)}" for lookup in lookups]
+    label_generation = short_hash(
+        label_query.definition_hash,
+        population.definition_hash,
+        f"{parsed.label.column} {label.horizon} {label.delay} {history}",
+        *(f"{column.name} {column.type}" for column in schema.columns),
+        *(f"{name} {project.table(name).generation}" for name in sorted({*inputs, *label_inputs})),
+    )
+    return ModelDefinition(
+        name=parsed.name,
+        documentation=documentation_of(parsed),
+        location=document.at(),
+        schema=schema,
+        population=population,
+        population_inputs=tuple(inputs),
+        history=history,
+        label=label,
+        baseline=_baseline(document, parsed, lookups),
+        lookups=lookups,
+        features=features,
+        template=TemplateChoice(
+            parsed.template.name, parsed.template.version, parsed.template.params, parsed.template.seed
+        ),
+        window=None if parsed.train.window == "expanding" else periods("train", "window"),
+        validation=periods("train", "validation"),
+        threads=parsed.train.threads,
+        min_rows=parsed.train.min_rows,
+        gates=tuple(Gate(gate.metric, gate.better_than, gate.margin) for gate in parsed.gates),
+        approval=parsed.approval,
+        when_late=parsed.when_late,
+        drift_share=parsed.monitor.drift.share,
+        metric=parsed.monitor.metric,
+        retrain=RetrainPolicy(
+            parsed.retrain.worse_by,
+            parsed.retrain.persistence,
+            periods("retrain", "cool_down"),
+            periods("retrain", "max_age"),
+        ),
+        lag=max(table.lag for table in everything.values()),
+        first=first,
+        last=last,
+        generation=short_hash(population.definition_hash, label_generation, *generations, *shape, *choices),
+        label_generation=label_generation,
+    )
+
+
+def _lookups(
+    document: Document, parsed: written.ModelAttributes, project: ProjectDefinition
+) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
+    lookups = []
+    features: dict[str, Column] = {}
+    for number, lookup in enumerate(parsed.features):
+        place = ("features", number)
+        table = located(document, (*place, "table"), lambda lookup=lookup: project.table(lookup.table))
+        for position, name in enumerate(lookup.columns):
+            if name not in table.schema.value_names:
+                raise DefinitionError(
+                    f"column '{name}', which '{table.name}' does not have",
+                    f"one of: {', '.join(table.schema.value_names)}",
+                    "correct the name, or add the column to the feature table",
+                    where=document.at(*place, "columns", position),
+                )
+            if name in features:
+                raise DefinitionError(
+                    f"two features named '{name}'",
+                    "each feature once",
+                    "take one of them out",
+                    where=document.at(*place, "columns", position),
+                )
+            features[name] = table.schema.column(name)
+        lookback = lookup.lookback
+        duration = (
+            located(document, (*place, "lookback"), lambda text=lookback: Duration.parse(text)) if lookback else None
+        )
+        lookups.append(LookupDefinition(table.name, tuple(lookup.columns), duration))
+    return tuple(lookups), tuple(features.values())
+
+
+def _baseline(document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition]) -> str:
+    table, _, column = parsed.baseline.partition(".")
+    if not any(lookup.table == table and column in lookup.columns for lookup in lookups):
+        listed = ", ".join(f"{lookup.table}.{name}" for lookup in lookups for name in lookup.columns)
+        raise DefinitionError(
+            f"baseline '{parsed.baseline}', which the model does not look up",
+            f"one of: {listed}",
+            "add it to features, or choose another",
+            where=document.at("baseline"),
+        )
+    return column
+
+
+def _key_column(document: Document, name: str, tables: Sequence[TableDefinition]) -> Column:
+    """A key's or timestamp's column, as the first table that has it declares it."""
+    for table in tables:
+        if name in table.schema.names:
+            return replace(table.schema.column(name), nullable=False)
+    listed = ", ".join(table.name for table in tables)
+    raise DefinitionError(
+        f"'{name}', which no table of the model has",
+        f"a column of {listed}",
+        "use the name that the tables use",
+        where=document.at("primary_keys"),
+    )

@@ -1,0 +1,165 @@
+"""What the loading of all three components shares: columns, SQL files, durations, and where an error stands."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from mlops_assets.engines.query import Query, parse_query
+from mlops_assets.errors import DefinitionError, Location, PlatformError
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.periods import Duration, Period
+from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column
+from mlops_assets.project import attributes as written
+from mlops_assets.project.definition import (
+    Documentation,
+)
+from mlops_assets.project.yaml_files import Document
+
+
+def columns_of(
+    document: Document,
+    columns: Mapping[str, written.ColumnAttributes],
+    keys: Sequence[str],
+    timestamp: str | None,
+) -> tuple[Column, ...]:
+    """The columns of a table, with the part that each plays.
+
+    Raises:
+        DefinitionError: A key or timestamp is not among them, or a name or type is not allowed.
+    """
+    for field, name in [
+        *(("primary_keys", key) for key in keys),
+        *([("timestamp", timestamp)] if timestamp else []),
+    ]:
+        if name not in columns:
+            raise DefinitionError(
+                f"{'primary key' if field == 'primary_keys' else 'timestamp'} '{name}', which is not among the columns",
+                f"one of: {', '.join(columns)}",
+                "add the column, or correct the name",
+                where=document.at(field),
+            )
+    if timestamp in keys:
+        raise DefinitionError(
+            f"the timestamp '{timestamp}' among the primary keys",
+            "keys that name an entity; the time of a row is no part of them",
+            "take it out of primary_keys",
+            where=document.at("primary_keys"),
+        )
+    result = []
+    for name, column in columns.items():
+        if name in RESERVED_COLUMNS:
+            raise DefinitionError(
+                f"a column named '{name}'",
+                f"any name but {', '.join(RESERVED_COLUMNS)}, which the lakehouse adds to every table",
+                "rename it",
+                where=document.at("columns", name),
+            )
+        kind = column.kind or ("category" if column.type in ("string", "boolean") else "number")
+        fixed = name in keys or name == timestamp
+        result.append(
+            Column(
+                name=name,
+                type=column.type,
+                description=column.description,
+                kind="key" if name in keys else "time" if name == timestamp else kind,
+                nullable=column.nullable and not fixed,
+                minimum=column.minimum,
+                maximum=column.maximum,
+                allowed=tuple(column.allowed),
+            )
+        )
+    if timestamp and columns[timestamp].type not in ("date", "timestamp"):
+        raise DefinitionError(
+            f"timestamp '{timestamp}' of type {columns[timestamp].type}",
+            "type date or timestamp",
+            "declare it so; text such as 2001-03 is read as a date",
+            where=document.at("columns", timestamp, "type"),
+        )
+    return tuple(result)
+
+
+def check_output(document: Document, query: Query, expected: Sequence[str], *place: str) -> None:
+    """See that the SQL gives the declared columns, as far as its text tells."""
+    if query.output_columns is None:
+        return
+    for name in expected:
+        if name not in query.output_columns:
+            raise DefinitionError(
+                f"no column '{name}' in what {query.file.name} selects ({', '.join(query.output_columns)})",
+                f"the columns {', '.join(expected)}",
+                "select it in the SQL, or correct the YAML",
+                where=document.at(*place, name),
+            )
+
+
+def read_query(document: Document, name: str, *place: str) -> Query:
+    """Read and check the SQL file that a document names.
+
+    Raises:
+        DefinitionError: There is no such file, or its SQL is refused.
+    """
+    file = document.file.parent / name
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(
+            f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name",
+            where=document.at(*place),
+        ) from error  # fmt: skip
+    return parse_query(text, file=file)
+
+
+def span_of_tables(tables: Any) -> tuple[Period, Period | None]:
+    """From the latest first period of the tables to the earliest last one."""
+    firsts = [table.first for table in tables if table.first is not None]
+    lasts = [table.last for table in tables if table.last is not None]
+    return max(firsts), min(lasts) if lasts else None
+
+
+def documentation_of(parsed: written.SharedAttributes) -> Documentation:
+    """What people read about a table or model."""
+    return Documentation(parsed.description, tuple(parsed.owners), parsed.tags)
+
+
+def fixed_duration(text: str) -> timedelta:
+    """Read a duration of fixed length.
+
+    Raises:
+        DefinitionError: It is not one, or is counted in months.
+    """
+    duration = Duration.parse(text)
+    if duration.months:
+        raise DefinitionError(
+            f"'{text}'",
+            "hours, days or weeks: months have no fixed length",
+            f"write, say, '{duration.months * 30} days'",
+        )
+    return duration.rest
+
+
+def located(document: Document, place: Any, make: Any) -> Any:
+    """Call, and give an error the place in the YAML."""
+    try:
+        return make()
+    except PlatformError as error:
+        path = place if isinstance(place, tuple) else (place,)
+        raise error.at(document.at(*path)) from None
+
+
+def unknown_table(name: str, declared: Sequence[str], query: Query) -> DefinitionError:
+    """The error for a table that SQL reads and nobody declares, with its line in the SQL."""
+    read = re.search(rf"\b(from|join)\s+\W?{re.escape(name)}\b", query.text, re.IGNORECASE)
+    mentioned = read or re.search(rf"\b{re.escape(name)}\b", query.text, re.IGNORECASE)
+    line = query.text.count("\n", 0, mentioned.end()) + 1 if mentioned else None
+    return DefinitionError(
+        f"the SQL reads '{name}', which no component declares",
+        f"one of: {', '.join(declared)}",
+        "correct the name, or declare the table",
+        where=Location(query.file, line),
+    )
+
+
+def short_hash(*parts: str) -> str:
+    """A hash of texts, short enough for the name of a folder."""
+    return text_hash(*parts)[:16]
