@@ -29,7 +29,8 @@ def check_project(project: ProjectDefinition) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         platform = Platform.of(project, Home(Path(folder)))
         for table in project.feature_tables.values():
-            feature_rows(platform, table, table.first, table.history)
+            inputs = query_inputs(platform, table.inputs, table.first, table.history)
+            feature_rows(platform, table, table.first, inputs, table.first.end)
         for model in project.models.values():
             _check_model(platform, model)
     return [warning for query in _queries(project) for warning in row_based_frames(query)]

@@ -1,10 +1,12 @@
-"""Evaluating a feature table for a period P at the moment K = as_of(P)."""
+"""Evaluating a feature table for a period P: at as_of(P), and at each correction of what it rests on."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import QueryInput
 from mlops_assets.errors import MissingDataError
-from mlops_assets.features.states import Written, append_computed, is_computed
+from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
@@ -18,32 +20,37 @@ if TYPE_CHECKING:
 def evaluate_feature_table(
     platform: Platform, table: FeatureTableDefinition, period: Period
 ) -> tuple[Written, list[CheckOutcome]]:
-    """Compute a feature table's partition as it was known at as_of(P), and append what changed.
+    """Compute a feature table's partition as known at as_of(P) and at each correction since, and append what changed.
 
     Returns:
-        What was written, and what the contract's checks found.
+        What was written, and what the contract's checks found in the rows as known last.
 
     Raises:
         MissingDataError: An input has no data for the period yet.
         ContractError: The rows break the declared contract; nothing was written.
     """
     require_inputs(platform, table.inputs, period)
-    rows = feature_rows(platform, table, period, table.history)
-    checks = require_contract(rows, table.schema, table.name)
-    known_at = platform.feature_table_as_of(table, period)
-    return append_computed(platform, platform.table(table.name), rows, period, known_at), checks
+    inputs = query_inputs(platform, table.inputs, period, table.history)
+    checks: list[CheckOutcome] = []
+
+    def rows_at(moment: datetime) -> "pa.Table":
+        rows = feature_rows(platform, table, period, inputs, moment)
+        checks[:] = require_contract(rows, table.schema, table.name)
+        return rows
+
+    as_of = platform.feature_table_as_of(table, period)
+    return compute(platform, platform.table(table.name), period, as_of, inputs, rows_at), checks
 
 
-def feature_rows(platform: Platform, table: FeatureTableDefinition, period: Period, history: int) -> "pa.Table":
-    """The rows of a feature table for a period, from so many periods of history, as known at as_of(P)."""
-    inputs = query_inputs(platform, table.inputs, period, history)
-    return platform.engine.evaluate(
-        table.query,
-        inputs,
-        known_at=platform.feature_table_as_of(table, period),
-        schema=table.schema,
-        keep=period,
-    )
+def feature_rows(
+    platform: Platform,
+    table: FeatureTableDefinition,
+    period: Period,
+    inputs: Sequence[QueryInput],
+    known_at: datetime,
+) -> "pa.Table":
+    """The rows of a feature table for a period, from what was known of its inputs at a moment."""
+    return platform.engine.evaluate(table.query, inputs, known_at=known_at, schema=table.schema, keep=period)
 
 
 def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[QueryInput]:

@@ -1,11 +1,13 @@
 """Labels: what became known in a period Q about the period that lies horizon + delay before it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.contract import QueryInput
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
-from mlops_assets.features.states import Written, append_computed
+from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.definition import ModelDefinition
@@ -47,7 +49,7 @@ def label_schema(model: ModelDefinition) -> TableSchema:
 
 
 def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period) -> Written:
-    """Compute the labels that become known in a period, at K = as_of of that period.
+    """Compute the labels that become known in a period: at the as_of of that period, and at each correction since.
 
     One row for each key of the population; the label is null where there is none.
 
@@ -63,25 +65,33 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     predicted_at = platform.model_as_of(model, period)
     require_not_early(model, period, known_at, predicted_at)
     keys = population(platform, model, period)
+    inputs = query_inputs(platform, model.label.inputs, known_in, model.history)
+    table = platform.labels(model)
+
+    def rows_at(moment: datetime) -> "pa.Table":
+        found = _label_rows(platform, model, period, inputs, moment)
+        names = [(name, "ascending") for name in model.schema.names]
+        joined = keys.join(found, keys=list(model.schema.names), join_type="left outer").sort_by(names)
+        predicted = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
+        rows = joined.append_column("predicted_at", predicted)
+        return rows.select(list(table.schema.names)).cast(table.schema.arrow())
+
+    return compute(platform, table, period, known_at, inputs, rows_at)
+
+
+def _label_rows(
+    platform: Platform, model: ModelDefinition, period: Period, inputs: Sequence[QueryInput], known_at: datetime
+) -> "pa.Table":
     labels = platform.engine.evaluate(
-        model.label.query,
-        query_inputs(platform, model.label.inputs, known_in, model.history),
-        known_at=known_at,
-        schema=label_schema(model),
-        keep=period,
+        model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
     )
-    names = list(model.schema.names)
-    if labels.group_by(names).aggregate([]).num_rows < labels.num_rows:
+    if labels.group_by(list(model.schema.names)).aggregate([]).num_rows < labels.num_rows:
         raise ContractError(
             f"{model.label.query.file.name} gives a key of '{model.name}' more than one label in {period.key}",
             "one label for each key and time",
             "aggregate, or join on the whole key",
         )
-    joined = keys.join(labels, keys=names, join_type="left outer").sort_by([(name, "ascending") for name in names])
-    moments = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
-    table = platform.labels(model)
-    rows = joined.append_column("predicted_at", moments).select(list(table.schema.names)).cast(table.schema.arrow())
-    return append_computed(platform, table, rows, period, known_at)
+    return labels
 
 
 def require_not_early(model: ModelDefinition, period: Period, known_at: datetime, predicted_at: datetime) -> None:

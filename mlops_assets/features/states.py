@@ -1,9 +1,19 @@
 """Appending what was computed for a period at a moment: only what changed against what was known then."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.contract import QueryInput
+from mlops_assets.features.corrections import (
+    Computed,
+    input_states,
+    moments_due,
+    read_computed,
+    record_computed,
+    seqs_of,
+)
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.platform import Platform
@@ -17,11 +27,12 @@ class Written:
     """What a partition holds after it was written.
 
     Args:
-        known_at: The moment it was computed for (K).
+        known_at: The last moment it was computed for (K).
         rows: Rows known then.
         appended: States appended by this run; 0 where nothing changed.
         data_version: Content hash of the partition.
         delta_version: Delta version of the table after the write.
+        corrections: How many states were appended at each moment after the as_of, by moment.
     """
 
     known_at: datetime
@@ -29,6 +40,42 @@ class Written:
     appended: int
     data_version: str
     delta_version: int | None
+    corrections: Mapping[datetime, int] = field(default_factory=dict)
+
+
+def compute(
+    platform: Platform,
+    table: StateTable,
+    period: Period,
+    as_of: datetime,
+    inputs: Sequence[QueryInput],
+    rows_at: Callable[[datetime], "pa.Table"],
+) -> Written:
+    """Compute a partition at its as_of and at each correction of its inputs since, and append what changed.
+
+    Args:
+        platform: The platform.
+        table: Where the partition lies.
+        period: Which partition.
+        as_of: Its first moment.
+        inputs: What it rests on; a correction of any of these states is one of its moments.
+        rows_at: Its rows as of a moment.
+
+    Raises:
+        ConflictError: Another run writes the same partition at the same time.
+    """
+    states = input_states(inputs)
+    now = platform.clock.now()
+    record = platform.computed(table)
+    appended, corrections = 0, {}
+    for moment in moments_due(states, as_of, now, read_computed(record, period)):
+        written = append_computed(platform, table, rows_at(moment), period, moment)
+        appended += written.appended
+        if moment > as_of:
+            corrections[moment] = written.appended
+    if corrections:  # before the first correction, the as_of is all there is to compute
+        record_computed(record, period, Computed(seqs_of(states), now))
+    return replace(written, appended=appended, corrections=corrections)
 
 
 def append_computed(

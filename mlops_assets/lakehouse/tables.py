@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,14 @@ from mlops_assets.lakehouse.schema import STATE_COLUMNS, STATIC_PERIOD, TableSch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True, order=True)
+class StateMoment:
+    """When some states of a partition became known, and in which commit of it they came."""
+
+    known_at: datetime
+    seq: int
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,12 @@ class StateTable:
         return _read(self.files(first, last, version), _without_period(self.schema.stored()))
 
     def data_version(self, period: Period | None) -> str:
-        """The content hash of a partition: of all states of a period, or (None) of a static table."""
+        """The content hash of a partition: of a period, or (None) of a static table.
+
+        It covers what was known and from when. A state that was replaced at its own moment was never known, and one
+        that repeats the state before it says nothing: neither counts, so that a table that was corrected and one
+        that was built anew from the same inputs have the same hash.
+        """
         (version,) = self.data_versions([period] if period else []).values()
         return version
 
@@ -62,6 +76,15 @@ class StateTable:
         if self.schema.timestamp is None:
             return {key: _data_version(self, None, number, table) for key, number in counters.items()}
         return {period.key: _data_version(self, period, counters[period.key], table) for period in periods}
+
+    def moments(self, first: Period | None, last: Period | None) -> dict[str, tuple[StateMoment, ...]]:
+        """When the states of each period from first to last (of a static table: all) became known, by period key."""
+        periods = []
+        if first is not None and last is not None and self.schema.timestamp is not None:
+            periods = list(self.schema.calendar.between(first, last))
+        counters, table = self.delta.counters(self.period_keys(periods)), self.delta.identity()
+        by_key: dict[str, Period | None] = {period.key: period for period in periods} or {STATIC_PERIOD: None}
+        return {key: _moments(self, period, counters[key], table) for key, period in by_key.items()}
 
     def period_keys(self, periods: Iterable[Period]) -> list[str]:
         """What the stored column ``period`` holds for these periods."""
@@ -131,7 +154,40 @@ class PeriodTable:
 @lru_cache(maxsize=10_000)
 def _data_version(table: StateTable, period: Period | None, commits: int, identity: str | None) -> str:
     """Hash a partition; ``commits`` and ``identity`` only tell the cache that partition or table changed."""
-    return content_hash(table.states(period, period), table.hashed_columns)
+    return content_hash(_that_were_known(table, table.states(period, period)), table.hashed_columns)
+
+
+@lru_cache(maxsize=10_000)
+def _moments(table: StateTable, period: Period | None, commits: int, identity: str | None) -> tuple[StateMoment, ...]:
+    if not commits:
+        return ()
+    rows = table.states(period, period).select(["known_at", "seq"]).group_by(["known_at", "seq"]).aggregate([])
+    return tuple(sorted(StateMoment(row["known_at"], row["seq"]) for row in rows.to_pylist()))
+
+
+def _that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":
+    """The states of a partition without those that were replaced at their own moment, or that repeat the one before."""
+    names = [*table.schema.keys, "event_time"]
+    if states.group_by(names).aggregate([]).num_rows == states.num_rows:
+        return states
+    in_order = states.append_column("row", [list(range(states.num_rows))]).sort_by(
+        [(name, "ascending") for name in (*names, "known_at", "seq")]
+    )
+    values = [repr(row) for row in in_order.select([*table.schema.names, "removed"]).to_pylist()]  # NaN equals NaN
+    keys = in_order.select(names).to_pylist()
+    moments, rows = in_order.column("known_at").to_pylist(), in_order.column("row").to_pylist()
+    kept: list[int] = []
+    last = None
+    for place, key in enumerate(keys):
+        following = place + 1
+        begins = place == 0 or keys[place - 1] != key
+        last = None if begins else last
+        if following < len(keys) and keys[following] == key and moments[following] == moments[place]:
+            continue
+        if values[place] != last:
+            kept.append(rows[place])
+        last = values[place]
+    return states.take(sorted(kept))
 
 
 def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":

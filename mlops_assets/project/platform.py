@@ -82,6 +82,10 @@ class Platform:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
         return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
 
+    def computed(self, table: StateTable) -> PeriodTable:
+        """What the partitions of a table that is computed were last computed from, once inputs were corrected."""
+        return PeriodTable(self._delta(f"{table.name}.computed", table.delta.folder.name))
+
     def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
         """A model's feature lookups against the tables as they stand."""
         return tuple(

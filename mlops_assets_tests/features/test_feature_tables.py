@@ -33,13 +33,15 @@ def test_computing_a_partition_again_appends_nothing(line: Line) -> None:
     assert (again.rows, again.appended, again.data_version) == (len(SHOPS), 0, first)
 
 
-def test_a_correction_that_came_later_is_not_seen_by_a_period_that_spoke_before(line: Line) -> None:
+def test_a_correction_that_came_later_is_known_from_then_on_and_changes_nothing_before(line: Line) -> None:
     late = line.period(DAY).end + hours(72)
     assert line.sales(DAY, at=late, s03=9).appended == {DAY: 1}
+    corrected = line.features(DAY)
+    assert (corrected.known_at, corrected.appended, corrected.corrections) == (late, 1, {late: 1})
+    before = line.known("trend", late - hours(1), "level")["s03", DAY]
+    assert before == pytest.approx(math.log(units_of("s03", DAY) + 1))
+    assert line.known("trend", late, "level")["s03", DAY] == pytest.approx(math.log(10))
     assert line.features(DAY).appended == 0
-    assert line.known("trend", late + hours(1), "level")["s03", DAY] == pytest.approx(
-        math.log(units_of("s03", DAY) + 1)
-    )
 
 
 def test_a_correction_before_the_period_spoke_is_seen(tmp_path: Path) -> None:
