@@ -135,6 +135,26 @@ def replay(folder: Path, first: str, last: str) -> None:
 
 
 @main.command()
+@click.argument("table")
+@click.option("--since", help="Only what became known from this time on, such as 2001-03 or 2001-03-05.")
+@click.pass_obj
+@in_one_message
+def corrections(folder: Path, table: str, since: str | None) -> None:
+    """Show what was corrected in TABLE, and what each correction changed in features, labels and models."""
+    from mlops_assets.features.correction_report import as_text, corrections_of
+    from mlops_assets.lakehouse.periods import parse_moment
+    from mlops_assets.project.platform import Platform
+
+    project = find_project(folder)
+    platform = Platform.of(project.read(), Home.find(project.folder))
+    found = corrections_of(platform, table, parse_moment(since) if since else None)
+    for correction in found:
+        click.echo(as_text(platform, correction))
+    if not found:
+        click.echo(f"{table}: nothing was corrected{f' since {since}' if since else ''}")
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the user interface.")
 @click.pass_obj
 @in_one_message

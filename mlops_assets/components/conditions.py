@@ -43,6 +43,9 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
 def carry_on(due: Due, label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition when what it needs is there and has changed, however far back it lies.
 
+    What was materialized again with the data version that it had before starts nothing: a correction runs as far as
+    it changes something, and no further.
+
     Args:
         due: Says which partitions' time has come.
         label: What that stands for.
@@ -52,7 +55,8 @@ def carry_on(due: Due, label: str, *ignored: dg.AssetKey) -> AutomationCondition
     condition = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
     if ignored:
         condition = condition.ignore(dg.AssetSelection.assets(*ignored))
-    return condition & OnlyWhere(label, due)
+    changed = condition.replace("newly_updated", AutomationCondition.data_version_changed())
+    return changed & OnlyWhere(label, due)
 
 
 def at_its_time(due: Due, label: str) -> AutomationCondition[dg.AssetKey]:

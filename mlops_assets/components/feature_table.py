@@ -17,7 +17,14 @@ from mlops_assets.components.loading import (
     project_of,
     window_mapping,
 )
-from mlops_assets.components.results import CONTRACT, blocking_specs, check_results, failed_checks, result
+from mlops_assets.components.results import (
+    CONTRACT,
+    blocking_specs,
+    check_results,
+    corrections_table,
+    failed_checks,
+    result,
+)
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, query_inputs
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
@@ -39,7 +46,7 @@ class FeatureTable(ProjectComponent):
 
 
 def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:
-    """The asset of a feature table: evaluates its SQL for a partition as known at the partition's as_of."""
+    """The asset of a feature table: its SQL for a partition as known at its as_of, and at each correction since."""
     key = dg.AssetKey(table.name)
     partitions = partitions_of(table.schema.calendar, table.first, table.last)
 
@@ -89,6 +96,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             rows=written.rows,
             figures={
                 "states appended": written.appended,
+                **corrections_table(written.corrections),
                 constants.URI: str(platform.table(table.name).delta.folder),
             },
             checks=check_results(key, outcomes),

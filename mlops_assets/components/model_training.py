@@ -16,7 +16,7 @@ from mlops_assets.components.loading import (
     step_documentation,
     window_mapping,
 )
-from mlops_assets.components.results import in_words, result
+from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
 from mlops_assets.features.labels import compute_labels, labelled_period
 from mlops_assets.features.training_sets import build_training_set
@@ -100,7 +100,11 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             ),
             written.data_version,
             rows=written.rows,
-            figures={"states appended": written.appended, "about": labelled_period(model, period).key},
+            figures={
+                "states appended": written.appended,
+                **corrections_table(written.corrections),
+                "about": labelled_period(model, period).key,
+            },
             checks=[
                 dg.AssetCheckResult(
                     asset_key=key,

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.errors import PlatformError
+from mlops_assets.features.correction_report import Reach
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
@@ -105,6 +107,22 @@ def in_words() -> Iterator[None]:
         yield
     except PlatformError as error:
         raise dg.Failure(description=str(error)) from error
+
+
+def corrections_table(corrections: Mapping[datetime, int]) -> dict[str, Any]:
+    """What a partition got at each correction of what it rests on, as figures; none where there was none."""
+    if not corrections:
+        return {}
+    lines = [f"| {moment.isoformat()} | {states} |" for moment, states in corrections.items()]
+    table = "\n".join(["| known at | states appended |", "|---|---|", *lines])
+    return {"corrections": len(corrections), "corrected at": dg.MarkdownMetadataValue(table)}
+
+
+def reach_table(reach: Reach) -> dict[str, Any]:
+    """What rests on a corrected partition, as figures: the partitions to compute again, and the models."""
+    lines = [f"| {name} | {first} | {last or 'the newest'} |" for name, (first, last) in reach.tables.items()]
+    table = "\n".join(["| rests on it | from | to |", "|---|---|---|", *lines])
+    return {"reaches": dg.MarkdownMetadataValue(table), "reaches models": ", ".join(reach.models) or "none"}
 
 
 def as_text(values: Mapping[str, Any]) -> str:

@@ -21,11 +21,14 @@ from mlops_assets.components.results import (
     blocking_specs,
     check_results,
     failed_checks,
+    reach_table,
     result,
 )
 from mlops_assets.errors import PlatformError
+from mlops_assets.features.correction_report import reach_of
 from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
@@ -83,6 +86,10 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             raise dg.Failure(description=str(error)) from error
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
+        corrected = done.delivery.number > 1 and done.appended
+        reach = (
+            reach_table(reach_of(project, source.name, period.key if period else STATIC_PERIOD)) if corrected else {}
+        )
         outcomes = [*done.checks, CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0)]
         for touched in done.appended:
             if partitions and touched != context.partition_key:
@@ -105,6 +112,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
                 "states appended": sum(done.appended.values()),
                 "rows removed": done.removed,
                 "delivery": done.delivery.number,
+                **reach,
                 constants.URI: str(table.delta.folder),
             },
             checks=check_results(key, outcomes),

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class StateMoment:
-    """When some states of a partition became known, and in which commit of it they came."""
+    """When some states of a partition became known, in which commit of it they came, and how many they are."""
 
     known_at: datetime
     seq: int
+    states: int = 1
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,9 @@ def _data_version(table: StateTable, period: Period | None, commits: int, identi
 def _moments(table: StateTable, period: Period | None, commits: int, identity: str | None) -> tuple[StateMoment, ...]:
     if not commits:
         return ()
-    rows = table.states(period, period).select(["known_at", "seq"]).group_by(["known_at", "seq"]).aggregate([])
-    return tuple(sorted(StateMoment(row["known_at"], row["seq"]) for row in rows.to_pylist()))
+    rows = table.states(period, period).select(["known_at", "seq"]).group_by(["known_at", "seq"])
+    counted = rows.aggregate([([], "count_all")]).to_pylist()
+    return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in counted))
 
 
 def _that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":

@@ -255,3 +255,69 @@ def test_a_source_that_is_late_is_waited_for(shop: Shop) -> None:
 def test_the_cursor_of_the_policy_holds_every_model_s_reason(shop: Shop) -> None:
     reasons = json.loads(shop.tick("retrain_policy").cursor)
     assert list(reasons) == ["orders_forecast"]
+
+
+def requested(shop: Shop, cursor: Any) -> tuple[dict[str, list[str]], Any]:
+    """What conditions ask for at a tick: partitions by asset."""
+    evaluated = dg.evaluate_automation_conditions(
+        shop.definitions, shop.instance, evaluation_time=shop.platform.clock.now(), cursor=cursor
+    )
+    keys = shop.definitions.resolve_asset_graph().toposorted_asset_keys
+    found = {key.to_user_string(): sorted(map(str, evaluated.get_requested_partitions(key))) for key in keys}
+    return {name: partitions for name, partitions in found.items() if partitions}, evaluated.cursor
+
+
+def materialize(shop: Shop, partition: str, *names: str) -> dg.ExecuteInProcessResult:
+    job = shop.definitions.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey.from_user_string(name) for name in names]
+    return job.execute_in_process(instance=shop.instance, partition_key=partition, asset_selection=keys)
+
+
+def stale(shop: Shop, name: str, partitions: list[str]) -> list[str]:
+    """Which partitions the user interface shows as out of sync with what they were made from."""
+    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+    from dagster._core.loader import LoadingContextForTest
+
+    resolver = CachingStaleStatusResolver(
+        shop.instance, shop.definitions.resolve_asset_graph(), LoadingContextForTest(shop.instance)
+    )
+    key = dg.AssetKey.from_user_string(name)
+    return [item for item in partitions if resolver.get_status(key, item) == StaleStatus.STALE]
+
+
+def test_a_correction_makes_the_partitions_that_rest_on_it_stale_and_only_those_until_they_were_computed_again(
+    shop: Shop,
+) -> None:
+    shop.platform.home.clock.set(datetime(2024, 1, 28, 12, tzinfo=UTC))
+    days = [f"2024-01-{day:02d}" for day in range(10, 28)]
+    table = shop.platform.table("order_trend")
+    calendar = table.schema.calendar
+    before = table.data_versions([calendar.at_key(day) for day in days])
+    _, cursor = requested(shop, None)
+    seen = shop.tick("deliveries").cursor
+    assert stale(shop, "order_trend", days) == []
+
+    file = shop.platform.home.landing / "orders" / "2024-01-18.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    first_row = lines[1].rsplit(",", 1)
+    lines[1] = f"{first_row[0]},{int(first_row[1]) + 40}"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (request,) = shop.tick("deliveries", seen).run_requests
+    done = shop.run(request)
+    assert done.success
+    (event,) = done.asset_materializations_for_node("orders")
+    assert "| order_trend | 2024-01-18 | 2024-01-25 |" in str(event.metadata["reaches"].value)
+    assert event.metadata["reaches models"].value == "orders_forecast"
+
+    affected = days[8:16]
+    assert stale(shop, "order_trend", days) == affected
+    found, cursor = requested(shop, cursor)
+    assert found["order_trend"] == affected
+    for day in affected:
+        assert materialize(shop, day, "order_trend").success
+    after = table.data_versions([calendar.at_key(day) for day in days])
+    changed = [day for day in days if before[day] != after[day]]
+    assert changed == ["2024-01-18", "2024-01-19", "2024-01-24", "2024-01-25"]  # SQL looks 1, 6 and 7 days back
+    assert stale(shop, "order_trend", days) == []
+    found, _ = requested(shop, cursor)
+    assert "order_trend" not in found
