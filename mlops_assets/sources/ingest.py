@@ -12,7 +12,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments, read_delivery, require_contract
+from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments, require_contract
+from mlops_assets.sources.files import read_delivery
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,9 +17,9 @@ from mlops_assets.sources.contract import (
     BrokenContractError,
     contract_checks,
     moments,
-    read_delivery,
     require_contract,
 )
+from mlops_assets.sources.files import read_delivery
 
 DAYS = Calendar("day")
 SALES = TableSchema(
