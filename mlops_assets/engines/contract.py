@@ -1,7 +1,7 @@
 """What every engine does, and the small values that it is asked with. Same question, same answer on each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,12 +39,29 @@ class FeatureLookup:
         features: The columns wanted.
         lookback: How far before the anchor a row may lie and still answer; None for any age.
         version: The Delta version to read; None for the newest.
+        lookup_key: Columns of the rows asked for, in the order of the table's keys; None for the same names.
+        rename: What the answer calls a feature, by feature; the others keep their names.
+        default: What fills a null of a feature, by feature: where no row answers, and where the row has none. Values
+            are of the column's type (timestamps with a zone).
     """
 
     table: StateTable
     features: tuple[str, ...]
     lookback: Duration | None = None
     version: int | None = None
+    lookup_key: tuple[str, ...] | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    default: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the rows asked for that hold the table's keys, in their order."""
+        return self.lookup_key or self.table.schema.keys
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the answer calls the features, in their order."""
+        return tuple(self.rename.get(feature, feature) for feature in self.features)
 
 
 class Engine(Protocol):
@@ -112,19 +129,20 @@ class Engine(Protocol):
         """
         ...
 
-    def lookup(
-        self, rows: "pa.Table", lookups: Sequence[FeatureLookup], *, renamed: Mapping[str, str] | None = None
-    ) -> "pa.Table":
+    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """Look features up for each row, as of the row's time (the design's "Lookup").
 
         Args:
-            rows: The key columns of every lookup, and ``anchor`` and ``as_of`` (timestamps in UTC). Any other
-                column is carried along. A row with a null in key, anchor or as_of finds nothing.
+            rows: The columns that each lookup takes its key from, and ``anchor`` and ``as_of`` (timestamps in UTC).
+                Any other column is carried along. A row with a null in key, anchor or as_of finds nothing.
             lookups: What to look up.
-            renamed: New names of features, where two tables use the same.
 
         Returns:
-            One row for each row, in the same order, duplicates kept; missing features are null.
+            One row for each row, in the same order, duplicates kept; missing features are null or their default.
+
+        Raises:
+            DefinitionError: A key, anchor or as_of is not there or of another type, or two columns of the answer
+                would have one name.
         """
         ...
 

@@ -25,6 +25,7 @@ from mlops_assets_tests.engines.contract_pack import (
     DAY,
     HOUR,
     MICROSECOND,
+    MONTHS,
     SALES,
     SHOPS,
     Tables,
@@ -378,11 +379,10 @@ def test_several_tables_are_looked_up_at_once_each_with_its_own_lookback(engine:
         rows,
         [
             FeatureLookup(quick, ("units",), Duration.parse("2 months")),
-            FeatureLookup(slow, ("note",), Duration.parse("3 months")),
+            FeatureLookup(slow, ("note",), Duration.parse("3 months"), rename={"note": "slow_note"}),
             FeatureLookup(shops, ("region",)),
             FeatureLookup(slow, ("sold_at",), Duration.parse("1 months")),
         ],
-        renamed={"note": "slow_note"},
     )
     assert answered.column_names == [*rows.column_names, "units", "slow_note", "region", "sold_at"]
     answers = [column.to_pylist() for column in answered.columns[rows.num_columns :]]
@@ -397,7 +397,7 @@ def test_each_table_is_asked_with_its_own_keys(engine: Engine, tables: Tables) -
     sales = tables.of([sale("sold", at(1), at(1), product=2, shop="south")])
     rows = pack.label_table([label(at(2), at(2), product=2), label(at(2), at(2), product=2, shop=None)])
     answered = engine.lookup(
-        rows, [FeatureLookup(totals, ("note",)), FeatureLookup(sales, ("units",))], renamed={"note": "total"}
+        rows, [FeatureLookup(totals, ("note",), rename={"note": "total"}), FeatureLookup(sales, ("units",))]
     )
     assert answered.column("total").to_pylist() == ["total", "total"]
     assert answered.column("units").to_pylist() == [None, None]
@@ -480,8 +480,95 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
 def test_a_key_can_be_a_feature_too(engine: Engine, tables: Tables) -> None:
     table = tables.of([sale("there", at(1), at(1), product=2)])
     rows = pack.label_table([label(at(2), at(2), product=2), label(at(2), at(2), product=3)])
-    answered = engine.lookup(rows, [FeatureLookup(table, ("product",))], renamed={"product": "sold_product"})
+    answered = engine.lookup(rows, [FeatureLookup(table, ("product",), rename={"product": "sold_product"})])
     assert answered.column("sold_product").to_pylist() == [2, None]
+
+
+@given(states=pack.sales_states(), lookback=lookbacks, seed=seeds)
+@settings(max_examples=25)
+def test_features_under_another_key_and_name_are_the_same_with_their_default_where_they_are_null(
+    engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+    states: list[oracle.State],
+    lookback: Duration | None,
+    seed: int,
+) -> None:
+    table = Tables(tmp_path_factory.mktemp("tables")).of(states)
+    labels = pack.shuffled(pack.labels_with_lags(states, lookback, [DAY]), seed, 1, 80)
+    rows = pack.label_table(labels).rename_columns(["number", "their_shop", "their_product", "anchor", "as_of"])
+    dressed = FeatureLookup(
+        table,
+        ("units", "note"),
+        lookback,
+        lookup_key=("their_shop", "their_product"),
+        rename={"units": "their_units"},
+        default={"units": -1.0},
+    )
+    answered = engine.lookup(rows, [dressed])
+    assert answered.column_names == [*rows.column_names, "their_units", "note"]
+    for row, answer in zip(labels, answered.to_pylist(), strict=True):
+        found = oracle.lookup(states, row, table.schema.keys, pack.plain(lookback)) or {"units": None, "note": None}
+        assert answer["note"] == found["note"]
+        assert answer["their_units"] == (-1.0 if found["units"] is None else found["units"])
+
+
+def test_one_table_is_looked_up_twice_by_different_columns_of_the_rows(engine: Engine, tables: Tables) -> None:
+    import pyarrow as pa
+
+    shops = tables.of([pack.region("north", "coast"), pack.region("south", "hills")], schema=SHOPS, name="shops")
+    moment = pa.timestamp("us", "UTC")
+    rows = pa.table(
+        {
+            "sender": ["north", "south", None],
+            "receiver": ["south", "west", "north"],
+            "anchor": pa.array([at(2)] * 3, moment),
+            "as_of": pa.array([at(2)] * 3, moment),
+        }
+    )
+    answered = engine.lookup(
+        rows,
+        [
+            FeatureLookup(shops, ("region",), lookup_key=("sender",), rename={"region": "from"}),
+            FeatureLookup(
+                shops, ("region",), lookup_key=("receiver",), rename={"region": "to"}, default={"region": "-"}
+            ),
+        ],
+    )
+    assert answered.column("from").to_pylist() == ["coast", "hills", None]
+    assert answered.column("to").to_pylist() == ["hills", "-", "coast"]
+
+
+def test_one_column_of_the_rows_may_stand_for_two_keys(engine: Engine, tables: Tables) -> None:
+    pairs = TableSchema(
+        ("shop", "other"),
+        None,
+        (Column("shop", "string"), Column("other", "string"), Column("miles", "double")),
+        MONTHS,
+    )
+    always = {key: pack.region("", None)[key] for key in ("event_time", "known_at", "seq", "removed")}
+    table = tables.of(
+        [
+            {"shop": "north", "other": other, "miles": miles} | always
+            for other, miles in (("north", 0.0), ("west", 9.0))
+        ],
+        schema=pairs,
+        name="distances",
+    )
+    rows = pack.label_table([label(at(2), at(2)), label(at(2), at(2), shop="west")])
+    answered = engine.lookup(rows, [FeatureLookup(table, ("miles",), lookup_key=("shop", "shop"))])
+    assert answered.column("miles").to_pylist() == [0.0, None]
+
+
+@pytest.mark.parametrize("first", ["note", "units"])
+def test_two_columns_of_one_name_are_refused(engine: Engine, tables: Tables, first: str) -> None:
+    table = tables.empty()
+    rows = pack.label_table([label(at(2), at(2))])
+    with pytest.raises(DefinitionError) as refused:
+        engine.lookup(rows, [FeatureLookup(table, (first,)), FeatureLookup(table, ("note",), rename={"note": first})])
+    assert refused.value.found == f"a second column '{first}', looked up in 'sales'"
+    assert refused.value.cure == "rename the feature"
+    with pytest.raises(DefinitionError):
+        engine.lookup(rows, [FeatureLookup(table, ("product",))])
 
 
 # Names that an engine may well use for columns of its own.

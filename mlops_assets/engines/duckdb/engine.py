@@ -153,18 +153,16 @@ class DuckDBEngine:
             removed = int(connection.execute("SELECT count(*) FROM changes WHERE removed").fetchone()[0])
         return Changes(states, held, removed)
 
-    def lookup(
-        self, rows: "pa.Table", lookups: Sequence[FeatureLookup], *, renamed: Mapping[str, str] | None = None
-    ) -> "pa.Table":
+    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
         import pyarrow as pa
 
-        _check_keys(rows, lookups)
-        keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.table.schema.keys))
+        _check_lookups(rows, lookups)
+        keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.keys))
         with duck.connect(self.scratch, self.threads) as connection:
             numbers = pa.array(range(rows.num_rows), pa.int64())
             # Users' names stay outside, so that a column may be called as one of the engine's own.
-            inside = {key: f"key_{place}" for place, key in enumerate(keys)}
+            inside = {key: f"given_{place}" for place, key in enumerate(keys)}
             given = rows.select([*keys, "anchor", "as_of"]).rename_columns([*inside.values(), "anchor", "as_of"])
             connection.register("given", given.append_column("row", numbers))
             by_key = "".join(f"{name}, " for name in inside.values())
@@ -174,14 +172,16 @@ class DuckDBEngine:
             )
             result = rows
             for number, lookup in enumerate(lookups):
-                columns = create_found_table(connection, lookup, number, inside)
+                columns = create_found_table(connection, lookup, number, [inside[key] for key in lookup.keys])
                 found = connection.sql(
                     f"SELECT {duck.comma(columns)} FROM asked LEFT JOIN found_{number} USING (row) ORDER BY row"
                 ).to_arrow_table()
-                for feature, column in zip(lookup.features, columns, strict=True):
-                    type_ = lookup.table.schema.arrow().field(feature).type
-                    name = (renamed or {}).get(feature, feature)
-                    result = result.append_column(name, found.column(column).cast(type_))
+                schema = lookup.table.schema.arrow()
+                for feature, name, column in zip(lookup.features, lookup.names, columns, strict=True):
+                    values = found.column(column).cast(schema.field(feature).type)
+                    if feature in lookup.default:
+                        values = values.fill_null(pa.scalar(lookup.default[feature], values.type))
+                    result = result.append_column(name, values)
         return result
 
 
@@ -202,8 +202,8 @@ def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
     return f"CAST({duck.quoted(column.name)} AS {duck.SQL_TYPES[column.type]}) AS {duck.quoted(column.name)}"
 
 
-def _check_keys(rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> None:
-    """See that every key of every lookup is there, with the type of the table's."""
+def _check_lookups(rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> None:
+    """See that every key of every lookup is there, with the type of the table's, and that no name comes twice."""
     import pyarrow as pa
 
     moment = pa.timestamp("us", "UTC")
@@ -214,18 +214,28 @@ def _check_keys(rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> None:
                 "a time in UTC for each row",
                 f"add '{name}'",
             )
+    names = set(rows.column_names)
     for lookup in lookups:
-        for key in lookup.table.schema.keys:
-            expected = lookup.table.schema.arrow().field(key).type
-            if key not in rows.column_names:
+        table = lookup.table
+        for key, column in zip(table.schema.keys, lookup.keys, strict=True):
+            expected = table.schema.arrow().field(key).type
+            if column not in rows.column_names:
                 raise DefinitionError(
-                    f"rows without the key column '{key}'",
-                    f"the keys of '{lookup.table.name}': {', '.join(lookup.table.schema.keys)}",
+                    f"rows without the key column '{column}'",
+                    f"the keys of '{table.name}': {', '.join(lookup.keys)}",
                     "add the column",
                 )
-            if rows.schema.field(key).type != expected:
+            if rows.schema.field(column).type != expected:
                 raise DefinitionError(
-                    f"key column '{key}' of type {rows.schema.field(key).type}",
-                    f"type {expected}, as in '{lookup.table.name}'",
+                    f"key column '{column}' of type {rows.schema.field(column).type}",
+                    f"type {expected}, as in '{table.name}'",
                     "cast the column",
                 )
+        for name in lookup.names:
+            if name in names:
+                raise DefinitionError(
+                    f"a second column '{name}', looked up in '{table.name}'",
+                    "one name for each column of the answer",
+                    "rename the feature",
+                )
+            names.add(name)

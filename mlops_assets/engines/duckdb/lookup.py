@@ -7,7 +7,7 @@ left lands on the latest state of the greatest event known. Where that state is 
 rows concerned are answered by the definition itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import mlops_assets.engines.duckdb.connection as duck
@@ -18,9 +18,7 @@ MOST_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is faster."""
 
 
-def create_found_table(
-    connection: duck.DuckDB, lookup: FeatureLookup, number: int, key_columns: Mapping[str, str]
-) -> list[str]:
+def create_found_table(connection: duck.DuckDB, lookup: FeatureLookup, number: int, given: Sequence[str]) -> list[str]:
     """Create ``found_<number>``: for each ``asked.row`` that finds something, its features.
 
     Expects the temporary table ``asked`` with the columns ``row``, ``anchor_us``, ``as_of_us`` and the keys.
@@ -29,18 +27,19 @@ def create_found_table(
         connection: Where to.
         lookup: What to look up.
         number: Tells the lookups of one call apart.
-        key_columns: What ``asked`` calls each key.
+        given: What ``asked`` calls each key, in the order of the table's.
 
     Returns:
         What ``found_<number>`` calls the features, in their order.
     """
     schema = lookup.table.schema
-    keys = tuple(key_columns[key] for key in schema.keys)
+    keys = tuple(f"key_{place}" for place in range(len(schema.keys)))
+    asked = ", ".join(f"{column} AS {key}" for column, key in zip(given, keys, strict=True))
     features = [f"feature_{place}" for place in range(len(lookup.features))]
     users = [*zip(schema.keys, keys, strict=True), *zip(lookup.features, features, strict=True)]
     renamed = ", ".join(f"{duck.quoted(name)} AS {column}" for name, column in users)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE question AS SELECT row, {duck.comma(keys)}, anchor_us, as_of_us, "
+        f"CREATE OR REPLACE TEMP TABLE question AS SELECT row, {asked}, anchor_us, as_of_us, "
         f"as_of_us - anchor_us AS lag_us, {_lower_bound(lookup)} AS lower_us FROM asked "
         f"WHERE anchor_us IS NOT NULL AND as_of_us IS NOT NULL"
     )
