@@ -161,7 +161,8 @@ def _data_version(table: StateTable, period: Period | None, commits: int, identi
 def _moments(table: StateTable, period: Period | None, commits: int, identity: str | None) -> tuple[StateMoment, ...]:
     if not commits:
         return ()
-    rows = table.states(period, period).select(["known_at", "seq"]).group_by(["known_at", "seq"]).aggregate([])
+    places = table.schema.stored().empty_table().select(["known_at", "seq"]).schema
+    rows = _read(table.files(period, period), places).group_by(places.names).aggregate([])
     return tuple(sorted(StateMoment(row["known_at"], row["seq"]) for row in rows.to_pylist()))
 
 
