@@ -127,7 +127,7 @@ def tables_evidence(platform: Platform, names: tuple[str, ...], last: Period, hi
             if input_.first and input_.last and definition.first
             else []
         )
-        read.append(window_evidence(input_.table, periods))
+        read.append(window_evidence(input_.table, periods, platform.engine.data_versions))
     return read
 
 

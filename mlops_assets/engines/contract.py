@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.lakehouse.periods import Duration, Period
 from mlops_assets.lakehouse.schema import TableSchema
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.engines.query import Query
+
+
+Rows = Any
+"""Rows that an engine computed, wherever they are: an Arrow table on DuckDB, a DataFrame on Spark.
+
+Nothing outside the engine looks into them, so that they need not come to this process: they are handed on to the
+same engine, or fetched with `Engine.to_arrow` where they are few.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Engine(Protocol):
         known_at: datetime,
         schema: TableSchema,
         keep: Period | None,
-    ) -> "pa.Table":
+    ) -> Rows:
         """Run a query over its inputs as known at a moment, in a sandbox.
 
         Args:
@@ -102,17 +110,17 @@ class Engine(Protocol):
         last: Period | None = None,
         version: int | None = None,
     ) -> "pa.Table":
-        """The rows of a table as known at a moment: of each key and event_time the latest state, unless removed.
+        """Fetch the rows of a table as known at a moment: of each key and event_time the latest state, unless removed.
 
         Returns:
-            The user's columns with ``event_time`` and ``known_at``, ordered by key and event_time.
+            In this process, the user's columns with ``event_time`` and ``known_at``, ordered by key and event_time.
         """
         ...
 
     def changes(
         self,
         table: StateTable,
-        rows: "pa.Table",
+        rows: Rows,
         *,
         covered: Sequence[Period],
         seen_at: datetime | None,
@@ -129,7 +137,45 @@ class Engine(Protocol):
         """
         ...
 
-    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
+    def append(
+        self, table: StateTable, changes: "Changes", *, period: Period, known_at: datetime, counters: Mapping[str, int]
+    ) -> None:
+        """Append changes of one period, all known from one moment on, in one commit; no changes are a commit too.
+
+        Args:
+            table: The table; its ``changes`` are between two readings of ``counters``.
+            changes: What `changes` gave.
+            period: The period that all of them lie in.
+            known_at: From when the states are known.
+            counters: What ``table.delta.counters`` said of the period before the changes were computed.
+
+        Raises:
+            ConflictError: Another writer committed the period meanwhile; nothing was written.
+        """
+        ...
+
+    def data_versions(self, table: StateTable, periods: Sequence[Period]) -> dict[str, str]:
+        """See `StateTable.data_versions`; computed where the rows are."""
+        ...
+
+    def measure(self, rows: Rows, figures: Mapping[str, str]) -> dict[str, Any]:
+        """Aggregate rows to one figure each.
+
+        Args:
+            rows: What to measure.
+            figures: Names, and for each an aggregate expression in DuckDB's dialect over the columns of the rows.
+        """
+        ...
+
+    def to_arrow(self, rows: Rows) -> "pa.Table":
+        """Fetch rows that this engine computed into this process, in their order; they must be few."""
+        ...
+
+    def rows(self, table: "pa.Table") -> Rows:
+        """Hand rows of this process to the engine."""
+        ...
+
+    def lookup(self, rows: Rows, lookups: Sequence[FeatureLookup]) -> Rows:
         """Look features up for each row, as of the row's time (the design's "Lookup").
 
         Args:
@@ -154,10 +200,14 @@ class Changes:
     Args:
         states: The user's columns, ``event_time``, ``removed``, and ``replaced_known_at`` (null for a row that
             the table did not have).
+        rows: How many rows were compared.
+        count: How many states there are to append.
         held: How many rows of the covered periods the table held before (removed rows not counted).
         removed: How many of the states are removals.
     """
 
-    states: "pa.Table"
+    states: Rows
+    rows: int
+    count: int
     held: int
     removed: int

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import QueryInput
+from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
@@ -12,9 +11,6 @@ from mlops_assets.project.definition import FeatureTableDefinition, SourceDefini
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import CheckOutcome, require_contract
 from mlops_assets.sources.ingest import require_delivered
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def evaluate_feature_table(
@@ -33,9 +29,11 @@ def evaluate_feature_table(
     inputs = query_inputs(platform, table.inputs, period, table.history)
     checks: list[CheckOutcome] = []
 
-    def rows_at(moment: datetime) -> "pa.Table":
+    engine = platform.engine_of(table.name)
+
+    def rows_at(moment: datetime) -> Rows:
         rows = feature_rows(platform, table, period, inputs, moment)
-        checks[:] = require_contract(rows, table.schema, table.name)
+        checks[:] = require_contract(engine.to_arrow(rows), table.schema, table.name)
         return rows
 
     as_of = platform.feature_table_as_of(table, period)
@@ -48,9 +46,11 @@ def feature_rows(
     period: Period,
     inputs: Sequence[QueryInput],
     known_at: datetime,
-) -> "pa.Table":
+) -> Rows:
     """The rows of a feature table for a period, from what was known of its inputs at a moment."""
-    return platform.engine.evaluate(table.query, inputs, known_at=known_at, schema=table.schema, keep=period)
+    return platform.engine_of(table.name).evaluate(
+        table.query, inputs, known_at=known_at, schema=table.schema, keep=period
+    )
 
 
 def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[QueryInput]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import QueryInput
+from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
 from mlops_assets.features.states import Written, compute
@@ -33,13 +33,14 @@ def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
     """The keys (with timestamp) to train on and to score in a period, as known at its as_of."""
-    return platform.engine.evaluate(
+    rows = platform.engine.evaluate(
         model.population,
         query_inputs(platform, model.population_inputs, period, model.history),
         known_at=platform.model_as_of(model, period),
         schema=model.schema,
         keep=period,
     )
+    return platform.engine.to_arrow(rows)
 
 
 def label_schema(model: ModelDefinition) -> TableSchema:
@@ -68,13 +69,13 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     inputs = query_inputs(platform, model.label.inputs, known_in, model.history)
     table = platform.labels(model)
 
-    def rows_at(moment: datetime) -> "pa.Table":
+    def rows_at(moment: datetime) -> Rows:
         found = _label_rows(platform, model, period, inputs, moment)
         names = [(name, "ascending") for name in model.schema.names]
         joined = keys.join(found, keys=list(model.schema.names), join_type="left outer").sort_by(names)
         predicted = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
         rows = joined.append_column("predicted_at", predicted)
-        return rows.select(list(table.schema.names)).cast(table.schema.arrow())
+        return platform.engine.rows(rows.select(list(table.schema.names)).cast(table.schema.arrow()))
 
     return compute(platform, table, period, known_at, inputs, rows_at)
 
@@ -82,9 +83,10 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
 def _label_rows(
     platform: Platform, model: ModelDefinition, period: Period, inputs: Sequence[QueryInput], known_at: datetime
 ) -> "pa.Table":
-    labels = platform.engine.evaluate(
+    rows = platform.engine.evaluate(
         model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
     )
+    labels = platform.engine.to_arrow(rows)
     if labels.group_by(list(model.schema.names)).aggregate([]).num_rows < labels.num_rows:
         raise ContractError(
             f"{model.label.query.file.name} gives a key of '{model.name}' more than one label in {period.key}",

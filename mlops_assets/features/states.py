@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import QueryInput
+from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.features.corrections import (
     Computed,
     input_states,
@@ -17,9 +16,6 @@ from mlops_assets.features.corrections import (
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.platform import Platform
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def compute(
     period: Period,
     as_of: datetime,
     inputs: Sequence[QueryInput],
-    rows_at: Callable[[datetime], "pa.Table"],
+    rows_at: Callable[[datetime], Rows],
 ) -> Written:
     """Compute a partition at its as_of and at each correction of its inputs since, and append what changed.
 
@@ -78,33 +74,21 @@ def compute(
     return replace(written, appended=appended, corrections=corrections)
 
 
-def append_computed(
-    platform: Platform, table: StateTable, rows: "pa.Table", period: Period, known_at: datetime
-) -> Written:
-    """Append the states that make a partition hold ``rows`` from ``known_at`` on.
+def append_computed(platform: Platform, table: StateTable, rows: Rows, period: Period, known_at: datetime) -> Written:
+    """Append the states that make a partition hold ``rows`` (of the table's engine) from ``known_at`` on.
 
     Running it again with the same rows appends nothing.
 
     Raises:
         ConflictError: Another run writes the same partition at the same time.
     """
-    import pyarrow as pa
-
+    engine = platform.engine_of(table.name)
     counters = table.delta.counters([period.key])
-    changes = platform.engine.changes(table, rows, covered=[period], seen_at=known_at, missing_is_removed=True).states
-    count = changes.num_rows
-    if count or not counters[period.key]:
-        moment = pa.timestamp("us", "UTC")
-        columns = {name: changes.column(name) for name in table.schema.names}
-        columns |= {
-            "event_time": changes.column("event_time"),
-            "known_at": pa.array([known_at] * count, moment),
-            "seq": pa.array([counters[period.key] + 1] * count, pa.int64()),
-            "removed": changes.column("removed"),
-            "period": pa.array([period.key] * count, pa.string()),
-        }
-        table.delta.append(pa.table(columns, schema=table.schema.stored()), counters)
-    return Written(known_at, rows.num_rows, count, table.data_version(period), table.delta.version())
+    changes = engine.changes(table, rows, covered=[period], seen_at=known_at, missing_is_removed=True)
+    if changes.count or not counters[period.key]:
+        engine.append(table, changes, period=period, known_at=known_at, counters=counters)
+    data_version = engine.data_versions(table, [period])[period.key]
+    return Written(known_at, changes.rows, changes.count, data_version, table.delta.version())
 
 
 def is_computed(table: StateTable, period: Period) -> bool:

@@ -88,4 +88,5 @@ def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", 
         anchors[time] = calendar.of(time).anchor
     asked = rows.append_column("anchor", pa.array([anchors[time] for time in times], moment))
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
-    return platform.engine.lookup(asked, platform.lookups(model))
+    engine = platform.engine
+    return engine.to_arrow(engine.lookup(engine.rows(asked), platform.lookups(model)))

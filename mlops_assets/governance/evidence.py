@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform as machine
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -74,9 +74,19 @@ def evidence(
     return Evidence(tuple(inputs), definition_hash, code_hash(), environment_hash(), known_at, seed, threads())
 
 
-def window_evidence(table: StateTable, periods: Sequence[Period]) -> InputEvidence:
-    """Evidence of reading some periods of a table (of a static table: all of it)."""
-    versions = table.data_versions(periods)
+def window_evidence(
+    table: StateTable,
+    periods: Sequence[Period],
+    data_versions: Callable[[StateTable, Sequence[Period]], Mapping[str, str]] = StateTable.data_versions,
+) -> InputEvidence:
+    """Evidence of reading some periods of a table (of a static table: all of it).
+
+    Args:
+        table: The table.
+        periods: The periods.
+        data_versions: What hashes its partitions: this process, or the engine that read them.
+    """
+    versions = data_versions(table, periods)
     if len(versions) == 1:
         (data_version,) = versions.values()
     else:

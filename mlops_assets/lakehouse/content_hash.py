@@ -6,7 +6,7 @@ hashing a multiset by adding up hashes: Bellare and Micciancio, "A new paradigm 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ def content_hash(rows: "pa.Table", columns: Sequence[str]) -> str:
     Returns:
         64 hexadecimal digits.
     """
+    return whole_hash(rows.schema, columns, [hashed_piece(rows, columns)])
+
+
+def hashed_piece(rows: "pa.Table", columns: Sequence[str]) -> tuple[int, int]:
+    """Hash some of the rows of a table, for `whole_hash`.
+
+    Returns:
+        How many they are, and the sum of their hashes modulo 2**256.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -33,8 +42,22 @@ def content_hash(rows: "pa.Table", columns: Sequence[str]) -> str:
     total = 0
     for row in joined.cast(pa.large_binary()).to_pylist():
         total += int.from_bytes(hashlib.sha256(row).digest())
-    kinds = "\x1f".join(f"{name} {_kind(rows.schema.field(name).type)}" for name in columns)
-    return hashlib.sha256(f"{kinds}\x1e{rows.num_rows}\x1e{total % _MODULUS:x}".encode()).hexdigest()
+    return rows.num_rows, total % _MODULUS
+
+
+def whole_hash(schema: "pa.Schema", columns: Sequence[str], pieces: Iterable[tuple[int, int]]) -> str:
+    """The content hash of rows that were hashed in pieces, whichever way they were cut.
+
+    Args:
+        schema: The types of the columns.
+        columns: As for each of the pieces.
+        pieces: What `hashed_piece` gave.
+    """
+    count, total = 0, 0
+    for rows, sum_ in pieces:
+        count, total = count + rows, total + sum_
+    kinds = "\x1f".join(f"{name} {_kind(schema.field(name).type)}" for name in columns)
+    return hashlib.sha256(f"{kinds}\x1e{count}\x1e{total % _MODULUS:x}".encode()).hexdigest()
 
 
 def text_hash(*parts: str) -> str:

@@ -162,9 +162,9 @@ def _data_version(table: StateTable, period: Period | None, commits: int, identi
 def _moments(table: StateTable, period: Period | None, commits: int, identity: str | None) -> tuple[StateMoment, ...]:
     if not commits:
         return ()
-    rows = table.states(period, period).select(["known_at", "seq"]).group_by(["known_at", "seq"])
-    counted = rows.aggregate([([], "count_all")]).to_pylist()
-    return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in counted))
+    places = table.schema.stored().empty_table().select(["known_at", "seq"]).schema
+    rows = _read(table.files(period, period), places).group_by(places.names).aggregate([([], "count_all")])
+    return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in rows.to_pylist()))
 
 
 def _that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":

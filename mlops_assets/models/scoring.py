@@ -77,7 +77,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     )
     nulls = sum(rows.column(name).null_count for name in model.feature_names)
     cells = max(rows.num_rows * len(model.feature_names), 1)
-    written = append_computed(platform, table, rows, period, known_at)
+    written = append_computed(platform, table, platform.engine.rows(rows), period, known_at)
     return Scored(written, champion.version, training, nulls / cells)
 
 

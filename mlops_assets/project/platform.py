@@ -37,6 +37,10 @@ class Platform:
         """The platform of a home, with the home's clock and DuckDB."""
         return cls(project, home, home.clock, DuckDBEngine(home.scratch))
 
+    def engine_of(self, table: str) -> Engine:
+        """The engine that computes a table: a feature table's own choice, or the platform's."""
+        return self.engine
+
     @property
     def deliveries(self) -> DeliveryStore:
         """The deliveries of all sources."""

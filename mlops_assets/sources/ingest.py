@@ -84,11 +84,15 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         # What it restated of other periods may have been restated since: its rows must not come back.
         return Ingested(delivery, rows.num_rows, {}, 0, tuple(checks))
     changes = platform.engine.changes(
-        table, rows, covered=covered, seen_at=None, missing_is_removed=source.delivers != "increment"
+        table,
+        platform.engine.rows(rows),
+        covered=covered,
+        seen_at=None,
+        missing_is_removed=source.delivers != "increment",
     )
     _require_whole(platform, source, period, changes, first_rows=None if counters[key] else own_rows)
     corrected_at = delivery.arrived_at if delivery.accepted else now  # accepted before: the table is built anew
-    states = _states(source, changes.states, delivery, counters, corrected_at)
+    states = _states(source, platform.engine.to_arrow(changes.states), delivery, counters, corrected_at)
     if states.num_rows:
         touched = sorted(set(states.column("period").to_pylist()))
         table.delta.append(states, {touched_key: counters[touched_key] for touched_key in touched})

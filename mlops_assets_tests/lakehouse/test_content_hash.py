@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mlops_assets.lakehouse.content_hash import content_hash, text_hash
+from mlops_assets.lakehouse.content_hash import content_hash, hashed_piece, text_hash, whole_hash
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,6 +65,13 @@ def test_rows_cut_into_other_chunks_have_the_same_hash(content: list[Row], one: 
     low, high = sorted((one, other))
     parts = [table(content[:low]), table(content[low:high]), table(content[high:])]
     assert content_hash(pa.concat_tables(parts), NAMES) == of(content)
+
+
+@given(tables, st.integers(0, 8))
+def test_pieces_hashed_apart_have_the_hash_of_the_whole(content: list[Row], cut: int) -> None:
+    whole = table(content)
+    pieces = [hashed_piece(part, NAMES) for part in (table(content[cut:]), table(content[:cut]))]
+    assert whole_hash(whole.schema, NAMES, pieces) == content_hash(whole, NAMES)
 
 
 @given(tables, tables)

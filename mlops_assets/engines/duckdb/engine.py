@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.engines.contract import Changes, FeatureLookup, QueryInput
+from mlops_assets.engines.contract import Changes, FeatureLookup, QueryInput, Rows
 from mlops_assets.engines.duckdb.lookup import create_found_table
 from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
 from mlops_assets.errors import ContractError, DefinitionError
@@ -54,7 +54,7 @@ class DuckDBEngine:
         known_at: datetime,
         schema: TableSchema,
         keep: Period | None,
-    ) -> "pa.Table":
+    ) -> Rows:
         """See `Engine.evaluate`."""
         import duckdb
 
@@ -125,7 +125,7 @@ class DuckDBEngine:
     def changes(
         self,
         table: StateTable,
-        rows: "pa.Table",
+        rows: Rows,
         *,
         covered: Sequence[Period],
         seen_at: datetime | None,
@@ -151,7 +151,43 @@ class DuckDBEngine:
             states = connection.table("changes").to_arrow_table().cast(answer)
             held = int(connection.execute("SELECT count(*) FROM held").fetchone()[0])
             removed = int(connection.execute("SELECT count(*) FROM changes WHERE removed").fetchone()[0])
-        return Changes(states, held, removed)
+        return Changes(states, rows.num_rows, states.num_rows, held, removed)
+
+    def append(
+        self, table: StateTable, changes: Changes, *, period: Period, known_at: datetime, counters: Mapping[str, int]
+    ) -> None:
+        """See `Engine.append`."""
+        import pyarrow as pa
+
+        states, count = changes.states, changes.count
+        columns = {name: states.column(name) for name in table.schema.names}
+        columns |= {
+            "event_time": states.column("event_time"),
+            "known_at": pa.array([known_at] * count, pa.timestamp("us", "UTC")),
+            "seq": pa.array([counters[period.key] + 1] * count, pa.int64()),
+            "removed": states.column("removed"),
+            "period": pa.array([period.key] * count, pa.string()),
+        }
+        table.delta.append(pa.table(columns, schema=table.schema.stored()), counters)
+
+    def data_versions(self, table: StateTable, periods: Sequence[Period]) -> dict[str, str]:
+        """See `Engine.data_versions`."""
+        return table.data_versions(periods)
+
+    def measure(self, rows: Rows, figures: Mapping[str, str]) -> dict[str, Any]:
+        """See `Engine.measure`."""
+        with duck.connect(self.scratch, self.threads) as connection:
+            connection.register("measured", rows)
+            values = connection.execute(f"SELECT {', '.join(figures.values())} FROM measured").fetchone()
+        return dict(zip(figures, values, strict=True))
+
+    def to_arrow(self, rows: Rows) -> "pa.Table":
+        """See `Engine.to_arrow`."""
+        return rows
+
+    def rows(self, table: "pa.Table") -> Rows:
+        """See `Engine.rows`."""
+        return table
 
     def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
