@@ -59,10 +59,6 @@ class DeltaFolder:
                 )
         return files
 
-    def identity(self) -> str | None:
-        """The table's own id; another one when it was built anew in the same folder; None before it was written."""
-        return str(self._open().metadata().id) if self.exists() else None
-
     def schema(self) -> "pa.Schema":
         """The columns of the table, ``period`` among them.
 

@@ -71,21 +71,26 @@ class StateTable:
     def data_versions(self, periods: Sequence[Period]) -> dict[str, str]:
         """The content hash of each partition, by period key; of a static table the only one.
 
-        A partition's states never change, so a hash is kept in memory until the partition is committed again.
+        A data file never changes, so a hash is kept in memory for as long as a partition has the same files.
         """
-        counters, table = self.delta.counters(self.period_keys(periods)), self.delta.identity()
-        if self.schema.timestamp is None:
-            return {key: _data_version(self, None, number, table) for key, number in counters.items()}
-        return {period.key: _data_version(self, period, counters[period.key], table) for period in periods}
+        return {key: _data_version(self, files) for key, files in self._files_by_period(periods).items()}
 
     def moments(self, first: Period | None, last: Period | None) -> dict[str, tuple[StateMoment, ...]]:
         """When the states of each period from first to last (of a static table: all) became known, by period key."""
-        periods = []
-        if first is not None and last is not None and self.schema.timestamp is not None:
-            periods = list(self.schema.calendar.between(first, last))
-        counters, table = self.delta.counters(self.period_keys(periods)), self.delta.identity()
-        by_key: dict[str, Period | None] = {period.key: period for period in periods} or {STATIC_PERIOD: None}
-        return {key: _moments(self, period, counters[key], table) for key, period in by_key.items()}
+        periods = list(self.schema.calendar.between(first, last)) if first is not None and last is not None else []
+        return {key: _moments(self, files) for key, files in self._files_by_period(periods).items()}
+
+    def _files_by_period(self, periods: Sequence[Period]) -> dict[str, tuple[str, ...]]:
+        """The files of each partition, by period key, from one look at the table: each look takes milliseconds."""
+        keys = self.period_keys(periods)
+        if not keys:
+            return {}
+        listed: dict[str, list[str]] = {key: [] for key in keys}
+        for file in self.delta.files((min(keys), max(keys))):
+            key = Path(file).parent.name.removeprefix("period=")
+            if key in listed:
+                listed[key].append(file)
+        return {key: tuple(files) for key, files in listed.items()}
 
     def period_keys(self, periods: Iterable[Period]) -> list[str]:
         """What the stored column ``period`` holds for these periods."""
@@ -153,17 +158,15 @@ class PeriodTable:
 
 
 @lru_cache(maxsize=10_000)
-def _data_version(table: StateTable, period: Period | None, commits: int, identity: str | None) -> str:
-    """Hash a partition; ``commits`` and ``identity`` only tell the cache that partition or table changed."""
-    return content_hash(_that_were_known(table, table.states(period, period)), table.hashed_columns)
+def _data_version(table: StateTable, files: tuple[str, ...]) -> str:
+    states = _read(files, _without_period(table.schema.stored()))
+    return content_hash(_that_were_known(table, states), table.hashed_columns)
 
 
 @lru_cache(maxsize=10_000)
-def _moments(table: StateTable, period: Period | None, commits: int, identity: str | None) -> tuple[StateMoment, ...]:
-    if not commits:
-        return ()
+def _moments(table: StateTable, files: tuple[str, ...]) -> tuple[StateMoment, ...]:
     places = table.schema.stored().empty_table().select(["known_at", "seq"]).schema
-    rows = _read(table.files(period, period), places).group_by(places.names).aggregate([([], "count_all")])
+    rows = _read(files, places).group_by(places.names).aggregate([([], "count_all")])
     return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in rows.to_pylist()))
 
 
