@@ -159,11 +159,15 @@ class Engine(Protocol):
         ...
 
     def measure(self, rows: Rows, figures: Mapping[str, str]) -> dict[str, Any]:
-        """Aggregate rows to one figure each.
+        """Figures of many rows in one pass, such as counts and the smallest value of a column.
 
         Args:
-            rows: What to measure.
-            figures: Names, and for each an aggregate expression in DuckDB's dialect over the columns of the rows.
+            rows: What to measure; with no rows a count is 0 and other figures are None.
+            figures: Names, and for each an aggregate expression in DuckDB's dialect over the columns of the rows (see
+                `mlops_assets.engines.figures`).
+
+        Returns:
+            The value of each figure, by its name; times are in UTC.
         """
         ...
 

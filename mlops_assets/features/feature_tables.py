@@ -33,7 +33,7 @@ def evaluate_feature_table(
 
     def rows_at(moment: datetime) -> Rows:
         rows = feature_rows(platform, table, period, inputs, moment)
-        checks[:] = require_contract(engine.to_arrow(rows), table.schema, table.name)
+        checks[:] = require_contract(engine, rows, table.schema, table.name)
         return rows
 
     as_of = platform.feature_table_as_of(table, period)

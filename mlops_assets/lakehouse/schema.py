@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 ColumnType = Literal["string", "bigint", "double", "boolean", "date", "timestamp"]
 ColumnKind = Literal["number", "category", "key", "time"]
+Sensitivity = Literal["public", "internal", "personal"]
 
 STATE_COLUMNS = ("event_time", "known_at", "seq", "removed")
 """Columns that every state of a row carries beside the user's."""
@@ -38,6 +39,8 @@ class Column:
         minimum: Smallest value allowed, or None.
         maximum: Largest value allowed, or None.
         allowed: The values allowed, or empty for all.
+        owners: Who answers for it: e-mail addresses, or team:NAME.
+        sensitivity: Who may see it: everybody, the organisation, or only who needs it, because it is about persons.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    sensitivity: Sensitivity = "internal"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _text_of_date(value: Any) -> Any:
@@ -36,9 +38,17 @@ class ColumnAttributes(Attributes):
         description="How a model uses it; by default text and booleans are categories, others numbers.",
     )
     nullable: bool = Field(default=True, description="Whether nulls are allowed; keys and timestamps never have any.")
-    minimum: float | None = Field(default=None, description="Smallest value allowed.")
-    maximum: float | None = Field(default=None, description="Largest value allowed.")
-    allowed: list[str] = Field(default_factory=list, description="The values allowed; empty for all.")
+    minimum: FiniteNumber | None = Field(default=None, description="Smallest number allowed.")
+    maximum: FiniteNumber | None = Field(default=None, description="Largest number allowed.")
+    allowed: list[str] = Field(default_factory=list, description="The texts allowed; empty for all.")
+    owners: list[Owner] | None = Field(
+        default=None,
+        description="Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners.",
+    )
+    sensitivity: Literal["public", "internal", "personal"] = Field(
+        default="internal",
+        description="Who may see it: public everybody, internal the organisation, personal only who needs it.",
+    )
 
 
 class SharedAttributes(Attributes):
@@ -46,7 +56,7 @@ class SharedAttributes(Attributes):
 
     name: Name = Field(description="Name of the table or model: lower case, digits, underscores.")
     description: str = Field(description="What it is, for people who search for it.")
-    owners: list[str] = Field(default_factory=list, description="Who answers for it: e-mail addresses, or team:NAME.")
+    owners: list[Owner] = Field(default_factory=list, description="Who answers for it: e-mail addresses, or team:NAME.")
     tags: dict[str, str] = Field(default_factory=dict, description="Labels to search by, such as domain: sales.")
 
 

@@ -71,7 +71,7 @@ def _feature_table(
     schema = TableSchema(
         tuple(parsed.primary_keys),
         parsed.timestamp,
-        columns_of(document, parsed.columns, parsed.primary_keys, parsed.timestamp),
+        columns_of(document, parsed.columns, parsed.primary_keys, parsed.timestamp, parsed.owners),
         calendar,
     )
     check_output(document, query, [*parsed.columns], "columns")

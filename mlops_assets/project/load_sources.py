@@ -17,7 +17,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     Raises:
         DefinitionError: A name, period or duration in it is wrong.
     """
-    columns = columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp)
+    columns = columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
     if parsed.static != (parsed.timestamp is None):
         raise DefinitionError(
             f"static: {str(parsed.static).lower()} with {'a' if parsed.timestamp else 'no'} timestamp",

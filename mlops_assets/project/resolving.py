@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location, PlatformError
@@ -22,11 +22,12 @@ def columns_of(
     columns: Mapping[str, written.ColumnAttributes],
     keys: Sequence[str],
     timestamp: str | None,
+    owners: Sequence[str],
 ) -> tuple[Column, ...]:
-    """The columns of a table, with the part that each plays.
+    """The columns of a table, with the part that each plays; ``owners`` are the table's.
 
     Raises:
-        DefinitionError: A key or timestamp is not among them, or a name or type is not allowed.
+        DefinitionError: A key or timestamp is not among them, or a name, type, range or set is not allowed.
     """
     for field, name in [
         *(("primary_keys", key) for key in keys),
@@ -55,6 +56,7 @@ def columns_of(
                 "rename it",
                 where=document.at("columns", name),
             )
+        require_sensible(document, ("columns", name), name, column.type, column)
         kind = column.kind or ("category" if column.type in ("string", "boolean") else "number")
         fixed = name in keys or name == timestamp
         result.append(
@@ -67,6 +69,8 @@ def columns_of(
                 minimum=column.minimum,
                 maximum=column.maximum,
                 allowed=tuple(column.allowed),
+                owners=tuple(owners if column.owners is None else column.owners),
+                sensitivity=column.sensitivity,
             )
         )
     if timestamp and columns[timestamp].type not in ("date", "timestamp"):
@@ -77,6 +81,44 @@ def columns_of(
             where=document.at("columns", timestamp, "type"),
         )
     return tuple(result)
+
+
+class Limits(Protocol):
+    """A range and a set of values, as written."""
+
+    minimum: float | None
+    maximum: float | None
+    allowed: list[str]
+
+
+def require_sensible(document: Document, place: tuple[str | int, ...], name: str, type_: str, limits: Limits) -> None:
+    """See that a range is one of numbers, a set one of texts, and that some value can keep them.
+
+    Raises:
+        DefinitionError: They are not, or none can.
+    """
+    for field in ("minimum", "maximum"):
+        if getattr(limits, field) is not None and type_ not in ("bigint", "double"):
+            raise DefinitionError(
+                f"a {field} for '{name}', which is of type {type_}",
+                "a range of a column of type bigint or double",
+                f"take {field} out, or correct the type",
+                where=document.at(*place, field),
+            )
+    if limits.minimum is not None and limits.maximum is not None and limits.minimum > limits.maximum:
+        raise DefinitionError(
+            f"a minimum of {limits.minimum:g} above the maximum of {limits.maximum:g} for '{name}'",
+            "a range that some value lies in",
+            "correct one of them",
+            where=document.at(*place, "minimum"),
+        )
+    if limits.allowed and type_ != "string":
+        raise DefinitionError(
+            f"allowed values for '{name}', which is of type {type_}",
+            "a set of values of a column of type string",
+            "take allowed out, or declare a range",
+            where=document.at(*place, "allowed"),
+        )
 
 
 def check_output(document: Document, query: Query, expected: Sequence[str], *place: str) -> None:

@@ -1,10 +1,23 @@
 """Contracts: rows keep what was declared of them, or a check says so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.engines.contract import Engine, Rows
+from mlops_assets.engines.figures import (
+    COUNT,
+    above,
+    below,
+    count_distinct,
+    count_where,
+    is_null,
+    largest,
+    most_frequent,
+    not_among,
+    smallest,
+)
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.schema import TableSchema
 
@@ -64,19 +77,120 @@ def moments(rows: "pa.Table", schema: TableSchema) -> list[datetime | None]:
     return [_moment(value) for value in rows.column(schema.timestamp).to_pylist()]
 
 
-def contract_checks(rows: "pa.Table", schema: TableSchema) -> list[CheckOutcome]:
+@dataclass(frozen=True)
+class RowRule:
+    """Something that each row must keep by itself.
+
+    Args:
+        check: The one of `CONTRACT_CHECKS` that it belongs to.
+        column: The column that it is about.
+        broken: The condition that holds for a row that breaks it, in DuckDB's dialect.
+        words: What such values are, after their number: ``values of 'units' below 0``.
+        example: Aggregate expression for one such value; None where a value says nothing.
+    """
+
+    check: str
+    column: str
+    broken: str
+    words: str
+    example: str | None
+
+
+def row_rules(schema: TableSchema) -> list[RowRule]:
+    """The rules of a contract that each row keeps or breaks by itself."""
+    rules = [
+        RowRule("values_not_null", column.name, is_null(column.name), f"nulls in '{column.name}'", None)
+        for column in schema.columns
+        if not column.nullable or column.kind in ("key", "time")
+    ]
+    for column in schema.columns:
+        rules += value_rules(column.name, column.minimum, column.maximum, column.allowed)
+    return rules
+
+
+def value_rules(column: str, minimum: float | None, maximum: float | None, allowed: Sequence[str]) -> list[RowRule]:
+    """The rules of a range and of a set of values."""
+    found = []
+    if minimum is not None:
+        found.append((below(column, minimum), f"below {minimum:g}", smallest))
+    if maximum is not None:
+        found.append((above(column, maximum), f"above {maximum:g}", largest))
+    if allowed:
+        found.append((not_among(column, allowed), f"not in {', '.join(allowed)}", smallest))
+    return [
+        RowRule("values_allowed", column, broken, f"values of '{column}' {words}", example(column, broken))
+        for broken, words, example in found
+    ]
+
+
+def contract_figures(schema: TableSchema) -> dict[str, str]:
+    """What `judge_contract` must be told of rows, for `Engine.measure`."""
+    figures = {"rows": COUNT, "different keys": count_distinct(_identity(schema))}
+    for place, rule in enumerate(row_rules(schema)):
+        figures |= rule_figures(rule, place)
+    return figures
+
+
+def rule_figures(rule: RowRule, place: int | str) -> dict[str, str]:
+    """How many rows break a rule, and one of their values; ``place`` tells rules apart."""
+    return {
+        f"broken {place}": count_where(rule.broken),
+        **({f"example {place}": rule.example} if rule.example else {}),
+    }
+
+
+def rule_found(rule: RowRule, place: int | str, measured: Mapping[str, Any]) -> tuple[int, str]:
+    """How many rows break a rule, and that in words."""
+    count = int(measured[f"broken {place}"])
+    return count, f"{count} {rule.words}" + (f", such as {measured[f'example {place}']}" if rule.example else "")
+
+
+def judge_contract(engine: Engine, rows: Rows, schema: TableSchema, measured: Mapping[str, Any]) -> list[CheckOutcome]:
+    """What the rows' `contract_figures` say; one outcome for each of `CONTRACT_CHECKS`."""
+    by_check: dict[str, list[tuple[int, str]]] = {"values_not_null": [], "values_allowed": []}
+    for place, rule in enumerate(row_rules(schema)):
+        count, found = rule_found(rule, place, measured)
+        if count:
+            by_check[rule.check].append((count, found))
+    nulls, values = by_check["values_not_null"], by_check["values_allowed"]
+    return [
+        CheckOutcome("columns_and_types", True, f"{len(schema.columns)} columns as declared", 0),
+        _keys_unique(engine, rows, schema, measured),
+        CheckOutcome(
+            "values_not_null",
+            not nulls,
+            ", ".join(found for _, found in nulls) or "no nulls where none are allowed",
+            sum(count for count, _ in nulls),
+        ),
+        CheckOutcome(
+            "values_allowed",
+            not values,
+            "; ".join(found for _, found in values) or "all values allowed",
+            sum(count for count, _ in values),
+        ),
+    ]
+
+
+def contract_checks(engine: Engine, rows: Rows, schema: TableSchema) -> list[CheckOutcome]:
     """Check rows against their contract; one outcome for each of `CONTRACT_CHECKS`."""
-    typed = CheckOutcome("columns_and_types", True, f"{len(schema.columns)} columns as declared", 0)
-    return [typed, _keys_unique(rows, schema), _values_not_null(rows, schema), _values_allowed(rows, schema)]
+    return judge_contract(engine, rows, schema, engine.measure(rows, contract_figures(schema)))
 
 
-def require_contract(rows: "pa.Table", schema: TableSchema, table: str) -> list[CheckOutcome]:
+def require_contract(engine: Engine, rows: Rows, schema: TableSchema, table: str) -> list[CheckOutcome]:
     """See that the contract holds, and say what each check found.
 
     Raises:
         ContractError: It does not; says every check that failed.
     """
-    outcomes = contract_checks(rows, schema)
+    return require_kept(contract_checks(engine, rows, schema), table)
+
+
+def require_kept(outcomes: list[CheckOutcome], table: str) -> list[CheckOutcome]:
+    """See that no check failed.
+
+    Raises:
+        ContractError: Says every check that did.
+    """
     broken = [outcome for outcome in outcomes if not outcome.passed]
     if broken:
         raise BrokenContractError.of(
@@ -88,55 +202,18 @@ def require_contract(rows: "pa.Table", schema: TableSchema, table: str) -> list[
     return outcomes
 
 
-def _keys_unique(rows: "pa.Table", schema: TableSchema) -> CheckOutcome:
-    names = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
-    counted = rows.group_by(names).aggregate([([], "count_all")])
-    twice = [row for row in counted.to_pylist() if row["count_all"] > 1]
-    if not twice:
-        return CheckOutcome("keys_unique", True, f"{rows.num_rows} rows, each key once", 0)
-    example = ", ".join(f"{name}={twice[0][name]}" for name in names)
-    return CheckOutcome("keys_unique", False, f"{len(twice)} duplicate keys, such as {example}", len(twice))
+def _identity(schema: TableSchema) -> list[str]:
+    return [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
 
 
-def _values_not_null(rows: "pa.Table", schema: TableSchema) -> CheckOutcome:
-    nulls = {
-        column.name: rows.column(column.name).null_count
-        for column in schema.columns
-        if not column.nullable or column.kind in ("key", "time")
-    }
-    broken = {name: count for name, count in nulls.items() if count}
-    found = ", ".join(f"{count} nulls in '{name}'" for name, count in broken.items())
-    return CheckOutcome("values_not_null", not broken, found or "no nulls where none are allowed", sum(broken.values()))
-
-
-def _values_allowed(rows: "pa.Table", schema: TableSchema) -> CheckOutcome:
-    import pyarrow.compute as pc
-
-    found: list[str] = []
-    failures = 0
-    for column in schema.columns:
-        values = rows.column(column.name)
-        outside: list[tuple[Any, str]] = []
-        if column.minimum is not None:
-            outside.append((pc.less(values, column.minimum), f"below {column.minimum:g}"))
-        if column.maximum is not None:
-            outside.append((pc.greater(values, column.maximum), f"above {column.maximum:g}"))
-        if column.allowed:
-            named = pc.is_in(values, value_set=_array(column.allowed))
-            outside.append((pc.and_(pc.invert(named), pc.is_valid(values)), f"not in {', '.join(column.allowed)}"))
-        for mask, words in outside:
-            count = pc.sum(mask).as_py() or 0
-            if count:
-                example = values.filter(mask)[0].as_py()
-                found.append(f"{count} values of '{column.name}' {words}, such as {example}")
-                failures += count
-    return CheckOutcome("values_allowed", not found, "; ".join(found) or "all values allowed", failures)
-
-
-def _array(values: Sequence[str]) -> "pa.Array":
-    import pyarrow as pa
-
-    return pa.array(values, pa.string())
+def _keys_unique(engine: Engine, rows: Rows, schema: TableSchema, measured: Mapping[str, Any]) -> CheckOutcome:
+    repeated = int(measured["rows"]) - int(measured["different keys"])
+    if not repeated:
+        return CheckOutcome("keys_unique", True, f"{measured['rows']} rows, each key once", 0)
+    names = _identity(schema)
+    values = engine.measure(rows, {"example": most_frequent(names)})["example"].values()
+    example = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+    return CheckOutcome("keys_unique", False, f"{repeated} duplicate keys, such as {example}", repeated)
 
 
 def _moment(value: datetime | date | None) -> datetime | None:

@@ -62,8 +62,10 @@ def test_tables_show_their_columns_with_type_and_description(graph: Any) -> None
     columns = graph.get(dg.AssetKey("order_trend")).metadata["dagster/column_schema"].columns
     shown = {column.name: (column.type, column.description, column.tags) for column in columns}
     assert shown["growth_7d"] == (
-        "double", "Log change of units against the same weekday last week", {"kind": "number"}
-    )  # fmt: skip
+        "double",
+        "Log change of units against the same weekday last week",
+        {"kind": "number", "sensitivity": "internal", "owners": "team:analytics"},
+    )
     assert {"event_time", "known_at", "seq", "removed"} <= set(shown)
 
 

@@ -72,6 +72,39 @@ def test_columns_have_their_kind_and_keys_and_times_are_never_null(project: Smal
     )
 
 
+def test_a_column_is_its_tables_owners_and_internal_unless_it_says_otherwise(project: SmallProject) -> None:
+    project.change(
+        "sales/defs.yaml",
+        "description: Average price, kind: category}",
+        "description: Average price, kind: category, owners: [ana@example.com], sensitivity: personal}",
+    )
+    columns = {column.name: column for column in project.load().sources["sales"].schema.columns}
+    assert (columns["price"].owners, columns["price"].sensitivity) == (("ana@example.com",), "personal")
+    assert (columns["units"].owners, columns["units"].sensitivity) == (("team:shops",), "internal")
+
+
+@pytest.mark.parametrize(
+    ("column", "further", "found"),
+    [
+        ("channel", "minimum: 1", "a minimum for 'channel', which is of type string"),
+        ("open", "maximum: 1", "a maximum for 'open', which is of type boolean"),
+        ("price", "minimum: 3, maximum: 2", "a minimum of 3 above the maximum of 2 for 'price'"),
+        ("day", "allowed: [x]", "allowed values for 'day', which is of type date"),
+        ("price", "minimum: .inf", "wrong value in 'columns.price.minimum'"),
+        ("channel", "owners: [ana]", "wrong value in 'columns.channel.owners.0'"),
+        ("channel", "sensitivity: secret", "wrong value in 'columns.channel.sensitivity'"),
+    ],
+)
+def test_a_contract_that_no_value_could_keep_or_that_means_nothing(
+    project: SmallProject, column: str, further: str, found: str
+) -> None:
+    line = f"    {column}: {{type: "
+    project.change("sales/defs.yaml", line, f"    {column}: {{{further}, type: ")
+    error = project.refusal()
+    place = Location(project.folder / "sales/defs.yaml", project.line("sales/defs.yaml", f"    {column}: "))
+    assert (error.found, error.where) == (found, place)
+
+
 def test_a_static_source_has_no_time_and_comes_whole(project: SmallProject) -> None:
     shops = project.load().sources["shops"]
     assert (shops.static, shops.schema.timestamp, shops.first, shops.last) == (True, None, None, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +178,8 @@ class DuckDBEngine:
         """See `Engine.measure`."""
         with duck.connect(self.scratch, self.threads) as connection:
             connection.register("measured", rows)
-            values = connection.execute(f"SELECT {', '.join(figures.values())} FROM measured").fetchone()
+            answer = connection.execute(f"SELECT {', '.join(figures.values())} FROM measured").fetchone()
+        values = [value.astimezone(UTC) if isinstance(value, datetime) else value for value in answer]
         return dict(zip(figures, values, strict=True))
 
     def to_arrow(self, rows: Rows) -> "pa.Table":
