@@ -196,6 +196,11 @@ def parse_query(text: str, *, file: Path) -> Query:
     )
 
 
+def parsed_tree(query: Query) -> "exp.Expr":
+    """The tree of a query, as sqlglot reads it; the caller's own to change."""
+    return _read(query.text, query.file)[1]
+
+
 def row_based_frames(query: Query) -> list[str]:
     """Warnings, one sentence each, of windows that count rows and so go wrong wherever a period is missing.
 
@@ -204,7 +209,7 @@ def row_based_frames(query: Query) -> list[str]:
     """
     from sqlglot import exp
 
-    _, tree = _read(query.text, query.file)
+    tree = parsed_tree(query)
     warnings = []
     for window in sorted(tree.find_all(exp.Window), key=lambda window: _line(window) or 0):
         called = window.this.this if isinstance(window.this, _wrappers()) else window.this

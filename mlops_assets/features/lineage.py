@@ -1,0 +1,261 @@
+"""Column lineage of a project: through feature tables, labels, training sets and predictions, down to the sources.
+
+Nothing is stored: the lineage follows from what the YAML and the SQL declare, so it is that of the definitions as they
+stand. What counts as values and what as rows is said in `engines/column_lineage.py`; lookups follow the same rule: a
+feature comes from the column looked up, and the keys and times that find its row only decide which row it is.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Literal
+
+from mlops_assets.engines.column_lineage import ColumnOrigin, SqlHow, query_lineage
+from mlops_assets.engines.query import Query
+from mlops_assets.errors import DefinitionError
+from mlops_assets.project.definition import (
+    FeatureTableDefinition,
+    LookupDefinition,
+    ModelDefinition,
+    ProjectDefinition,
+    TableDefinition,
+)
+
+How = SqlHow | Literal["learned"]
+"""How one column comes from another: as in SQL, or ``learned``: a prediction, from what its model was trained on."""
+
+
+@dataclass(frozen=True, order=True)
+class TableColumn:
+    """One column of a source, a feature table, or a model's labels, training_set or predictions (MODEL.labels …)."""
+
+    table: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True, order=True)
+class ColumnEdge:
+    """One column comes from another; ``rows``: it only decides which rows are used, joined or grouped, and how."""
+
+    source: TableColumn
+    target: TableColumn
+    how: How
+
+
+@dataclass(frozen=True)
+class LineageGraph:
+    """The column lineage of a project, or the part of it around some columns.
+
+    Args:
+        tables: The columns of each table, tables before those that read them.
+        edges: Each pair of columns at most once.
+    """
+
+    tables: Mapping[str, tuple[str, ...]]
+    edges: tuple[ColumnEdge, ...]
+
+    @cached_property
+    def above(self) -> Mapping[TableColumn, tuple[ColumnEdge, ...]]:
+        """The edges that end in a column."""
+        return _grouped((edge.target, edge) for edge in self.edges)
+
+    @cached_property
+    def below(self) -> Mapping[TableColumn, tuple[ColumnEdge, ...]]:
+        """The edges that begin in a column."""
+        return _grouped((edge.source, edge) for edge in self.edges)
+
+    def named(self, name: str) -> tuple[TableColumn, ...]:
+        """The column that TABLE.COLUMN names, or all columns of TABLE.
+
+        Raises:
+            DefinitionError: There is none; names that are close are in its text.
+        """
+        if name in self.tables:
+            return tuple(TableColumn(name, column) for column in self.tables[name])
+        table, _, column = name.rpartition(".")
+        if table not in self.tables:
+            meant = table or name
+            within = [known for known in self.tables if known.startswith(f"{name}.")]
+            close = within or get_close_matches(meant, self.tables, n=3) or list(self.tables)
+            raise DefinitionError(
+                f"no table '{meant}' in the project",
+                f"TABLE or TABLE.COLUMN with a table such as: {', '.join(close) or 'none is declared'}",
+                "correct the name",
+            )
+        columns = self.tables[table]
+        found = next((known for known in columns if known.lower() == column.lower()), None)
+        if found is None:
+            close = get_close_matches(column, columns, n=3) or list(columns)
+            raise DefinitionError(
+                f"no column '{column}' in '{table}'", f"a column such as: {', '.join(close)}", "correct the name"
+            )
+        return (TableColumn(table, found),)
+
+    def around(self, columns: Iterable[TableColumn], *, up: bool, down: bool, rows: bool = False) -> "LineageGraph":
+        """The part of the graph that lies on the way from or to some columns.
+
+        Args:
+            columns: Where to begin; they are part of the answer.
+            up: Follow what they come from.
+            down: Follow what comes from them.
+            rows: Follow also the columns that only decide which rows are used.
+        """
+        begun = list(columns)
+        edges: set[ColumnEdge] = set()
+        for wanted, leading, end in ((up, self.above, "source"), (down, self.below, "target")):
+            seen, waiting = set(begun), list(begun) if wanted else []
+            while waiting:
+                for edge in leading.get(waiting.pop(), ()):
+                    if rows or edge.how != "rows":
+                        edges.add(edge)
+                        following: TableColumn = getattr(edge, end)
+                        if following not in seen:
+                            seen.add(following)
+                            waiting.append(following)
+        kept = {*begun, *(edge.source for edge in edges), *(edge.target for edge in edges)}
+        tables = {
+            table: tuple(column for column in names if TableColumn(table, column) in kept)
+            for table, names in self.tables.items()
+        }
+        return LineageGraph(
+            {table: names for table, names in tables.items() if names},
+            tuple(edge for edge in self.edges if edge in edges),
+        )
+
+
+def lineage_graph(project: ProjectDefinition) -> LineageGraph:
+    """The column lineage of a whole project; each SQL is read once in a process, which takes some milliseconds."""
+    tables = {
+        **{name: source.schema.names for name, source in project.sources.items()},
+        **{name: table.schema.names for name, table in project.feature_tables.items()},
+    }
+    edges = [edge for table in project.feature_tables.values() for edge in feature_table_lineage(project, table)]
+    for model in project.models.values():
+        keys = model.schema.names
+        tables[f"{model.name}.labels"] = (*keys, "predicted_at", model.label.column)
+        tables[f"{model.name}.training_set"] = (*keys, "predicted_at", model.label.column, *model.feature_names)
+        tables[f"{model.name}.predictions"] = (*keys, "prediction", "baseline", "version", *model.feature_names)
+        edges += [*labels_lineage(project, model), *training_set_lineage(project, model)]
+        edges += predictions_lineage(project, model)
+    return LineageGraph(tables, tuple(edges))
+
+
+def feature_table_lineage(project: ProjectDefinition, table: FeatureTableDefinition) -> tuple[ColumnEdge, ...]:
+    """Where each column of a feature table comes from, by its SQL."""
+    origins = _origins(project, table.query, table.inputs, table.schema.names)
+    return _distinct(edge for name in table.schema.names for edge in _edges(origins[name], table.name, name))
+
+
+def labels_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
+    """Where a model's labels come from: keys and timestamp from its population, the label from its own SQL."""
+    population = _population(project, model)
+    asked = (*model.schema.names, model.label.column)
+    label = _origins(project, model.label.query, model.label.inputs, asked)
+    joined = [origin for name in model.schema.names for origin in (*population[name], *label[name])]
+    name = f"{model.name}.labels"
+    return _distinct(
+        [
+            *(edge for key in model.schema.names for edge in _edges(population[key], name, key)),
+            *_edges(label[model.label.column], name, model.label.column),
+            *_edges(joined, name, model.label.column, how="rows"),
+        ]
+    )
+
+
+def training_set_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
+    """Where a model's training set comes from: labels that are not null, and features looked up for their keys."""
+    labels, name = f"{model.name}.labels", f"{model.name}.training_set"
+    keys, label = model.schema.names, TableColumn(labels, model.label.column)
+    asking = [TableColumn(labels, key) for key in (*keys, "predicted_at")]
+    own = (*keys, "predicted_at", model.label.column)
+    return _distinct(
+        [
+            *(ColumnEdge(TableColumn(labels, column), TableColumn(name, column), "copied") for column in own),
+            *_looked_up(project, model, name, asking),
+            *(ColumnEdge(label, TableColumn(name, column), "rows") for column in (*own, *model.feature_names)),
+        ]
+    )
+
+
+def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
+    """Where predictions come from: their features, computed by a version that learned from the training set."""
+    name, training = f"{model.name}.predictions", f"{model.name}.training_set"
+    population = _population(project, model)
+    asking = [TableColumn(o.table, o.column) for key in model.schema.names for o in population[key]]
+    prediction, baseline = TableColumn(name, "prediction"), TableColumn(name, "baseline")
+    learned = (*model.feature_names, model.label.column)
+    return _distinct(
+        [
+            *(edge for key in model.schema.names for edge in _edges(population[key], name, key)),
+            *(ColumnEdge(TableColumn(name, feature), prediction, "computed") for feature in model.feature_names),
+            *(ColumnEdge(TableColumn(training, column), prediction, "learned") for column in learned),
+            ColumnEdge(TableColumn(name, model.baseline), baseline, "computed"),
+            *_looked_up(project, model, name, asking),
+        ]
+    )
+
+
+def from_other_tables(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:
+    """The edges of one table with those inside it followed on to the tables that it reads."""
+    edges = tuple(edges)
+    above = _grouped((edge.target, edge) for edge in edges)
+    return _distinct(
+        ColumnEdge(before.source, edge.target, "rows" if before.how == "rows" else edge.how)
+        for edge in edges
+        for before in (above.get(edge.source, ()) if edge.source.table == edge.target.table else (edge,))
+    )
+
+
+def _looked_up(
+    project: ProjectDefinition, model: ModelDefinition, name: str, asking: Iterable[TableColumn]
+) -> Iterator[ColumnEdge]:
+    for lookup in model.lookups:
+        schema = project.table(lookup.table).schema
+        finding = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+        deciding = [*asking, *(TableColumn(lookup.table, column) for column in finding)]
+        for column, feature in _features(lookup):
+            target = TableColumn(name, feature)
+            yield ColumnEdge(TableColumn(lookup.table, column), target, "copied" if column == feature else "renamed")
+            yield from (ColumnEdge(source, target, "rows") for source in deciding)
+
+
+def _features(lookup: LookupDefinition) -> Iterator[tuple[str, str]]:
+    """The columns of a lookup, each with the name of the feature that it becomes."""
+    return ((column, column) for column in lookup.columns)
+
+
+def _population(project: ProjectDefinition, model: ModelDefinition) -> dict[str, tuple[ColumnOrigin, ...]]:
+    return _origins(project, model.population, model.population_inputs, model.schema.names)
+
+
+def _origins(
+    project: ProjectDefinition, query: Query, inputs: tuple[str, ...], names: tuple[str, ...]
+) -> dict[str, tuple[ColumnOrigin, ...]]:
+    tables: dict[str, TableDefinition] = {name: project.table(name) for name in inputs}
+    return query_lineage(query, {name: table.schema.names for name, table in tables.items()}, names)
+
+
+def _edges(origins: Iterable[ColumnOrigin], table: str, column: str, *, how: How | None = None) -> Iterator[ColumnEdge]:
+    for origin in origins:
+        yield ColumnEdge(TableColumn(origin.table, origin.column), TableColumn(table, column), how or origin.how)
+
+
+def _distinct(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:
+    """Each pair once; where a column counts for the value and for the rows, for the value."""
+    kept: dict[tuple[TableColumn, TableColumn], ColumnEdge] = {}
+    for edge in edges:
+        before = kept.get((edge.source, edge.target))
+        if before is None or before.how == "rows":
+            kept[edge.source, edge.target] = edge
+    return tuple(kept.values())
+
+
+def _grouped(pairs: Iterable[tuple[TableColumn, ColumnEdge]]) -> dict[TableColumn, tuple[ColumnEdge, ...]]:
+    grouped: dict[TableColumn, list[ColumnEdge]] = {}
+    for column, edge in pairs:
+        grouped.setdefault(column, []).append(edge)
+    return {column: tuple(edges) for column, edges in grouped.items()}

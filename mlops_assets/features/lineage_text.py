@@ -1,0 +1,99 @@
+"""Column lineage as text for the terminal, as JSON for programs, and as a Markdown table for an asset's page."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from mlops_assets.features.lineage import ColumnEdge, LineageGraph, TableColumn
+
+JSON_FORMAT = "mlops-assets/lineage/1"
+"""Names the shape of `as_json`; the number rises when a program that reads it must change."""
+
+
+def as_tree(graph: LineageGraph, asked: Sequence[TableColumn], *, up: bool, down: bool) -> str:
+    """A tree for each column asked for: what it comes from, and what comes from it, each with how.
+
+    Args:
+        graph: What `LineageGraph.around` gave.
+        asked: The columns at the roots.
+        up: Whether the graph tells what they come from.
+        down: Whether it tells what comes from them.
+    """
+    lines = []
+    for column in asked:
+        lines.append(str(column))
+        if up:
+            lines += ["  comes from", *_branches(graph, column, "up", set()), *_nothing(graph, column, "up")]
+        if down:
+            lines += ["  goes into", *_branches(graph, column, "down", set()), *_nothing(graph, column, "down")]
+    return "\n".join(lines)
+
+
+def as_json(graph: LineageGraph, asked: Sequence[TableColumn]) -> str:
+    """The graph for programs.
+
+    An object with ``format``, ``asked`` and ``columns`` (objects with ``table`` and ``column``, in the order of the
+    data's flow), and ``edges`` (objects with ``from``, ``to`` and ``how``: copied, renamed, computed, aggregated,
+    unknown, learned or rows).
+    """
+    columns = [TableColumn(table, column) for table, names in graph.tables.items() for column in names]
+    document = {
+        "format": JSON_FORMAT,
+        "asked": [_as_object(column) for column in asked],
+        "columns": [_as_object(column) for column in columns],
+        "edges": [
+            {"from": _as_object(edge.source), "to": _as_object(edge.target), "how": edge.how} for edge in graph.edges
+        ],
+    }
+    return json.dumps(document, indent=2)
+
+
+def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
+    """A table of one table's columns, what each comes from and how, and below it what decides on the rows.
+
+    Args:
+        columns: The columns of the table, in order.
+        edges: The edges that end in them.
+    """
+    values: dict[tuple[str, str], list[TableColumn]] = {(column, ""): [] for column in columns}
+    deciding: dict[TableColumn, None] = {}
+    for edge in edges:
+        if edge.how == "rows":
+            deciding[edge.source] = None
+        else:
+            values.setdefault((edge.target.column, edge.how), []).append(edge.source)
+    lines = ["| column | from | how |", "|---|---|---|"]
+    for column in columns:
+        hows = [how for name, how in values if name == column and how]
+        lines += [f"| {column} | {_listed(values[column, how])} | {how} |" for how in hows]
+        if not hows:
+            lines.append(f"| {column} | | no column: a constant, or set by the platform |")
+    if deciding:
+        lines += ["", f"Which rows are used depends on: {_listed(list(deciding))}."]
+    return "\n".join(lines)
+
+
+def _listed(columns: Sequence[TableColumn]) -> str:
+    return ", ".join(f"`{column}`" for column in columns)
+
+
+def _as_object(column: TableColumn) -> dict[str, str]:
+    return {"table": column.table, "column": column.column}
+
+
+def _branches(
+    graph: LineageGraph, column: TableColumn, direction: str, shown: set[TableColumn], indent: str = "  "
+) -> Iterator[str]:
+    edges = (graph.above if direction == "up" else graph.below).get(column, ())
+    for number, edge in enumerate(edges):
+        following = edge.source if direction == "up" else edge.target
+        last = number == len(edges) - 1
+        further = (graph.above if direction == "up" else graph.below).get(following, ())
+        again = bool(further) and following in shown
+        yield f"{indent}{'└─' if last else '├─'} {following}  {edge.how}{', as above' if again else ''}"
+        if not again:
+            shown.add(following)
+            yield from _branches(graph, following, direction, shown, indent + ("   " if last else "│  "))
+
+
+def _nothing(graph: LineageGraph, column: TableColumn, direction: str) -> list[str]:
+    return [] if (graph.above if direction == "up" else graph.below).get(column) else ["  └─ nothing"]
