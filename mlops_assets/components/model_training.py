@@ -130,14 +130,15 @@ def training_set_asset(
         (model.label.column, "double", f"The label, {model.label.unit}"),
         *((column.name, column.type, column.description) for column in model.features),
     )
-    feature_tables = tuple(lookup.table for lookup in model.lookups)
 
     @dg.asset(
         key=key,
         partitions_def=partitions,
         deps=[
             dg.AssetDep(asset_key(model, "labels"), partition_mapping=window_mapping(1 - periods_back)),
-            *table_deps(project, feature_tables, 1 - periods_back - model.label.known_after, -model.label.known_after),
+            *table_deps(
+                project, model.feature_tables, 1 - periods_back - model.label.known_after, -model.label.known_after
+            ),
         ],
         code_version=model.generation,
         **documented(
@@ -165,7 +166,7 @@ def training_set_asset(
             evidence(
                 [
                     window_evidence(platform.labels(model), labelled),
-                    *tables_evidence(platform, feature_tables, built.last, length),
+                    *tables_evidence(platform, model.feature_tables, built.last, length),
                 ],
                 model.generation,
                 known_at=built.known_at,

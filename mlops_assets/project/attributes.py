@@ -1,6 +1,6 @@
 """The YAML of the three components: every field, its type, and its description (shown in docs and editors)."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -141,6 +141,14 @@ class LookupAttributes(Attributes):
     columns: list[str] = Field(min_length=1, description="Columns to look up by the table's key.")
     lookback: str | None = Field(
         default=None, description="Oldest row that may answer, such as 2 months; none for any."
+    )
+    lookup_key: list[str] | None = Field(
+        default=None,
+        description="Columns of the population that hold the table's keys, in their order; by default the same names.",
+    )
+    rename: dict[str, Name] = Field(default_factory=dict, description="What the model calls a column, by column.")
+    default: dict[str, str | int | float | bool | date | datetime] = Field(
+        default_factory=dict, description="What stands for a missing value of a column, by column."
     )
 
 

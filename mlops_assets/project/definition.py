@@ -1,7 +1,7 @@
 """A project as plain values: sources, feature tables and models, each resolved against the others."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.project.lookups import nearest
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,19 @@ class FeatureTableDefinition:
 
 @dataclass(frozen=True)
 class LookupDefinition:
-    """A model's choice of columns from one table."""
+    """A model's choice of columns from one table; see `mlops_assets.engines.contract.FeatureLookup`."""
 
     table: str
     columns: tuple[str, ...]
     lookback: Duration | None
+    lookup_key: tuple[str, ...] | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    default: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the model calls the columns, in their order."""
+        return tuple(self.rename.get(column, column) for column in self.columns)
 
 
 @dataclass(frozen=True)
@@ -172,9 +181,14 @@ class ModelDefinition:
         return tuple(column.name for column in self.features if column.kind == "category")
 
     @property
+    def feature_tables(self) -> tuple[str, ...]:
+        """The tables that features are looked up in, each once."""
+        return tuple(dict.fromkeys(lookup.table for lookup in self.lookups))
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The tables that population and features read."""
-        return tuple(dict.fromkeys([*self.population_inputs, *(lookup.table for lookup in self.lookups)]))
+        return tuple(dict.fromkeys([*self.population_inputs, *self.feature_tables]))
 
     @property
     def first_label_period(self) -> Period:
@@ -209,7 +223,8 @@ class ProjectDefinition:
         """
         found = self.sources.get(name) or self.feature_tables.get(name)
         if found is None:
-            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", "correct the name")
+            cure = nearest(name, [*self.sources, *self.feature_tables], "correct the name")
+            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
         return found
 
     def model(self, name: str) -> ModelDefinition:
@@ -222,7 +237,7 @@ class ProjectDefinition:
             raise DefinitionError(
                 f"model '{name}'",
                 f"one of: {', '.join(self.models) or 'none is declared'}",
-                "correct the name",
+                nearest(name, self.models, "correct the name"),
             )
         return self.models[name]
 

@@ -19,6 +19,13 @@ from mlops_assets.project.definition import (
     TemplateChoice,
     common_calendar,
 )
+from mlops_assets.project.lookups import (
+    check_chosen,
+    check_feature,
+    check_lookup_key,
+    check_new_name,
+    typed_default,
+)
 from mlops_assets.project.resolving import (
     check_output,
     documentation_of,
@@ -29,6 +36,9 @@ from mlops_assets.project.resolving import (
     unknown_table,
 )
 from mlops_assets.project.yaml_files import Document
+
+OWN_COLUMNS = ("predicted_at", "prediction", "baseline", "version")
+"""Columns that the platform adds to a model's labels and predictions."""
 
 
 def load_model(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> ModelDefinition:
@@ -62,15 +72,24 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     )
     check_output(document, population, [*schema.names], "population")
     check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
+    given = {column.name: column.type for column in schema.columns if column.kind != "time"}
     for number, lookup in enumerate(lookups):
-        strange = set(project.table(lookup.table).schema.keys) - set(parsed.primary_keys)
-        if strange:
+        keys = project.table(lookup.table).schema
+        strange = set(keys.keys) - set(given)
+        if strange and lookup.lookup_key is None:
             raise DefinitionError(
                 f"'{lookup.table}' has the key {', '.join(sorted(strange))}, which {parsed.name} lacks",
-                f"keys among {', '.join(parsed.primary_keys)}",
-                "add the key to the model, or look up another table",
+                f"keys among {', '.join(given)}",
+                "say in lookup_key which columns of the population hold the table's keys, or look up another table",
                 where=document.at("features", number, "table"),
             )
+        located(
+            document,
+            ("features", number, "lookup_key" if lookup.lookup_key else "table"),
+            lambda lookup=lookup, keys=keys: check_lookup_key(
+                lookup.table, keys, lookup.lookup_key or keys.keys, given
+            ),
+        )
     first, last = span_of_tables(everything.values())
     label = LabelDefinition(
         label_query,
@@ -98,7 +117,11 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         )
     generations = [f"{name} {project.table(name).generation}" for name in sorted({*everything})]
     shape = [f"{column.name} {column.type}" for column in (*schema.columns, *features)]
-    choices = [f"{lookup.table} {lookup.lookback} {' '.join(lookup.columns)}" for lookup in lookups]
+    choices = [
+        f"{lookup.table} {lookup.lookback} {lookup.columns} {lookup.names} {lookup.lookup_key} "
+        f"{sorted(lookup.default.items())}"
+        for lookup in lookups
+    ]
     label_generation = short_hash(
         label_query.definition_hash,
         population.definition_hash,
@@ -115,7 +138,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         population_inputs=tuple(inputs),
         history=history,
         label=label,
-        baseline=_baseline(document, parsed, lookups),
+        baseline=_baseline(document, parsed, lookups, features),
         lookups=lookups,
         features=features,
         template=TemplateChoice(
@@ -149,44 +172,80 @@ def _lookups(
 ) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
     lookups = []
     features: dict[str, Column] = {}
+    taken = {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS}
     for number, lookup in enumerate(parsed.features):
         place = ("features", number)
         table = located(document, (*place, "table"), lambda lookup=lookup: project.table(lookup.table))
-        for position, name in enumerate(lookup.columns):
-            if name not in table.schema.value_names:
-                raise DefinitionError(
-                    f"column '{name}', which '{table.name}' does not have",
-                    f"one of: {', '.join(table.schema.value_names)}",
-                    "correct the name, or add the column to the feature table",
-                    where=document.at(*place, "columns", position),
-                )
-            if name in features:
-                raise DefinitionError(
-                    f"two features named '{name}'",
-                    "each feature once",
-                    "take one of them out",
-                    where=document.at(*place, "columns", position),
-                )
-            features[name] = table.schema.column(name)
+        columns = {
+            name: located(
+                document,
+                (*place, "columns", position),
+                lambda table=table, name=name: check_feature(table.name, table.schema, name),
+            )
+            for position, name in enumerate(lookup.columns)
+        }
+        for field, names in (("rename", lookup.rename), ("default", lookup.default)):
+            located(
+                document,
+                (*place, field),
+                lambda field=field, names=names, columns=columns: check_chosen(field, names, columns),
+            )
+        for name in lookup.rename.values():
+            located(document, (*place, "rename"), lambda name=name: check_new_name(name))
+        default = {
+            name: located(
+                document,
+                (*place, "default", name),
+                lambda column=columns[name], value=value: typed_default(column, value),
+            )
+            for name, value in lookup.default.items()
+        }
         lookback = lookup.lookback
-        duration = (
-            located(document, (*place, "lookback"), lambda text=lookback: Duration.parse(text)) if lookback else None
+        resolved = LookupDefinition(
+            table.name,
+            tuple(lookup.columns),
+            located(document, (*place, "lookback"), lambda text=lookback: Duration.parse(text)) if lookback else None,
+            tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
+            lookup.rename,
+            default,
         )
-        lookups.append(LookupDefinition(table.name, tuple(lookup.columns), duration))
+        for position, (column, name) in enumerate(zip(lookup.columns, resolved.names, strict=True)):
+            if name in features or name in taken:
+                raise DefinitionError(
+                    f"two features named '{name}'" if name in features else f"a feature with the name '{name}'",
+                    "each feature once" if name in features else "a name that no other column of the model has",
+                    f"take one of them out, or give it another name with rename: {{{column}: …}}",
+                    where=document.at(*place, "columns", position),
+                )
+            features[name] = replace(columns[column], name=name)
+        lookups.append(resolved)
     return tuple(lookups), tuple(features.values())
 
 
-def _baseline(document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition]) -> str:
-    table, _, column = parsed.baseline.partition(".")
-    if not any(lookup.table == table and column in lookup.columns for lookup in lookups):
-        listed = ", ".join(f"{lookup.table}.{name}" for lookup in lookups for name in lookup.columns)
-        raise DefinitionError(
-            f"baseline '{parsed.baseline}', which the model does not look up",
-            f"one of: {listed}",
-            "add it to features, or choose another",
-            where=document.at("baseline"),
-        )
-    return column
+def _baseline(
+    document: Document,
+    parsed: written.ModelAttributes,
+    lookups: Sequence[LookupDefinition],
+    features: Sequence[Column],
+) -> str:
+    """The feature that TABLE.COLUMN or its own name means; of several from one column, the one that was not renamed."""
+    choices = [
+        (f"{lookup.table}.{column}", name)
+        for lookup in lookups
+        for column, name in zip(lookup.columns, lookup.names, strict=True)
+    ] + [(column.name, column.name) for column in features]
+    found = [name for choice, name in choices if choice == parsed.baseline]
+    column = parsed.baseline.rpartition(".")[2]
+    if len(found) == 1 or column in found:
+        return column if column in found else found[0]
+    listed = found or [choice for choice, name in choices if choice != name] or [name for _, name in choices]
+    raise DefinitionError(
+        f"baseline '{parsed.baseline}', which the model "
+        + ("looks up under several names" if found else "does not look up"),
+        f"one of: {', '.join(listed)}",
+        "name one of them" if found else "add it to features, or choose another",
+        where=document.at("baseline"),
+    )
 
 
 def _key_column(document: Document, name: str, tables: Sequence[TableDefinition]) -> Column:

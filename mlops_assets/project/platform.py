@@ -93,7 +93,15 @@ class Platform:
     def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
         """A model's feature lookups against the tables as they stand."""
         return tuple(
-            FeatureLookup(self.table(lookup.table), lookup.columns, lookup.lookback) for lookup in model.lookups
+            FeatureLookup(
+                self.table(lookup.table),
+                lookup.columns,
+                lookup.lookback,
+                lookup_key=lookup.lookup_key,
+                rename=lookup.rename,
+                default=lookup.default,
+            )
+            for lookup in model.lookups
         )
 
     def known_from(self, names: Iterable[str], period: Period) -> datetime:

@@ -1,5 +1,6 @@
 """Loading a project: what it becomes, and how each mistake in it is reported."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -281,6 +282,9 @@ def test_layout_comments_and_descriptions_change_no_generation(
         ("forecast/defs.yaml", "history: 4 days", "history: 5 days", {"forecast", "labels"}),
         ("forecast/defs.yaml", "columns: [level, crowd]", "columns: [level]", {"forecast"}),
         ("forecast/defs.yaml", "lookback: 2 days", "lookback: 3 days", {"forecast"}),
+        ("forecast/defs.yaml", "columns: [region]", "columns: [region], default: {region: none}", {"forecast"}),
+        ("forecast/defs.yaml", "columns: [region]", "columns: [region], rename: {region: area}", {"forecast"}),
+        ("forecast/defs.yaml", "columns: [region]", "columns: [region], lookup_key: [shop]", {"forecast"}),
     ],
 )
 def test_another_definition_is_another_generation_of_all_that_rest_on_it(
@@ -293,6 +297,101 @@ def test_a_text_in_sql_keeps_its_case_and_its_spaces(project: SmallProject) -> N
     project.change("forecast/selling.sql", "units > 0", "channel = 'web'")
     assert changed_generations(project, "forecast/selling.sql", "'web'", "'Web'") == {"forecast", "labels"}
     assert changed_generations(project, "forecast/selling.sql", "'Web'", "'Web '") == {"forecast", "labels"}
+
+
+AGAIN = "    - {table: trend, columns: [crowd, level], lookback: 9 days, lookup_key: [shop], "
+
+
+def look_up_again(project: SmallProject, rest: str) -> None:
+    """Add a second lookup in a table that is looked up already."""
+    project.change("forecast/defs.yaml", "    - {table: shops", f"{AGAIN}{rest}}}\n    - {{table: shops")
+
+
+def test_a_table_is_looked_up_twice_under_other_names_and_with_defaults(project: SmallProject) -> None:
+    look_up_again(project, "rename: {level: old_level, crowd: old_crowd}, default: {crowd: 0, level: 1}")
+    model = project.load().models["forecast"]
+    assert model.feature_names == ("level", "crowd", "old_crowd", "old_level", "region")
+    assert model.features[2] == replace(model.features[1], name="old_crowd")
+    assert model.lookups[1].default == {"crowd": 0, "level": 1.0}
+    assert isinstance(model.lookups[1].default["level"], float)
+    assert model.lookups[1].lookup_key == ("shop",)
+    assert model.feature_tables == ("trend", "shops")
+
+
+def test_the_baseline_is_a_feature_by_its_own_name_where_its_column_is_looked_up_twice(project: SmallProject) -> None:
+    look_up_again(project, "rename: {level: old_level, crowd: old_crowd}")
+    assert project.load().models["forecast"].baseline == "level"
+    project.change("forecast/defs.yaml", "crowd], lookback: 2 days", "crowd], lookback: 2 days, rename: {level: new}")
+    check(
+        project,
+        ("forecast/defs.yaml", "baseline"),
+        "baseline 'trend.level', which the model looks up under several names",
+        "one of: new, old_level",
+        "name one of them",
+    )
+    project.change("forecast/defs.yaml", "baseline: trend.level", "baseline: old_level")
+    assert project.load().models["forecast"].baseline == "old_level"
+
+
+@pytest.mark.parametrize(
+    ("rest", "found", "expected", "cure"),
+    [
+        (
+            "rename: {level: old_level, crowds: old_crowd}",
+            "rename of 'crowds', which is not looked up here",
+            "one of: crowd, level",
+            "write 'crowd'",
+        ),
+        (
+            "rename: {level: known_at, crowd: old_crowd}",
+            "a feature named 'known_at'",
+            "any name but event_time, known_at, seq, removed, period, anchor, as_of, which the platform adds",
+            "choose another name",
+        ),
+        (
+            "rename: {level: old_level, crowd: growth}",
+            "a feature with the name 'growth'",
+            "a name that no other column of the model has",
+            "take one of them out, or give it another name with rename: {crowd: …}",
+        ),
+        (
+            "rename: {level: a, crowd: b}, default: {crowd: 1.5}",
+            "the default 1.5 of 'crowd'",
+            "a value of type bigint",
+            "correct the default",
+        ),
+        (
+            "rename: {level: a, crowd: b}, default: {units: 1}",
+            "default of 'units', which is not looked up here",
+            "one of: crowd, level",
+            "correct the name, or look the column up",
+        ),
+    ],
+)
+def test_names_and_defaults_of_a_lookup_that_cannot_be(
+    project: SmallProject, rest: str, found: str, expected: str, cure: str
+) -> None:
+    look_up_again(project, rest)
+    check(project, ("forecast/defs.yaml", AGAIN), found, expected, cure)
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "expected", "cure"),
+    [
+        (
+            "[shop, day]",
+            "lookup_key shop, day for 'shops'",
+            "one column for each key of the table: shop",
+            "name them in that order",
+        ),
+        ("[shops]", "no column 'shops' to look 'shops' up by", "one of: shop", "write 'shop'"),
+    ],
+)
+def test_a_lookup_key_that_does_not_fit_the_table(
+    project: SmallProject, key: str, found: str, expected: str, cure: str
+) -> None:
+    project.change("forecast/defs.yaml", "columns: [region]}", f"columns: [region], lookup_key: {key}}}")
+    check(project, ("forecast/defs.yaml", "lookup_key"), found, expected, cure)
 
 
 # Mistakes in names
@@ -310,13 +409,13 @@ def test_an_unknown_column_in_a_lookup(project: SmallProject) -> None:
         ("forecast/defs.yaml", "- crowds"),
         "column 'crowds', which 'trend' does not have",
         "one of: level, crowd",
-        "correct the name, or add the column to the feature table",
+        "write 'crowd'",
     )
 
 
 def test_a_key_looked_up_as_a_feature(project: SmallProject) -> None:
     project.change("forecast/defs.yaml", "[level, crowd]", "[level, shop]")
-    assert project.refusal().found == "column 'shop', which 'trend' does not have"
+    assert project.refusal().found == "column 'shop', which is a key or the timestamp of 'trend'"
 
 
 def test_an_unknown_table_in_a_lookup(project: SmallProject) -> None:
@@ -326,7 +425,7 @@ def test_an_unknown_table_in_a_lookup(project: SmallProject) -> None:
         ("forecast/defs.yaml", "table: trends"),
         "table 'trends'",
         "one of: sales, shops, visits, trend",
-        "correct the name",
+        "write 'trend'",
     )
 
 
@@ -355,7 +454,7 @@ def test_an_unknown_table_in_the_sql_of_a_model(project: SmallProject, name: str
 
 
 def test_an_unknown_baseline(project: SmallProject) -> None:
-    for baseline in ("trend.levels", "level", "sales.units", "trends.level"):
+    for baseline in ("trend.levels", "levels", "sales.units", "trends.level"):
         text = FORECAST.replace("baseline: trend.level", f"baseline: {baseline}")
         project.write("forecast/defs.yaml", text)
         check(
@@ -388,7 +487,7 @@ def test_two_features_of_one_name(project: SmallProject) -> None:
         ("forecast/defs.yaml", "columns: [level]}"),
         "two features named 'level'",
         "each feature once",
-        "take one of them out",
+        "take one of them out, or give it another name with rename: {level: …}",
     )
 
 
@@ -457,14 +556,16 @@ def test_a_looked_up_table_with_a_key_that_the_model_lacks(project: SmallProject
         "shops/defs.yaml", SHOPS.replace("name: shops", "name: regions").replace("keys: [shop]", "keys: [region]")
     )
     project.change(
-        "forecast/defs.yaml", "    - {table: shops, columns: [region]}", "    - table: regions\n      columns: [shop]"
+        "forecast/defs.yaml",
+        "    - {table: shops, columns: [region]}",
+        "    - table: regions\n      columns: [shop]\n      rename: {shop: flagship}",
     )
     check(
         project,
         ("forecast/defs.yaml", "table: regions"),
         "'regions' has the key region, which forecast lacks",
         "keys among shop",
-        "add the key to the model, or look up another table",
+        "say in lookup_key which columns of the population hold the table's keys, or look up another table",
     )
 
 

@@ -1,0 +1,129 @@
+"""What a lookup may say of a table: which features, under which names, by which key, with which defaults."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from difflib import get_close_matches
+
+from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
+
+WHOLE_NUMBERS = range(-(2**63), 2**63)
+"""What a bigint holds."""
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """A cure for a name that does not exist: the names that it was likely meant to be."""
+    near = get_close_matches(name, list(names), n=2)
+    return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
+
+
+def check_feature(table: str, schema: TableSchema, name: str) -> Column:
+    """The column of a table that a lookup may choose.
+
+    Raises:
+        DefinitionError: The table has none of that name beside its keys and timestamp.
+    """
+    if name in schema.value_names:
+        return schema.column(name)
+    raise DefinitionError(
+        f"column '{name}', which '{table}' does not have"
+        if name not in schema.names
+        else f"column '{name}', which is a key or the timestamp of '{table}'",
+        f"one of: {', '.join(schema.value_names)}",
+        nearest(name, schema.value_names, "correct the name, or add the column to the feature table"),
+    )
+
+
+def check_chosen(what: str, names: Iterable[str], features: Collection[str]) -> None:
+    """See that all that a lookup renames or gives a default to is among its features.
+
+    Raises:
+        DefinitionError: One is not.
+    """
+    for name in names:
+        if name not in features:
+            raise DefinitionError(
+                f"{what} of '{name}', which is not looked up here",
+                f"one of: {', '.join(features)}",
+                nearest(name, features, "correct the name, or look the column up"),
+            )
+
+
+def check_new_name(name: str) -> None:
+    """See that a feature may have a name.
+
+    Raises:
+        DefinitionError: The platform adds a column of that name.
+    """
+    if name in RESERVED_COLUMNS:
+        raise DefinitionError(
+            f"a feature named '{name}'",
+            f"any name but {', '.join(RESERVED_COLUMNS)}, which the platform adds",
+            "choose another name",
+        )
+
+
+def typed_default(column: Column, value: object) -> object:
+    """A default as a value of its column's type: a date is a timestamp's first instant, a whole number a double.
+
+    Raises:
+        DefinitionError: It has another type.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, datetime):
+        if column.type == "timestamp":
+            return in_utc(value)
+    elif isinstance(value, date):
+        if column.type == "date":
+            return value
+        if column.type == "timestamp":
+            return in_utc(datetime(value.year, value.month, value.day))  # noqa: DTZ001
+    elif column.type == "double" and (whole or isinstance(value, float)):
+        return float(value)  # type: ignore[arg-type]
+    elif (
+        (column.type == "bigint" and whole and value in WHOLE_NUMBERS)
+        or (column.type == "string" and isinstance(value, str))
+        or (column.type == "boolean" and isinstance(value, bool))
+    ):
+        return value
+    raise DefinitionError(
+        f"the default {value!r} of '{column.name}'", f"a value of type {column.type}", "correct the default"
+    )
+
+
+def check_lookup_key(
+    table: str, schema: TableSchema, lookup_key: Sequence[str], columns: Mapping[str, str] | None = None
+) -> None:
+    """See that a lookup names one column for each key of its table.
+
+    Args:
+        table: The table looked up in.
+        schema: Its schema.
+        lookup_key: The columns named, in the order of the table's keys.
+        columns: The columns there are, with their types; None where they are not known yet.
+
+    Raises:
+        DefinitionError: It does not, or a column is not there or of another type than the key.
+    """
+    if len(lookup_key) != len(schema.keys):
+        raise DefinitionError(
+            f"lookup_key {', '.join(lookup_key)} for '{table}'",
+            f"one column for each key of the table: {', '.join(schema.keys)}",
+            "name them in that order",
+        )
+    for key, name in zip(schema.keys, lookup_key, strict=True):
+        if columns is None:
+            continue
+        if name not in columns:
+            raise DefinitionError(
+                f"no column '{name}' to look '{table}' up by",
+                f"one of: {', '.join(columns)}",
+                nearest(name, columns, f"add the column, or name another in lookup_key for the key '{key}'"),
+            )
+        if columns[name] != schema.column(key).type:
+            raise DefinitionError(
+                f"column '{name}' of type {columns[name]} to look '{table}' up by",
+                f"type {schema.column(key).type}, as its key '{key}' has",
+                "cast the column, or name another in lookup_key",
+            )
