@@ -50,7 +50,8 @@ def _check_model(platform: Platform, model: ModelDefinition) -> None:
 
 def _queries(project: ProjectDefinition) -> Iterator[Query]:
     for table in project.feature_tables.values():
-        yield table.query
+        if table.query:
+            yield table.query
     for model in project.models.values():
         yield model.population
         yield model.label.query

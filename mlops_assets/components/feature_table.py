@@ -1,4 +1,4 @@
-"""The FeatureTable component: columns computed by SQL for a primary key and a time."""
+"""The FeatureTable component: columns computed for a primary key and a time, by SQL, Python or time windows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,7 +35,7 @@ from mlops_assets.project.platform import Platform
 
 
 class FeatureTable(ProjectComponent):
-    """Columns computed by SQL for a primary key and a time, kept in the lakehouse."""
+    """Columns computed for a primary key and a time by SQL, Python or time windows, kept in the lakehouse."""
 
     attributes_model = FeatureTableAttributes
 
@@ -46,7 +46,7 @@ class FeatureTable(ProjectComponent):
 
 
 def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:
-    """The asset of a feature table: its SQL for a partition as known at its as_of, and at each correction since."""
+    """The asset of a feature table: a partition as known at its as_of, and at each correction since."""
     key = dg.AssetKey(table.name)
     partitions = partitions_of(table.schema.calendar, table.first, table.last)
 
@@ -67,12 +67,12 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             table.documentation,
             table.location,
             "features",
-            {"sql", "duckdb", "deltalake"},
-            table.query.file,
+            {"deltalake", *(("sql", "duckdb") if table.query else ("python",))},
+            table.computation.file,
             **{
                 constants.COLUMN_SCHEMA: column_schema(table.schema, *STATE_COLUMN_SCHEMA),
                 constants.GENERATION: table.generation,
-                "sql": dg.MarkdownMetadataValue(f"```sql\n{table.query.text}\n```"),
+                **_source_text(table),
             },
         ),
     )
@@ -103,6 +103,12 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         )
 
     return evaluated
+
+
+def _source_text(table: FeatureTableDefinition) -> dict[str, dg.MarkdownMetadataValue]:
+    """What computes the table, for people: its SQL (of windows, the SQL that they stand for), or its function."""
+    language = "sql" if table.query else "python"
+    return {language: dg.MarkdownMetadataValue(f"```{language}\n{table.computation.text}\n```")}
 
 
 def table_deps(

@@ -51,7 +51,7 @@ def project_of(context: dg.ComponentLoadContext) -> ProjectDefinition:
 
 def read_project(folder: Path) -> ProjectDefinition:
     """Read a project, or give the one that was read from the same files before."""
-    files = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.sql")])
+    files = sorted(file for kind in ("yaml", "sql", "py") for file in folder.rglob(f"*.{kind}"))
     return _read_project(folder, tuple((file, file.stat().st_mtime_ns) for file in files))
 
 

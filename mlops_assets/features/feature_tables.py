@@ -5,10 +5,12 @@ from datetime import datetime
 
 from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import MissingDataError
+from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.sources.contract import CheckOutcome, require_contract
 from mlops_assets.sources.ingest import require_delivered
 
@@ -48,9 +50,11 @@ def feature_rows(
     known_at: datetime,
 ) -> Rows:
     """The rows of a feature table for a period, from what was known of its inputs at a moment."""
-    return platform.engine_of(table.name).evaluate(
-        table.query, inputs, known_at=known_at, schema=table.schema, keep=period
-    )
+    computation, schema, engine = table.computation, table.schema, platform.engine_of(table.name)
+    if isinstance(computation, PythonFunction):
+        computed = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
+        return engine.rows(computed)
+    return engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
 
 
 def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[QueryInput]:

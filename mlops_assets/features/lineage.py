@@ -146,6 +146,8 @@ def lineage_graph(project: ProjectDefinition) -> LineageGraph:
 
 def feature_table_lineage(project: ProjectDefinition, table: FeatureTableDefinition) -> tuple[ColumnEdge, ...]:
     """Where each column of a feature table comes from, by its SQL."""
+    if table.query is None:  # a Python function does not say which columns it reads
+        return ()
     origins = _origins(project, table.query, table.inputs, table.schema.names)
     return _distinct(edge for name in table.schema.names for edge in _edges(origins[name], table.name, name))
 

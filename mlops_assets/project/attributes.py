@@ -114,14 +114,55 @@ class SourceAttributes(SharedAttributes):
     )
 
 
-class FeatureTableAttributes(SharedAttributes):
-    """Columns computed by SQL for a primary key and a time."""
+class AggregationAttributes(Attributes):
+    """One column, aggregated by each function over each window."""
 
-    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; the SQL gives them.")
-    timestamp: str = Field(description="Column with the time of a row; the SQL gives it.")
-    sql: str = Field(description="File beside the YAML with one SELECT over other tables; inputs are read from it.")
-    history: str = Field(description="How far back the SQL looks, the period itself included, such as 13 months.")
-    columns: dict[str, ColumnAttributes] = Field(description="Every column that the SQL gives, keys included.")
+    column: str = Field(description="The column to aggregate.")
+    functions: list[Literal["sum", "mean", "count", "min", "max", "last", "stddev", "distinct_count"]] = Field(
+        min_length=1, description="What to compute of it, nulls left out; count counts the rows that have a value."
+    )
+    windows: list[str] = Field(
+        min_length=1, description="How far back, from the end of the row's own period: 7 days, 12 months."
+    )
+
+
+class WindowsAttributes(Attributes):
+    """Time windows over one table, which are written out as SQL."""
+
+    source: Name = Field(description="Table with a time whose columns are aggregated.")
+    where: str | None = Field(
+        default=None, description="SQL condition on the rows that count; other rows are as if they were not there."
+    )
+    aggregations: list[AggregationAttributes] = Field(min_length=1, description="What to compute of which columns.")
+
+
+class FeatureTableAttributes(SharedAttributes):
+    """Columns computed for a primary key and a time, by exactly one of ``sql``, ``python`` and ``windows``."""
+
+    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; what computes gives them.")
+    timestamp: str = Field(description="Column with the time of a row; what computes gives it.")
+    sql: str | None = Field(
+        default=None,
+        description="File beside the YAML with one SELECT over other tables; inputs are read from it.",
+    )
+    python: str | None = Field(
+        default=None,
+        description="MODULE:FUNCTION of the project, for what SQL cannot say. It is trusted: no sandbox holds it.",
+    )
+    inputs: list[Name] = Field(
+        default_factory=list, description="Tables that the Python function takes as arguments of these names."
+    )
+    windows: WindowsAttributes | None = Field(
+        default=None, description="Time windows over a table's columns, instead of SQL."
+    )
+    history: str | None = Field(
+        default=None,
+        description="How far back it looks, the period itself included, such as 13 months; windows know it themselves.",
+    )
+    columns: dict[str, ColumnAttributes] = Field(
+        default_factory=dict,
+        description="Every column that it gives, keys included; of windows only those to be described otherwise.",
+    )
 
 
 class LabelAttributes(Attributes):

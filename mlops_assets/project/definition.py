@@ -11,6 +11,7 @@ from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.lookups import nearest
+from mlops_assets.project.python_function import PythonFunction
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,28 @@ class SourceDefinition:
 
 @dataclass(frozen=True)
 class FeatureTableDefinition:
-    """A feature table; ``generation`` is the hash of its canonical definition and of its inputs'."""
+    """A feature table; ``generation`` is the hash of its canonical definition and of its inputs'.
+
+    Declared time windows are a `Query` too: the SQL that they stand for.
+    """
 
     name: str
     documentation: Documentation
     location: Location
     schema: TableSchema
-    query: Query
+    computation: Query | PythonFunction
     inputs: tuple[str, ...]
     history: int
+    history_location: Location
     lag: timedelta
     first: Period
     last: Period | None
     generation: str
+
+    @property
+    def query(self) -> Query | None:
+        """Its SQL; None where a Python function computes it."""
+        return self.computation if isinstance(self.computation, Query) else None
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,7 @@ class ModelDefinition:
     population: Query
     population_inputs: tuple[str, ...]
     history: int
+    history_location: Location
     label: LabelDefinition
     baseline: str
     lookups: tuple[LookupDefinition, ...]

@@ -49,7 +49,7 @@ def load_project(folder: Path) -> ProjectDefinition:
         places[parsed.name] = document.at("name")
         documents[document.kind].append((document, parsed))
     sources = {parsed.name: load_source(document, parsed) for document, parsed in documents["Source"]}
-    feature_tables = load_feature_tables(documents["FeatureTable"], sources)
+    feature_tables = load_feature_tables(documents["FeatureTable"], sources, folder)
     project = ProjectDefinition(folder, sources, feature_tables, {})
     models = {parsed.name: load_model(document, parsed, project) for document, parsed in documents["Model"]}
     return replace(project, models=models)

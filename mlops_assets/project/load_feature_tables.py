@@ -1,10 +1,13 @@
 """Feature tables from their documents, in the order of their inputs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
@@ -13,6 +16,7 @@ from mlops_assets.project.definition import (
     TableDefinition,
     common_calendar,
 )
+from mlops_assets.project.python_function import PythonFunction, read_function
 from mlops_assets.project.resolving import (
     check_output,
     columns_of,
@@ -23,76 +27,183 @@ from mlops_assets.project.resolving import (
     span_of_tables,
     unknown_table,
 )
+from mlops_assets.project.windows import Windows, expand_windows
 from mlops_assets.project.yaml_files import Document
+
+
+@dataclass(frozen=True)
+class _Unresolved:
+    """A feature table whose inputs are known by name only.
+
+    Args:
+        document: Where it is declared.
+        parsed: What is declared.
+        kind: Which of the three kinds of definition it has.
+        reads: The names of its inputs.
+        computation: What computes it; None for windows, which need the columns of their source.
+    """
+
+    document: Document
+    parsed: written.FeatureTableAttributes
+    kind: Literal["sql", "python", "windows"]
+    reads: frozenset[str]
+    computation: Query | PythonFunction | None
+
+    @property
+    def reads_at(self) -> tuple[str, ...]:
+        """The field of the YAML that names the inputs."""
+        return {"sql": ("sql",), "python": ("inputs",), "windows": ("windows", "source")}[self.kind]
 
 
 def load_feature_tables(
     documents: Sequence[tuple[Document, written.FeatureTableAttributes]],
     sources: Mapping[str, SourceDefinition],
+    folder: Path,
 ) -> dict[str, FeatureTableDefinition]:
-    """Resolve feature tables in the order of their inputs."""
+    """Resolve feature tables in the order of their inputs.
+
+    Args:
+        documents: What is declared.
+        sources: The sources, by name.
+        folder: The folder of all definitions, in the project's package.
+    """
     tables: dict[str, FeatureTableDefinition] = {}
-    waiting = [(document, parsed, read_query(document, parsed.sql, "sql")) for document, parsed in documents]
-    declared = {parsed.name for _, parsed, _ in waiting} | set(sources)
-    for document, parsed, query in waiting:
-        for name in sorted(query.tables - declared):
-            raise unknown_table(name, sorted(declared), query)
-        if parsed.name in query.tables:
+    waiting = [_unresolved(document, parsed, folder.parent.parent) for document, parsed in documents]
+    declared = sorted({item.parsed.name for item in waiting} | set(sources))
+    for item in waiting:
+        for name in sorted(item.reads - set(declared)):
+            raise _unknown(item, name, declared)
+        if item.parsed.name in item.reads:
             raise DefinitionError(
-                f"'{parsed.name}' reads itself",
+                f"'{item.parsed.name}' reads itself",
                 "a table that reads others",
                 "read its source",
-                where=document.at("sql"),
+                where=item.document.at(*item.reads_at),
             )
     while waiting:
-        ready = [item for item in waiting if item[2].tables <= {*sources, *tables}]
+        ready = [item for item in waiting if item.reads <= {*sources, *tables}]
         if not ready:
-            names = ", ".join(parsed.name for _, parsed, _ in waiting)
+            names = ", ".join(item.parsed.name for item in waiting)
             raise DefinitionError(
                 f"feature tables that read each other in a circle: {names}",
                 "inputs that come before the table",
                 "break the circle",
-                where=waiting[0][0].at("sql"),
+                where=waiting[0].document.at(*waiting[0].reads_at),
             )
-        for document, parsed, query in ready:
-            tables[parsed.name] = _feature_table(document, parsed, query, {**sources, **tables})
+        for item in ready:
+            tables[item.parsed.name] = _feature_table(item, {**sources, **tables})
         waiting = [item for item in waiting if item not in ready]
     return tables
 
 
-def _feature_table(
-    document: Document,
-    parsed: written.FeatureTableAttributes,
-    query: Query,
-    tables: Mapping[str, TableDefinition],
-) -> FeatureTableDefinition:
-    inputs = {name: tables[name] for name in sorted(query.tables)}
-    calendar = common_calendar(inputs, document.at("sql"))
+def _unresolved(document: Document, parsed: written.FeatureTableAttributes, root: Path) -> _Unresolved:
+    fields = {"sql": parsed.sql, "python": parsed.python, "windows": parsed.windows}
+    given = [name for name, value in fields.items() if value is not None]
+    if len(given) != 1:
+        raise DefinitionError(
+            f"'{parsed.name}' with {' and '.join(given) or 'nothing that computes it'}",
+            "exactly one of: sql, python, windows",
+            "take the others out" if given else "add one",
+            where=document.at(*given[1:2]),
+        )
+    needed = ["columns", "history"] if parsed.windows is None else []
+    needed += ["inputs"] if parsed.python is not None else []
+    for name in needed:
+        if not getattr(parsed, name):
+            raise DefinitionError(
+                f"missing field '{name}'", f"'{name}' beside '{given[0]}'", "add it", where=document.at(name)
+            )
+    if parsed.python is None and parsed.inputs:
+        raise DefinitionError(
+            f"inputs beside '{given[0]}'",
+            "inputs only with python; elsewhere they are read from the definition",
+            "take them out",
+            where=document.at("inputs"),
+        )
+    if parsed.sql is not None:
+        query = read_query(document, parsed.sql, "sql")
+        return _Unresolved(document, parsed, "sql", query.tables, query)
+    if parsed.windows is not None:
+        return _Unresolved(document, parsed, "windows", frozenset({parsed.windows.source}), None)
+    reference, inputs, beside = parsed.python or "", parsed.inputs, document.file.parent
+    try:
+        function = read_function(reference, inputs, beside=beside, root=root)
+    except DefinitionError as error:
+        raise (error if error.where else error.at(document.at("python"))) from None
+    return _Unresolved(document, parsed, "python", frozenset(inputs), function)
+
+
+def _unknown(item: _Unresolved, name: str, declared: Sequence[str]) -> DefinitionError:
+    """The error for an input that no component declares, with its line in the SQL or YAML."""
+    if isinstance(item.computation, Query):
+        return unknown_table(name, declared, item.computation)
+    place: tuple[str | int, ...] = item.reads_at
+    if item.kind == "python":
+        place = (*place, item.parsed.inputs.index(name))
+    return DefinitionError(
+        f"an input '{name}', which no component declares",
+        f"one of: {', '.join(declared)}",
+        "correct the name, or declare the table",
+        where=item.document.at(*place),
+    )
+
+
+def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> FeatureTableDefinition:
+    document, parsed, computation = item.document, item.parsed, item.computation
+    inputs = {name: tables[name] for name in sorted(item.reads)}
+    calendar = common_calendar(inputs, document.at(*item.reads_at))
+    columns, windows = parsed.columns, None
+    if parsed.windows is not None:
+        windows = expand_windows(document, parsed, tables[parsed.windows.source])
+        columns, computation = dict(windows.columns), windows.query
+    assert computation is not None  # only windows have none before their source is known
     schema = TableSchema(
         tuple(parsed.primary_keys),
         parsed.timestamp,
-        columns_of(document, parsed.columns, parsed.primary_keys, parsed.timestamp, parsed.owners),
+        columns_of(document, columns, parsed.primary_keys, parsed.timestamp, parsed.owners),
         calendar,
     )
-    check_output(document, query, [*parsed.columns], "columns")
+    if isinstance(computation, Query):
+        check_output(document, computation, [*columns], "columns")
     first, last = span_of_tables(inputs.values())
+    history = _history(document, parsed, calendar, windows)
     return FeatureTableDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
         location=document.at(),
         schema=schema,
-        query=query,
+        computation=computation,
         inputs=tuple(inputs),
-        history=located(document, "history", lambda: Duration.parse(parsed.history).periods(calendar)),
+        history=history,
+        history_location=document.at("history"),
         lag=max(table.lag for table in inputs.values()),
         first=first,
         last=last,
         generation=short_hash(
-            query.definition_hash,
-            parsed.history,
+            computation.definition_hash,
+            str(history),
             *(f"{column.name} {column.type}" for column in schema.columns),
             *schema.keys,
             parsed.timestamp,
             *(f"{name} {table.generation}" for name, table in inputs.items()),
         ),
     )
+
+
+def _history(
+    document: Document, parsed: written.FeatureTableAttributes, calendar: Calendar, windows: Windows | None
+) -> int:
+    """How many periods are seen: as declared, or as far as the longest window reaches."""
+    text = parsed.history
+    if text is None:
+        assert windows is not None  # everything else declares it
+        return windows.history
+    history: int = located(document, "history", lambda: Duration.parse(text).periods(calendar))
+    if windows is not None and history < windows.history:
+        raise DefinitionError(
+            f"a history of {history} {calendar.unit}s with windows that reach {windows.history} back",
+            f"at least {windows.history} {calendar.unit}s",
+            "leave history out: windows know it themselves",
+            where=document.at("history"),
+        )
+    return history

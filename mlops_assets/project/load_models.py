@@ -137,6 +137,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         population=population,
         population_inputs=tuple(inputs),
         history=history,
+        history_location=document.at("history"),
         label=label,
         baseline=_baseline(document, parsed, lookups, features),
         lookups=lookups,

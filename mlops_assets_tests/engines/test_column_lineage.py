@@ -215,11 +215,20 @@ from range(30) t(i);
 insert into shops select i, ['north', 'south'][i % 2 + 1], date '2019-01-01' + i::int from range(4) t(i);
 """
 OTHER_VALUE = {
-    "shop": "1 - shop", "product": "chr(ascii(product) + 1)", "month": "month + interval 17 year", "units": "90.5 - units",
-    "ts": "ts + interval 61 minutes", "cost": "80.5 - cost", "tags": "list_reverse(tags)", "details": """'{"color": "d"}'""",
-    "place": "{'city': 'w', 'zip': place.zip}", "active": "not active", "price": "60.5 - price",
-    "region": "reverse(region)", "opened": "opened + 7",
-}  # fmt: skip
+    "shop": "1 - shop",
+    "product": "chr(ascii(product) + 1)",
+    "month": "month + interval 17 year",
+    "units": "90.5 - units",
+    "ts": "ts + interval 61 minutes",
+    "cost": "80.5 - cost",
+    "tags": "list_reverse(tags)",
+    "details": """'{"color": "d"}'""",
+    "place": "{'city': 'w', 'zip': place.zip}",
+    "active": "not active",
+    "price": "60.5 - price",
+    "region": "reverse(region)",
+    "opened": "opened + 7",
+}
 
 
 @pytest.mark.parametrize("sql", FEATURES + [case[0] for case in CASES])

@@ -1,0 +1,252 @@
+"""Evaluating a feature table that a Python function computes: what it is given, and what it may answer.
+
+What runs is the text that was read with the project, not what the files hold by now, so that a partition is never
+computed by code that its definition hash does not cover.
+"""
+
+import importlib
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.engines.contract import QueryInput
+from mlops_assets.errors import ContractError, Location
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
+from mlops_assets.project.platform import Platform
+from mlops_assets.project.python_function import PERIOD, Frame, ModuleSource, PythonFunction
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOCK = threading.RLock()
+"""Held while a function's modules stand in for whatever else this process imported under their names."""
+
+
+def call_function(
+    platform: Platform,
+    function: PythonFunction,
+    inputs: Sequence[QueryInput],
+    *,
+    known_at: datetime,
+    schema: TableSchema,
+    period: Period,
+) -> "pa.Table":
+    """Call a function with its inputs as known at a moment, and bring its answer to the declared columns.
+
+    Args:
+        platform: The platform.
+        function: What to call.
+        inputs: The tables that it is given, each with the periods that it sees.
+        known_at: States that became known later are not given.
+        schema: Columns and types of the answer.
+        period: Only rows whose timestamp lies in it are kept; rows without a timestamp are, for the contract to
+            refuse.
+
+    Returns:
+        The user's columns in the schema's order and types; ordered by key and time.
+
+    Raises:
+        ContractError: The function raised, or its answer is no table, lacks a column, or has one of another type.
+    """
+    frames = dict(function.frames)
+    arguments: dict[str, Any] = {}
+    for input_ in inputs:
+        table = input_.table
+        rows = platform.engine.known_at(table, known_at, first=input_.first, last=input_.last)
+        arguments[table.name] = _as_frame(rows.select(list(table.schema.names)), frames[table.name])
+    if function.takes_period:
+        arguments[PERIOD] = period
+    with _modules_of(function):
+        try:
+            answer = _loaded(function)(**arguments)
+        except Exception as error:
+            raise ContractError(
+                f"'{function.name}' raised {type(error).__name__}: {error}",
+                "a function that answers for all rows that the contracts of its inputs allow",
+                "correct it",
+                where=_raised_at(error, function),
+            ) from error
+    return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
+
+
+def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
+    """Rows in the form that a function asked for; whole numbers stay whole where some are missing."""
+    if frame == "polars.DataFrame":
+        import polars
+
+        return polars.from_arrow(rows)
+    if frame == "pandas.DataFrame":
+        import pandas as pd
+        import pyarrow as pa
+
+        exact = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        return rows.to_pandas(types_mapper=exact.get, date_as_object=False)
+    return rows
+
+
+def _as_arrow(answer: Any, function: PythonFunction) -> "pa.Table":
+    import pyarrow as pa
+
+    kind = type(answer).__module__.partition(".")[0]
+    if isinstance(answer, pa.Table):
+        return answer
+    if kind == "pandas" and hasattr(answer, "columns"):
+        return pa.Table.from_pandas(answer, preserve_index=False)
+    if kind == "polars" and hasattr(answer, "to_arrow") and hasattr(answer, "columns"):
+        arrow: pa.Table = answer.to_arrow()
+        return arrow
+    raise ContractError(
+        f"'{function.name}' answered with {type(answer).__name__}",
+        "a pyarrow.Table, pandas.DataFrame or polars.DataFrame",
+        "return one of them",
+        where=function.location,
+    )
+
+
+def _declared(rows: "pa.Table", schema: TableSchema, function: PythonFunction) -> "pa.Table":
+    """The declared columns of an answer in their types; only what loses nothing is cast."""
+    import pyarrow as pa
+
+    columns = []
+    for column in schema.columns:
+        if column.name not in rows.column_names:
+            raise ContractError(
+                f"'{function.name}' gives no column '{column.name}' (it gives {', '.join(rows.column_names)})",
+                f"a column '{column.name}' of type {column.type}",
+                "return it, or take it out of the YAML",
+                where=function.location,
+            )
+        values = rows.column(column.name)
+        try:
+            if not _is_accepted(values.type, column):
+                raise pa.ArrowInvalid(f"no {column.type}")
+            columns.append(_cast(values, column))
+        except pa.ArrowInvalid as error:
+            raise ContractError(
+                f"column '{column.name}' of '{function.name}' has type {values.type} ({error})",
+                f"values of type {column.type}, as declared",
+                "convert it in the function, or declare the type that it has",
+                where=function.location,
+            ) from error
+    return pa.table(columns, schema=schema.arrow())
+
+
+def _cast(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = arrow_type(column.type)
+    cast = values.cast(wanted)
+    if column.type == "date" and pa.types.is_timestamp(values.type):
+        back = cast.cast(pa.timestamp("us"))
+        if pc.any(pc.not_equal(back, values.cast(pa.timestamp("us", values.type.tz)).cast(pa.timestamp("us")))).as_py():
+            raise pa.ArrowInvalid("some are not at midnight")
+    return cast
+
+
+def _is_accepted(type_: "pa.DataType", column: Column) -> bool:
+    import pyarrow as pa
+
+    is_, number = pa.types, (pa.types.is_integer, pa.types.is_floating)
+    accepted: Mapping[str, tuple[Callable[[Any], bool], ...]] = {
+        "string": (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_dictionary),
+        "bigint": number,  # pandas has no whole numbers beside missing ones, unless asked; a fraction does not cast
+        "double": (*number, is_.is_decimal),
+        "boolean": (is_.is_boolean,),
+        "date": (is_.is_date, is_.is_timestamp),
+        "timestamp": (is_.is_timestamp, is_.is_date),
+    }
+    return is_.is_null(type_) or any(holds(type_) for holds in accepted[column.type])
+
+
+def _kept(rows: "pa.Table", schema: TableSchema, period: Period) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    time = rows.column(schema.timestamp).cast(pa.timestamp("us", "UTC"))
+    within = pc.and_(pc.greater_equal(time, period.start), pc.less(time, period.end))
+    kept = rows.filter(pc.fill_null(within, True))
+    return kept.sort_by([(name, "ascending") for name in (*schema.keys, schema.timestamp)])
+
+
+class _TextLoader(Loader):
+    """Runs a module from the text that was read."""
+
+    def __init__(self, source: ModuleSource) -> None:
+        self.source = source
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self.source.text, str(self.source.file), "exec"), module.__dict__)
+
+
+class _Finder(MetaPathFinder):
+    """Finds a function's modules, and the folders around them that are packages without a file."""
+
+    def __init__(self, function: PythonFunction) -> None:
+        self.sources = {source.name: source for source in function.modules}
+        self.folders: dict[str, Path] = {}
+        for source in function.modules:
+            name, folder = source.name, source.file.parent.parent if source.is_package else source.file.parent
+            while "." in name:
+                name = name.rpartition(".")[0]
+                self.folders[name] = folder
+                folder = folder.parent
+        self.names = [*self.sources, *(name for name in self.folders if name not in sys.modules)]
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if source := self.sources.get(fullname):
+            places = [str(source.file.parent)] if source.is_package else None
+            loader = _TextLoader(source)
+            return spec_from_file_location(fullname, source.file, loader=loader, submodule_search_locations=places)
+        if fullname not in self.folders:
+            return None
+        spec = ModuleSpec(fullname, None, is_package=True)
+        spec.submodule_search_locations = [str(self.folders[fullname])]
+        return spec
+
+
+_OWN: dict[PythonFunction, dict[str, ModuleType]] = {}
+"""The modules of each function, which stand in ``sys.modules`` only while it runs."""
+
+
+@contextmanager
+def _modules_of(function: PythonFunction) -> Iterator[None]:
+    """Let imports find a function's modules as they were read, and leave no trace of them afterwards."""
+    with _LOCK:
+        finder = _Finder(function)
+        others = {name: sys.modules.pop(name) for name in finder.names if name in sys.modules}
+        sys.modules.update(_OWN.get(function, {}))
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+            _OWN[function] = {name: sys.modules.pop(name) for name in finder.names if name in sys.modules}
+            sys.modules.update(others)
+
+
+@lru_cache(maxsize=1000)
+def _loaded(function: PythonFunction) -> Callable[..., Any]:
+    """Import a function; a module runs once for each definition."""
+    called: Callable[..., Any] = getattr(importlib.import_module(function.modules[0].name), function.name)
+    return called
+
+
+def _raised_at(error: Exception, function: PythonFunction) -> Location:
+    """The last line of the project that an error went through."""
+    files = {str(module.file) for module in function.modules}
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return Location(Path(lines[-1].filename), lines[-1].lineno) if lines else function.location

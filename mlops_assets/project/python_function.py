@@ -1,0 +1,271 @@
+"""A Python function that computes a feature table: found and read, and never imported here.
+
+The function is trusted code of the project. The sandbox that holds SQL does not hold it: that it asks for no clock,
+no randomness and no file is up to its author, and `mlops-assets check` only sees whether it answers the same twice.
+"""
+
+import ast
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.lakehouse.content_hash import text_hash
+
+Frame = Literal["pyarrow.Table", "pandas.DataFrame", "polars.DataFrame"]
+FRAMES: Mapping[str, Frame] = {
+    "pyarrow.Table": "pyarrow.Table",
+    "pandas.DataFrame": "pandas.DataFrame",
+    "polars.DataFrame": "polars.DataFrame",
+}
+"""What a parameter's annotation may name."""
+
+PERIOD = "period"
+"""The parameter that is given the `Period` to compute, where a function has it."""
+
+_PLATFORM = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class ModuleSource:
+    """One module of the project, as it was read.
+
+    Args:
+        name: As in an import, from the project's folder down.
+        file: Where it lies.
+        text: Its source.
+    """
+
+    name: str
+    file: Path
+    text: str
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is the ``__init__.py`` of a folder."""
+        return self.file.name == "__init__.py"
+
+    def canonical(self) -> str:
+        """Its syntax tree as text: layout, comments and docstrings change nothing in it."""
+        tree = ast.parse(self.text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+                ast.get_docstring(node, clean=False) is not None
+            ):
+                node.body = node.body[1:]
+        return ast.dump(tree)
+
+
+@dataclass(frozen=True)
+class PythonFunction:
+    """One function that passed the checks.
+
+    Args:
+        name: Its name.
+        modules: The module that defines it, then the modules of the project that it imports, directly or not.
+        frames: What each input is given as, by the name of the table.
+        takes_period: Whether it wants the period to compute.
+        line: The line of its definition.
+        definition_hash: SHA-256 of the canonical modules and its name, in hex.
+    """
+
+    name: str
+    modules: tuple[ModuleSource, ...]
+    frames: tuple[tuple[str, Frame], ...]
+    takes_period: bool
+    line: int
+    definition_hash: str
+
+    @property
+    def file(self) -> Path:
+        """Where it stands."""
+        return self.modules[0].file
+
+    @property
+    def location(self) -> Location:
+        """The line of its definition."""
+        return Location(self.file, self.line)
+
+    @property
+    def text(self) -> str:
+        """Its source, without the rest of its module."""
+        definition = _definition(ast.parse(self.modules[0].text), self.name)
+        return (definition and ast.get_source_segment(self.modules[0].text, definition)) or ""
+
+
+def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: Path) -> PythonFunction:
+    """Find a function of the project and see that it can be called with its inputs, without importing anything.
+
+    Args:
+        reference: ``MODULE:FUNCTION``. The module is a file in ``beside``, or else named as in an import from
+            ``root`` down.
+        inputs: The tables that it is given, by keyword.
+        beside: The folder of the YAML.
+        root: The folder of the project.
+
+    Raises:
+        DefinitionError: There is no such module or function, it does not parse, or its parameters are others.
+    """
+    module, colon, name = reference.partition(":")
+    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise DefinitionError(f"'{reference}'", "MODULE:FUNCTION", "write, say, 'weekly:features' for weekly.py")
+    places = (beside, root)
+    file = next((found for place in places if (found := _file(place, module.split(".")))), None)
+    if file is None:
+        raise DefinitionError(
+            f"no module '{module}' in {beside} or {root}",
+            f"a file {module.replace('.', '/')}.py in one of them",
+            "write it, or correct the name",
+        )
+    main = _read(file, root)
+    tree = _parse(main)
+    definition = _definition(tree, name)
+    if definition is None:
+        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        raise DefinitionError(
+            f"no function '{name}' in {file.name}",
+            f"one of: {', '.join(defined)}" if defined else "a function that the module defines with def",
+            "correct the name, or define it at the top level of the module",
+            where=Location(file),
+        )
+    frames = _frames(main, tree, definition, inputs)
+    modules = _with_imports(main, root)
+    texts = [
+        part
+        for module_ in sorted(modules, key=lambda module_: _relative(module_, main))
+        for part in (_relative(module_, main), module_.canonical())
+    ]
+    return PythonFunction(
+        name,
+        modules,
+        tuple(frames.items()),
+        PERIOD in [argument.arg for argument in (*definition.args.args, *definition.args.kwonlyargs)],
+        definition.lineno,
+        text_hash(name, *texts),
+    )
+
+
+def _frames(
+    main: ModuleSource, tree: ast.Module, definition: ast.FunctionDef, inputs: Sequence[str]
+) -> dict[str, Frame]:
+    """What each input is given as; refuses parameters that no input fills, and inputs that no parameter takes."""
+    where, given = definition.args, Location(main.file, definition.lineno)
+    arguments = {argument.arg: argument for argument in (*where.args, *where.kwonlyargs)}
+    optional = {argument.arg for argument in where.args[len(where.args) - len(where.defaults) :]}
+    optional |= {a.arg for a, default in zip(where.kwonlyargs, where.kw_defaults, strict=True) if default is not None}
+    expected = f"the parameters {', '.join(inputs)}, and '{PERIOD}' where it is wanted"
+    surplus = [*(a.arg for a in where.posonlyargs), *(f"*{a.arg}" for a in (where.vararg, where.kwarg) if a)]
+    surplus += [name for name in arguments if name not in (*inputs, PERIOD) and name not in optional]
+    if surplus:
+        found = f"function '{definition.name}' with the parameter {', '.join(surplus)}"
+        raise DefinitionError(found, expected, "rename it, or add the table to inputs", where=given)
+    missing = [name for name in inputs if name not in arguments]
+    if missing:
+        found = f"function '{definition.name}' without a parameter {', '.join(missing)}"
+        raise DefinitionError(found, expected, "add it, or take the table out of inputs", where=given)
+    aliases = _aliases(tree)
+    return {name: _frame(arguments[name], aliases, main.file) for name in inputs}
+
+
+def _frame(argument: ast.arg, aliases: Mapping[str, str], file: Path) -> Frame:
+    annotation = argument.annotation
+    if annotation is None:
+        return "pyarrow.Table"
+    text = ast.unparse(annotation).strip("\"'")  # an annotation may stand between quotation marks
+    first, dot, rest = text.partition(".")
+    meant = f"{aliases.get(first, first)}{dot}{rest}"
+    if meant not in FRAMES:
+        raise DefinitionError(
+            f"parameter '{argument.arg}' of type {meant}",
+            f"one of: {', '.join(FRAMES)}",
+            "annotate it so; without an annotation it is given a pyarrow.Table",
+            where=Location(file, argument.lineno),
+        )
+    return FRAMES[meant]
+
+
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """What each imported name stands for."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _with_imports(main: ModuleSource, root: Path) -> tuple[ModuleSource, ...]:
+    """A module and those of the project that it imports, the packages around each among them."""
+    found: dict[str, ModuleSource] = {}
+    waiting = [main]
+    while waiting:
+        module = waiting.pop(0)
+        if module.name in found:
+            continue
+        found[module.name] = module
+        for name in _imported(module):
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                file = _file(root, parts[:length])
+                if file is not None and not _is_platform(file):
+                    waiting.append(_read(file, root))
+    return tuple(found.values())
+
+
+def _imported(module: ModuleSource) -> Iterator[str]:
+    """Names that may be modules: what is imported, and the packages that the module itself lies in."""
+    package = module.name.split(".")
+    package = package if module.is_package else package[:-1]
+    yield ".".join(package)
+    for node in ast.walk(_parse(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = [*base, *(node.module.split(".") if node.module else [])]
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def _file(folder: Path, parts: Sequence[str]) -> Path | None:
+    """The file of a module below a folder."""
+    place = folder.joinpath(*parts)
+    candidates = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None) if any(parts) else None
+
+
+def _is_platform(file: Path) -> bool:
+    """Whether a file is this platform's own, and not a definition that lies with it."""
+    return file.is_relative_to(_PLATFORM) and not file.is_relative_to(_PLATFORM / "defs")
+
+
+def _read(file: Path, root: Path) -> ModuleSource:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(
+            f"no readable file {file}", "a Python module in UTF-8", "correct it", where=Location(file)
+        ) from error
+    parts = file.relative_to(root).with_suffix("").parts
+    return ModuleSource(".".join(parts[:-1] if parts[-1] == "__init__" else parts), file, text)
+
+
+def _parse(module: ModuleSource) -> ast.Module:
+    try:
+        return ast.parse(module.text)
+    except SyntaxError as error:
+        raise DefinitionError(
+            f"Python that does not parse ({error.msg})", "a Python module", "correct it there or just before",
+            where=Location(module.file, error.lineno),
+        ) from error  # fmt: skip
+
+
+def _definition(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def _relative(module: ModuleSource, main: ModuleSource) -> str:
+    """Where a module lies as seen from the function's, so that a project may move as a whole."""
+    return Path(os.path.relpath(module.file, main.file.parent)).as_posix()

@@ -1,0 +1,260 @@
+"""Declared time windows, written out as the SQL that they stand for.
+
+A window of length N ends with the row's own period and holds the rows with a time in [end of the period − N, end of
+the period); it is the lookback of a feature lookup, so months are calendar months. There is one row for each key
+that the source has rows of in the period. It carries the time of the newest of them: whatever looks it up at an
+earlier time must not see it, for its windows hold that newest row. Every row in a window counts once, several of one
+key and period too, and a period without rows adds nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mlops_assets.engines.query import Query, parse_query
+from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Duration
+from mlops_assets.lakehouse.schema import Column, ColumnType
+from mlops_assets.project import attributes as written
+from mlops_assets.project.definition import TableDefinition
+from mlops_assets.project.resolving import located
+from mlops_assets.project.yaml_files import Document
+
+_NUMERIC = ("sum", "mean", "stddev")
+_WORDS = {"distinct_count": "number of distinct values", "count": "number of values", "last": "last value"} | {
+    "mean": "mean", "sum": "sum", "min": "least", "max": "greatest", "stddev": "standard deviation of the sample"
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WindowColumn:
+    """One column that a window gives.
+
+    Args:
+        name: Column, function and window, such as ``units_sum_7_days``.
+        type: Its logical type.
+        description: For people.
+        sql: The aggregate, in DuckDB's dialect.
+        window: Its length.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    sql: str
+    window: Duration
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What declared windows stand for.
+
+    Args:
+        query: The SQL.
+        columns: Every column that it gives, as if they had been declared.
+        history: Fewest periods that it must see, the period itself included.
+    """
+
+    query: Query
+    columns: Mapping[str, written.ColumnAttributes]
+    history: int
+
+
+def expand_windows(document: Document, parsed: written.FeatureTableAttributes, source: TableDefinition) -> Windows:
+    """Write declared windows out as SQL over their source.
+
+    Raises:
+        DefinitionError: A column, function or window cannot be, two columns have one name, or ``where`` is refused.
+    """
+    assert parsed.windows is not None  # the caller asks for tables of windows only
+    schema, where = source.schema, parsed.windows.where
+    assert schema.timestamp is not None  # a calendar was found among the inputs
+    if parsed.timestamp != schema.timestamp:
+        raise DefinitionError(
+            f"timestamp '{parsed.timestamp}' of windows over '{source.name}'",
+            f"'{schema.timestamp}', the time of '{source.name}'",
+            "use the time of what is aggregated",
+            where=document.at("timestamp"),
+        )
+    for key in parsed.primary_keys:
+        _column(document, source, key, "primary_keys")
+    made: dict[str, WindowColumn] = {}
+    for place, column in _window_columns(document, parsed, source):
+        if column.name in made or column.name in (*parsed.primary_keys, parsed.timestamp):
+            raise DefinitionError(
+                f"a second column '{column.name}'",
+                "each column, function and window once",
+                "take one of them out",
+                where=document.at(*place),
+            )
+        made[column.name] = column
+    if where is not None:
+        probe = f"SELECT 1 AS one FROM {source.name} WHERE (\n{where}\n)"
+        asked = located(document, ("windows", "where"), lambda: parse_query(probe, file=document.file))
+        for name in sorted(asked.tables - {source.name}):
+            raise DefinitionError(
+                f"a condition that reads '{name}'",
+                f"a condition on the rows of '{source.name}'",
+                "use `sql` where several tables are needed",
+                where=document.at("windows", "where"),
+            )
+    text = _sql(source, parsed, schema.timestamp, made.values())
+    columns = {name: _as_written(schema.column(name)) for name in (*parsed.primary_keys, schema.timestamp)}
+    columns |= {
+        column.name: written.ColumnAttributes(type=column.type, description=column.description)
+        for column in made.values()
+    }
+    for name, override in parsed.columns.items():
+        if name not in columns or override.type != columns[name].type:
+            raise DefinitionError(
+                f"column '{name}' of type {override.type}, which the windows do not give",
+                f"one of: {', '.join(f'{name} ({column.type})' for name, column in columns.items())}",
+                "correct it, or leave it out: windows describe their columns themselves",
+                where=document.at("columns", name),
+            )
+        columns[name] = override
+    periods = max(periods_spanned(column.window, schema.calendar) for column in made.values())
+    return Windows(parse_query(text, file=document.file), columns, periods)
+
+
+def periods_spanned(window: Duration, calendar: Calendar) -> int:
+    """How many periods must be seen so that a window that ends with the last of them is seen whole.
+
+    Never too few; a month counts as 28 days where a window of days lies over months, and as 31 the other way.
+    """
+    if calendar.unit == "month":
+        return max(1, window.months or -(-window.rest // timedelta(days=28)))
+    years, months = divmod(window.months, 12)
+    length = window.rest or timedelta(days=366 * years + 31 * months)
+    return max(1, -(-length // timedelta(days=7 if calendar.unit == "week" else 1)))
+
+
+def _window_columns(
+    document: Document, parsed: written.FeatureTableAttributes, source: TableDefinition
+) -> Iterator[tuple[tuple[str | int, ...], WindowColumn]]:
+    """Every column with its place in the YAML, in the order in which they are declared."""
+    assert parsed.windows is not None
+    for number, aggregation in enumerate(parsed.windows.aggregations):
+        place = ("windows", "aggregations", number)
+        column = _column(document, source, aggregation.column, *place, "column")
+        for position, function in enumerate(aggregation.functions):
+            at = (*place, "functions", position)
+            if function in _NUMERIC and column.type not in ("bigint", "double"):
+                raise DefinitionError(
+                    f"{function} of '{column.name}', which is of type {column.type}",
+                    f"{function} of a number",
+                    "use count, distinct_count, min, max or last, or another column",
+                    where=document.at(*at),
+                )
+            if function == "last" and not set(source.schema.keys) <= set(parsed.primary_keys):
+                raise DefinitionError(
+                    f"last of '{column.name}', where '{source.name}' may have several rows at one time",
+                    f"one row for each key and time, with the keys {', '.join(source.schema.keys)}",
+                    "use another function, or `sql` to say which row is the last",
+                    where=document.at(*at),
+                )
+            for text_position, text in enumerate(aggregation.windows):
+                window_at = (*place, "windows", text_position)
+                window = located(document, window_at, lambda text=text: _window(text))
+                yield at, _window_column(column, function, text, window, source.schema.timestamp or "")
+
+
+def _window(text: str) -> Duration:
+    window = Duration.parse(text)
+    if not window.months and not window.rest:
+        raise DefinitionError(f"a window of '{text}'", "a length above zero", "write, say, '7 days'")
+    return window
+
+
+def _window_column(column: Column, function: str, text: str, window: Duration, timestamp: str) -> WindowColumn:
+    value, moment = f"seen.{_quoted(column.name)}", f"seen.{_quoted(timestamp)}"
+    within = f"{moment} >= window_end.moment - {_interval(window)}"
+    call = {
+        "mean": f"avg({value})",
+        "stddev": f"stddev_samp({value})",
+        "distinct_count": f"count(DISTINCT {value})",
+        "last": f"max_by({value}, {moment})",
+    }.get(function, f"{function}({value})")
+    if function == "last":  # what engines make of a null there differs
+        within += f" AND {value} IS NOT NULL"
+    type_: ColumnType = column.type
+    if function in ("mean", "stddev"):
+        type_ = "double"
+    elif function in ("count", "distinct_count"):
+        type_ = "bigint"
+    number, unit = re.findall(r"\d+|[a-z]+", text)
+    length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"
+    return WindowColumn(
+        f"{column.name}_{function}_{length.replace(' ', '_')}",
+        type_,
+        f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+        f"{call} FILTER (WHERE {within})",
+        window,
+    )
+
+
+def _sql(
+    source: TableDefinition, parsed: written.FeatureTableAttributes, timestamp: str, columns: Iterable[WindowColumn]
+) -> str:
+    """Only the newest period is grouped: the platform shows a query the periods that end with the one it keeps."""
+    assert parsed.windows is not None
+    names = [aggregation.column for aggregation in parsed.windows.aggregations]
+    needed = ", ".join(_quoted(name) for name in dict.fromkeys([*parsed.primary_keys, timestamp, *names]))
+    where = f"\n    WHERE (\n{parsed.windows.where}\n    )" if parsed.windows.where else ""
+    calendar, time = source.schema.calendar, f"seen.{_quoted(timestamp)}"
+    keys = [f"seen.{_quoted(key)}" for key in parsed.primary_keys]
+    period = f"INTERVAL 1 {calendar.unit.upper()}"
+    selected = [*keys, f"max({time}) AS {_quoted(timestamp)}"]
+    selected += [f"{column.sql} AS {_quoted(column.name)}" for column in columns]
+    listed = ",\n    ".join(selected)
+    return f"""\
+WITH {source.name}_rows AS (
+    SELECT {needed}
+    FROM {_quoted(source.name)}{where}
+),
+{source.name}_end AS (
+    SELECT {_start_of_period(f"max({_quoted(timestamp)})", calendar)} + {period} AS moment
+    FROM {source.name}_rows
+)
+SELECT
+    {listed}
+FROM {source.name}_rows AS seen
+CROSS JOIN {source.name}_end AS window_end
+GROUP BY {", ".join([*keys, "window_end.moment"])}
+HAVING max({time}) >= window_end.moment - {period}
+"""
+
+
+def _start_of_period(moment: str, calendar: Calendar) -> str:
+    if calendar.unit != "week":
+        return f"date_trunc('{calendar.unit}', {moment})"
+    after_monday = (WEEKDAYS.index(calendar.week_ends_on) + 1) % 7  # SQL's weeks begin on Mondays
+    shift = f"INTERVAL {after_monday} DAY"
+    return f"date_trunc('week', CAST({moment} AS TIMESTAMP) - {shift}) + {shift}"
+
+
+def _interval(window: Duration) -> str:
+    if window.months:
+        return f"INTERVAL {window.months} MONTH"
+    hours = window.rest // timedelta(hours=1)
+    return f"INTERVAL {hours} HOUR" if hours % 24 else f"INTERVAL {hours // 24} DAY"
+
+
+def _column(document: Document, source: TableDefinition, name: str, *place: str | int) -> Column:
+    if name not in source.schema.names:
+        raise DefinitionError(
+            f"column '{name}', which '{source.name}' does not have",
+            f"one of: {', '.join(source.schema.names)}",
+            "correct the name",
+            where=document.at(*place),
+        )
+    return source.schema.column(name)
+
+
+def _as_written(column: Column) -> written.ColumnAttributes:
+    return written.ColumnAttributes(type=column.type, description=column.description)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
