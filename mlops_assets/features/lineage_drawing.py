@@ -177,7 +177,7 @@ class _Drawing:
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-                f'height="{height:.0f}" role="img" aria-labelledby="title description">',
+                f'height="{height:.0f}" role="graphics-document document" aria-labelledby="title description">',
                 f'<title id="title">{escape(title)}</title>',
                 f'<desc id="description">{escape(described)}</desc>',
                 f"<style>{STYLE}</style>",
@@ -187,7 +187,6 @@ class _Drawing:
                 *(_card(box, asked) for box in self.tables.values()),
                 *legend,
                 "</svg>",
-                "",
             ]
         )
 
@@ -280,7 +279,7 @@ def _head(kind: str) -> str:
 
 def _card(box: _Box, asked: frozenset[TableColumn]) -> str:
     lines = [
-        f"<g aria-label={quoteattr(f'Table {box.table}')}>",
+        f'<g role="group" aria-label={quoteattr(f"Table {box.table}")}>',
         _rectangle("card", box.x, box.y, box.width, box.height, 6),
         _rectangle("bar", box.x + 1, box.y + 1, box.width - 2, HEAD - 4, 5),
         f'<text class="head" x="{box.x + 12:.1f}" y="{box.y + 19:.1f}">{escape(box.table)}</text>',

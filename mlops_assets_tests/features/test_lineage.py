@@ -1,0 +1,272 @@
+"""Column lineage of a project: through feature tables, labels, training sets and predictions, in both directions."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.errors import DefinitionError
+from mlops_assets.features.lineage import (
+    ColumnEdge,
+    LineageGraph,
+    TableColumn,
+    from_other_tables,
+    lineage_graph,
+    predictions_lineage,
+)
+from mlops_assets.features.lineage_drawing import as_svg
+from mlops_assets.features.lineage_text import as_json, as_markdown, as_tree
+from mlops_assets_tests.project.small_project import SmallProject
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SmallProject:
+    made = SmallProject(tmp_path / "defs")
+    made.change("forecast/defs.yaml", "columns: [region]}", "columns: [region], rename: {region: area}}")
+    return made
+
+
+@pytest.fixture
+def graph(project: SmallProject) -> LineageGraph:
+    return lineage_graph(project.load())
+
+
+def named(name: str) -> TableColumn:
+    table, _, column = name.rpartition(".")
+    return TableColumn(table, column)
+
+
+def above(graph: LineageGraph, name: str) -> dict[str, str]:
+    return {str(edge.source): edge.how for edge in graph.above.get(named(name), ())}
+
+
+def test_tables_stand_before_those_that_read_them(graph: LineageGraph) -> None:
+    assert list(graph.tables) == [
+        "sales", "shops", "visits", "trend", "forecast.labels", "forecast.training_set", "forecast.predictions"
+    ]  # fmt: skip
+    order = list(graph.tables)
+    assert all(order.index(edge.source.table) <= order.index(edge.target.table) for edge in graph.edges)
+
+
+def test_a_feature_comes_from_what_its_sql_takes(graph: LineageGraph) -> None:
+    deciding = {"sales.shop": "rows", "sales.day": "rows", "visits.shop": "rows", "visits.day": "rows"}
+    assert above(graph, "trend.level") == {"sales.units": "computed", **deciding}
+    assert above(graph, "trend.crowd") == {"visits.visitors": "renamed", **deciding}
+
+
+def test_labels_take_keys_from_the_population_and_the_label_from_its_own_sql(graph: LineageGraph) -> None:
+    assert above(graph, "forecast.labels.shop") == {
+        "sales.shop": "copied", "sales.units": "rows"
+    }  # fmt: skip
+    assert above(graph, "forecast.labels.growth") == {
+        "sales.units": "computed", "sales.shop": "rows", "sales.day": "rows"
+    }  # fmt: skip
+    assert above(graph, "forecast.labels.predicted_at") == {}
+
+
+def test_a_training_set_holds_labels_that_are_known_with_their_features(graph: LineageGraph) -> None:
+    assert above(graph, "forecast.training_set.growth") == {"forecast.labels.growth": "copied"}
+    assert above(graph, "forecast.training_set.day") == {
+        "forecast.labels.day": "copied", "forecast.labels.growth": "rows"
+    }  # fmt: skip
+    asked_by = {f"forecast.labels.{name}": "rows" for name in ("shop", "day", "predicted_at", "growth")}
+    assert above(graph, "forecast.training_set.level") == {
+        "trend.level": "copied", "trend.shop": "rows", "trend.day": "rows", **asked_by
+    }  # fmt: skip
+    assert above(graph, "forecast.training_set.area") == {"shops.region": "renamed", "shops.shop": "rows", **asked_by}
+
+
+def test_a_lookup_by_other_columns_is_decided_by_those(project: SmallProject) -> None:
+    project.change("sales/defs.yaml", "    shop: {type: string, description: Shop}\n    region",
+                   "    code: {type: string, description: Shop}\n    region")  # fmt: skip
+    project.change("sales/defs.yaml", "static: true\n  primary_keys: [shop]", "static: true\n  primary_keys: [code]")
+    project.change("forecast/defs.yaml", "{table: shops,", "{table: shops, lookup_key: [shop],")
+    found = above(lineage_graph(project.load()), "forecast.training_set.area")
+    assert found["shops.code"] == "rows" and found["forecast.labels.shop"] == "rows"
+
+
+def test_predictions_are_computed_from_their_features_and_learned_from_the_training_set(graph: LineageGraph) -> None:
+    own = {f"forecast.predictions.{name}": "computed" for name in ("level", "crowd", "area")}
+    learned = {f"forecast.training_set.{name}": "learned" for name in ("level", "crowd", "area", "growth")}
+    assert above(graph, "forecast.predictions.prediction") == {**own, **learned}
+    assert above(graph, "forecast.predictions.baseline") == {"forecast.predictions.level": "computed"}
+    assert above(graph, "forecast.predictions.shop") == {"sales.shop": "copied", "sales.units": "rows"}
+    assert above(graph, "forecast.predictions.area")["shops.region"] == "renamed"
+    assert above(graph, "forecast.predictions.version") == {}
+
+
+def test_inside_edges_lead_on_to_the_tables_that_are_read(project: SmallProject) -> None:
+    loaded = project.load()
+    edges = from_other_tables(predictions_lineage(loaded, loaded.models["forecast"]))
+    assert {edge.source.table for edge in edges} == {"sales", "trend", "shops", "forecast.training_set"}
+    values = {str(edge.source): edge.how for edge in edges if edge.target.column == "baseline" and edge.how != "rows"}
+    assert values == {"trend.level": "computed"}
+
+
+def test_up_goes_to_the_sources_and_down_to_the_predictions(graph: LineageGraph) -> None:
+    level = graph.named("trend.level")
+    assert graph.around(level, up=True, down=False).tables == {"sales": ("units",), "trend": ("level",)}
+    assert graph.around(level, up=False, down=True).tables == {
+        "trend": ("level",),
+        "forecast.training_set": ("level",),
+        "forecast.predictions": ("prediction", "baseline", "level"),
+    }
+    both = graph.around(level, up=True, down=True)
+    assert set(both.tables) == {"sales", "trend", "forecast.training_set", "forecast.predictions"}
+    assert "labels" not in str(both.edges)  # which come from sales.units as well, but not from the level
+
+
+def test_columns_that_only_decide_on_rows_are_followed_when_asked_for(graph: LineageGraph) -> None:
+    day = graph.named("visits.day")
+    assert graph.around(day, up=False, down=True).edges == ()
+    followed = graph.around(day, up=False, down=True, rows=True)
+    assert TableColumn("forecast.predictions", "prediction") in {edge.target for edge in followed.edges}
+
+
+def test_a_table_s_name_means_all_its_columns_in_any_case(graph: LineageGraph) -> None:
+    assert [str(column) for column in graph.named("trend")] == ["trend.shop", "trend.day", "trend.level", "trend.crowd"]
+    assert graph.named("trend.LEVEL") == (TableColumn("trend", "level"),)
+    assert graph.named("forecast.training_set.growth") == (TableColumn("forecast.training_set", "growth"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "expected"),
+    [
+        ("tremd.level", "no table 'tremd' in the project", "TABLE or TABLE.COLUMN with a table such as: trend"),
+        ("trend.lvel", "no column 'lvel' in 'trend'", "a column such as: level"),
+        ("trend.zzz", "no column 'zzz' in 'trend'", "a column such as: shop, day, level, crowd"),
+        (
+            "forecast", "no table 'forecast' in the project",
+            "TABLE or TABLE.COLUMN with a table such as: forecast.labels, forecast.training_set, forecast.predictions",
+        ),
+        (
+            "forecast.trainingset.level", "no table 'forecast.trainingset' in the project",
+            "TABLE or TABLE.COLUMN with a table such as: forecast.training_set, forecast.labels, forecast.predictions",
+        ),
+        (
+            "zzz", "no table 'zzz' in the project",
+            "TABLE or TABLE.COLUMN with a table such as: sales, shops, visits, trend, forecast.labels, "
+            "forecast.training_set, forecast.predictions",
+        ),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_answered_with_those_that_are_close(
+    graph: LineageGraph, name: str, found: str, expected: str
+) -> None:
+    with pytest.raises(DefinitionError) as error:
+        graph.named(name)
+    assert (error.value.found, error.value.expected) == (found, expected)
+
+
+def test_the_tree_tells_both_directions_and_shows_a_branch_once(graph: LineageGraph) -> None:
+    asked = graph.named("trend.level")
+    assert (
+        as_tree(graph.around(asked, up=True, down=True), asked, up=True, down=True)
+        == """\
+trend.level
+  comes from
+  └─ sales.units  computed
+  goes into
+  ├─ forecast.training_set.level  copied
+  │  └─ forecast.predictions.prediction  learned
+  └─ forecast.predictions.level  copied
+     ├─ forecast.predictions.prediction  computed
+     └─ forecast.predictions.baseline  computed"""
+    )
+    diamond = LineageGraph(
+        {"a": ("x",), "b": ("y", "z"), "c": ("w",), "d": ("v",)},
+        tuple(
+            ColumnEdge(named(source), named(target), "copied")
+            for source, target in (("a.x", "b.y"), ("a.x", "b.z"), ("b.y", "c.w"), ("b.z", "c.w"), ("c.w", "d.v"))
+        ),
+    )
+    assert (
+        as_tree(diamond, [named("a.x")], up=True, down=True)
+        == """\
+a.x
+  comes from
+  └─ nothing
+  goes into
+  ├─ b.y  copied
+  │  └─ c.w  copied
+  │     └─ d.v  copied
+  └─ b.z  copied
+     └─ c.w  copied, as above"""
+    )
+
+
+def test_json_has_a_name_for_its_shape_and_says_what_was_asked(graph: LineageGraph) -> None:
+    asked = graph.named("trend.level")
+    assert json.loads(as_json(graph.around(asked, up=True, down=False), asked)) == {
+        "format": "mlops-assets/lineage/1",
+        "asked": [{"table": "trend", "column": "level"}],
+        "columns": [{"table": "sales", "column": "units"}, {"table": "trend", "column": "level"}],
+        "edges": [
+            {
+                "from": {"table": "sales", "column": "units"},
+                "to": {"table": "trend", "column": "level"},
+                "how": "computed",
+            }
+        ],
+    }
+
+
+def test_the_markdown_table_has_a_line_for_each_column_and_what_decides_below() -> None:
+    edges = [
+        ColumnEdge(named("sales.units"), named("t.level"), "computed"),
+        ColumnEdge(named("sales.price"), named("t.level"), "computed"),
+        ColumnEdge(named("sales.shop"), named("t.level"), "rows"),
+        ColumnEdge(named("sales.shop"), named("t.shop"), "copied"),
+    ]
+    assert (
+        as_markdown(["shop", "level", "one"], edges)
+        == """\
+| column | from | how |
+|---|---|---|
+| shop | `sales.shop` | copied |
+| level | `sales.units`, `sales.price` | computed |
+| one | | no column: a constant, or set by the platform |
+
+Which rows are used depends on: `sales.shop`."""
+    )
+
+
+def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph) -> None:
+    asked = graph.named("trend.level")
+    part = graph.around(asked, up=True, down=True, rows=True)
+    text = as_svg(part, asked)
+    svg = ElementTree.fromstring(text)
+    assert svg.find(f"{SVG}title").text == "Column lineage of trend.level"  # type: ignore[union-attr]
+    assert (svg.get("aria-labelledby"), svg.get("role")) == ("title description", "graphics-document document")
+    shown = [element.text for element in svg.iter(f"{SVG}text")]
+    assert {name for columns in part.tables.values() for name in columns} | set(part.tables) <= set(shown)
+    arrows = [path.find(f"{SVG}title").text for path in svg.findall(f"{SVG}path")]  # type: ignore[union-attr]
+    assert sorted(map(str, arrows)) == sorted(f"{e.source} to {e.target}: {e.how}" for e in part.edges)
+    assert "prefers-color-scheme: dark" in text
+    assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert "<script" not in text
+
+
+def test_tables_of_the_drawing_do_not_overlap_and_lie_inside_it(graph: LineageGraph) -> None:
+    everything = [TableColumn(table, column) for table, columns in graph.tables.items() for column in columns]
+    svg = ElementTree.fromstring(as_svg(graph.around(everything, up=True, down=True, rows=True), everything))
+    cards = [
+        tuple(float(card.get(side, "nan")) for side in ("x", "y", "width", "height"))
+        for card in svg.iter(f"{SVG}rect")
+        if card.get("class") == "card"
+    ]
+    assert len(cards) == len(graph.tables)
+    width, height = float(svg.get("width", "nan")), float(svg.get("height", "nan"))
+    for number, (x, y, wide, high) in enumerate(cards):
+        assert x >= 0 and y >= 0 and x + wide <= width and y + high <= height
+        for left, top, other_wide, other_high in cards[number + 1 :]:
+            assert x + wide <= left or left + other_wide <= x or y + high <= top or top + other_high <= y
+
+
+def test_the_drawing_of_a_column_without_lineage_is_that_column(graph: LineageGraph) -> None:
+    asked = graph.named("sales.channel")
+    svg = ElementTree.fromstring(as_svg(graph.around(asked, up=True, down=True), asked))
+    assert [element.text for element in svg.iter(f"{SVG}text")] == ["sales", "channel"]
