@@ -5,10 +5,13 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.lineage import (
     ColumnEdge,
+    How,
     LineageGraph,
     TableColumn,
     from_other_tables,
@@ -117,6 +120,35 @@ def test_up_goes_to_the_sources_and_down_to_the_predictions(graph: LineageGraph)
     both = graph.around(level, up=True, down=True)
     assert set(both.tables) == {"sales", "trend", "forecast.training_set", "forecast.predictions"}
     assert "labels" not in str(both.edges)  # which come from sales.units as well, but not from the level
+
+
+@st.composite
+def any_graph(draw: st.DrawFn) -> LineageGraph:
+    """Tables of a few columns; each column comes from any of the tables before it."""
+    tables: dict[str, tuple[str, ...]] = {}
+    edges: list[ColumnEdge] = []
+    for number in range(draw(st.integers(1, 7))):
+        before = [TableColumn(table, column) for table, columns in tables.items() for column in columns]
+        tables[f"t{number}"] = tuple(f"c{column}" for column in range(draw(st.integers(1, 5))))
+        for column in tables[f"t{number}"]:
+            sources = draw(st.lists(st.sampled_from(before), max_size=3, unique=True)) if before else []
+            hows: st.SearchStrategy[How] = st.sampled_from(("copied", "computed", "rows"))
+            edges += [ColumnEdge(source, TableColumn(f"t{number}", column), draw(hows)) for source in sources]
+    return LineageGraph(tables, tuple(edges))
+
+
+@given(any_graph(), st.booleans())
+def test_one_column_lies_above_another_just_when_the_other_lies_below_it(graph: LineageGraph, rows: bool) -> None:
+    columns = [TableColumn(table, column) for table, names in graph.tables.items() for column in names]
+
+    def reached(column: TableColumn, *, up: bool) -> set[TableColumn]:
+        part = graph.around([column], up=up, down=not up, rows=rows)
+        assert all(edge.how != "rows" or rows for edge in part.edges)
+        return {TableColumn(table, name) for table, names in part.tables.items() for name in names}
+
+    assert {(one, other) for one in columns for other in reached(one, up=True)} == {
+        (one, other) for other in columns for one in reached(other, up=False)
+    }
 
 
 def test_columns_that_only_decide_on_rows_are_followed_when_asked_for(graph: LineageGraph) -> None:
@@ -250,20 +282,22 @@ def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph
     assert "<script" not in text
 
 
-def test_tables_of_the_drawing_do_not_overlap_and_lie_inside_it(graph: LineageGraph) -> None:
-    everything = [TableColumn(table, column) for table, columns in graph.tables.items() for column in columns]
-    svg = ElementTree.fromstring(as_svg(graph.around(everything, up=True, down=True, rows=True), everything))
-    cards = [
-        tuple(float(card.get(side, "nan")) for side in ("x", "y", "width", "height"))
-        for card in svg.iter(f"{SVG}rect")
-        if card.get("class") == "card"
-    ]
-    assert len(cards) == len(graph.tables)
-    width, height = float(svg.get("width", "nan")), float(svg.get("height", "nan"))
-    for number, (x, y, wide, high) in enumerate(cards):
-        assert x >= 0 and y >= 0 and x + wide <= width and y + high <= height
-        for left, top, other_wide, other_high in cards[number + 1 :]:
-            assert x + wide <= left or left + other_wide <= x or y + high <= top or top + other_high <= y
+@given(any_graph())
+def test_tables_of_the_drawing_do_not_overlap_and_lie_inside_it_from_left_to_right(graph: LineageGraph) -> None:
+    svg = ElementTree.fromstring(as_svg(graph, []))
+    cards = {}
+    for group in svg.findall(f"{SVG}g[@role='group']"):
+        card = next(iter(group.iter(f"{SVG}rect")))
+        x, y, width, height = (float(card.get(side, "nan")) for side in ("x", "y", "width", "height"))
+        cards[str(group.get("aria-label")).removeprefix("Table ")] = (x, y, x + width, y + height)
+    assert set(cards) == set(graph.tables)
+    for table, (left, top, right, bottom) in cards.items():
+        assert left >= 0 and top >= 0
+        assert right <= float(svg.get("width", "nan")) and bottom <= float(svg.get("height", "nan"))
+        for other, (left_of, top_of, right_of, bottom_of) in cards.items():
+            apart = right < left_of or right_of < left or bottom < top_of or bottom_of < top
+            assert other == table or apart
+    assert all(cards[edge.source.table][2] < cards[edge.target.table][0] for edge in graph.edges)
 
 
 def test_the_drawing_of_a_column_without_lineage_is_that_column(graph: LineageGraph) -> None:
