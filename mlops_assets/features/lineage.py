@@ -151,9 +151,18 @@ def model_columns(model: ModelDefinition) -> dict[str, tuple[str, ...]]:
 
 
 def feature_table_lineage(project: ProjectDefinition, table: FeatureTableDefinition) -> tuple[ColumnEdge, ...]:
-    """Where each column of a feature table comes from, by its SQL."""
-    if table.query is None:  # a Python function does not say which columns it reads
-        return ()
+    """Where each column of a feature table comes from, by its SQL.
+
+    A Python function does not say which columns it reads: each of its columns comes from every column of its inputs,
+    ``unknown``, so that nothing that may matter is missing.
+    """
+    if table.query is None:
+        read = [TableColumn(name, column) for name in table.inputs for column in project.table(name).schema.names]
+        return tuple(
+            ColumnEdge(source, TableColumn(table.name, column), "unknown")
+            for column in table.schema.names
+            for source in read
+        )
     origins = _origins(project, table.query, table.inputs, table.schema.names)
     return _distinct(edge for name in table.schema.names for edge in _edges(origins[name], table.name, name))
 

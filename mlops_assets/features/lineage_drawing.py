@@ -2,7 +2,8 @@
 
 Each table stands as far to the right as what reads it allows, so that few arrows are long. An arrow that passes a
 column of tables goes through a lane kept free between them, with the other arrows of its two tables. Texts are texts,
-every arrow names its ends, and colours follow the reader's light or dark preference.
+every arrow names its ends, and colours follow the reader's light or dark preference. Where it cannot be told which
+column of a table it is, one arrow leads from the table's head.
 """
 
 from collections.abc import Iterable, Sequence
@@ -107,6 +108,7 @@ def as_svg(graph: LineageGraph, asked: Sequence[TableColumn]) -> str:
 class _Drawing:
     def __init__(self, graph: LineageGraph) -> None:
         self.graph = graph
+        self.edges = tuple(dict.fromkeys(_drawn(edge) for edge in graph.edges))
         layers = _layers(graph)
         self.tables = {
             table: _Box(layers[table], table, columns, width=_width(table, columns))
@@ -121,7 +123,7 @@ class _Drawing:
     def _route(self) -> None:
         """The ports of each arrow from its source to its target, with lanes through the layers between."""
         together: dict[tuple[str, str], list[ColumnEdge]] = {}
-        for edge in self.graph.edges:
+        for edge in self.edges:
             together.setdefault((edge.source.table, edge.target.table), []).append(edge)
         for (source, target), edges in together.items():
             begin, end = self.tables[source], self.tables[target]
@@ -163,17 +165,15 @@ class _Drawing:
     def svg(self, asked: frozenset[TableColumn]) -> str:
         """The text of the file."""
         boxes = [box for layer in self.layers for box in layer]
-        used = [how for how in LEGEND if any(_kind(edge) == how for edge in self.graph.edges)]
-        inside = any(edge.source.table == edge.target.table for edge in self.graph.edges)
+        used = [how for how in LEGEND if any(_kind(edge) == how for edge in self.edges)]
+        inside = any(edge.source.table == edge.target.table for edge in self.edges)
         width = max((box.x + box.width for box in boxes), default=0) + MARGIN + (LAYER_GAP / 2 if inside else 0)
         bottom = max((box.y + box.height for box in boxes), default=0) + MARGIN
         legend = _legend(used, bottom + 12)
         width = max(width, MARGIN * 2 + sum(_legend_width(how) for how in used))
         height = bottom + (40 if used else 0)
         title = f"Column lineage of {_in_words(asked)}"
-        described = (
-            f"{len(self.graph.tables)} tables from left to right, {len(self.graph.edges)} arrows between columns."
-        )
+        described = f"{len(self.graph.tables)} tables from left to right, {len(self.edges)} arrows between columns."
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
@@ -183,7 +183,7 @@ class _Drawing:
                 f"<style>{STYLE}</style>",
                 *(_head(how) for how in used),
                 f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
-                *(_arrow(edge, self.routes[edge]) for edge in sorted(self.graph.edges, key=_over)),
+                *(_arrow(edge, self.routes[edge]) for edge in sorted(self.edges, key=_over)),
                 *(_card(box, asked) for box in self.tables.values()),
                 *legend,
                 "</svg>",
@@ -204,11 +204,23 @@ def _layers(graph: LineageGraph) -> dict[str, int]:
     return {table: most - distance for table, distance in from_right.items()}
 
 
+_HEAD = ""
+"""Stands for the head of a table among its columns."""
+
+
+def _drawn(edge: ColumnEdge) -> ColumnEdge:
+    if edge.how == "unknown":
+        return ColumnEdge(TableColumn(edge.source.table, _HEAD), edge.target, edge.how)
+    return edge
+
+
 def _width(table: str, columns: Iterable[str]) -> float:
     return max(len(table) * CHARACTER * 1.05, *(len(column) * CHARACTER for column in columns)) + 28
 
 
 def _port(box: _Box, column: str) -> _Port:
+    if column == _HEAD:
+        return _Port(box, HEAD / 2)
     return _Port(box, HEAD + ROW * (box.columns.index(column) + 0.5))
 
 
@@ -264,7 +276,8 @@ def _arrow(edge: ColumnEdge, route: Sequence[_Port]) -> str:
             if not port.box.columns:
                 x += port.box.width
                 path += f" H{x:.1f}"
-    words = f"{edge.source} to {edge.target}: {edge.how}"
+    source = edge.source if edge.source.column != _HEAD else f"Any column of {edge.source.table}"
+    words = f"{source} to {edge.target}: {edge.how}"
     kind = _kind(edge)
     return f'<path class="edge {kind}" d="{path}" marker-end="url(#{kind})"><title>{escape(words)}</title></path>'
 

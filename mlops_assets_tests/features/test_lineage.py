@@ -60,6 +60,67 @@ def test_a_feature_comes_from_what_its_sql_takes(graph: LineageGraph) -> None:
     assert above(graph, "trend.crowd") == {"visits.visitors": "renamed", **deciding}
 
 
+@pytest.fixture
+def by_function(project: SmallProject) -> LineageGraph:
+    """The same project, whose trend is computed by a Python function."""
+    project.change("trend/defs.yaml", "sql: trend.sql", "python: rows:trend\n  inputs: [sales, visits]")
+    project.write(
+        "trend/rows.py",
+        "from pyarrow import Table\n\n\ndef trend(sales: 'pyarrow.Table', visits: 'pyarrow.Table') -> Table: ...\n",
+    )
+    return lineage_graph(project.load())
+
+
+def test_what_a_python_function_computes_may_come_from_any_column_of_its_inputs(by_function: LineageGraph) -> None:
+    found = above(by_function, "trend.level")
+    assert set(found.values()) == {"unknown"}
+    assert set(found) == {f"{table}.{name}" for table in ("sales", "visits") for name in by_function.tables[table]}
+    price = by_function.named("sales.price")
+    below = by_function.around(price, up=False, down=True)
+    assert below.tables["forecast.predictions"] == ("prediction", "baseline", "level", "crowd")
+
+
+def test_any_column_is_shown_as_such_and_not_column_by_column(by_function: LineageGraph) -> None:
+    asked = by_function.named("trend.level")
+    part = by_function.around(asked, up=True, down=False)
+    assert (
+        as_tree(part, asked, up=True, down=False)
+        == """\
+trend.level
+  comes from
+  ├─ any column of sales  unknown
+  └─ any column of visits  unknown"""
+    )
+    edges = [edge for edge in by_function.edges if edge.target.table == "trend"]
+    assert "| level | any column of `sales`, any column of `visits` | unknown |" in as_markdown(["level"], edges)
+    arrows = ElementTree.fromstring(as_svg(part, asked)).findall(f"{SVG}path/{SVG}title")
+    assert [arrow.text for arrow in arrows] == [
+        "Any column of sales to trend.level: unknown",
+        "Any column of visits to trend.level: unknown",
+    ]
+
+
+def test_declared_windows_have_the_lineage_of_the_sql_that_they_stand_for(project: SmallProject) -> None:
+    text = """\
+type: mlops_assets.FeatureTable
+attributes:
+  name: sums
+  description: Sums of sales
+  primary_keys: [shop]
+  timestamp: day
+  windows:
+    source: sales
+    where: open
+    aggregations: [{column: units, functions: [sum], windows: [7 days]}]
+"""
+    project.write("sums/defs.yaml", text)
+    graph = lineage_graph(project.load())
+    (name,) = [name for name in graph.tables["sums"] if name not in ("shop", "day")]
+    assert above(graph, f"sums.{name}") == {
+        "sales.units": "aggregated", "sales.shop": "rows", "sales.day": "rows", "sales.open": "rows"
+    }  # fmt: skip
+
+
 def test_labels_take_keys_from_the_population_and_the_label_from_its_own_sql(graph: LineageGraph) -> None:
     assert above(graph, "forecast.labels.shop") == {
         "sales.shop": "copied", "sales.units": "rows"
