@@ -155,6 +155,47 @@ def corrections(folder: Path, table: str, since: str | None) -> None:
 
 
 @main.command()
+@click.argument("name", metavar="TABLE[.COLUMN]")
+@click.option("--up", is_flag=True, help="Only what it comes from.")
+@click.option("--down", is_flag=True, help="Only what comes from it.")
+@click.option("--rows", is_flag=True, help="Follow also the columns that only decide which rows are used.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "svg"]), default="text", show_default=True,
+    help="A tree for people, a graph for programs, or a drawing.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
+@click.pass_obj
+@in_one_message
+def lineage(folder: Path, name: str, up: bool, down: bool, rows: bool, form: str, output: Path | None) -> None:
+    """Show what the columns of TABLE, or one of them, come from, and what comes from them, up to the predictions.
+
+    TABLE is a source, a feature table, or MODEL.labels, MODEL.training_set or MODEL.predictions.
+    """
+    from mlops_assets.features.lineage import lineage_graph
+    from mlops_assets.features.lineage_drawing import as_svg
+    from mlops_assets.features.lineage_text import as_json, as_tree
+
+    graph = lineage_graph(find_project(folder).read())
+    asked = graph.named(name)
+    up, down = up or not down, down or not up  # neither means both
+    part = graph.around(asked, up=up, down=down, rows=rows)
+    if form == "text":
+        text = as_tree(part, asked, up=up, down=down)
+    else:
+        text = as_json(part, asked) if form == "json" else as_svg(part, asked)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        write_atomically(output, f"{text}\n".encode())
+    except OSError as error:
+        raise SurroundingsError(
+            f"{output} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
+        ) from error
+    click.echo(f"Wrote {output}")
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the user interface.")
 @click.pass_obj
 @in_one_message

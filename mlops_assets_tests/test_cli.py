@@ -1,5 +1,6 @@
 """The command line: every fault of the surroundings or of the project is one message and a non-zero exit."""
 
+import json
 import os
 import shutil
 import socket
@@ -48,7 +49,7 @@ def line_of(file: Path, text: str) -> int:
 
 def test_help_lists_every_command_with_what_it_does() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
-    for command in ("check", "dev", "init", "replay"):
+    for command in ("check", "dev", "init", "lineage", "replay"):
         assert f"\n  {command} " in listed
     assert "Validate a whole project without running anything." in listed
 
@@ -104,6 +105,49 @@ def test_check_warns_of_frames_that_count_rows(project: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.output.startswith("warning: ")
     assert "RANGE" in done.output
+
+
+def test_lineage_of_a_column_is_a_tree_of_both_directions(project: Path) -> None:
+    done = run(project, "lineage", "order_trend.growth_1d")
+    assert done.exit_code == 0, done.output
+    assert (
+        done.output
+        == """\
+order_trend.growth_1d
+  comes from
+  └─ orders.units  aggregated
+  goes into
+  ├─ orders_forecast.training_set.growth_1d  copied
+  │  └─ orders_forecast.predictions.prediction  learned
+  └─ orders_forecast.predictions.growth_1d  copied
+     └─ orders_forecast.predictions.prediction  computed
+"""
+    )
+    assert "goes into" not in run(project, "lineage", "order_trend.growth_1d", "--up").output
+    assert "comes from" not in run(project, "lineage", "order_trend.growth_1d", "--down").output
+    assert "orders.region  rows" in run(project, "lineage", "order_trend.growth_1d", "--rows").output
+    assert not (project / ".mlops").exists()
+
+
+def test_lineage_for_programs_and_as_a_drawing_in_a_file(project: Path, tmp_path: Path) -> None:
+    document = json.loads(run(project, "lineage", "orders.units", "--format", "json").output)
+    assert document["format"] == "mlops-assets/lineage/1"
+    assert {edge["how"] for edge in document["edges"]} == {"copied", "computed", "aggregated", "learned"}
+    drawing = tmp_path / "lineage.svg"
+    done = run(project, "lineage", "orders", "--format", "svg", "-o", str(drawing))
+    assert (done.exit_code, done.output) == (0, f"Wrote {drawing}\n")
+    assert drawing.read_text(encoding="utf-8").startswith("<svg ")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    told = refused(project, "lineage", "orders", "-o", str(tmp_path / "file" / "tree.txt"))
+    assert told.endswith("Expected: a file that can be written. What to do: name another file with -o.")
+
+
+def test_lineage_of_an_unknown_column(project: Path) -> None:
+    assert refused(project, "lineage", "order_trend.growth_1") == (
+        "Error: Found: no column 'growth_1' in 'order_trend'. Expected: a column such as: growth_1d, growth_7d. "
+        "What to do: correct the name."
+    )
+    assert refused(project, "lineage", "order_trends.units").startswith("Error: Found: no table 'order_trends' in")
 
 
 def test_a_missing_primary_key(project: Path) -> None:

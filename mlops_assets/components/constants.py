@@ -1,6 +1,7 @@
 """Every metadata key and tag that the platform gives to Dagster."""
 
 COLUMN_SCHEMA = "dagster/column_schema"
+COLUMN_LINEAGE = "dagster/column_lineage"
 ROW_COUNT = "dagster/row_count"
 CODE_REFERENCES = "dagster/code_references"
 TABLE_NAME = "dagster/table_name"

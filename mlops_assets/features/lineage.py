@@ -16,7 +16,6 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.project.definition import (
     FeatureTableDefinition,
-    LookupDefinition,
     ModelDefinition,
     ProjectDefinition,
     TableDefinition,
@@ -79,7 +78,7 @@ class LineageGraph:
         table, _, column = name.rpartition(".")
         if table not in self.tables:
             meant = table or name
-            within = [known for known in self.tables if known.startswith(f"{name}.")]
+            within = [known for known in self.tables if known.startswith(f"{meant}.")]
             close = within or get_close_matches(meant, self.tables, n=3) or list(self.tables)
             raise DefinitionError(
                 f"no table '{meant}' in the project",
@@ -135,19 +134,35 @@ def lineage_graph(project: ProjectDefinition) -> LineageGraph:
     }
     edges = [edge for table in project.feature_tables.values() for edge in feature_table_lineage(project, table)]
     for model in project.models.values():
-        keys = model.schema.names
-        tables[f"{model.name}.labels"] = (*keys, "predicted_at", model.label.column)
-        tables[f"{model.name}.training_set"] = (*keys, "predicted_at", model.label.column, *model.feature_names)
-        tables[f"{model.name}.predictions"] = (*keys, "prediction", "baseline", "version", *model.feature_names)
+        tables |= {f"{model.name}.{step}": columns for step, columns in model_columns(model).items()}
         edges += [*labels_lineage(project, model), *training_set_lineage(project, model)]
         edges += predictions_lineage(project, model)
     return LineageGraph(tables, tuple(edges))
 
 
+def model_columns(model: ModelDefinition) -> dict[str, tuple[str, ...]]:
+    """The columns of a model's labels, training_set and predictions, in order."""
+    labelled = (*model.schema.names, "predicted_at", model.label.column)
+    return {
+        "labels": labelled,
+        "training_set": (*labelled, *model.feature_names),
+        "predictions": (*model.schema.names, "prediction", "baseline", "version", *model.feature_names),
+    }
+
+
 def feature_table_lineage(project: ProjectDefinition, table: FeatureTableDefinition) -> tuple[ColumnEdge, ...]:
-    """Where each column of a feature table comes from, by its SQL."""
-    if table.query is None:  # a Python function does not say which columns it reads
-        return ()
+    """Where each column of a feature table comes from, by its SQL.
+
+    A Python function does not say which columns it reads: each of its columns comes from every column of its inputs,
+    ``unknown``, so that nothing that may matter is missing.
+    """
+    if table.query is None:
+        read = [TableColumn(name, column) for name in table.inputs for column in project.table(name).schema.names]
+        return tuple(
+            ColumnEdge(source, TableColumn(table.name, column), "unknown")
+            for column in table.schema.names
+            for source in read
+        )
     origins = _origins(project, table.query, table.inputs, table.schema.names)
     return _distinct(edge for name in table.schema.names for edge in _edges(origins[name], table.name, name))
 
@@ -172,7 +187,7 @@ def training_set_lineage(project: ProjectDefinition, model: ModelDefinition) -> 
     """Where a model's training set comes from: labels that are not null, and features looked up for their keys."""
     labels, name = f"{model.name}.labels", f"{model.name}.training_set"
     keys, label = model.schema.names, TableColumn(labels, model.label.column)
-    asking = [TableColumn(labels, key) for key in (*keys, "predicted_at")]
+    asking = {key: [TableColumn(labels, key)] for key in (*keys, "predicted_at")}
     own = (*keys, "predicted_at", model.label.column)
     return _distinct(
         [
@@ -187,7 +202,9 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
     """Where predictions come from: their features, computed by a version that learned from the training set."""
     name, training = f"{model.name}.predictions", f"{model.name}.training_set"
     population = _population(project, model)
-    asking = [TableColumn(o.table, o.column) for key in model.schema.names for o in population[key]]
+    asking = {
+        key: [TableColumn(origin.table, origin.column) for origin in origins] for key, origins in population.items()
+    }
     prediction, baseline = TableColumn(name, "prediction"), TableColumn(name, "baseline")
     learned = (*model.feature_names, model.label.column)
     return _distinct(
@@ -213,21 +230,18 @@ def from_other_tables(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:
 
 
 def _looked_up(
-    project: ProjectDefinition, model: ModelDefinition, name: str, asking: Iterable[TableColumn]
+    project: ProjectDefinition, model: ModelDefinition, name: str, asking: Mapping[str, Iterable[TableColumn]]
 ) -> Iterator[ColumnEdge]:
     for lookup in model.lookups:
         schema = project.table(lookup.table).schema
         finding = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
-        deciding = [*asking, *(TableColumn(lookup.table, column) for column in finding)]
-        for column, feature in _features(lookup):
+        asked_by = [*(lookup.lookup_key or schema.keys), str(model.schema.timestamp), "predicted_at"]
+        deciding = [column for key in asked_by for column in asking.get(key, ())]
+        deciding += [TableColumn(lookup.table, column) for column in finding]
+        for column, feature in zip(lookup.columns, lookup.names, strict=True):
             target = TableColumn(name, feature)
             yield ColumnEdge(TableColumn(lookup.table, column), target, "copied" if column == feature else "renamed")
             yield from (ColumnEdge(source, target, "rows") for source in deciding)
-
-
-def _features(lookup: LookupDefinition) -> Iterator[tuple[str, str]]:
-    """The columns of a lookup, each with the name of the feature that it becomes."""
-    return ((column, column) for column in lookup.columns)
 
 
 def _population(project: ProjectDefinition, model: ModelDefinition) -> dict[str, tuple[ColumnOrigin, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from mlops_assets.features.lineage import ColumnEdge, LineageGraph, TableColumn
 
@@ -22,9 +23,9 @@ def as_tree(graph: LineageGraph, asked: Sequence[TableColumn], *, up: bool, down
     for column in asked:
         lines.append(str(column))
         if up:
-            lines += ["  comes from", *_branches(graph, column, "up", set()), *_nothing(graph, column, "up")]
+            lines += ["  comes from", *_branches(graph, column, "up", set())]
         if down:
-            lines += ["  goes into", *_branches(graph, column, "down", set()), *_nothing(graph, column, "down")]
+            lines += ["  goes into", *_branches(graph, column, "down", set())]
     return "\n".join(lines)
 
 
@@ -54,26 +55,23 @@ def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
         columns: The columns of the table, in order.
         edges: The edges that end in them.
     """
-    values: dict[tuple[str, str], list[TableColumn]] = {(column, ""): [] for column in columns}
-    deciding: dict[TableColumn, None] = {}
+    values: dict[tuple[str, str], dict[str, None]] = {}
+    deciding: dict[str, None] = {}
     for edge in edges:
         if edge.how == "rows":
-            deciding[edge.source] = None
+            deciding[f"`{edge.source}`"] = None
         else:
-            values.setdefault((edge.target.column, edge.how), []).append(edge.source)
+            source = f"any column of `{edge.source.table}`" if edge.how == "unknown" else f"`{edge.source}`"
+            values.setdefault((edge.target.column, edge.how), {})[source] = None
     lines = ["| column | from | how |", "|---|---|---|"]
     for column in columns:
-        hows = [how for name, how in values if name == column and how]
-        lines += [f"| {column} | {_listed(values[column, how])} | {how} |" for how in hows]
+        hows = [how for name, how in values if name == column]
+        lines += [f"| {column} | {', '.join(values[column, how])} | {how} |" for how in hows]
         if not hows:
             lines.append(f"| {column} | | no column: a constant, or set by the platform |")
     if deciding:
-        lines += ["", f"Which rows are used depends on: {_listed(list(deciding))}."]
+        lines += ["", f"Which rows are used depends on: {', '.join(deciding)}."]
     return "\n".join(lines)
-
-
-def _listed(columns: Sequence[TableColumn]) -> str:
-    return ", ".join(f"`{column}`" for column in columns)
 
 
 def _as_object(column: TableColumn) -> dict[str, str]:
@@ -81,19 +79,26 @@ def _as_object(column: TableColumn) -> dict[str, str]:
 
 
 def _branches(
-    graph: LineageGraph, column: TableColumn, direction: str, shown: set[TableColumn], indent: str = "  "
+    graph: LineageGraph,
+    column: TableColumn,
+    direction: Literal["up", "down"],
+    shown: set[TableColumn],
+    indent: str = "  ",
 ) -> Iterator[str]:
-    edges = (graph.above if direction == "up" else graph.below).get(column, ())
-    for number, edge in enumerate(edges):
+    leading = graph.above if direction == "up" else graph.below
+    branches: dict[str, TableColumn] = {}
+    for edge in leading.get(column, ()):
         following = edge.source if direction == "up" else edge.target
-        last = number == len(edges) - 1
-        further = (graph.above if direction == "up" else graph.below).get(following, ())
-        again = bool(further) and following in shown
-        yield f"{indent}{'└─' if last else '├─'} {following}  {edge.how}{', as above' if again else ''}"
+        if edge.how == "unknown" and direction == "up" and following not in leading:
+            branches[f"any column of {following.table}  unknown"] = following
+        else:
+            branches[f"{following}  {edge.how}"] = following
+    for number, (text, following) in enumerate(branches.items()):
+        last = number == len(branches) - 1
+        again = following in leading and following in shown
+        yield f"{indent}{'└─' if last else '├─'} {text}{', as above' if again else ''}"
         if not again:
             shown.add(following)
             yield from _branches(graph, following, direction, shown, indent + ("   " if last else "│  "))
-
-
-def _nothing(graph: LineageGraph, column: TableColumn, direction: str) -> list[str]:
-    return [] if (graph.above if direction == "up" else graph.below).get(column) else ["  └─ nothing"]
+    if not branches and indent == "  ":
+        yield "  └─ nothing"

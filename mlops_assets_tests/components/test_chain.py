@@ -115,6 +115,39 @@ def test_every_materialization_records_what_it_read_and_its_content_as_data_vers
         assert read == ["orders", "order_trend", "products", "orders_forecast version 1"]
 
 
+def test_what_is_materialized_says_where_its_columns_come_from(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
+
+    def shown(*key: str, partition: str) -> tuple[dict[str, set[str]], str]:
+        made = metadata_of(instance, dg.AssetKey(key), partition)
+        deps = made.metadata["dagster/column_lineage"].value.deps_by_column
+        by_column = {
+            name: {f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in found}
+            for name, found in deps.items()
+        }
+        return by_column, made.metadata["column lineage"].value
+
+    with dg.DagsterInstance.get() as instance:
+        deps, table = shown("order_trend", partition="2024-01-26")
+        assert deps["growth_7d"] == {"orders.units"}
+        assert "| growth_7d | `orders.units` | aggregated |" in table
+        assert "Which rows are used depends on: `orders.day`" in table
+        deps, _ = shown("orders_forecast", "labels", partition="2024-01-26")
+        assert deps == {
+            "region": {"orders.region"},
+            "product": {"orders.product"},
+            "day": {"orders.day"},
+            "growth": {"orders.units"},
+        }
+        deps, _ = shown("orders_forecast", "training_set", partition="2024-01-24")
+        assert deps["growth"] == {"orders_forecast/labels.growth"}
+        assert deps["family"] == {"products.family"}
+        deps, table = shown("orders_forecast", "predictions", partition="2024-01-26")
+        assert {"order_trend.growth_1d", "orders_forecast/training_set.growth"} < deps["prediction"]
+        assert deps["baseline"] == {"order_trend.next_growth_last_week"}
+        assert "| version | | no column: a constant, or set by the platform |" in table
+
+
 def test_a_refused_delivery_stops_also_a_later_run_of_what_follows_alone(
     lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,7 +222,7 @@ OTHER_VALUE = {
     "ts": "ts + interval 61 minutes",
     "cost": "80.5 - cost",
     "tags": "list_reverse(tags)",
-    "details": """'{"color": "d"}'""",
+    "details": '\'{"color": "d"}\'',
     "place": "{'city': 'w', 'zip': place.zip}",
     "active": "not active",
     "price": "60.5 - price",
