@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlops_assets.components import FeatureTable, Model, Source
-    from mlops_assets.notebook import Project
+    from mlops_assets.notebook import FeatureLookup, Project
 
-__all__ = ["FeatureTable", "Model", "Project", "Source"]
+__all__ = ["FeatureLookup", "FeatureTable", "Model", "Project", "Source"]
 
 _HOMES = {
+    "FeatureLookup": "mlops_assets.notebook",
     "FeatureTable": "mlops_assets.components",
     "Model": "mlops_assets.components",
     "Project": "mlops_assets.notebook",

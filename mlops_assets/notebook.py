@@ -1,28 +1,109 @@
 """Reading a project from a notebook: tables as known at a time, and training sets. Nothing here writes.
 
 Example:
-    >>> from mlops_assets import Project
+    >>> from mlops_assets import FeatureLookup, Project
     >>> project = Project.open("my_project")                                # doctest: +SKIP
     >>> project.table("order_trend").as_known_at("2024-02-14").to_pandas()  # doctest: +SKIP
+    >>> training_set = project.create_training_set(                         # doctest: +SKIP
+    ...     labels, [FeatureLookup("order_trend", lookback="2 days")], label="growth", timestamp="day")
+    >>> training_set.to_pandas()                                            # doctest: +SKIP
     >>> project.training_set("orders_forecast").rows.to_pandas()            # doctest: +SKIP
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.features.created_training_sets import FeatureLookup, look_up, periods_held
+from mlops_assets.features.frames import arrow_rows, is_pandas, pandas_types
 from mlops_assets.features.labels import newest_labelled
-from mlops_assets.features.training_sets import TrainingSet, build_training_set
+from mlops_assets.features.training_sets import TrainingSet as ModelTrainingSet
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.governance.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.lakehouse.periods import in_utc, parse_moment
+from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.folder import find_project
+from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
+
+__all__ = ["Dataset", "FeatureLookup", "Project", "ReadVersions", "Table", "TrainingSet"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows that were read, for any library of frames; also anything that takes an Arrow stream takes it.
+
+    Args:
+        rows: The rows.
+        reads: What was read for them.
+        read_at: The platform clock's moment of reading, UTC.
+    """
+
+    rows: "pa.Table"
+    reads: tuple[Read, ...] = field(repr=False)
+    read_at: datetime
+
+    @cached_property
+    def versions(self) -> ReadVersions:
+        """What was read, by table: definition, Delta version and content; pass it to read the same again."""
+        return ReadVersions(tuple(read.evidence() for read in self.reads), self.read_at)
+
+    def to_arrow(self) -> "pa.Table":
+        """As a table of Arrow, with the types that the lakehouse has: a bigint with nulls stays one."""
+        return self.rows
+
+    def to_polars(self) -> "pl.DataFrame":
+        """As a frame of Polars.
+
+        Raises:
+            ModuleNotFoundError: Polars is not installed (``pip install 'mlops-assets[polars]'``).
+        """
+        import polars as pl
+
+        frame = pl.from_arrow(self.rows)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """As a frame of pandas: bigint is Int64 and boolean is boolean, which hold nulls; dates are objects."""
+        return self.rows.to_pandas(types_mapper=pandas_types)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.rows.__arrow_c_stream__(requested_schema)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet(Dataset):
+    """The rows that were given, in their order and with all their columns, and the features looked up for them.
+
+    Args:
+        label: The columns that are to be predicted.
+        features: The columns that were looked up.
+        given: The pandas frame that the rows came from, or None.
+    """
+
+    label: tuple[str, ...]
+    features: tuple[str, ...]
+    given: "pd.DataFrame | None" = field(default=None, repr=False)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """As a frame of pandas: the columns given as they came (index too), features as `Dataset.to_pandas` says."""
+        if self.given is None:
+            return super().to_pandas()
+        import pandas as pd
+
+        found = self.rows.select(list(self.features)).to_pandas(types_mapper=pandas_types)
+        return pd.concat([self.given, found.set_index(self.given.index)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -32,7 +113,7 @@ class Table:
     platform: Platform
     states: StateTable
 
-    def as_known_at(self, moment: str | datetime, *, version: int | None = None) -> "pa.Table":
+    def as_known_at(self, moment: str | date, *, version: int | None = None) -> Dataset:
         """The rows as they were known at a moment.
 
         Args:
@@ -44,8 +125,79 @@ class Table:
             The columns with ``event_time`` and ``known_at`` (UTC), ordered by key and time; no rows where nothing
             was known.
         """
-        at = parse_moment(moment) if isinstance(moment, str) else in_utc(moment)
-        return self.platform.engine.known_at(self.states, at, version=version)
+        at = _moment(moment)
+        read = self._read(periods_held(self.platform, self.states), version)
+        rows = self.platform.engine.known_at(self.states, at, version=read.pinned)
+        return Dataset(rows, (read,), self.platform.clock.now())
+
+    def between(
+        self,
+        start: str | date,
+        end: str | date,
+        *,
+        as_of: str | date | None = None,
+        versions: ReadVersions | None = None,
+    ) -> Dataset:
+        """All rows whose time lies between two moments: no labels or keys are needed.
+
+        Args:
+            start: The first moment that counts; as in `as_known_at`.
+            end: The first moment that no longer counts.
+            as_of: None for each row as known when everything about its period was known (the period's as_of, at
+                which a model spoke about it); ``"now"`` for today's corrected values, by the platform's clock; or a
+                moment. A moment that has not come yet, and the as_of of a period that is not complete yet, are now.
+            versions: Read what an earlier reading read; None for the table as it stands.
+
+        Returns:
+            The columns with ``event_time`` and ``known_at`` (UTC), ordered by key and time.
+
+        Raises:
+            DefinitionError: The table has no time, or the versions are another table's or definition's.
+            ContractError: The version no longer holds what was read of it.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table, engine = self.states, self.platform.engine
+        if table.schema.timestamp is None:
+            raise DefinitionError(
+                f"rows of '{table.name}' between two times, a table without time",
+                "a table with a timestamp",
+                "read it with as_known_at",
+            )
+        begin, before = _moment(start), _moment(end)
+        read_at = versions.read_at if versions else self.platform.clock.now()
+        if versions:
+            read = read_again(table, self.platform.project.table(table.name).generation, versions)
+        else:
+            held = periods_held(self.platform, table)
+            read = self._read([period for period in held if period.end > begin and period.start < before], None)
+        parts = [
+            engine.known_at(table, moment, first=first, last=last, version=read.pinned)
+            for first, last, moment in self._spans(read.periods, as_of, read_at)
+        ]
+        rows = pa.concat_tables(parts) if parts else engine.known_at(table, begin, version=0)
+        times = rows.column("event_time")
+        inside = pc.and_(
+            pc.greater_equal(times, pa.scalar(begin, times.type)), pc.less(times, pa.scalar(before, times.type))
+        )
+        order = [(name, "ascending") for name in (*table.schema.keys, "event_time")]
+        return Dataset(rows.filter(inside).sort_by(order), (read,), read_at)
+
+    def _read(self, periods: Sequence[Period], version: int | None) -> Read:
+        newest = self.states.delta.version() if version is None else version
+        return Read(self.states, self.platform.project.table(self.states.name).generation, newest, periods)
+
+    def _spans(
+        self, periods: Sequence[Period], as_of: str | date | None, read_at: datetime
+    ) -> list[tuple[Period, Period, datetime]]:
+        """Runs of periods that are read as known at one moment."""
+        if not periods:
+            return []
+        if as_of is not None:
+            return [(periods[0], periods[-1], _as_of(as_of, read_at))]
+        known = self.platform.known_from
+        return [(period, period, min(known([self.states.name], period), read_at)) for period in periods]
 
 
 @dataclass(frozen=True)
@@ -72,7 +224,68 @@ class Project:
         """
         return Table(self.platform, self.platform.table(name))
 
-    def training_set(self, model: str, at: str | None = None) -> TrainingSet:
+    def create_training_set(
+        self,
+        labels: Any,
+        lookups: Sequence[FeatureLookup],
+        *,
+        label: str | Sequence[str] | None = None,
+        timestamp: str | None = None,
+        as_of: str | date | None = None,
+        versions: ReadVersions | None = None,
+    ) -> TrainingSet:
+        """Look features up for rows of your own, as they were known at each row's time.
+
+        A row finds the newest row of its key whose time is not after the row's ``anchor``, in the state in which it
+        was known at the row's ``as_of``. Both are the row's timestamp, unless the rows have columns of these names
+        (a model's chain uses two: the last instant of a period, and the moment when all sources had spoken).
+
+        Args:
+            labels: Rows of pandas, Polars or Arrow, with key columns and times. A date is its first instant; a time
+                without a zone is in UTC, others are brought to UTC. Keys of a narrower type, and categories, are
+                taken. A pandas index is no key: ``reset_index()`` makes it one.
+            lookups: What to look up.
+            label: The columns to predict; they are carried along like all others, and named in the answer.
+            timestamp: The column with each row's time.
+            as_of: None for what was known at each row's time. ``"now"`` for today's corrected values (the platform
+                clock's now; the anchor stays the row's time), or a moment: a model that learns from them sees what
+                it could not have known.
+            versions: The ``versions`` of an earlier training set, to read exactly what it read; ``"now"`` is then
+                its now.
+
+        Returns:
+            One row for each row, in the same order, duplicates kept, with every column given and then the features;
+            a feature that was not found is null, or its default. No row is ever lost.
+
+        Raises:
+            DefinitionError: A table, column, key or time is not there, of another type, or ambiguous.
+            ContractError: A version no longer holds what was read of it.
+        """
+        rows = arrow_rows(labels)
+        named = (label,) if isinstance(label, str) else tuple(label or ())
+        for name in named:
+            if name not in rows.column_names:
+                raise DefinitionError(
+                    f"label '{name}', which the rows do not have",
+                    f"one of: {', '.join(rows.column_names)}",
+                    nearest(name, rows.column_names, "correct the name"),
+                )
+        read_at = versions.read_at if versions else self.platform.clock.now()
+        found, reads = look_up(
+            self.platform,
+            rows,
+            lookups,
+            timestamp=timestamp,
+            as_of=None if as_of is None else _as_of(as_of, read_at),
+            read_at=read_at,
+            versions=versions,
+        )
+        features = tuple(found.column_names)
+        for name in features:
+            rows = rows.append_column(name, found.column(name))
+        return TrainingSet(rows, tuple(reads), read_at, named, features, labels.copy() if is_pandas(labels) else None)
+
+    def training_set(self, model: str, at: str | None = None) -> ModelTrainingSet:
         """What a training of a model would learn from: its labels, each with its features as known at its time.
 
         Args:
@@ -92,3 +305,12 @@ class Project:
                 f"no labels of '{model}' are known yet", "labels", f"materialize {model}/labels first"
             )
         return build_training_set(self.platform, definition, period)
+
+
+def _moment(moment: str | date) -> datetime:
+    return in_utc(moment) if isinstance(moment, datetime) else parse_moment(str(moment))
+
+
+def _as_of(as_of: str | date, read_at: datetime) -> datetime:
+    """A moment, or now; a moment that has not come yet is now."""
+    return read_at if as_of == "now" else min(_moment(as_of), read_at)

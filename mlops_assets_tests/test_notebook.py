@@ -25,14 +25,14 @@ def test_a_table_is_read_as_it_was_known_at_a_moment(project: Project) -> None:
     assert str(rows["day"].max()) == "2024-01-18"
     assert rows.equals(orders.as_known_at(datetime(2024, 1, 20, 5, 59, tzinfo=UTC)).to_pandas())
     assert str(orders.as_known_at("2024-01-20T06:00").to_pandas()["day"].max()) == "2024-01-19"
-    assert orders.as_known_at("2023-12").num_rows == 0
+    assert orders.as_known_at("2023-12").rows.num_rows == 0
     trend = project.table("order_trend").as_known_at("2024-01-20").to_pandas()
     assert str(trend["day"].max()) == "2024-01-18"
 
 
 def test_a_table_is_read_at_an_earlier_delta_version(project: Project) -> None:
     orders = project.table("orders")
-    assert orders.as_known_at("2024-02", version=1).num_rows < orders.as_known_at("2024-02").num_rows
+    assert orders.as_known_at("2024-02", version=1).rows.num_rows < orders.as_known_at("2024-02").rows.num_rows
 
 
 def test_a_training_set_is_what_the_model_was_trained_on(project: Project) -> None:
@@ -70,7 +70,7 @@ def test_reading_a_project_that_was_never_run_finds_no_rows_and_makes_no_home(
 ) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "nothing"))
     project = Project.open(lived.project)
-    assert project.table("orders").as_known_at("2024-02").num_rows == 0
+    assert project.table("orders").as_known_at("2024-02").rows.num_rows == 0
     with pytest.raises(MissingDataError) as caught:
         project.training_set("orders_forecast")
     assert caught.value.found == "no labels of 'orders_forecast' are known yet"

@@ -68,25 +68,29 @@ class StateTable:
         (version,) = self.data_versions([period] if period else []).values()
         return version
 
-    def data_versions(self, periods: Sequence[Period]) -> dict[str, str]:
+    def data_versions(self, periods: Sequence[Period], version: int | None = None) -> dict[str, str]:
         """The content hash of each partition, by period key; of a static table the only one.
 
         A data file never changes, so a hash is kept in memory for as long as a partition has the same files.
+
+        Args:
+            periods: Which partitions.
+            version: Delta version to hash; None for the newest.
         """
-        return {key: _data_version(self, files) for key, files in self._files_by_period(periods).items()}
+        return {key: _data_version(self, files) for key, files in self._files_by_period(periods, version).items()}
 
     def moments(self, first: Period | None, last: Period | None) -> dict[str, tuple[StateMoment, ...]]:
         """When the states of each period from first to last (of a static table: all) became known, by period key."""
         periods = list(self.schema.calendar.between(first, last)) if first is not None and last is not None else []
         return {key: _moments(self, files) for key, files in self._files_by_period(periods).items()}
 
-    def _files_by_period(self, periods: Sequence[Period]) -> dict[str, tuple[str, ...]]:
+    def _files_by_period(self, periods: Sequence[Period], version: int | None = None) -> dict[str, tuple[str, ...]]:
         """The files of each partition, by period key, from one look at the table: each look takes milliseconds."""
         keys = self.period_keys(periods)
         if not keys:
             return {}
         listed: dict[str, list[str]] = {key: [] for key in keys}
-        for file in self.delta.files((min(keys), max(keys))):
+        for file in self.delta.files((min(keys), max(keys)), version):
             key = Path(file).parent.name.removeprefix("period=")
             if key in listed:
                 listed[key].append(file)
