@@ -272,9 +272,9 @@ def test_layout_comments_and_descriptions_change_no_generation(
 @pytest.mark.parametrize(
     ("name", "old", "new", "changed"),
     [
-        ("trend/trend.sql", "units + 1", "units + 2", {"trend", "forecast"}),
-        ("trend/trend.sql", "JOIN visits", "LEFT JOIN visits", {"trend", "forecast"}),
-        ("trend/defs.yaml", "8 days", "9 days", {"trend", "forecast"}),
+        ("trend/trend.sql", "units + 1", "units + 2", {"trend"}),
+        ("trend/trend.sql", "JOIN visits", "LEFT JOIN visits", {"trend"}),
+        ("trend/defs.yaml", "8 days", "9 days", {"trend"}),
         ("trend/defs.yaml", "type: bigint", "type: double", {"trend", "forecast"}),
         ("forecast/growth.sql", "ln(later", "log2(later", {"forecast", "labels"}),
         ("forecast/selling.sql", "> 0", "> 1", {"forecast", "labels"}),
