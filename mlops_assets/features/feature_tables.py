@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import MissingDataError
-from mlops_assets.features.generations import record_generation, require_history
+from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
@@ -71,6 +71,12 @@ def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, histo
         else:
             inputs.append(QueryInput(table, table.schema.calendar.shift(last, 1 - history), last))
     return inputs
+
+
+def has_history(platform: Platform, names: tuple[str, ...], period: Period, history: int) -> bool:
+    """Whether no table lacks one of the ``history`` periods that end with a period since its definition is new."""
+    first = {name: platform.table(name).schema.calendar.shift(period, 1 - history) for name in names}
+    return not any(missing_history(platform.table(name), first[name], period) for name in names)
 
 
 def require_inputs(platform: Platform, names: tuple[str, ...], period: Period, history: int) -> None:

@@ -1,18 +1,19 @@
 """Scoring a period's population by the champion of that time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
-from mlops_assets.features.generations import require_history
+from mlops_assets.features.generations import missing_history, require_history
 from mlops_assets.features.labels import population
-from mlops_assets.features.states import Written, append_computed
+from mlops_assets.features.states import Written, append_computed, is_computed
 from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, require_agreement
-from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at
+from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.training import baseline_values, feature_frame
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -81,6 +82,32 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     cells = max(rows.num_rows * len(model.feature_names), 1)
     written = append_computed(platform, table, platform.engine.rows(rows), period, known_at)
     return Scored(written, champion.version, agreed, training, nulls / cells)
+
+
+def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
+    """Those of the periods that can be scored, as far as champion and definitions go.
+
+    A period waits while a new definition's past is not computed. Where the champion was trained on definitions that
+    say something else, a period that was scored before stays as it was; another is tried, so that the refusal is seen.
+    """
+    agreed: dict[int, Agreement] = {}
+    ready = set()
+    for period in periods_with_champion(platform, model, periods):
+        champion = champion_at(platform, model, period)
+        if champion is None:
+            continue
+        if champion.version not in agreed:
+            training = candidate_of_version(platform, model, champion.version)
+            agreed[champion.version] = agreement(platform, model, training)
+        found = agreed[champion.version]
+        if found.outcome == "waits" or any(
+            missing_history(platform.table(name), first_looked_up(platform, model, name, period), period)
+            for name in model.inputs
+        ):
+            continue
+        if found.may_score or not is_computed(platform.predictions(model), period):
+            ready.add(period)
+    return ready
 
 
 def features_to_score(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
