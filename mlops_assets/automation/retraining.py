@@ -69,7 +69,7 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             if decision.retrain:
                 run_key = f"{model.name}|{history.at.key}|{decision.cause}"
                 requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
-            for asked in open_requests(platform, model):
+            for asked in [] if history.lacks else open_requests(platform, model):
                 run_key = f"{model.name}|request|{asked.period}"
                 requests.append(
                     _request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.period)

@@ -27,7 +27,7 @@ from mlops_assets.components.results import (
     result,
 )
 from mlops_assets.errors import PlatformError
-from mlops_assets.features.feature_tables import evaluate_feature_table, query_inputs
+from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, query_inputs
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.periods import Calendar, Period
@@ -56,13 +56,18 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         platform = platform_of(project)
         now = platform.clock.now()
         periods = map(table.schema.calendar.at_key, keys)
-        return {period.key for period in periods if platform.feature_table_as_of(table, period) <= now}
+        return {
+            period.key
+            for period in periods
+            if platform.feature_table_as_of(table, period) <= now
+            and has_history(platform, table.inputs, period, table.history)
+        }
 
     @dg.asset(
         key=key,
         partitions_def=partitions,
         deps=table_deps(project, table.inputs, 1 - table.history),
-        automation_condition=carry_on(due, "its as_of has come"),
+        automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
         check_specs=blocking_specs(key, partitions, CONTRACT),
         code_version=table.generation,
         **documented(

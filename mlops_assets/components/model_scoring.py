@@ -24,7 +24,7 @@ from mlops_assets.features.lineage import model_columns, predictions_lineage
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.records import periods_with_champion
-from mlops_assets.models.scoring import score
+from mlops_assets.models.scoring import periods_to_score, score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
@@ -43,10 +43,10 @@ def predictions_asset(
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
         now = platform.clock.now()
-        periods = periods_with_champion(platform, model, map(model.schema.calendar.at_key, keys))
+        periods = periods_to_score(platform, model, map(model.schema.calendar.at_key, keys))
         return {period.key for period in periods if platform.model_as_of(model, period) <= now}
 
-    label = "its as_of has come, and a champion was there"
+    label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"
     shown = column_schema(
         model.schema,
@@ -93,6 +93,7 @@ def predictions_asset(
             rows=scored.written.rows,
             figures={
                 "version": scored.version,
+                "definitions": scored.agreement.reason,
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
                 **lineage_figures(model_columns(model)["predictions"], predictions_lineage(project, model)),

@@ -19,6 +19,7 @@ from mlops_assets.components.loading import (
 )
 from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
+from mlops_assets.features.feature_tables import has_history
 from mlops_assets.features.labels import compute_labels, labelled_period
 from mlops_assets.features.lineage import labels_lineage, model_columns, training_set_lineage
 from mlops_assets.features.training_sets import build_training_set
@@ -41,12 +42,17 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     """The labels that become known in a period, about the period that lies horizon + delay before it."""
     key = asset_key(model, "labels")
     inputs = tuple(dict.fromkeys([*model.population_inputs, *model.label.inputs]))
+    history = model.history + model.label.known_after
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
         now = platform.clock.now()
         periods = map(model.schema.calendar.at_key, keys)
-        return {period.key for period in periods if platform.labels_as_of(model, period) <= now}
+        return {
+            period.key
+            for period in periods
+            if platform.labels_as_of(model, period) <= now and has_history(platform, inputs, period, history)
+        }
 
     shown = column_schema(
         model.schema,
@@ -58,8 +64,8 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        deps=table_deps(project, inputs, 1 - model.history - model.label.known_after),
-        automation_condition=carry_on(due, "its as_of has come"),
+        deps=table_deps(project, inputs, 1 - history),
+        automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
         check_specs=[
             dg.AssetCheckSpec(
                 NOT_EARLY,
@@ -96,7 +102,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             platform,
             key,
             evidence(
-                tables_evidence(platform, inputs, period, model.history + model.label.known_after),
+                tables_evidence(platform, inputs, period, history),
                 model.label_generation,
                 known_at=written.known_at,
             ),

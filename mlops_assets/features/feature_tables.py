@@ -5,6 +5,7 @@ from datetime import datetime
 
 from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import MissingDataError
+from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
@@ -24,10 +25,13 @@ def evaluate_feature_table(
         What was written, and what the contract's checks found in the rows as known last.
 
     Raises:
-        MissingDataError: An input has no data for the period yet.
+        MissingDataError: An input has no data for the period yet, or lacks a period of the history since its
+            definition is new.
         ContractError: The rows break the declared contract; nothing was written.
+        DefinitionError: The definition is new and retypes a column that a model looks up.
     """
-    require_inputs(platform, table.inputs, period)
+    require_inputs(platform, table.inputs, period, table.history)
+    record_generation(platform, table)
     inputs = query_inputs(platform, table.inputs, period, table.history)
     checks: list[CheckOutcome] = []
 
@@ -69,13 +73,19 @@ def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, histo
     return inputs
 
 
-def require_inputs(platform: Platform, names: tuple[str, ...], period: Period) -> None:
-    """See that every input was delivered or computed for a period.
+def has_history(platform: Platform, names: tuple[str, ...], period: Period, history: int) -> bool:
+    """Whether no table lacks one of the ``history`` periods that end with a period since its definition is new."""
+    first = {name: platform.table(name).schema.calendar.shift(period, 1 - history) for name in names}
+    return not any(missing_history(platform.table(name), first[name], period) for name in names)
+
+
+def require_inputs(platform: Platform, names: tuple[str, ...], period: Period, history: int) -> None:
+    """See that every input was delivered or computed for a period, and has the ``history`` periods that end with it.
 
     A failed check stops downstream assets in its own run only, so each step looks for itself.
 
     Raises:
-        MissingDataError: One was not.
+        MissingDataError: One was not, or has a new definition under which its history was not computed.
     """
     for name in names:
         definition = platform.project.table(name)
@@ -87,3 +97,4 @@ def require_inputs(platform: Platform, names: tuple[str, ...], period: Period) -
                 "every input computed for the period",
                 f"materialize {name} for {period.key} first; if its checks failed, mend their cause",
             )
+        require_history(platform.table(name), definition.schema.calendar.shift(period, 1 - history), period)

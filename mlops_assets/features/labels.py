@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
+from mlops_assets.features.generations import earlier_generations
 from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
@@ -23,12 +24,12 @@ def labelled_period(model: ModelDefinition, known_in: Period) -> Period:
 
 
 def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
-    """The newest period whose labels became known, by the clock; None where none has."""
-    key = platform.labels(model).delta.newest_period()
-    if key is None:
-        return None
+    """The newest period in which labels became known, in any generation; None where none has."""
+    labels = platform.labels(model)
+    keys = [folder.newest_period() for folder in (labels.delta, *earlier_generations(labels))]
     calendar = model.schema.calendar
-    return calendar.shift(calendar.at_key(key), model.label.known_after)
+    newest = max((calendar.at_key(key) for key in keys if key), default=None)
+    return calendar.shift(newest, model.label.known_after) if newest else None
 
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
@@ -60,7 +61,8 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     """
     import pyarrow as pa
 
-    require_inputs(platform, tuple(dict.fromkeys([*model.label.inputs, *model.population_inputs])), known_in)
+    history = model.history + model.label.known_after
+    require_inputs(platform, tuple(dict.fromkeys([*model.label.inputs, *model.population_inputs])), known_in, history)
     period = labelled_period(model, known_in)
     known_at = platform.labels_as_of(model, known_in)
     predicted_at = platform.model_as_of(model, period)

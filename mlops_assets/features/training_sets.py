@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.generations import require_history
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
-from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Period
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -43,6 +44,31 @@ def label_window(model: ModelDefinition, at: Period) -> tuple[Period, Period]:
     return max(model.first, calendar.shift(last, 1 - model.window)), last
 
 
+def first_looked_up(platform: Platform, model: ModelDefinition, table: str, period: Period) -> Period:
+    """The first period of a table whose rows may answer for a period: by lookup, or in the population."""
+    calendar = model.schema.calendar
+    starts = [calendar.shift(period, 1 - model.history)] if table in model.population_inputs else []
+    for lookup in model.lookups:
+        if lookup.table == table:
+            if lookup.lookback is None:
+                starts.append(platform.project.table(table).first or model.first)
+            else:
+                starts.append(calendar.of(lookup.lookback.before(period.anchor) + ONE_MICROSECOND))
+    return min(starts)
+
+
+def require_training_history(platform: Platform, model: ModelDefinition, at: Period) -> None:
+    """See that a training at a period would miss nothing that was computed under earlier definitions.
+
+    Raises:
+        MissingDataError: A feature table or the labels have a new generation that lacks some of the past.
+    """
+    first, last = label_window(model, at)
+    require_history(platform.labels(model), first, last)
+    for name in model.inputs:
+        require_history(platform.table(name), first_looked_up(platform, model, name, first), last)
+
+
 def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -> TrainingSet:
     """Build the training set of a model at a period.
 
@@ -50,7 +76,7 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
     became known after the prediction is used.
 
     Raises:
-        MissingDataError: The labels of the period were not computed.
+        MissingDataError: The labels of the period were not computed, or a definition is new and its past is not.
         ContractError: There are fewer labels than the model's ``min_rows``.
     """
     labels_table = platform.labels(model)
@@ -61,6 +87,7 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
             "labels up to the period of the training",
             f"materialize {model.name}/labels for {at.key} first",
         )
+    require_training_history(platform, model, at)
     known_at = platform.labels_as_of(model, at)
     labels = platform.engine.known_at(labels_table, known_at, first=first, last=last)
     labelled = labels.filter(labels.column(model.label.column).is_valid())

@@ -26,12 +26,14 @@ class InputEvidence:
         delta_version: Delta version that was read; None where it is not a Delta table.
         data_version: Content hash of what was read: of a partition, or over the partitions of a window.
         periods: First and last period read, or None.
+        generation: The table's generation; None where it is not a Delta table.
     """
 
     name: str
     delta_version: int | None
     data_version: str
     periods: tuple[str, str] | None
+    generation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def window_evidence(
     else:
         data_version = text_hash(*(f"{key} {version}" for key, version in versions.items()))
     bounds = (periods[0].key, periods[-1].key) if periods and table.schema.timestamp else None
-    return InputEvidence(table.name, table.delta.version(), data_version, bounds)
+    return InputEvidence(table.name, table.delta.version(), data_version, bounds, table.delta.folder.name)
 
 
 @lru_cache(maxsize=1)

@@ -45,8 +45,11 @@ class StateTable:
 
     @property
     def hashed_columns(self) -> tuple[str, ...]:
-        """What a data version covers: the user's columns, event_time, known_at and removed; never a write time."""
-        return (*self.schema.names, *(name for name in STATE_COLUMNS if name != "seq"))
+        """What a data version covers: the user's columns, event_time, known_at and removed; never a write time.
+
+        In the order of names, so that it does not depend on the order in which the columns are declared.
+        """
+        return (*sorted(self.schema.names), *(name for name in STATE_COLUMNS if name != "seq"))
 
     def files(self, first: Period | None = None, last: Period | None = None, version: int | None = None) -> list[str]:
         """The Parquet files that hold the states of the periods from first to last, or of all."""
@@ -164,7 +167,7 @@ class PeriodTable:
 @lru_cache(maxsize=10_000)
 def _data_version(table: StateTable, files: tuple[str, ...]) -> str:
     states = _read(files, _without_period(table.schema.stored()))
-    return content_hash(_that_were_known(table, states), table.hashed_columns)
+    return content_hash(that_were_known(table, states), table.hashed_columns)
 
 
 @lru_cache(maxsize=10_000)
@@ -174,7 +177,7 @@ def _moments(table: StateTable, files: tuple[str, ...]) -> tuple[StateMoment, ..
     return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in rows.to_pylist()))
 
 
-def _that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":
+def that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":
     """The states of a partition without those that were replaced at their own moment, or that repeat the one before."""
     names = [*table.schema.keys, "event_time"]
     if states.group_by(names).aggregate([]).num_rows == states.num_rows:

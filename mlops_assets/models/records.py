@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
 
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.tables import PeriodTable
+from mlops_assets.lakehouse.records import read_records
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,8 @@ class CandidateRecord:
         verdict: What the gates said, in words.
         outcomes: What each gate said, as JSON.
         passed: Whether it may become a version.
-        generation: The model's generation: what it was trained on.
+        generation: The model's generation: its own definition.
+        trained_on: Generations of labels and tables, and the columns of them that it uses, as JSON.
         figures: Errors by who predicted and metric, and rows, as JSON.
     """
 
@@ -52,6 +50,7 @@ class CandidateRecord:
     outcomes: str
     passed: bool
     generation: str
+    trained_on: str
     figures: str
 
     @property
@@ -75,31 +74,6 @@ class VersionRecord:
 
     period: str
     version: int
-
-
-def write_record(table: PeriodTable, record: Any) -> str:
-    """Write a record as its period's row; returns the data version."""
-    import pyarrow as pa
-
-    values = asdict(record)
-    period = values.pop("period")
-    types: dict[Any, pa.DataType] = {
-        datetime: pa.timestamp("us", "UTC"),
-        str: pa.string(),
-        float: pa.float64(),
-        int: pa.int64(),
-        bool: pa.bool_(),
-    }
-    schema = pa.schema([(item.name, types[item.type]) for item in fields(record) if item.name != "period"])
-    return table.write(period, pa.Table.from_pylist([values], schema=schema))
-
-
-def read_records(table: PeriodTable, kind: type[Record]) -> list[Record]:
-    """All records of a kind, in the order of their periods."""
-    rows = table.read()
-    if rows is None:
-        return []
-    return sorted((kind(**row) for row in rows.to_pylist()), key=lambda record: record.period)  # type: ignore[attr-defined]
 
 
 def candidates(platform: Platform, model: ModelDefinition) -> list[CandidateRecord]:

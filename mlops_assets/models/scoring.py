@@ -1,16 +1,19 @@
 """Scoring a period's population by the champion of that time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
+from mlops_assets.features.generations import missing_history, require_history
 from mlops_assets.features.labels import population
-from mlops_assets.features.states import Written, append_computed
-from mlops_assets.features.training_sets import with_features
+from mlops_assets.features.states import Written, append_computed, is_computed
+from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
-from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at
+from mlops_assets.models.agreement import Agreement, agreement, require_agreement
+from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.training import baseline_values, feature_frame
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -26,12 +29,14 @@ class Scored:
     Args:
         written: What the partition holds now.
         version: The version that predicted.
+        agreement: How the definitions relate to those that it was trained on.
         training: The training that the version came from.
         null_share: Share of feature values that were missing.
     """
 
     written: Written
     version: int
+    agreement: Agreement
     training: CandidateRecord
     null_share: float
 
@@ -40,14 +45,15 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     """Score every key of a period's population as of its as_of.
 
     Raises:
-        MissingDataError: An input was not computed (unless the model scores without late sources), or there was no
-            champion at that time.
-        ContractError: The champion was trained on other definitions than those that would be looked up.
+        MissingDataError: An input was not computed (unless the model scores without late sources), there was no
+            champion at that time, or what a new definition says of the past was not computed.
+        ContractError: The champion was trained on definitions that say something else than those that would be
+            looked up.
     """
     import pyarrow as pa
 
     if model.when_late == "wait":
-        require_inputs(platform, model.inputs, period)
+        require_inputs(platform, model.inputs, period, history=1)
     champion = champion_at(platform, model, period)
     if champion is None:
         raise MissingDataError(
@@ -56,13 +62,10 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
             "train one first, or score a later period; a past period is never scored by a later champion",
         )
     training = candidate_of_version(platform, model, champion.version)
-    if training.generation != model.generation:
-        raise ContractError(
-            f"version {champion.version} of '{model.name}' was trained on definitions {training.generation}, "
-            f"and the project now has {model.generation}",
-            "scoring on the definitions that the version was trained on",
-            "let the retrain sensor train on the new definitions, or take the change back",
-        )
+    agreed = agreement(platform, model, training)
+    require_agreement(agreed, model, champion.version)
+    for name in model.inputs:
+        require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
     known_at = platform.model_as_of(model, period)
     rows = features_to_score(platform, model, period)
     fit = mlflow_registry.load_fit(registry, training.model_uri)
@@ -78,7 +81,33 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     nulls = sum(rows.column(name).null_count for name in model.feature_names)
     cells = max(rows.num_rows * len(model.feature_names), 1)
     written = append_computed(platform, table, platform.engine.rows(rows), period, known_at)
-    return Scored(written, champion.version, training, nulls / cells)
+    return Scored(written, champion.version, agreed, training, nulls / cells)
+
+
+def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
+    """Those of the periods that can be scored, as far as champion and definitions go.
+
+    A period waits while a new definition's past is not computed. Where the champion was trained on definitions that
+    say something else, a period that was scored before stays as it was; another is tried, so that the refusal is seen.
+    """
+    agreed: dict[int, Agreement] = {}
+    ready = set()
+    for period in periods_with_champion(platform, model, periods):
+        champion = champion_at(platform, model, period)
+        if champion is None:
+            continue
+        if champion.version not in agreed:
+            training = candidate_of_version(platform, model, champion.version)
+            agreed[champion.version] = agreement(platform, model, training)
+        found = agreed[champion.version]
+        if found.outcome == "waits" or any(
+            missing_history(platform.table(name), first_looked_up(platform, model, name, period), period)
+            for name in model.inputs
+        ):
+            continue
+        if found.may_score or not is_computed(platform.predictions(model), period):
+            ready.add(period)
+    return ready
 
 
 def features_to_score(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":

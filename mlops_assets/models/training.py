@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.records import write_record
 from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
 from mlops_assets.models.records import (
@@ -19,7 +22,6 @@ from mlops_assets.models.records import (
     candidates,
     champions,
     present_champion,
-    write_record,
 )
 from mlops_assets.models.templates import build_estimator, find_template
 from mlops_assets.project.definition import ModelDefinition
@@ -149,7 +151,7 @@ def train(
     champion_judged = None
     if champion is not None:
         its_training = candidate_of_version(platform, model, champion.version)
-        if its_training.generation == model.generation:
+        if agreement(platform, model, its_training).may_score:
             champion_judged = mlflow_registry.load_fit(registry, its_training.judged_uri)
     fitted = fit_candidate(model, rows, at, champion_judged)
     verdict = judge(
@@ -202,8 +204,10 @@ def train(
         outcomes=verdict.as_json(),
         passed=verdict.passed,
         generation=model.generation,
+        trained_on=TrainedOn.of(platform, model, at).as_json(),
         figures=json.dumps(figures, sort_keys=True),
     )
+    record_generation(platform, model)
     write_record(platform.records(model, "candidate"), record)
     return record, verdict
 

@@ -6,8 +6,9 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.judging import Errors, errors
-from mlops_assets.models.records import candidate_of_version, read_records, write_record
+from mlops_assets.models.records import candidate_of_version
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 

@@ -1,12 +1,15 @@
 """Gathering what the retrain policy looks at, and recording what people ask for."""
 
+from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import newest_labelled
+from mlops_assets.features.training_sets import require_training_history
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.models.agreement import agreement
 from mlops_assets.models.records import (
     candidate_of_version,
     candidates,
     present_champion,
-    read_records,
-    write_record,
 )
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
@@ -20,15 +23,26 @@ def policy_history(platform: Platform, model: ModelDefinition) -> History | None
     if at is None:
         return None
     champion = present_champion(platform, model)
+    trainings = candidates(platform, model)
     return History(
         at=at,
         calendar=model.schema.calendar,
-        generation=model.generation,
-        trainings=candidates(platform, model),
+        definitions=agreement(platform, model, trainings[-1]) if trainings else None,
+        lacks=_lacking(platform, model, at),
+        trainings=trainings,
         champion=champion,
         champion_training=candidate_of_version(platform, model, champion.version) if champion else None,
         performance=performance_history(platform, model),
     )
+
+
+def _lacking(platform: Platform, model: ModelDefinition, at: Period) -> str:
+    """What of the past a training would lack because a definition is new, in words."""
+    try:
+        require_training_history(platform, model, at)
+    except MissingDataError as error:
+        return f"{error.found}; {error.cure}"
+    return ""
 
 
 def record_request(

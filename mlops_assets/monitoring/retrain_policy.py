@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.lakehouse.periods import Calendar, Period
+from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, ChampionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.project.definition import RetrainPolicy
@@ -42,7 +43,8 @@ class History:
     Args:
         at: The newest period whose labels are known: where a training would take place.
         calendar: The model's calendar.
-        generation: The model's definitions as they stand.
+        definitions: How the definitions as they stand relate to those of the last training; None where there was none.
+        lacks: What of the past a training would lack because a definition is new, in words; empty where nothing.
         trainings: All trainings so far, in the order of periods.
         champion: The present champion, or None.
         champion_training: The training it came from, or None.
@@ -51,7 +53,8 @@ class History:
 
     at: Period
     calendar: Calendar
-    generation: str
+    definitions: Agreement | None
+    lacks: str
     trainings: Sequence[CandidateRecord]
     champion: ChampionRecord | None
     champion_training: CandidateRecord | None
@@ -83,19 +86,19 @@ def decide(policy: RetrainPolicy, history: History) -> Decision:
         >>> from datetime import UTC, datetime
         >>> months = Calendar("month")
         >>> at = months.at_key("2001-03")
-        >>> nothing = History(at, months, "g", [], None, None, [])
+        >>> nothing = History(at, months, None, "", [], None, None, [])
         >>> decide(RetrainPolicy(worse_by=0.2, persistence=2, cool_down=3, max_age=12), nothing).reason
         'there is no champion yet'
     """
     since = _since_last_training(history)
     if since == 0:
         return Decision("none", f"it was trained at {history.at.key} already")
-    if history.trainings and history.trainings[-1].generation != history.generation:
-        return Decision(
-            "definitions",
-            f"the definitions are {history.generation}, and the last training was on "
-            f"{history.trainings[-1].generation}",
-        )
+    if history.lacks:
+        return Decision("none", f"a training waits: {history.lacks}")
+    if history.definitions and history.definitions.outcome == "waits":
+        return Decision("none", f"the definitions are new, and {history.definitions.reason}")
+    if history.definitions and not history.definitions.may_score:
+        return Decision("definitions", f"the last training was on other definitions, and {history.definitions.reason}")
     if since is not None and since < policy.cool_down:
         return Decision("none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}")
     if history.champion is None or history.champion_training is None:

@@ -56,9 +56,11 @@ class SourceDefinition:
 
 @dataclass(frozen=True)
 class FeatureTableDefinition:
-    """A feature table; ``generation`` is the hash of its canonical definition and of its inputs'.
+    """A feature table.
 
-    Declared time windows are a `Query` too: the SQL that they stand for.
+    ``parts`` are all that decides its rows, in canonical text by what it is: ``sql``, ``history``, ``column units``,
+    ``input sales`` (the input's generation) and so on; ``generation`` is their hash. Declared time windows are a
+    `Query` too: the SQL that they stand for.
     """
 
     name: str
@@ -72,6 +74,7 @@ class FeatureTableDefinition:
     lag: timedelta
     first: Period
     last: Period | None
+    parts: Mapping[str, str]
     generation: str
 
     @property
@@ -145,7 +148,12 @@ class RetrainPolicy:
 
 @dataclass(frozen=True)
 class ModelDefinition:
-    """A model; ``schema`` holds keys and timestamp, ``features`` the columns it looks up, in order."""
+    """A model; ``schema`` holds keys and timestamp, ``features`` the columns it looks up, in order.
+
+    ``generation`` is the hash of ``parts``, the model's own definition: population, label and lookups. Generations of
+    the tables it reads are not in it; what a version was trained on is recorded with it. They are in
+    ``label_generation``, for labels are states, and states of two definitions do not mix.
+    """
 
     name: str
     documentation: Documentation
@@ -173,6 +181,7 @@ class ModelDefinition:
     lag: timedelta
     first: Period
     last: Period | None
+    parts: Mapping[str, str]
     generation: str
     label_generation: str
 

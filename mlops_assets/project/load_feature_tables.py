@@ -21,9 +21,10 @@ from mlops_assets.project.resolving import (
     check_output,
     columns_of,
     documentation_of,
+    generation_of,
     located,
     read_query,
-    short_hash,
+    schema_parts,
     span_of_tables,
     unknown_table,
 )
@@ -167,6 +168,12 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         check_output(document, computation, [*columns], "columns")
     first, last = span_of_tables(inputs.values())
     history = _history(document, parsed, calendar, windows)
+    parts = {
+        "python" if item.kind == "python" else "sql": computation.canonical,
+        "history": f"{history} {calendar.unit}s",
+        **schema_parts(schema),
+        **{f"input {name}": table.generation for name, table in inputs.items()},
+    }
     return FeatureTableDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -179,14 +186,8 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         lag=max(table.lag for table in inputs.values()),
         first=first,
         last=last,
-        generation=short_hash(
-            computation.definition_hash,
-            str(history),
-            *(f"{column.name} {column.type}" for column in schema.columns),
-            *schema.keys,
-            parsed.timestamp,
-            *(f"{name} {table.generation}" for name, table in inputs.items()),
-        ),
+        parts=parts,
+        generation=generation_of(parts),
     )
 
 

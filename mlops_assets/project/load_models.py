@@ -29,9 +29,10 @@ from mlops_assets.project.lookups import (
 from mlops_assets.project.resolving import (
     check_output,
     documentation_of,
+    generation_of,
     located,
     read_query,
-    short_hash,
+    schema_parts,
     span_of_tables,
     unknown_table,
 )
@@ -115,20 +116,15 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
             "lengthen the history: the label's SQL must see both ends",
             where=document.at("history"),
         )
-    generations = [f"{name} {project.table(name).generation}" for name in sorted({*everything})]
-    shape = [f"{column.name} {column.type}" for column in (*schema.columns, *features)]
-    choices = [
-        f"{lookup.table} {lookup.lookback} {lookup.columns} {lookup.names} {lookup.lookup_key} "
-        f"{sorted(lookup.default.items())}"
-        for lookup in lookups
-    ]
-    label_generation = short_hash(
-        label_query.definition_hash,
-        population.definition_hash,
-        f"{parsed.label.column} {label.horizon} {label.delay} {history}",
-        *(f"{column.name} {column.type}" for column in schema.columns),
-        *(f"{name} {project.table(name).generation}" for name in sorted({*inputs, *label_inputs})),
-    )
+    label_parts = {
+        "population": population.canonical,
+        "label": label_query.canonical,
+        "label column": f"{parsed.label.column}, horizon {label.horizon}, delay {label.delay}",
+        "history": f"{history} {calendar.unit}s",
+        **schema_parts(schema),
+    }
+    read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
+    parts = {**label_parts, **_lookup_parts(project, lookups)}
     return ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -163,9 +159,25 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         lag=max(table.lag for table in everything.values()),
         first=first,
         last=last,
-        generation=short_hash(population.definition_hash, label_generation, *generations, *shape, *choices),
-        label_generation=label_generation,
+        parts=parts,
+        generation=generation_of(parts),
+        label_generation=generation_of({**label_parts, **read}),
     )
+
+
+def _lookup_parts(project: ProjectDefinition, lookups: Sequence[LookupDefinition]) -> dict[str, str]:
+    """What a model looks up, in the order that its estimator sees."""
+    parts = {}
+    for number, lookup in enumerate(lookups, start=1):
+        schema = project.table(lookup.table).schema
+        chosen = [schema.column(name) for name in lookup.columns]
+        columns = [
+            f"{column.name} {column.type} {column.kind} as {new} default {lookup.default.get(column.name)!r}"
+            for column, new in zip(chosen, lookup.names, strict=True)
+        ]
+        keys = [f"{key} = {own}" for key, own in zip(schema.keys, lookup.lookup_key or schema.keys, strict=True)]
+        parts[f"lookup {number} in {lookup.table}"] = f"{', '.join(columns)}; by {', '.join(keys)}; {lookup.lookback}"
+    return parts
 
 
 def _lookups(

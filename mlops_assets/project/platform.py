@@ -90,6 +90,14 @@ class Platform:
         """What the partitions of a table that is computed were last computed from, once inputs were corrected."""
         return PeriodTable(self._delta(f"{table.name}.computed", table.delta.folder.name))
 
+    def generations(self, name: str) -> PeriodTable:
+        """The definitions of a feature table or model so far, by generation."""
+        return PeriodTable(self._delta(f"{name}.generations", "records"))
+
+    def generation_folder(self, name: str, generation: str) -> DeltaFolder:
+        """Where a generation of a table lies, the present one or another."""
+        return self._delta(name, generation)
+
     def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
         """A model's feature lookups against the tables as they stand."""
         return tuple(

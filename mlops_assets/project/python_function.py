@@ -48,14 +48,14 @@ class ModuleSource:
         return self.file.name == "__init__.py"
 
     def canonical(self) -> str:
-        """Its syntax tree as text: layout, comments and docstrings change nothing in it."""
+        """Its source as Python writes it: layout, comments and docstrings change nothing in it."""
         tree = ast.parse(self.text)
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
                 ast.get_docstring(node, clean=False) is not None
             ):
                 node.body = node.body[1:]
-        return ast.dump(tree)
+        return ast.unparse(tree)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class PythonFunction:
     def file(self) -> Path:
         """Where it stands."""
         return self.modules[0].file
+
+    @property
+    def canonical(self) -> str:
+        """Its name and all that decides what it computes: modules without layout, comments and docstrings."""
+        return "\n\n".join([self.name, *(f"# {module.name}\n{module.canonical()}" for module in self.modules)])
 
     @property
     def location(self) -> Location:

@@ -9,7 +9,7 @@ from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location, PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Duration, Period
-from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column
+from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
     Documentation,
@@ -205,3 +205,21 @@ def unknown_table(name: str, declared: Sequence[str], query: Query) -> Definitio
 def short_hash(*parts: str) -> str:
     """A hash of texts, short enough for the name of a folder."""
     return text_hash(*parts)[:16]
+
+
+def generation_of(parts: Mapping[str, str]) -> str:
+    """The generation of a definition: the hash of its parts, whatever their order.
+
+    Example:
+        >>> generation_of({"sql": "SELECT 1", "history": "1 day"}) == generation_of(
+        ...     {"history": "1 day", "sql": "SELECT 1"}
+        ... )
+        True
+    """
+    return short_hash(*(text for name in sorted(parts) for text in (name, parts[name])))
+
+
+def schema_parts(schema: TableSchema) -> dict[str, str]:
+    """What of a table's schema decides its rows: the order of keys and columns does not."""
+    columns = {f"column {column.name}": column.type for column in schema.columns}
+    return {"primary_keys": ", ".join(sorted(schema.keys)), "timestamp": schema.timestamp or "", **columns}

@@ -92,6 +92,14 @@ def read_documents(folder: Path) -> Iterator[Document]:
                 yield document
 
 
+def place_of(declared: Location, name: str, *path: str | int) -> Location:
+    """The place of a value in the document that declares a name."""
+    for document in read_documents(declared.file.parent):
+        if document.file == declared.file and document.attributes.get("name") == name:
+            return document.at(*path)
+    return declared
+
+
 def _document(file: Path, node: yaml.Node | None) -> Document | None:
     if node is None:
         return None

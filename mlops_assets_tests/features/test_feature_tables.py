@@ -107,7 +107,7 @@ def test_a_feature_table_that_was_not_computed(line: Line) -> None:
     from mlops_assets.features.feature_tables import require_inputs
 
     with pytest.raises(MissingDataError) as caught:
-        require_inputs(line.platform, ("trend",), line.period("2024-01-09"))
+        require_inputs(line.platform, ("trend",), line.period("2024-01-09"), history=1)
     assert caught.value.found == "feature table 'trend' was not computed for 2024-01-09"
     assert caught.value.cure == "materialize trend for 2024-01-09 first; if its checks failed, mend their cause"
 

@@ -104,7 +104,8 @@ def test_the_policy_sees_the_champion_its_training_and_its_performance(line: Lin
     measure_performance(line.platform, line.model, line.period("2024-01-20"))
     seen = policy_history(line.platform, line.model)
     assert seen is not None
-    assert (seen.at.key, seen.generation) == ("2024-01-20", line.model.generation)
+    assert (seen.at.key, seen.lacks) == ("2024-01-20", "")
+    assert seen.definitions is not None and seen.definitions.outcome == "same"
     assert seen.champion is not None and seen.champion.version == 1
     assert seen.champion_training == seen.trainings[0]
     assert [record.about for record in seen.performance] == [SCORED]

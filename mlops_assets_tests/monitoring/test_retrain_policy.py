@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.periods import Calendar
+from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, ChampionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.monitoring.retrain_policy import Decision, History, decide
@@ -21,7 +22,7 @@ def month(number: int) -> str:
     return MONTHS.shift(START, number).key
 
 
-def training(number: int, generation: str = "g1") -> CandidateRecord:
+def training(number: int) -> CandidateRecord:
     return CandidateRecord(
         period=month(number),
         trained_at=datetime(2001, 1, 1, tzinfo=UTC),
@@ -37,7 +38,8 @@ def training(number: int, generation: str = "g1") -> CandidateRecord:
         verdict="",
         outcomes="[]",
         passed=True,
-        generation=generation,
+        generation="g1",
+        trained_on="{}",
         figures="{}",
     )
 
@@ -52,7 +54,8 @@ def history(at: int, *errors: float, trained: tuple[int, ...] = (0,), champion: 
     return History(
         at=MONTHS.shift(START, at),
         calendar=MONTHS,
-        generation="g1",
+        definitions=Agreement("same", "the definitions are those that it was trained on"),
+        lacks="",
         trainings=[training(number) for number in trained],
         champion=promoted,
         champion_training=None if champion is None else training(champion),
@@ -73,8 +76,25 @@ def test_at_one_period_it_trains_once() -> None:
 
 
 def test_new_definitions_are_trained_on_at_once_whatever_the_cool_down() -> None:
-    changed = replace(history(5, trained=(4,)), generation="g2")
-    assert decide(POLICY, changed) == Decision("definitions", "the definitions are g2, and the last training was on g1")
+    changed = replace(history(5, trained=(4,)), definitions=Agreement("differs", "'sales' has other values"))
+    assert decide(POLICY, changed) == Decision(
+        "definitions", "the last training was on other definitions, and 'sales' has other values"
+    )
+
+
+def test_new_definitions_that_say_the_same_ask_for_no_training() -> None:
+    proven = replace(history(5, trained=(4,)), definitions=Agreement("agrees", "'sales' is the same"))
+    assert decide(POLICY, proven) == decide(POLICY, history(5, trained=(4,)))
+    assert decide(POLICY, proven).cause == "none"
+
+
+def test_a_training_waits_until_the_past_was_computed_under_new_definitions() -> None:
+    worse = history(9, 2.0, 2.0)
+    assert decide(POLICY, worse).cause == "performance"
+    lacking = decide(POLICY, replace(worse, lacks="'sales' lacks 3 periods; run this"))
+    assert (lacking.cause, lacking.reason) == ("none", "a training waits: 'sales' lacks 3 periods; run this")
+    unknown = decide(POLICY, replace(worse, definitions=Agreement("waits", "3 periods are not computed")))
+    assert (unknown.cause, unknown.reason) == ("none", "the definitions are new, and 3 periods are not computed")
 
 
 def test_a_champion_that_is_too_old_is_replaced_however_well_it_does() -> None:

@@ -261,6 +261,7 @@ def changed_generations(project: SmallProject, name: str, old: str, new: str) ->
         ("forecast/defs.yaml", "Growth of units", "Log growth of units"),
         ("forecast/defs.yaml", "cool_down: 2 weeks", "cool_down: 3 weeks"),
         ("sales/defs.yaml", "Average price", "Mean price"),
+        ("forecast/defs.yaml", "columns: [region]", "columns: [region], lookup_key: [shop]"),
     ],
 )
 def test_layout_comments_and_descriptions_change_no_generation(
@@ -272,9 +273,9 @@ def test_layout_comments_and_descriptions_change_no_generation(
 @pytest.mark.parametrize(
     ("name", "old", "new", "changed"),
     [
-        ("trend/trend.sql", "units + 1", "units + 2", {"trend", "forecast"}),
-        ("trend/trend.sql", "JOIN visits", "LEFT JOIN visits", {"trend", "forecast"}),
-        ("trend/defs.yaml", "8 days", "9 days", {"trend", "forecast"}),
+        ("trend/trend.sql", "units + 1", "units + 2", {"trend"}),
+        ("trend/trend.sql", "JOIN visits", "LEFT JOIN visits", {"trend"}),
+        ("trend/defs.yaml", "8 days", "9 days", {"trend"}),
         ("trend/defs.yaml", "type: bigint", "type: double", {"trend", "forecast"}),
         ("forecast/growth.sql", "ln(later", "log2(later", {"forecast", "labels"}),
         ("forecast/selling.sql", "> 0", "> 1", {"forecast", "labels"}),
@@ -284,7 +285,6 @@ def test_layout_comments_and_descriptions_change_no_generation(
         ("forecast/defs.yaml", "lookback: 2 days", "lookback: 3 days", {"forecast"}),
         ("forecast/defs.yaml", "columns: [region]", "columns: [region], default: {region: none}", {"forecast"}),
         ("forecast/defs.yaml", "columns: [region]", "columns: [region], rename: {region: area}", {"forecast"}),
-        ("forecast/defs.yaml", "columns: [region]", "columns: [region], lookup_key: [shop]", {"forecast"}),
     ],
 )
 def test_another_definition_is_another_generation_of_all_that_rest_on_it(

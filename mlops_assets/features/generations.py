@@ -1,0 +1,292 @@
+"""Generations of a table: what each was defined as, which periods it has, and whether two say the same.
+
+The states of each generation lie in a folder of their own, beside those before it, and are kept for the versions that
+were trained on them. A new generation holds nothing at first: whoever needs its past waits until it was computed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
+from mlops_assets.features.corrections import read_computed
+from mlops_assets.lakehouse.content_hash import content_hash
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.tables import StateTable, that_were_known
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition
+from mlops_assets.project.platform import Platform
+from mlops_assets.project.yaml_files import place_of
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """A definition under which something was computed or trained.
+
+    Args:
+        period: The generation (the lakehouse keeps it as the record's period).
+        number: Counts the generations of a table or model from 1.
+        first_seen: Platform clock, UTC, when the first partition was computed under it.
+        parts: The parts of the definition, as JSON.
+    """
+
+    period: str
+    number: int
+    first_seen: datetime
+    parts: str
+
+    @property
+    def generation(self) -> str:
+        """The generation's hash."""
+        return self.period
+
+    @property
+    def definition(self) -> Mapping[str, str]:
+        """Canonical text of each part of the definition."""
+        return dict(json.loads(self.parts))
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """The type of each column."""
+        start = "column "
+        return {name.removeprefix(start): text for name, text in self.definition.items() if name.startswith(start)}
+
+
+def generations(platform: Platform, name: str) -> list[GenerationRecord]:
+    """The generations of a feature table or model that the home knows, in the order in which they were first seen."""
+    records = read_records(platform.generations(name), GenerationRecord)
+    return sorted(records, key=lambda record: record.number)
+
+
+def record_generation(platform: Platform, definition: FeatureTableDefinition | ModelDefinition) -> None:
+    """Record the present definition of a table or model, unless that was done.
+
+    Raises:
+        DefinitionError: It retypes a column that a model looks up.
+    """
+    table = platform.generations(definition.name)
+    if table.delta.counters([definition.generation])[definition.generation]:
+        return
+    if isinstance(definition, FeatureTableDefinition):
+        require_same_types(platform, definition)
+    number = len(generations(platform, definition.name)) + 1
+    parts = json.dumps(definition.parts, sort_keys=True)
+    try:
+        write_record(table, GenerationRecord(definition.generation, number, platform.clock.now(), parts))
+    except ConflictError:  # another partition of it was the first
+        return
+
+
+def require_same_types(platform: Platform, table: FeatureTableDefinition) -> None:
+    """See that columns which models look up have the types of the last generation that was computed.
+
+    Raises:
+        DefinitionError: One has another, with every model that looks it up.
+    """
+    known = generations(platform, table.name)
+    if not known or table.generation in {record.generation for record in known}:
+        return
+    before = known[-1]
+    for column in table.schema.columns:
+        was = before.types.get(column.name, column.type)
+        using = [
+            f"{model.name} ({model.location})"
+            for model in platform.project.models.values()
+            if any(lookup.table == table.name and column.name in lookup.columns for lookup in model.lookups)
+        ]
+        if was != column.type and using:
+            raise DefinitionError(
+                f"column '{column.name}' of '{table.name}' as {column.type}; in its last generation it was {was}, and "
+                f"it is looked up by {', '.join(using)}",
+                f"type {was} as long as a model looks it up",
+                "add a column of another name with the new type, and let the models move to it",
+                where=place_of(table.location, table.name, "columns", column.name, "type"),
+            )
+
+
+def earlier_generations(table: StateTable) -> list[DeltaFolder]:
+    """The other generations of a table that have a folder, in no order."""
+    folder = table.delta.folder
+    if not folder.parent.is_dir():
+        return []
+    return [DeltaFolder(other, table.name) for other in folder.parent.iterdir() if other.is_dir() and other != folder]
+
+
+def generation_as_stored(platform: Platform, table: StateTable, record: GenerationRecord) -> StateTable:
+    """An earlier generation of a feature table, with the columns that it had."""
+    keys = tuple(key for key in record.definition["primary_keys"].split(", ") if key)
+    columns = tuple(Column(name, type_) for name, type_ in record.types.items())  # type: ignore[arg-type]
+    schema = TableSchema(keys, record.definition["timestamp"], columns, table.schema.calendar)
+    return StateTable(platform.generation_folder(table.name, record.generation), schema)
+
+
+def missing_history(table: StateTable, first: Period, last: Period) -> list[str]:
+    """The periods from first to last that an earlier generation of a table has and the present one lacks."""
+    earlier = earlier_generations(table)
+    if not earlier or table.schema.timestamp is None:
+        return []
+    keys = [period.key for period in table.schema.calendar.between(first, last)]
+    present = table.delta.counters(keys)
+    before = [folder.counters(keys) for folder in earlier]
+    return [key for key in keys if not present[key] and any(counters[key] for counters in before)]
+
+
+def require_history(table: StateTable, first: Period, last: Period) -> None:
+    """See that a table's present generation has every period from first to last that an earlier one had.
+
+    Raises:
+        MissingDataError: It lacks some: their rows would be missing without a word.
+    """
+    missing = missing_history(table, first, last)
+    if missing:
+        raise MissingDataError(
+            f"'{asset_of(table.name)}' has a new definition, and {count_of(missing)} of it are not computed under it",
+            "the whole history that was there before",
+            f"run {command_for(table.name)} (`mlops-assets plan` says what it costs)",
+        )
+
+
+def asset_of(table: str) -> str:
+    """The asset whose states a table holds, as users write it."""
+    return table.replace(".", "/")
+
+
+def command_for(*tables: str) -> str:
+    """The command that computes the present generation of tables."""
+    return f"`mlops-assets backfill {' '.join(map(asset_of, tables))}`"
+
+
+def count_of(keys: Sequence[str]) -> str:
+    """So many periods, and from which to which, in words."""
+    if len(keys) == 1:
+        return f"1 period ({keys[0]})"
+    return f"{len(keys)} periods ({min(keys)} to {max(keys)})"
+
+
+@dataclass(frozen=True)
+class TableAgreement:
+    """How some columns of a table's present generation relate to those of an earlier one.
+
+    Args:
+        table: Its name.
+        before: The earlier generation.
+        now: The present one.
+        columns: Which columns were compared, beside key and time.
+        partitions: Keys of the periods that the earlier one has.
+        missing: Those of them that the present one lacks; nothing was compared where there are any.
+        differs: The first period and column in which they differ; None where none does.
+    """
+
+    table: str
+    before: str
+    now: str
+    columns: tuple[str, ...]
+    partitions: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    differs: tuple[str, str] | None = None
+
+    @property
+    def words(self) -> str:
+        """What was found, as a clause."""
+        if self.missing:
+            return f"{count_of(self.missing)} of '{self.table}' are not computed in its present generation {self.now}"
+        if self.differs:
+            period, column = self.differs
+            return f"'{self.table}' has in {period} other values of '{column}' than generation {self.before} had"
+        listed = f"{', '.join(self.columns)} of " if self.columns else ""
+        return (
+            f"{listed}'{self.table}' {self.now} are the same as in {self.before} in all "
+            f"{count_of(self.partitions) if self.partitions else '0 periods'}"
+        )
+
+
+def compare_generations(
+    platform: Platform, before: DeltaFolder, now: StateTable, columns: Sequence[str] | None, first: Period
+) -> TableAgreement:
+    """Compare the histories of some columns in every period, from the first on, that an earlier generation has.
+
+    Both were computed at the same moments, as far as the earlier one was computed, so equal histories have equal
+    hashes. States in which only other columns changed do not count.
+
+    Args:
+        platform: The platform.
+        before: The earlier generation.
+        now: The present one.
+        columns: Which columns, beside key and time; None for all, and then no column may have been added.
+        first: The first period that counts.
+    """
+    newest = before.newest_period()
+    calendar = now.schema.calendar
+    keys = [period.key for period in calendar.between(first, calendar.at_key(newest))] if newest else []
+    counted = before.counters(keys)
+    keys = [key for key in keys if counted[key]]
+    chosen = tuple(columns if columns is not None else now.schema.value_names)
+    found = TableAgreement(now.name, before.folder.name, now.delta.folder.name, chosen, tuple(keys))
+    missing = tuple(key for key, count in now.delta.counters(keys).items() if not count)
+    if missing:
+        return replace(found, missing=missing)
+    if not keys:
+        return found
+    changed = _changed_columns(before, now, chosen, whole=columns is None)
+    if changed:
+        return replace(found, differs=(keys[0], changed[0]))
+    for period in map(calendar.at_key, keys):
+        differing = next(_differing_columns(platform, before, now, chosen, period), None)
+        if differing:
+            return replace(found, differs=(period.key, differing))
+    return found
+
+
+def _changed_columns(before: DeltaFolder, now: StateTable, columns: Sequence[str], *, whole: bool) -> list[str]:
+    """Columns that the two generations do not both have, or with other types."""
+    old, new = before.schema(), now.delta.schema()
+    names = {*now.schema.keys, str(now.schema.timestamp), *columns}
+    if whole:
+        names |= {*old.names, *new.names}
+    return [
+        name
+        for name in sorted(names)
+        if name not in old.names or name not in new.names or old.field(name).type != new.field(name).type
+    ]
+
+
+def _differing_columns(
+    platform: Platform, before: DeltaFolder, now: StateTable, columns: Sequence[str], period: Period
+) -> Iterator[str]:
+    """Names of columns (or of the first key, where rows differ) whose histories differ in a period."""
+    until = _computed_until(platform, StateTable(before, now.schema), period)
+
+    def differ(*names: str) -> bool:
+        tables = [StateTable(folder, now.schema) for folder in (before, now.delta)]
+        return len({_history_hash(platform, table, period, names, until) for table in tables}) > 1
+
+    if differ(*columns):
+        yield from (name for name in columns if differ(name))
+        yield now.schema.keys[0]
+
+
+def _computed_until(platform: Platform, table: StateTable, period: Period) -> datetime | None:
+    """Up to when an earlier generation took corrections in: it does not learn of those that came afterwards."""
+    computed = read_computed(platform.computed(table), period)
+    if computed:
+        return computed.until
+    return max((moment.known_at for moment in table.moments(period, period)[period.key]), default=None)
+
+
+def _history_hash(
+    platform: Platform, table: StateTable, period: Period, names: Sequence[str], until: datetime | None
+) -> str:
+    """The hash of what was known of some columns up to a moment, whatever else changed in their rows."""
+    import pyarrow.compute as pc
+
+    fixed = (*table.schema.keys, table.schema.timestamp)
+    columns = tuple(column for column in table.schema.columns if column.name in (*fixed, *names))
+    narrow = StateTable(table.delta, replace(table.schema, columns=columns))
+    if until is None or all(moment.known_at <= until for moment in narrow.moments(period, period)[period.key]):
+        return platform.engine_of(table.name).data_versions(narrow, [period])[period.key]
+    states = narrow.states(period, period)
+    known = that_were_known(narrow, states.filter(pc.less_equal(states.column("known_at"), until)))
+    return content_hash(known, narrow.hashed_columns)
