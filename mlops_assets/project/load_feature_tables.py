@@ -16,6 +16,7 @@ from mlops_assets.project.definition import (
     TableDefinition,
     common_calendar,
 )
+from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.python_function import PythonFunction, read_function
 from mlops_assets.project.resolving import (
     check_output,
@@ -187,6 +188,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
             parsed.timestamp,
             *(f"{name} {table.generation}" for name, table in inputs.items()),
         ),
+        expectations=load_expectations(document, parsed.expectations, schema, delivers=None),
     )
 
 
