@@ -1,14 +1,16 @@
-"""The schedule that only reports: which periods of which sources are overdue, and whether a delivery was refused."""
+"""The schedule that only reports: which periods of which sources are overdue or refused, and which tables are stale."""
 
 from dataclasses import dataclass
 
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
+from mlops_assets.components.results import severity_of
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.freshness import stale_tables
 
 EVERY_MORNING = "0 6 * * *"
 
@@ -37,16 +39,29 @@ def overdue_periods(platform: Platform) -> list[Overdue]:
 
 
 def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
-    """Reports overdue periods every morning, as observations on the sources; starts nothing else."""
+    """Reports every morning what does not come: overdue periods, and tables that are stale; starts nothing else."""
 
-    @dg.op(description="Report every overdue period as a warning and as an observation on its source.")
+    @dg.op(description="Report every overdue period as an observation, and every table's freshness as its check.")
     def report(context: dg.OpExecutionContext) -> None:
-        for late in overdue_periods(platform_of(project)):
+        platform = platform_of(project)
+        for table, fresh in stale_tables(platform):
+            context.log.warning(f"{table.name} is stale: {fresh.found}")
+            context.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=dg.AssetKey(table.name),
+                    check_name=fresh.name,
+                    passed=fresh.passed,
+                    severity=severity_of(fresh),
+                    description=fresh.found,
+                    metadata=fresh.figures,
+                )
+            )
+        for late in overdue_periods(platform):
             words = f"{late.source} {late.period} is overdue: {late.reason}"
             context.log.warning(words)
             context.log_event(dg.AssetObservation(late.source, partition=late.period, description=words))
 
-    @dg.job(name="report_overdue", description="Report the periods that are overdue.")
+    @dg.job(name="report_overdue", description="Report the periods that are overdue, and the tables that are stale.")
     def report_overdue() -> None:
         report()
 
@@ -55,13 +70,15 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
         job=report_overdue,
         cron_schedule=EVERY_MORNING,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Reports deliveries that are overdue or were refused.",
+        description="Reports deliveries that are overdue or were refused, and tables that are stale.",
     )
     def overdue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        late = overdue_periods(platform_of(project))
-        if not late:
-            return dg.SkipReason("nothing is overdue")
-        return dg.RunRequest(run_key=text_hash(*(f"{item.source} {item.period} {item.reason}" for item in late)))
+        platform = platform_of(project)
+        words = [f"{item.source} {item.period} {item.reason}" for item in overdue_periods(platform)]
+        words += [f"{table.name} {fresh.name} {fresh.found}" for table, fresh in stale_tables(platform)]
+        if not words:
+            return dg.SkipReason("nothing is overdue or stale")
+        return dg.RunRequest(run_key=text_hash(*words))
 
     return overdue
 

@@ -23,7 +23,9 @@ from mlops_assets.components.results import (
     blocking_specs,
     check_results,
     corrections_table,
+    expectation_specs,
     failed_checks,
+    plotted,
     result,
 )
 from mlops_assets.errors import PlatformError
@@ -34,6 +36,7 @@ from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.freshness import freshness
 
 
 class FeatureTable(ProjectComponent):
@@ -69,6 +72,11 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         deps=table_deps(project, table.inputs, 1 - table.history),
         automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
         check_specs=blocking_specs(key, partitions, CONTRACT),
+        automation_condition=carry_on(due, "its as_of has come"),
+        check_specs=[
+            *blocking_specs(key, partitions, CONTRACT),
+            *expectation_specs(key, partitions, table.expectations),
+        ],
         code_version=table.generation,
         **documented(
             table.documentation,
@@ -91,6 +99,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         except PlatformError as error:
             yield from failed_checks(key, error)
             raise dg.Failure(description=str(error)) from error
+        outcomes += freshness(platform, table)
         yield result(
             platform,
             key,
@@ -105,6 +114,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
                 "states appended": written.appended,
                 **corrections_table(written.corrections),
                 **lineage_figures(table.schema.names, feature_table_lineage(project, table)),
+                **plotted(outcomes),
                 constants.URI: str(platform.table(table.name).delta.folder),
             },
             checks=check_results(key, outcomes),

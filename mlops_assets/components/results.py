@@ -12,6 +12,7 @@ from mlops_assets.components import constants
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.correction_report import Reach
 from mlops_assets.governance.evidence import Evidence
+from mlops_assets.project.expectations import Expectation, Freshness
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
 
@@ -72,8 +73,24 @@ def blocking_specs(
     ]
 
 
+def expectation_specs(
+    asset: dg.AssetKey, partitions: dg.PartitionsDefinition[Any] | None, expectations: Iterable[Expectation]
+) -> list[dg.AssetCheckSpec]:
+    """A check for each expectation, of each partition; how fresh a table is, is a matter of the whole table."""
+    return [
+        dg.AssetCheckSpec(
+            expectation.name,
+            asset=asset,
+            description=expectation.description,
+            blocking=expectation.severity == "block",
+            partitions_def=None if isinstance(expectation.rule, Freshness) else partitions,
+        )
+        for expectation in expectations
+    ]
+
+
 def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[dg.AssetCheckResult]:
-    """The results of `BLOCKING_CHECKS`: one for all rules of the contract, and one for a delivery as a whole."""
+    """The results of an asset's checks: one for all rules of the contract, and one for each other outcome."""
     by_check: dict[str, list[CheckOutcome]] = {}
     for outcome in outcomes:
         by_check.setdefault(CONTRACT if outcome.name in CONTRACT_CHECKS else outcome.name, []).append(outcome)
@@ -82,12 +99,26 @@ def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[
             asset_key=asset,
             check_name=name,
             passed=all(outcome.passed for outcome in found),
-            severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join(outcome.found for outcome in found if not outcome.passed) or "as declared",
-            metadata={f"{outcome.name}: broken by rows": outcome.failures for outcome in found},
+            severity=severity_of(found[0]),
+            description="; ".join(outcome.found for outcome in found if not outcome.passed or outcome.expected)
+            or "as declared",
+            metadata={
+                **{f"{outcome.name}: broken by rows": outcome.failures for outcome in found if not outcome.figures},
+                **{figure: value for outcome in found for figure, value in outcome.figures.items()},
+            },
         )
         for name, found in by_check.items()
     ]
+
+
+def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
+    """How Dagster shows a failure: what keeps rows out is an error, all else a warning."""
+    return dg.AssetCheckSeverity.ERROR if outcome.blocks else dg.AssetCheckSeverity.WARN
+
+
+def plotted(outcomes: Iterable[CheckOutcome]) -> dict[str, float]:
+    """The figures of checks for the asset's own page, which plots them over its materializations."""
+    return {f"{outcome.name}: {name}": value for outcome in outcomes for name, value in outcome.figures.items()}
 
 
 def failed_checks(asset: dg.AssetKey, error: PlatformError) -> Iterator[dg.AssetCheckResult]:

@@ -20,7 +20,9 @@ from mlops_assets.components.results import (
     DELIVERY_WHOLE,
     blocking_specs,
     check_results,
+    expectation_specs,
     failed_checks,
+    plotted,
     reach_table,
     result,
 )
@@ -32,6 +34,7 @@ from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
+from mlops_assets.sources.freshness import freshness
 from mlops_assets.sources.ingest import ingest
 
 
@@ -60,7 +63,10 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        check_specs=blocking_specs(key, partitions, CONTRACT, DELIVERY_WHOLE),
+        check_specs=[
+            *blocking_specs(key, partitions, CONTRACT, DELIVERY_WHOLE),
+            *expectation_specs(key, partitions, source.expectations),
+        ],
         output_required=True,
         **documented(
             source.documentation,
@@ -90,7 +96,11 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         reach = (
             reach_table(reach_of(project, source.name, period.key if period else STATIC_PERIOD)) if corrected else {}
         )
-        outcomes = [*done.checks, CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0)]
+        outcomes = [
+            *done.checks,
+            CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0),
+            *freshness(platform, source),
+        ]
         for touched in done.appended:
             if partitions and touched != context.partition_key:
                 # The delivery restated another period: its partition has changed as well.
@@ -113,6 +123,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
                 "rows removed": done.removed,
                 "delivery": done.delivery.number,
                 **reach,
+                **plotted(outcomes),
                 constants.URI: str(table.delta.folder),
             },
             checks=check_results(key, outcomes),

@@ -12,7 +12,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
-from mlops_assets.sources.contract import CheckOutcome, require_contract
+from mlops_assets.sources.contract import CheckOutcome
+from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.ingest import require_delivered
 
 
@@ -22,28 +23,41 @@ def evaluate_feature_table(
     """Compute a feature table's partition as known at as_of(P) and at each correction since, and append what changed.
 
     Returns:
-        What was written, and what the contract's checks found in the rows as known last.
+        What was written, and what the checks of the contract and of expectations found in the rows as known last.
 
     Raises:
+<<<<<<< HEAD
         MissingDataError: An input has no data for the period yet, or lacks a period of the history since its
             definition is new.
         ContractError: The rows break the declared contract; nothing was written.
         DefinitionError: The definition is new and retypes a column that a model looks up.
+=======
+        MissingDataError: An input has no data for the period yet.
+        ContractError: The rows break the contract, or an expectation that blocks; nothing was written.
+>>>>>>> expectations
     """
     require_inputs(platform, table.inputs, period, table.history)
     record_generation(platform, table)
     inputs = query_inputs(platform, table.inputs, period, table.history)
     checks: list[CheckOutcome] = []
 
-    engine = platform.engine_of(table.name)
+    engine, states = platform.engine_of(table.name), platform.table(table.name)
+    before = table.schema.calendar.shift(period, -1)
 
     def rows_at(moment: datetime) -> Rows:
         rows = feature_rows(platform, table, period, inputs, moment)
-        checks[:] = require_contract(engine, rows, table.schema, table.name)
+        checks[:] = require_expected(
+            engine,
+            rows,
+            table.schema,
+            table.name,
+            table.expectations,
+            last_count=lambda: engine.known_at(states, moment, first=before, last=before).num_rows,
+        )
         return rows
 
     as_of = platform.feature_table_as_of(table, period)
-    return compute(platform, platform.table(table.name), period, as_of, inputs, rows_at), checks
+    return compute(platform, states, period, as_of, inputs, rows_at), checks
 
 
 def feature_rows(

@@ -100,6 +100,16 @@ class DeliveryStore:
         """The first delivery of a period whose rows were taken, if there was one."""
         return next((delivery for delivery in self.of(source, period) if delivery.accepted), None)
 
+    def newest_accepted(self, source: str) -> Delivery | None:
+        """The delivery of a source that arrived last among those whose rows were taken, if there is one."""
+        accepted = (
+            delivery
+            for period in sorted((self.folder / source).glob("*"))
+            for delivery in self.of(source, period.name)
+            if delivery.accepted
+        )
+        return max(accepted, key=lambda delivery: delivery.arrived_at, default=None)
+
     def content_file(self, delivery: Delivery) -> Path:
         """Where the bytes of a delivery lie."""
         return self._stem(delivery).with_suffix(".csv")

@@ -60,6 +60,51 @@ class SharedAttributes(Attributes):
     tags: dict[str, str] = Field(default_factory=dict, description="Labels to search by, such as domain: sales.")
 
 
+class RatioAttributes(Attributes):
+    """A range of shares of the last period's rows."""
+
+    least: FiniteNumber = Field(default=0, ge=0, description="Fewest rows, as a share of the last period's: 0.5.")
+    most: FiniteNumber | None = Field(default=None, gt=0, description="Most rows, as a share of the last period's.")
+
+
+class RowsAttributes(Attributes):
+    """What is expected of the number of rows."""
+
+    against_last_period: RatioAttributes = Field(description="Rows of a period against those of the period before it.")
+
+
+class FreshnessAttributes(Attributes):
+    """How old the newest may be by the platform clock; one of the two."""
+
+    newest_row: str | None = Field(
+        default=None, description="Greatest age of the newest row's time: hours, days or weeks, such as 40 days."
+    )
+    newest_delivery: str | None = Field(
+        default=None, description="Greatest time since the newest delivery arrived: hours, days or weeks; of a source."
+    )
+
+
+class ExpectationAttributes(Attributes):
+    """One rule that is expected of a table beyond its contract: an asset check, with its numbers plotted."""
+
+    column: str | None = Field(
+        default=None, description="The column that null_share, minimum and maximum, or allowed are about."
+    )
+    null_share: float | None = Field(default=None, ge=0, le=1, description="Largest share of nulls, such as 0.05.")
+    minimum: FiniteNumber | None = Field(default=None, description="Smallest number expected.")
+    maximum: FiniteNumber | None = Field(default=None, description="Largest number expected.")
+    allowed: list[str] = Field(default_factory=list, description="The texts expected.")
+    rows: RowsAttributes | None = Field(default=None, description="How many rows are expected.")
+    freshness: FreshnessAttributes | None = Field(
+        default=None, description="How old the newest row or delivery may be; also looked at when nothing arrives."
+    )
+    severity: Literal["warn", "block"] = Field(
+        default="warn",
+        description="warn: shown, and stops nothing; block: the rows are kept out and the last good state stays.",
+    )
+    description: str = Field(default="", description="Why this is expected, for people.")
+
+
 class SourceAttributes(SharedAttributes):
     """A table brought in from outside, with a contract."""
 
@@ -96,6 +141,16 @@ class SourceAttributes(SharedAttributes):
         ge=0,
         le=1,
         description="A delivery that removes a larger share of the rows it covers is refused.",
+    )
+    expectations: list[ExpectationAttributes] = Field(
+        default_factory=list, description="What is expected beyond the contract, each a check of its own."
+    )
+    most_bad_share: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Share of a delivery's rows that may break the contract and are put aside in quarantine; with more "
+        "of them it is refused.",
     )
     least_rows_share: float = Field(
         default=0.5,
@@ -162,6 +217,9 @@ class FeatureTableAttributes(SharedAttributes):
     columns: dict[str, ColumnAttributes] = Field(
         default_factory=dict,
         description="Every column that it gives, keys included; of windows only those to be described otherwise.",
+    )
+    expectations: list[ExpectationAttributes] = Field(
+        default_factory=list, description="What is expected beyond the contract, each a check of its own."
     )
 
 

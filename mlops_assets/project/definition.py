@@ -10,6 +10,7 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.lookups import nearest
 from mlops_assets.project.python_function import PythonFunction
 
@@ -39,9 +40,11 @@ class SourceDefinition:
     window_periods: int
     most_removed_share: float
     least_rows_share: float
+    most_bad_share: float
     overdue_after: timedelta
     landing: Path | None
     published_from: Path | None
+    expectations: tuple[Expectation, ...]
 
     @property
     def static(self) -> bool:
@@ -76,6 +79,7 @@ class FeatureTableDefinition:
     last: Period | None
     parts: Mapping[str, str]
     generation: str
+    expectations: tuple[Expectation, ...]
 
     @property
     def query(self) -> Query | None:

@@ -7,6 +7,7 @@ from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
     SourceDefinition,
 )
+from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
 from mlops_assets.project.yaml_files import Document
 
@@ -46,20 +47,24 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
             f"no file {published_from}", "the data file that is published from", "put it there, or correct the name",
             where=document.at("published_from"),
         )  # fmt: skip
+    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar)
+    delivers = "snapshot" if parsed.static else parsed.delivers
     return SourceDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
         location=document.at(),
-        schema=TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar),
+        schema=schema,
         lag=lag,
         first=period("first_period", parsed.first_period),
         last=period("last_period", parsed.last_period),
         live_since=period("live_since", parsed.live_since),
-        delivers="snapshot" if parsed.static else parsed.delivers,
+        delivers=delivers,
         window_periods=parsed.window_periods,
         most_removed_share=parsed.most_removed_share,
         least_rows_share=parsed.least_rows_share,
+        most_bad_share=parsed.most_bad_share,
         overdue_after=overdue,
         landing=(document.file.parent / parsed.landing).resolve() if parsed.landing else None,
         published_from=published_from,
+        expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
     )

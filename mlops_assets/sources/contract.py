@@ -1,7 +1,7 @@
 """Contracts: rows keep what was declared of them, or a check says so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What a contract check found.
+    """What a check of a contract or an expectation found.
 
     Args:
-        name: Name of the check, the same for every table.
-        passed: Whether the contract holds.
+        name: Name of the check.
+        passed: Whether what is declared holds.
         found: What was found, in words.
         failures: How many rows break it.
+        expected: What is declared, as a sentence.
+        blocks: Whether rows that fail it are kept out.
+        figures: Numbers to plot, by name.
     """
 
     name: str
     passed: bool
     found: str
     failures: int
+    expected: str = ""
+    blocks: bool = True
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 CONTRACT_CHECKS = {
@@ -59,7 +65,7 @@ class BrokenContractError(ContractError):
     @classmethod
     def of(cls, outcomes: Sequence[CheckOutcome], table: str, expected: str, cure: str) -> "BrokenContractError":
         """The error that failed checks add up to."""
-        failed = "; ".join(outcome.found for outcome in outcomes if not outcome.passed)
+        failed = "; ".join(outcome.found for outcome in outcomes if outcome.blocks and not outcome.passed)
         error = cls(f"in '{table}': {failed}", expected, cure)
         error.outcomes = tuple(outcomes)
         return error
@@ -186,17 +192,17 @@ def require_contract(engine: Engine, rows: Rows, schema: TableSchema, table: str
 
 
 def require_kept(outcomes: list[CheckOutcome], table: str) -> list[CheckOutcome]:
-    """See that no check failed.
+    """See that no check that blocks failed.
 
     Raises:
         ContractError: Says every check that did.
     """
-    broken = [outcome for outcome in outcomes if not outcome.passed]
+    broken = [outcome for outcome in outcomes if outcome.blocks and not outcome.passed]
     if broken:
         raise BrokenContractError.of(
             outcomes,
             table,
-            " ".join(CONTRACT_CHECKS[outcome.name] for outcome in broken),
+            " ".join(CONTRACT_CHECKS.get(outcome.name, outcome.expected) for outcome in broken),
             "correct the data, or the contract in YAML; nothing was written",
         )
     return outcomes

@@ -12,7 +12,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments, require_contract
+from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
+from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.files import read_delivery
 
 if TYPE_CHECKING:
@@ -75,11 +76,19 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
     )
     table = platform.table(source.name)
     rows = read_delivery(platform.deliveries.content_file(delivery), source.schema, source.name)
-    checks = require_contract(platform.engine, platform.engine.rows(rows), source.schema, source.name)
+    own_rows = _count_inside(rows, source, period)
+    checks = require_expected(
+        platform.engine,
+        platform.engine.rows(rows),
+        source.schema,
+        source.name,
+        source.expectations,
+        count=own_rows,
+        last_count=lambda: _last_rows(platform, source, period),
+    )
     covered = _covered(platform, source, period)
     _require_inside(rows, source, covered)
     counters = table.delta.counters(table.period_keys(covered))
-    own_rows = _count_inside(rows, source, period)
     if delivery.accepted and (counters[key] or not own_rows):
         # What it restated of other periods may have been restated since: its rows must not come back.
         return Ingested(delivery, rows.num_rows, {}, 0, tuple(checks))
@@ -176,18 +185,25 @@ def _require_whole(
         )
     if period is None or first_rows is None or source.delivers == "increment":
         return
-    before = source.schema.calendar.shift(period, -1)
-    last_rows = platform.engine.known_at(
-        platform.table(source.name), platform.clock.now(), first=before, last=before
-    ).num_rows
+    last_rows = _last_rows(platform, source, period)
     if first_rows < source.least_rows_share * last_rows:
         raise _cut_short(
             source,
-            f"{first_rows} rows of {period.key} in its first delivery, after {last_rows} rows in {before.key}",
+            f"{first_rows} rows of {period.key} in its first delivery, after {last_rows} rows in "
+            f"{source.schema.calendar.shift(period, -1).key}",
             last_rows - first_rows,
             f"at least {source.least_rows_share:.0%} of the last period's: fewer is likely a file cut short",
             "ask for the whole file, or lower least_rows_share if there are really so few",
         )
+
+
+def _last_rows(platform: Platform, source: SourceDefinition, period: Period | None) -> int:
+    """How many rows the period before has, as known now."""
+    if period is None:
+        return 0
+    before = source.schema.calendar.shift(period, -1)
+    known = platform.engine.known_at(platform.table(source.name), platform.clock.now(), first=before, last=before)
+    return int(known.num_rows)
 
 
 def _cut_short(source: SourceDefinition, found: str, failures: int, expected: str, cure: str) -> BrokenContractError:

@@ -206,7 +206,7 @@ def test_the_schedule_reports_what_is_overdue_and_starts_nothing_else(shop: Shop
         )
         return schedule.evaluate_tick(context)
 
-    assert evaluate().skip_message == "nothing is overdue"
+    assert evaluate().skip_message == "nothing is overdue or stale"
     shop.platform.home.clock.set(datetime(2024, 2, 6, tzinfo=UTC))
     assert len(evaluate().run_requests) == 1
     done = shop.definitions.resolve_job_def("report_overdue").execute_in_process(instance=shop.instance)

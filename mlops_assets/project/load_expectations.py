@@ -1,0 +1,166 @@
+"""Expectations from the list that a source or feature table declares."""
+
+import re
+from collections.abc import Sequence
+
+from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.project import attributes as written
+from mlops_assets.project.expectations import Expectation, Freshness, NullShare, RowCount, Values
+from mlops_assets.project.resolving import fixed_duration, located, require_sensible
+from mlops_assets.project.yaml_files import Document
+
+RULES = ("null_share", "minimum", "maximum", "allowed", "rows", "freshness")
+_RANGE = ("minimum", "maximum")
+TAKEN_NAMES = ("contract", "delivery_whole", "rows_put_aside")
+"""Checks that the platform itself gives to tables."""
+
+
+def load_expectations(
+    document: Document,
+    expected: Sequence[written.ExpectationAttributes],
+    schema: TableSchema,
+    *,
+    delivers: str | None,
+) -> tuple[Expectation, ...]:
+    """Resolve the expectations of a table.
+
+    Args:
+        document: Where they stand.
+        expected: As written.
+        schema: The table's.
+        delivers: What a delivery of the source holds; None for a feature table.
+
+    Raises:
+        DefinitionError: One is of no rule or of several, means nothing for the table, or comes twice.
+    """
+    found: dict[str, Expectation] = {}
+    for place, item in enumerate(expected):
+        expectation = _expectation(document, place, item, schema, delivers)
+        if expectation.name in (*found, *TAKEN_NAMES):
+            raise DefinitionError(
+                f"a second check named '{expectation.name}'",
+                "each rule once for each column of a table",
+                "take one of them out, or put both into one",
+                where=document.at("expectations", place),
+            )
+        found[expectation.name] = expectation
+    return tuple(found.values())
+
+
+def _expectation(
+    document: Document, place: int, item: written.ExpectationAttributes, schema: TableSchema, delivers: str | None
+) -> Expectation:
+    at = ("expectations", place)
+    rules = [rule for rule in RULES if rule in item.model_fields_set]
+    if not rules or (len(rules) > 1 and not set(rules) <= set(_RANGE)):
+        raise DefinitionError(
+            f"an expectation of {' and '.join(rules) if rules else 'no rule'}",
+            "one rule: null_share, minimum and maximum, allowed, rows or freshness",
+            "write each rule as an expectation of its own" if rules else "add a rule, or take the expectation out",
+            where=document.at(*at),
+        )
+    about_column = rules[0] in ("null_share", *_RANGE, "allowed")
+    if about_column != (item.column is not None):
+        raise DefinitionError(
+            f"an expectation of {rules[0]} with {'a' if item.column else 'no'} column",
+            "a column for null_share, minimum, maximum and allowed, and for no other rule",
+            "take the column out" if item.column else "add the column",
+            where=document.at(*at),
+        )
+    name, rule = (
+        _of_column(document, at, item, schema, rules[0])
+        if about_column
+        else _of_table(document, at, item, schema, delivers)
+    )
+    if isinstance(rule, Freshness) and item.severity == "block":
+        raise DefinitionError(
+            "an expectation of freshness that blocks",
+            "severity warn: what is too old is there already, and nothing that comes would be kept out",
+            "take the severity out; models wait for a late source by when_late: wait",
+            where=document.at(*at, "severity"),
+        )
+    return Expectation(name, rule, item.severity, item.description)
+
+
+def _of_column(
+    document: Document, at: tuple[str | int, ...], item: written.ExpectationAttributes, schema: TableSchema, rule: str
+) -> tuple[str, NullShare | Values]:
+    name = str(item.column)
+    if name not in schema.names:
+        raise DefinitionError(
+            f"an expectation of '{name}', which is not among the columns",
+            f"one of: {', '.join(schema.names)}",
+            "correct the name, or add the column",
+            where=document.at(*at, "column"),
+        )
+    column = schema.column(name)
+    check = re.sub(r"\W", "_", name, flags=re.ASCII)  # what Dagster takes in the name of a check
+    if item.null_share is not None:
+        if not column.nullable or column.kind in ("key", "time"):
+            raise DefinitionError(
+                f"a share of nulls in '{name}', in which the contract allows none",
+                "a column that may be null",
+                "take the expectation out, or declare the column nullable",
+                where=document.at(*at, "null_share"),
+            )
+        return f"{check}_null_share", NullShare(name, item.null_share)
+    require_sensible(document, at, name, column.type, item)
+    if rule == "allowed" and not item.allowed:
+        raise DefinitionError(
+            f"no allowed values for '{name}'", "the values that are expected", "name them", where=document.at(*at)
+        )
+    kind = "allowed" if item.allowed else "range"
+    return f"{check}_{kind}", Values(name, item.minimum, item.maximum, tuple(item.allowed))
+
+
+def _of_table(
+    document: Document,
+    at: tuple[str | int, ...],
+    item: written.ExpectationAttributes,
+    schema: TableSchema,
+    delivers: str | None,
+) -> tuple[str, RowCount | Freshness]:
+    if item.rows is not None:
+        ends = item.rows.against_last_period
+        _require(
+            document,
+            (*at, "rows"),
+            schema.timestamp is not None and delivers != "increment",
+            f"rows against the last period of {'additions only' if schema.timestamp else 'a table without time'}",
+            "a table that is made or delivered period by period",
+        )
+        _require(
+            document,
+            (*at, "rows"),
+            (ends.least > 0 or ends.most is not None) and (ends.most is None or ends.least <= ends.most),
+            f"{RowCount(ends.least, ends.most)}".removesuffix("."),
+            "a range in which some numbers of rows lie, and others do not",
+        )
+        return "rows_against_last_period", RowCount(ends.least, ends.most)
+    fresh = item.freshness or written.FreshnessAttributes()
+    _require(
+        document,
+        (*at, "freshness"),
+        (fresh.newest_row is None) != (fresh.newest_delivery is None),
+        "a freshness of " + ("both newest_row and newest_delivery" if fresh.newest_row else "nothing"),
+        "either newest_row or newest_delivery",
+    )
+    of_row = fresh.newest_row is not None
+    place = (*at, "freshness", "newest_row" if of_row else "newest_delivery")
+    _require(
+        document,
+        place,
+        schema.timestamp is not None if of_row else delivers is not None,
+        "the age of the newest row of a table without time"
+        if of_row
+        else "the age of the newest delivery of a feature table, which is not delivered",
+        "newest_row of a table with a time, or newest_delivery of a source",
+    )
+    oldest = located(document, place, lambda: fixed_duration(str(fresh.newest_row or fresh.newest_delivery)))
+    return str(place[-1]), Freshness("row" if of_row else "delivery", oldest)
+
+
+def _require(document: Document, place: tuple[str | int, ...], holds: bool, found: str, expected: str) -> None:
+    if not holds:
+        raise DefinitionError(found, expected, "correct the expectation, or take it out", where=document.at(*place))

@@ -1,0 +1,69 @@
+"""How fresh tables are by the platform clock: judged when something is written, and by a schedule when nothing is."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from mlops_assets.project.definition import TableDefinition
+from mlops_assets.project.expectations import Expectation, Freshness, in_days
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.contract import CheckOutcome
+from mlops_assets.sources.expectations import outcome_of
+
+
+def freshness(platform: Platform, table: TableDefinition) -> list[CheckOutcome]:
+    """What each expectation of freshness of a table finds now."""
+    return [
+        _judged(platform, table, expectation, expectation.rule)
+        for expectation in table.expectations
+        if isinstance(expectation.rule, Freshness)
+    ]
+
+
+def stale_tables(platform: Platform) -> Iterator[tuple[TableDefinition, CheckOutcome]]:
+    """The expectations of freshness that are broken now, with their tables."""
+    tables: list[TableDefinition] = [*platform.project.sources.values(), *platform.project.feature_tables.values()]
+    for table in tables:
+        for outcome in freshness(platform, table):
+            if not outcome.passed:
+                yield table, outcome
+
+
+def _judged(platform: Platform, table: TableDefinition, expectation: Expectation, rule: Freshness) -> CheckOutcome:
+    newest = _newest_row(platform, table) if rule.of == "row" else _newest_delivery(platform, table)
+    # Of a table that never got anything, the age counts from the start of its first period.
+    since = newest or (table.first.start if table.first else None)
+    if since is None:
+        return outcome_of(expectation, True, "nothing was delivered yet, and no period says since when", 0, {})
+    age = max(platform.clock.now() - since, type(rule.oldest)(0))
+    what = f"the newest {rule.of} is of {since.isoformat()}" if newest else f"there is no {rule.of} yet"
+    return outcome_of(
+        expectation,
+        age <= rule.oldest,
+        f"{what}: {in_days(age):g} days",
+        0,
+        {"age in days": in_days(age), "most days": in_days(rule.oldest)},
+    )
+
+
+def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:
+    """The time of the newest row that is known by now."""
+    import pyarrow.compute as pc
+
+    states = platform.table(table.name)
+    key = states.delta.newest_period()
+    if key is None or table.first is None:
+        return None
+    calendar = table.schema.calendar
+    last = calendar.at_key(key)
+    while last >= table.first:  # the newest period may hold nothing that is known already, or removed rows alone
+        rows = platform.engine.known_at(states, platform.clock.now(), first=last, last=last)
+        if rows.num_rows:
+            found: datetime = pc.max(rows.column("event_time")).as_py()
+            return found
+        last = calendar.shift(last, -1)
+    return None
+
+
+def _newest_delivery(platform: Platform, table: TableDefinition) -> datetime | None:
+    newest = platform.deliveries.newest_accepted(table.name)
+    return newest.arrived_at if newest else None
