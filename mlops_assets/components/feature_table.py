@@ -71,8 +71,6 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         partitions_def=partitions,
         deps=table_deps(project, table.inputs, 1 - table.history),
         automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
-        check_specs=blocking_specs(key, partitions, CONTRACT),
-        automation_condition=carry_on(due, "its as_of has come"),
         check_specs=[
             *blocking_specs(key, partitions, CONTRACT),
             *expectation_specs(key, partitions, table.expectations),

@@ -187,20 +187,9 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         lag=max(table.lag for table in inputs.values()),
         first=first,
         last=last,
-<<<<<<< HEAD
         parts=parts,
         generation=generation_of(parts),
-=======
-        generation=short_hash(
-            computation.definition_hash,
-            str(history),
-            *(f"{column.name} {column.type}" for column in schema.columns),
-            *schema.keys,
-            parsed.timestamp,
-            *(f"{name} {table.generation}" for name, table in inputs.items()),
-        ),
         expectations=load_expectations(document, parsed.expectations, schema, delivers=None),
->>>>>>> expectations
     )
 
 

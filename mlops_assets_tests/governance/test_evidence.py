@@ -72,7 +72,8 @@ def fresh_code_hash() -> str:
 def test_evidence_of_one_period_is_its_data_version(sales: StateTable) -> None:
     read = window_evidence(sales, [FEBRUARY])
     version = sales.data_version(FEBRUARY)
-    assert read == InputEvidence("sales", sales.delta.version(), version, ("2024-02", "2024-02"))
+    generation = sales.delta.folder.name
+    assert read == InputEvidence("sales", sales.delta.version(), version, ("2024-02", "2024-02"), generation)
 
 
 def test_evidence_of_a_window_names_its_first_and_last_period(sales: StateTable) -> None:
@@ -109,7 +110,8 @@ def test_evidence_of_a_static_table_is_the_whole_of_it_without_periods(tmp_path:
     table = state_table(tmp_path / "static", static=True)
     append(table, "static", "north")
     read = window_evidence(table, [JANUARY, FEBRUARY])
-    assert read == InputEvidence("sales", table.delta.version(), table.data_version(None), None)
+    generation = table.delta.folder.name
+    assert read == InputEvidence("sales", table.delta.version(), table.data_version(None), None, generation)
 
 
 def test_evidence_of_a_table_that_was_never_written_has_no_delta_version(tmp_path: Path) -> None:
@@ -137,7 +139,13 @@ def test_evidence_can_be_written_as_json_and_holds_its_moment_with_the_zone() ->
     read = json.loads(json.dumps(made.as_json()))
     assert read["known_at"] == "2024-02-01T00:00:00+00:00"
     assert read["inputs"] == [
-        {"name": "sales", "delta_version": 4, "data_version": "ab" * 32, "periods": ["2024-01", "2024-03"]}
+        {
+            "name": "sales",
+            "delta_version": 4,
+            "data_version": "ab" * 32,
+            "periods": ["2024-01", "2024-03"],
+            "generation": None,
+        }
     ]
     assert read["threads"] == threads()
     assert set(read) == {
