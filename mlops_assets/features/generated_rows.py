@@ -33,12 +33,15 @@ class Shape:
 
     Args:
         null_share: Share of nulls in columns that allow them.
+        silent_periods: For about half of the keys, a column that allows nulls holds nothing else so many periods
+            before the end.
         within_period: Whether each key has a second row in the middle of each period, where days are not the period.
         texts: Texts to use where a column does not say which are allowed.
         seed: Seed of the values.
     """
 
     null_share: float
+    silent_periods: int
     within_period: bool
     texts: tuple[str, ...]
     seed: int
@@ -107,14 +110,15 @@ def generate_rows(schema: TableSchema, periods: Sequence[Period], shape: Shape) 
 
     source = random.Random(f"{shape.seed} {' '.join(schema.names)}")
     times = list(_times(schema, periods, shape))
-    rows = [
-        {
-            column.name: _value(column, key, time, schema, shape, source)
-            for column in schema.columns
-        }
-        for key in _keys(schema, shape, max(FEWEST_KEYS, min(MOST_KEYS, MOST_ROWS // len(times))))
-        for time in times
-    ]  # fmt: skip
+    silence = periods[-shape.silent_periods].start if 0 < shape.silent_periods <= len(periods) else None
+    rows = []
+    for key in _keys(schema, shape, max(FEWEST_KEYS, min(MOST_KEYS, MOST_ROWS // len(times)))):
+        silent = {column.name for column in schema.columns if column.nullable and source.random() < 0.5}
+        for time in times:
+            row = {column.name: _value(column, key, time, schema, shape, source) for column in schema.columns}
+            if silence and schema.timestamp and time >= silence:
+                row |= dict.fromkeys(silent - {schema.timestamp, *schema.keys})
+            rows.append(row)
     return pa.Table.from_pylist(rows, schema=schema.arrow())
 
 
@@ -138,7 +142,7 @@ def _keys(schema: TableSchema, shape: Shape, most: int) -> list[dict[str, Any]]:
 
 def _pool(column: Column, shape: Shape) -> Sequence[Any]:
     if column.type == "string":
-        return (column.allowed or ("a", "b", *shape.texts))[:4]
+        return (column.allowed or ("a", "b", "c", *shape.texts))[:6]
     if column.type == "boolean":
         return (True, False)
     if column.type in ("date", "timestamp"):

@@ -40,6 +40,10 @@ _TOLERANCE = 1e-6
 """Sums of floats over a frame depend in their last digits on where in its partition the frame lies."""
 
 
+Answers = Callable[[int], "tuple[pa.Table, pa.Table]"]
+"""Gives what is computed with so many periods of history, and what with the most."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """Something that is computed for a period from the history of its inputs.
@@ -116,28 +120,31 @@ def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, ho
             Python function answers differently the second time.
         ContractError: A Python function fails over rows without nulls, or gives other columns or types than declared.
     """
-    calendar = subject.schema.calendar
-    most = max(2 * subject.history, GENERATED_PERIODS[calendar.unit])
+    most = max(2 * subject.history, GENERATED_PERIODS[subject.schema.calendar.unit])
     function = subject.computation if isinstance(subject.computation, PythonFunction) else None
     seen_rows, failures = False, []
-    for shape in _shapes(subject):
-        platform, period = _generated(project, subject, most, shape, folder)
+    for with_nulls in (False, True):
+
+        def answers(history: int, with_nulls: bool = with_nulls) -> "tuple[pa.Table, pa.Table]":
+            platform, period = _generated(project, subject, most, history, with_nulls, folder)
+            if function and not with_nulls:
+                _require_same_twice(subject, function, platform, period)
+            return subject.rows(platform, period, history), subject.rows(platform, period, most)
+
         try:
-            fewer, more = subject.rows(platform, period, subject.history), subject.rows(platform, period, most)
+            seen_rows = _require_same(subject, answers, most, "over generated rows") or seen_rows
         except ContractError as error:
-            if function and not shape.null_share:
+            if function and not with_nulls:
                 raise
             failures.append(error.found)
-            continue
-        if function:
-            _require_same_twice(function, subject.schema, fewer, subject.rows(platform, period, subject.history))
-        _require_same(subject, platform, period, fewer, more, most, "over generated rows")
-        seen_rows = seen_rows or more.num_rows > 0
     double = 2 * subject.history
-    for platform, period in _periods_with_data(home, subject) if home else []:
-        fewer, more = subject.rows(platform, period, subject.history), subject.rows(platform, period, double)
-        _require_same(subject, platform, period, fewer, more, double, f"in the home's data of {period.key}")
-        seen_rows = seen_rows or more.num_rows > 0
+    for period in _periods_with_data(home, subject) if home else []:
+
+        def seen(history: int, period: Period = period) -> "tuple[pa.Table, pa.Table]":
+            assert home is not None
+            return subject.rows(home, period, history), subject.rows(home, period, double)
+
+        seen_rows = _require_same(subject, seen, double, f"in the home's data of {period.key}") or seen_rows
     if not seen_rows:
         reason = failures[0] if failures else "it gives no rows"
         yield (
@@ -188,28 +195,38 @@ def least_history(agrees: Callable[[int], bool], history: int, most: int) -> int
     return long if long < most else None
 
 
-def _require_same(
-    subject: Subject, platform: Platform, period: Period, fewer: "pa.Table", more: "pa.Table", most: int, where: str
-) -> None:
+def _require_same(subject: Subject, answers: Answers, most: int, where: str) -> bool:
+    """Refuse a history with which a subject gives something else than with more; says whether it gives any rows.
+
+    Args:
+        subject: What is computed.
+        answers: What it gives with so many periods of history, and what with ``most``.
+        most: The longest history.
+        where: Over which rows, in words.
+    """
+    fewer, more = answers(subject.history)
     columns = differing_columns(fewer, more, subject.schema)
     if not columns:
-        return
+        return bool(more.num_rows)
 
-    def agrees(periods: int) -> bool:
-        return not differing_columns(subject.rows(platform, period, periods), more, subject.schema)
+    def agrees(history: int) -> bool:
+        return not differing_columns(*answers(history), subject.schema)
 
     least, unit = least_history(agrees, subject.history, most), subject.schema.calendar.unit
-    seen = f"{subject.name} gives another {', '.join(columns)} when it sees more than its {subject.history} {unit}s"
+    found = f"{subject.name} gives another {', '.join(columns)} when it sees more than its {subject.history} {unit}s"
     if least is None:
         expected, cure = "a look back that ends", "bound how far it looks back, such as by a RANGE frame"
-        seen += f", up to {most} {unit}s"
+        found += f", up to {most} {unit}s"
     else:
         expected, cure = f"a history of at least {least} {unit}s", f"write 'history: {least} {unit}s'"
-    raise DefinitionError(f"{seen} ({where})", expected, cure, where=subject.history_location)
+    raise DefinitionError(f"{found} ({where})", expected, cure, where=subject.history_location)
 
 
-def _require_same_twice(function: PythonFunction, schema: TableSchema, first: "pa.Table", second: "pa.Table") -> None:
-    if content_hash(first, schema.names) != content_hash(second, schema.names):
+def _require_same_twice(subject: Subject, function: PythonFunction, platform: Platform, period: Period) -> None:
+    hashes = {
+        content_hash(subject.rows(platform, period, subject.history), subject.schema.names) for _ in ("once", "again")
+    }
+    if len(hashes) > 1:
         raise DefinitionError(
             f"'{function.name}' answers differently when it is called again with the same rows",
             "a function that depends on its arguments only",
@@ -218,17 +235,17 @@ def _require_same_twice(function: PythonFunction, schema: TableSchema, first: "p
         )
 
 
-def _shapes(subject: Subject) -> tuple[Shape, Shape]:
-    """Rows without a null, one for each period; and rows with many, two where a period has several times."""
+def _generated(
+    project: ProjectDefinition, subject: Subject, most: int, history: int, with_nulls: bool, folder: Path
+) -> tuple[Platform, Period]:
+    """A platform with generated rows of a subject's inputs, and the period that they are enough for.
+
+    Without nulls each key has one row in each period. With nulls it has two where a period has several times, and
+    many nulls: some columns have nothing else in all of ``history``, so that a last value must be sought before it.
+    """
     quoted = re.findall(r"'([^'\n]{1,40})'|\"([^\"\n]{1,40})\"", subject.computation.text)
     texts = tuple(dict.fromkeys(text for pair in quoted for text in pair if text))
-    return Shape(0.0, False, texts, seed=1), Shape(0.5, True, texts, seed=2)
-
-
-def _generated(
-    project: ProjectDefinition, subject: Subject, most: int, shape: Shape, folder: Path
-) -> tuple[Platform, Period]:
-    """A platform with generated rows of a subject's inputs, and the period that they are enough for."""
+    shape = Shape(0.3, history, True, texts, seed=2) if with_nulls else Shape(0.0, 0, False, texts, seed=1)
     calendar = subject.schema.calendar
     last = calendar.shift(subject.last or calendar.shift(subject.first, most), subject.ahead)
     periods = list(calendar.between(calendar.shift(last, 1 - most), last))
@@ -241,7 +258,7 @@ def _generated(
     return platform, calendar.shift(last, -subject.ahead)
 
 
-def _periods_with_data(home: Platform, subject: Subject) -> list[tuple[Platform, Period]]:
+def _periods_with_data(home: Platform, subject: Subject) -> list[Period]:
     """The newest period that the home has all inputs of, and some that lie before it."""
     calendar = subject.schema.calendar
     tables = [home.table(name) for name in subject.inputs if home.table(name).schema.timestamp]
@@ -254,4 +271,4 @@ def _periods_with_data(home: Platform, subject: Subject) -> list[tuple[Platform,
     offsets = dict.fromkeys(number * max(count, 0) // SPREAD for number in range(SPREAD)) if count > 0 else {}
     candidates = [calendar.shift(last, -offset) for offset in offsets]
     complete = [period for period in candidates if all(is_computed(table, period) for table in tables)]
-    return [(home, calendar.shift(period, -subject.ahead)) for period in complete]
+    return [calendar.shift(period, -subject.ahead) for period in complete]
