@@ -1,57 +1,41 @@
 """Checking a whole project without running anything: what loading cannot see, because it needs an engine."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_assets.engines.query import Query, row_based_frames
-from mlops_assets.features.feature_tables import feature_rows, query_inputs
-from mlops_assets.features.labels import label_schema, population
+from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.templates import check_parameters, find_template
-from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
 
 
-def check_project(project: ProjectDefinition) -> list[str]:
-    """Run every SQL over empty tables of the declared columns, and see that every template takes its parameters.
+def check_project(project: ProjectDefinition, home: Home | None = None) -> list[str]:
+    """Run every SQL over empty tables of the declared columns, prove every history, and try every template.
 
     Args:
         project: What `load_project` gave; its names and types were checked there.
+        home: Where data may lie, over which histories are proven too; nothing is written to it.
 
     Returns:
-        Warnings, a sentence each: of SQL that is allowed and likely wrong.
+        Warnings, a sentence each: of what is allowed and likely wrong, or could not be proven.
 
     Raises:
         ContractError: An SQL does not run over its inputs, or gives other columns or types than declared.
-        DefinitionError: A template does not exist, or does not take a parameter.
+        DefinitionError: A template does not exist, or does not take a parameter; or a history is too short.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        platform = Platform.of(project, Home(Path(folder)))
-        for table in project.feature_tables.values():
-            inputs = query_inputs(platform, table.inputs, table.first, table.history)
-            feature_rows(platform, table, table.first, inputs, table.first.end)
+    warnings = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        empty = Platform.of(project, Home(folder))
+        data = Platform(project, home, home.clock, empty.engine) if home and home.tables.exists() else None
+        for subject in subjects_of(project):
+            if isinstance(subject.computation, Query):
+                subject.rows(empty, subject.first, subject.history)
+                warnings += row_based_frames(subject.computation)
         for model in project.models.values():
-            _check_model(platform, model)
-    return [warning for query in _queries(project) for warning in row_based_frames(query)]
-
-
-def _check_model(platform: Platform, model: ModelDefinition) -> None:
-    check_parameters(find_template(model.template.name, model.template.version), model.template.params)
-    population(platform, model, model.first)
-    platform.engine.evaluate(
-        model.label.query,
-        query_inputs(platform, model.label.inputs, model.first, model.history),
-        known_at=model.first.end,
-        schema=label_schema(model),
-        keep=model.first,
-    )
-
-
-def _queries(project: ProjectDefinition) -> Iterator[Query]:
-    for table in project.feature_tables.values():
-        if table.query:
-            yield table.query
-    for model in project.models.values():
-        yield model.population
-        yield model.label.query
+            check_parameters(find_template(model.template.name, model.template.version), model.template.params)
+        for subject in subjects_of(project):
+            warnings += prove_history(project, subject, folder, data)
+    return warnings

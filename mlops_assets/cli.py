@@ -77,7 +77,7 @@ def check(folder: Path) -> None:
 
     project = find_project(folder)
     definition = project.read()
-    for warning in check_project(definition):
+    for warning in check_project(definition, Home.find(project.folder)):
         click.echo(f"warning: {warning}")
     click.echo(
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "

@@ -94,7 +94,17 @@ def test_check_refuses_a_parameter_that_the_template_does_not_take(project: Path
     assert "Found: parameter depth of template" in refused(project, "check")
 
 
+def test_check_refuses_a_history_that_is_too_short_with_the_one_that_would_do(project: Path) -> None:
+    file = change(project, "orders/defs.yaml", "history: 8 days", "history: 3 days")
+    told = refused(project, "check")
+    assert told.startswith(
+        f"Error: {file}:{line_of(file, 'history')}: Found: feature table 'order_trend' gives another "
+    )
+    assert told.endswith("Expected: a history of at least 8 days. What to do: write 'history: 8 days'.")
+
+
 def test_check_warns_of_frames_that_count_rows(project: Path) -> None:
+    change(project, "orders/defs.yaml", "history: 8 days", "history: 9 days")
     file = project / "shop" / "defs" / "orders" / "order_trend.sql"
     text = file.read_text(encoding="utf-8")
     file.write_text(

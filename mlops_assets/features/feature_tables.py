@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from mlops_assets.engines.contract import QueryInput, Rows
+from mlops_assets.engines.contract import Engine, QueryInput, Rows
+from mlops_assets.engines.query import Query
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
@@ -63,7 +65,21 @@ def feature_rows(
     known_at: datetime,
 ) -> Rows:
     """The rows of a feature table for a period, from what was known of its inputs at a moment."""
-    computation, schema, engine = table.computation, table.schema, platform.engine_of(table.name)
+    engine, schema = platform.engine_of(table.name), table.schema
+    return computed_rows(platform, engine, table.computation, inputs, known_at=known_at, schema=schema, period=period)
+
+
+def computed_rows(
+    platform: Platform,
+    engine: Engine,
+    computation: Query | PythonFunction,
+    inputs: Sequence[QueryInput],
+    *,
+    known_at: datetime,
+    schema: TableSchema,
+    period: Period,
+) -> Rows:
+    """What SQL or a Python function gives for a period, from what was known of its inputs at a moment."""
     if isinstance(computation, PythonFunction):
         computed = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
         return engine.rows(computed)

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -238,9 +237,8 @@ def _modules_of(function: PythonFunction) -> Iterator[None]:
             sys.modules.update(others)
 
 
-@lru_cache(maxsize=1000)
 def _loaded(function: PythonFunction) -> Callable[..., Any]:
-    """Import a function; a module runs once for each definition."""
+    """Import a function, or find it among the modules that it imported before."""
     called: Callable[..., Any] = getattr(importlib.import_module(function.modules[0].name), function.name)
     return called
 
