@@ -21,9 +21,9 @@ from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import FeatureLookup, look_up, periods_held
 from mlops_assets.features.frames import arrow_rows, is_pandas, pandas_types
 from mlops_assets.features.labels import newest_labelled
+from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.features.training_sets import TrainingSet as ModelTrainingSet
 from mlops_assets.features.training_sets import build_training_set
-from mlops_assets.governance.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
@@ -152,7 +152,7 @@ class Table:
             The columns with ``event_time`` and ``known_at`` (UTC), ordered by key and time.
 
         Raises:
-            DefinitionError: The table has no time, or the versions are another table's or definition's.
+            DefinitionError: The table has no time, or the versions are another table's.
             ContractError: The version no longer holds what was read of it.
         """
         import pyarrow as pa
@@ -168,7 +168,8 @@ class Table:
         begin, before = _moment(start), _moment(end)
         read_at = versions.read_at if versions else self.platform.clock.now()
         if versions:
-            read = read_again(table, self.platform.project.table(table.name).generation, versions)
+            read = read_again(self.platform, table.name, versions)
+            table = read.table
         else:
             held = periods_held(self.platform, table)
             read = self._read([period for period in held if period.end > begin and period.start < before], None)
@@ -186,7 +187,7 @@ class Table:
 
     def _read(self, periods: Sequence[Period], version: int | None) -> Read:
         newest = self.states.delta.version() if version is None else version
-        return Read(self.states, self.platform.project.table(self.states.name).generation, newest, periods)
+        return Read(self.states, newest, periods)
 
     def _spans(
         self, periods: Sequence[Period], as_of: str | date | None, read_at: datetime

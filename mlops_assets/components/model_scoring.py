@@ -53,7 +53,7 @@ def predictions_asset(
         ("prediction", "double", f"What the champion predicted, {model.label.unit}"),
         ("baseline", "double", "The simplest prediction"),
         ("version", "bigint", "The version that predicted"),
-        *((column.name, column.type, column.description) for column in model.features),
+        *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
         *STATE_COLUMN_SCHEMA,
     )
 

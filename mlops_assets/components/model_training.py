@@ -58,6 +58,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         model.schema,
         ("predicted_at", "timestamp", "When the period that is predicted from was known, UTC"),
         (model.label.column, "double", f"The label, {model.label.unit}"),
+        *((column.name, column.type, column.description) for column in model.request),
         *STATE_COLUMN_SCHEMA,
     )
 
@@ -137,7 +138,7 @@ def training_set_asset(
         model.schema,
         ("predicted_at", "timestamp", "The as_of of the row's prediction, UTC"),
         (model.label.column, "double", f"The label, {model.label.unit}"),
-        *((column.name, column.type, column.description) for column in model.features),
+        *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
     )
 
     @dg.asset(

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.lakehouse.periods import Duration, Period
-from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.lakehouse.schema import ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlops_assets.engines.expression import Expression
     from mlops_assets.engines.query import Query
 
 
@@ -70,6 +71,21 @@ class FeatureLookup:
     def names(self) -> tuple[str, ...]:
         """What the answer calls the features, in their order."""
         return tuple(self.rename.get(feature, feature) for feature in self.features)
+
+
+@dataclass(frozen=True)
+class ComputedFeature:
+    """A feature computed from the other columns of its own row, where a prediction is asked for.
+
+    Args:
+        name: What the answer calls it.
+        type: Its type, declared.
+        expression: How.
+    """
+
+    name: str
+    type: ColumnType
+    expression: "Expression"
 
 
 class Engine(Protocol):
@@ -193,6 +209,21 @@ class Engine(Protocol):
         Raises:
             DefinitionError: A key, anchor or as_of is not there or of another type, or two columns of the answer
                 would have one name.
+        """
+        ...
+
+    def compute(self, rows: Rows, features: Sequence[ComputedFeature]) -> Rows:
+        """Compute features from the other columns of their rows, in a sandbox.
+
+        Args:
+            rows: The columns that the expressions read, in the types of the lakehouse; any other is carried along.
+            features: What to compute; none reads another.
+
+        Returns:
+            One row for each row, in the same order, with a column more for each feature.
+
+        Raises:
+            ContractError: A column is not there, an expression has another type than declared, or it failed.
         """
         ...
 

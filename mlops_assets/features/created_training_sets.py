@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.engines import contract
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.frames import key_values, moment_values
-from mlops_assets.governance.read_versions import Read, ReadVersions, read_again
+from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.lookups import check_chosen, check_feature, check_lookup_key, nearest, typed_default
@@ -73,8 +73,11 @@ def look_up(
     import pyarrow as pa
 
     asked = _moments_asked(rows, timestamp, as_of, read_at)
-    resolved = [_resolved(platform, rows, lookup) for lookup in lookups]
-    reads = _reads(platform, resolved, asked, versions)
+    names_read = dict.fromkeys(lookup.table for lookup in lookups)
+    again = {name: read_again(platform, name, versions) for name in names_read} if versions else {}
+    tables = {name: again[name].table if versions else platform.table(name) for name in names_read}
+    resolved = [_resolved(tables[lookup.table], rows, lookup) for lookup in lookups]
+    reads = again or _reads(platform, resolved, asked)
     columns, pinned = dict(asked), []
     names: dict[str, str] = {}
     for number, lookup in enumerate(resolved):
@@ -132,9 +135,8 @@ def _moments_asked(
     return moments
 
 
-def _resolved(platform: Platform, rows: "pa.Table", lookup: FeatureLookup) -> contract.FeatureLookup:
+def _resolved(table: StateTable, rows: "pa.Table", lookup: FeatureLookup) -> contract.FeatureLookup:
     """A lookup against its table, with every name checked."""
-    table = platform.table(lookup.table)
     schema = table.schema
     features = _names(lookup.features) or schema.value_names
     columns = {name: check_feature(table.name, schema, name) for name in features}
@@ -190,7 +192,6 @@ def _reads(
     platform: Platform,
     lookups: Sequence[contract.FeatureLookup],
     asked: Mapping[str, "pa.ChunkedArray"],
-    versions: ReadVersions | None,
 ) -> dict[str, Read]:
     """What is read of each table, over all lookups in it."""
     import pyarrow.compute as pc
@@ -198,14 +199,10 @@ def _reads(
     span = pc.min_max(asked["anchor"]).as_py()
     reads: dict[str, Read] = {}
     for table in {lookup.table.name: lookup.table for lookup in lookups}.values():
-        generation = platform.project.table(table.name).generation
-        if versions is not None:
-            reads[table.name] = read_again(table, generation, versions)
-            continue
         version = table.delta.version()
         lookbacks = [lookup.lookback for lookup in lookups if lookup.table.name == table.name]
         periods = _periods(platform, table, lookbacks, span["min"], span["max"])
-        reads[table.name] = Read(table, generation, version, periods)
+        reads[table.name] = Read(table, version, periods)
     return reads
 
 

@@ -33,12 +33,12 @@ def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None
 
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
-    """The keys (with timestamp) to train on and to score in a period, as known at its as_of."""
+    """The keys (with timestamp and request) to train on and to score in a period, as known at its as_of."""
     rows = platform.engine.evaluate(
         model.population,
         query_inputs(platform, model.population_inputs, period, model.history),
         known_at=platform.model_as_of(model, period),
-        schema=model.schema,
+        schema=model.population_schema,
         keep=period,
     )
     return platform.engine.to_arrow(rows)

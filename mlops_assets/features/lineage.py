@@ -143,10 +143,11 @@ def lineage_graph(project: ProjectDefinition) -> LineageGraph:
 def model_columns(model: ModelDefinition) -> dict[str, tuple[str, ...]]:
     """The columns of a model's labels, training_set and predictions, in order."""
     labelled = (*model.schema.names, "predicted_at", model.label.column)
+    seen = (*(column.name for column in model.looked_up_by), *model.feature_names)
     return {
-        "labels": labelled,
-        "training_set": (*labelled, *model.feature_names),
-        "predictions": (*model.schema.names, "prediction", "baseline", "version", *model.feature_names),
+        "labels": (*labelled, *(column.name for column in model.request)),
+        "training_set": (*labelled, *seen),
+        "predictions": (*model.schema.names, "prediction", "baseline", "version", *seen),
     }
 
 
@@ -176,7 +177,7 @@ def labels_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[
     name = f"{model.name}.labels"
     return _distinct(
         [
-            *(edge for key in model.schema.names for edge in _edges(population[key], name, key)),
+            *(edge for key in population for edge in _edges(population[key], name, key)),
             *_edges(label[model.label.column], name, model.label.column),
             *_edges(joined, name, model.label.column, how="rows"),
         ]
@@ -186,13 +187,14 @@ def labels_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[
 def training_set_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
     """Where a model's training set comes from: labels that are not null, and features looked up for their keys."""
     labels, name = f"{model.name}.labels", f"{model.name}.training_set"
-    keys, label = model.schema.names, TableColumn(labels, model.label.column)
-    asking = {key: [TableColumn(labels, key)] for key in (*keys, "predicted_at")}
-    own = (*keys, "predicted_at", model.label.column)
+    label = TableColumn(labels, model.label.column)
+    own = model_columns(model)["labels"]
+    asking = {key: [TableColumn(labels, key)] for key in own if key != model.label.column}
     return _distinct(
         [
             *(ColumnEdge(TableColumn(labels, column), TableColumn(name, column), "copied") for column in own),
             *_looked_up(project, model, name, asking),
+            *_computed(model, name),
             *(ColumnEdge(label, TableColumn(name, column), "rows") for column in (*own, *model.feature_names)),
         ]
     )
@@ -209,11 +211,12 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
     learned = (*model.feature_names, model.label.column)
     return _distinct(
         [
-            *(edge for key in model.schema.names for edge in _edges(population[key], name, key)),
+            *(edge for key in population for edge in _edges(population[key], name, key)),
             *(ColumnEdge(TableColumn(name, feature), prediction, "computed") for feature in model.feature_names),
             *(ColumnEdge(TableColumn(training, column), prediction, "learned") for column in learned),
             ColumnEdge(TableColumn(name, model.baseline), baseline, "computed"),
             *_looked_up(project, model, name, asking),
+            *_computed(model, name),
         ]
     )
 
@@ -244,8 +247,16 @@ def _looked_up(
             yield from (ColumnEdge(source, target, "rows") for source in deciding)
 
 
+def _computed(model: ModelDefinition, name: str) -> Iterator[ColumnEdge]:
+    """What request-time features come from: other columns of their own row."""
+    columns = {column.lower(): column for column in (*model.population_schema.names, *model.feature_names)}
+    for feature in model.computed:
+        for column in feature.expression.columns:
+            yield ColumnEdge(TableColumn(name, columns[column.lower()]), TableColumn(name, feature.name), "computed")
+
+
 def _population(project: ProjectDefinition, model: ModelDefinition) -> dict[str, tuple[ColumnOrigin, ...]]:
-    return _origins(project, model.population, model.population_inputs, model.schema.names)
+    return _origins(project, model.population, model.population_inputs, model.population_schema.names)
 
 
 def _origins(

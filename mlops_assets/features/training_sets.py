@@ -21,7 +21,8 @@ class TrainingSet:
     """Labels and features to train on.
 
     Args:
-        rows: Keys, timestamp, ``predicted_at``, the label, then the features; ordered by time and key.
+        rows: Keys, timestamp, ``predicted_at``, the label, columns of the request that are no features, then the
+            features; ordered by time and key.
         known_at: The moment at which these labels were known.
         first: First period that is predicted from.
         last: Last one.
@@ -98,13 +99,14 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
             "train later, widen the window, or lower min_rows",
         )
     rows = with_features(platform, model, labelled, as_of="predicted_at")
-    names = [*model.schema.names, "predicted_at", model.label.column, *model.feature_names]
+    by = [column.name for column in model.looked_up_by]
+    names = [*model.schema.names, "predicted_at", model.label.column, *by, *model.feature_names]
     order = [(name, "ascending") for name in (str(model.schema.timestamp), *model.schema.keys)]
     return TrainingSet(rows.select(names).sort_by(order), known_at, first, last, labels.num_rows - labelled.num_rows)
 
 
 def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":
-    """Look up a model's features for rows that carry keys, timestamp, and an as_of in the column named."""
+    """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named."""
     import pyarrow as pa
 
     moment = pa.timestamp("us", "UTC")
@@ -116,4 +118,5 @@ def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", 
     asked = rows.append_column("anchor", pa.array([anchors[time] for time in times], moment))
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
     engine = platform.engine
-    return engine.to_arrow(engine.lookup(engine.rows(asked), platform.lookups(model)))
+    found = engine.lookup(engine.rows(asked), platform.lookups(model))
+    return engine.to_arrow(engine.compute(found, model.computed) if model.computed else found)

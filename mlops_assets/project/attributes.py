@@ -251,6 +251,37 @@ class LookupAttributes(Attributes):
     )
 
 
+class RequestColumnAttributes(Attributes):
+    """A value that comes with a request, and in training and scoring from a column of the population's SQL."""
+
+    type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
+        description="Logical type, the same in every engine; timestamps are in UTC."
+    )
+    description: str = Field(description="What a value means, with its unit.")
+    kind: Literal["number", "category"] | None = Field(
+        default=None,
+        description="How the model uses it; by default text and booleans are categories, others numbers.",
+    )
+
+
+class RequestAttributes(Attributes):
+    """What comes with a request for a prediction, beside the keys."""
+
+    columns: dict[Name, RequestColumnAttributes] = Field(
+        min_length=1,
+        description="The columns; each is a feature, unless a lookup takes its key from it.",
+    )
+
+
+class ComputedAttributes(RequestColumnAttributes):
+    """A feature computed at request time, the same in training, scoring and serving."""
+
+    name: Name = Field(description="What the model calls it.")
+    expression: str = Field(
+        description="One expression of DuckDB's SQL over looked-up features, request columns and keys of the row."
+    )
+
+
 class TemplateAttributes(Attributes):
     """The recipe of the estimator."""
 
@@ -318,6 +349,12 @@ class ModelAttributes(SharedAttributes):
     label: LabelAttributes = Field(description="What is predicted.")
     baseline: str = Field(description="TABLE.COLUMN of a feature that is the simplest prediction; 0 where missing.")
     features: list[LookupAttributes] = Field(min_length=1, description="What the model looks at.")
+    request: RequestAttributes | None = Field(
+        default=None, description="Values that come with a request; the population's SQL gives columns of their names."
+    )
+    computed: list[ComputedAttributes] = Field(
+        default_factory=list, description="Features computed from looked-up features and the request's values."
+    )
     template: TemplateAttributes = Field(description="The recipe of the estimator.")
     train: TrainAttributes = Field(description="Which labels are used.")
     gates: list[GateAttributes] = Field(min_length=1, description="What a candidate must win to become a version.")

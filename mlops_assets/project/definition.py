@@ -1,11 +1,12 @@
 """A project as plain values: sources, feature tables and models, each resolved against the others."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
@@ -152,11 +153,14 @@ class RetrainPolicy:
 
 @dataclass(frozen=True)
 class ModelDefinition:
-    """A model; ``schema`` holds keys and timestamp, ``features`` the columns it looks up, in order.
+    """A model.
 
-    ``generation`` is the hash of ``parts``, the model's own definition: population, label and lookups. Generations of
-    the tables it reads are not in it; what a version was trained on is recorded with it. They are in
-    ``label_generation``, for labels are states, and states of two definitions do not mix.
+    Its ``schema`` holds keys and timestamp, ``request`` what comes with each row beside them, ``computed`` what is
+    computed from both and from what is looked up; ``features`` are all that the estimator sees, in order.
+
+    ``generation`` is the hash of ``parts``, the model's own definition: population, label, lookups and what it
+    computes. Generations of the tables it reads are not in it; what a version was trained on is recorded with it. They
+    are in ``label_generation``, for labels are states, and states of two definitions do not mix.
     """
 
     name: str
@@ -170,6 +174,8 @@ class ModelDefinition:
     label: LabelDefinition
     baseline: str
     lookups: tuple[LookupDefinition, ...]
+    request: tuple[Column, ...]
+    computed: tuple[ComputedFeature, ...]
     features: tuple[Column, ...]
     template: TemplateChoice
     window: int | None
@@ -193,6 +199,16 @@ class ModelDefinition:
     def feature_names(self) -> tuple[str, ...]:
         """The columns that the estimator sees, in order."""
         return tuple(column.name for column in self.features)
+
+    @property
+    def population_schema(self) -> TableSchema:
+        """What the population's SQL gives: keys, timestamp, and the columns of the request."""
+        return replace(self.schema, columns=(*self.schema.columns, *self.request))
+
+    @property
+    def looked_up_by(self) -> tuple[Column, ...]:
+        """The columns of the request that are no features: lookups take their keys from them."""
+        return tuple(column for column in self.request if column.name not in self.feature_names)
 
     @property
     def numbers(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from mlops_assets.project.lookups import (
     check_new_name,
     typed_default,
 )
+from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
 from mlops_assets.project.resolving import (
     check_output,
     documentation_of,
@@ -37,9 +38,6 @@ from mlops_assets.project.resolving import (
     unknown_table,
 )
 from mlops_assets.project.yaml_files import Document
-
-OWN_COLUMNS = ("predicted_at", "prediction", "baseline", "version")
-"""Columns that the platform adds to a model's labels and predictions."""
 
 
 def load_model(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> ModelDefinition:
@@ -61,6 +59,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
     common_calendar({**inputs, **looked_up}, document.at("features"))
     everything: dict[str, TableDefinition] = {**inputs, **looked_up}
+    request = request_columns(document, parsed, [column.name for column in features])
     key_columns = tuple(
         _key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys
     )
@@ -71,9 +70,9 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         (*key_columns, replace(time_column, kind="time")),
         calendar,
     )
-    check_output(document, population, [*schema.names], "population")
+    check_output(document, population, [*schema.names, *(column.name for column in request)], "population")
     check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
-    given = {column.name: column.type for column in schema.columns if column.kind != "time"}
+    given = {column.name: column.type for column in (*schema.columns, *request) if column.kind != "time"}
     for number, lookup in enumerate(lookups):
         keys = project.table(lookup.table).schema
         strange = set(keys.keys) - set(given)
@@ -91,6 +90,9 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
                 lookup.table, keys, lookup.lookup_key or keys.keys, given
             ),
         )
+    by = {name for lookup in lookups for name in lookup.lookup_key or ()}
+    computed, computed_columns = computed_features(document, parsed, [*given, *(column.name for column in features)])
+    features = (*features, *(column for column in request if column.name not in by), *computed_columns)
     first, last = span_of_tables(everything.values())
     label = LabelDefinition(
         label_query,
@@ -121,10 +123,10 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         "label": label_query.canonical,
         "label column": f"{parsed.label.column}, horizon {label.horizon}, delay {label.delay}",
         "history": f"{history} {calendar.unit}s",
-        **schema_parts(schema),
+        **schema_parts(replace(schema, columns=(*schema.columns, *request))),
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
-    parts = {**label_parts, **_lookup_parts(project, lookups)}
+    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
     return ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -137,6 +139,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         label=label,
         baseline=_baseline(document, parsed, lookups, features),
         lookups=lookups,
+        request=request,
+        computed=computed,
         features=features,
         template=TemplateChoice(
             parsed.template.name, parsed.template.version, parsed.template.params, parsed.template.seed
@@ -185,7 +189,7 @@ def _lookups(
 ) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
     lookups = []
     features: dict[str, Column] = {}
-    taken = {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS}
+    taken = taken_names(parsed)
     for number, lookup in enumerate(parsed.features):
         place = ("features", number)
         table = located(document, (*place, "table"), lambda lookup=lookup: project.table(lookup.table))

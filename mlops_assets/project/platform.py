@@ -52,7 +52,7 @@ class Platform:
         return StateTable(self._delta(name, definition.generation), definition.schema)
 
     def labels(self, model: ModelDefinition) -> StateTable:
-        """A model's labels: keys, timestamp, ``predicted_at`` (the as_of of the prediction) and the label."""
+        """A model's labels: keys, timestamp, ``predicted_at`` (the as_of of the prediction), label and request."""
         columns = (
             *model.schema.columns,
             Column(
@@ -62,17 +62,19 @@ class Platform:
                 nullable=False,
             ),
             Column(model.label.column, "double", f"The label, {model.label.unit}".strip(", ")),
+            *model.request,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
         return StateTable(self._delta(f"{model.name}.labels", model.label_generation), schema)
 
     def predictions(self, model: ModelDefinition) -> StateTable:
-        """A model's predictions: keys, timestamp, prediction, baseline, version, and the features it looked at."""
+        """A model's predictions: keys, timestamp, prediction, baseline, version, and what it was computed from."""
         columns = (
             *model.schema.columns,
             Column("prediction", "double", f"What the champion predicted, {model.label.unit}".strip(", ")),
             Column("baseline", "double", "The simplest prediction"),
             Column("version", "bigint", "Version that predicted"),
+            *model.looked_up_by,
             *model.features,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)

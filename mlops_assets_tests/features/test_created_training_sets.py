@@ -229,7 +229,24 @@ def test_the_versions_read_the_same_again_after_corrections_and_new_periods(line
     ).to_arrow().equals(between.to_arrow())  # fmt: skip
 
 
-def test_versions_of_another_table_definition_or_content_are_refused(line: Line) -> None:
+def test_the_versions_of_an_earlier_definition_are_read_in_its_generation(line: Line) -> None:
+    rows = labels(*(("s01", datetime(2024, 1, day, tzinfo=UTC)) for day in range(8, 15)))
+    lookups = [FeatureLookup("trend", lookup_key="shop", lookback="20 days")]
+    before = Project(line.platform).create_training_set(rows, lookups, timestamp="at")
+    range_before = Project(line.platform).table("trend").between("2024-01-06", "2024-01-09")
+    kept = before.versions, range_before.versions
+    line.files.change("trend/trend.sql", "ln(units + 1)", "ln(units + 2)")
+    line.open()
+    project = Project(line.platform)
+    assert project.create_training_set(rows, lookups, timestamp="at").to_arrow()["level"].null_count == 7
+    again = project.create_training_set(rows, lookups, timestamp="at", versions=kept[0])
+    assert again.to_arrow().equals(before.to_arrow())
+    assert again.versions == kept[0]
+    range_again = project.table("trend").between("2024-01-06", "2024-01-09", versions=kept[1])
+    assert range_again.to_arrow().equals(range_before.to_arrow())
+
+
+def test_versions_of_another_table_generation_or_content_are_refused(line: Line) -> None:
     project = Project(line.platform)
     rows = labels(("s01", datetime(2024, 1, 12, tzinfo=UTC)))
     read = project.create_training_set(rows, [FeatureLookup("trend", "crowd")], timestamp="at").versions

@@ -394,6 +394,111 @@ def test_a_lookup_key_that_does_not_fit_the_table(
     check(project, ("forecast/defs.yaml", "lookup_key"), found, expected, cure)
 
 
+REQUEST = """\
+  request:
+    columns:
+      price: {type: double, description: Asked price}
+      twin: {type: string, description: Shop that it is compared with}
+  computed:
+    - {name: gap, type: double, description: Price for the level, expression: price - level}
+  template:"""
+
+
+def ask(project: SmallProject, old: str = "", new: str = "") -> None:
+    """Let the model's rows come with a price and a second shop, and one text in that be another."""
+    assert old in REQUEST
+    project.change("forecast/defs.yaml", "  template:", REQUEST.replace(old, new) if old else REQUEST)
+    project.write("forecast/selling.sql", "SELECT shop, day, price, channel AS twin FROM sales WHERE units > 0\n")
+
+
+def test_what_comes_with_a_request_is_a_feature_unless_a_lookup_takes_its_key_from_it(project: SmallProject) -> None:
+    ask(project)
+    model = project.load().models["forecast"]
+    assert model.feature_names == ("level", "crowd", "region", "price", "twin", "gap")
+    assert (model.numbers, model.categories) == (("level", "crowd", "price", "gap"), ("region", "twin"))
+    assert model.population_schema.names == ("shop", "day", "price", "twin")
+    assert [feature.expression.columns for feature in model.computed] == [("price", "level")]
+    assert model.looked_up_by == ()
+    project.change("forecast/defs.yaml", "columns: [region]}", "columns: [region], lookup_key: [twin]}")
+    model = project.load().models["forecast"]
+    assert model.feature_names == ("level", "crowd", "region", "price", "gap")
+    assert [column.name for column in model.looked_up_by] == ["twin"]
+
+
+def test_the_baseline_may_be_computed(project: SmallProject) -> None:
+    ask(project)
+    project.change("forecast/defs.yaml", "baseline: trend.level", "baseline: gap")
+    assert project.load().models["forecast"].baseline == "gap"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("price - level", "price  -  level -- layout", set()),
+        ("Price for the level", "Price and level", set()),
+        ("price - level", "level - price", {"forecast"}),
+        ("name: gap", "name: distance", {"forecast"}),
+        ("price: {type: double", "price: {type: bigint", {"forecast", "labels"}),
+    ],
+)
+def test_another_request_or_expression_is_another_generation(
+    project: SmallProject, old: str, new: str, changed: set[str]
+) -> None:
+    ask(project)
+    assert changed_generations(project, "forecast/defs.yaml", old, new) == changed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found", "expected", "cure"),
+    [
+        (
+            "price - level",
+            "price - levels",
+            "column 'levels' in the expression of 'gap', which is no key, request column or looked-up feature",
+            "one of: shop, price, twin, level, crowd, region",
+            "write 'level'",
+        ),
+        (
+            "price - level",
+            "avg(price)",
+            "AVG(price), which takes many rows",
+            "an expression over the columns of one row",
+            "compute it in a feature table, and look it up",
+        ),
+        (
+            "name: gap",
+            "name: level",
+            "a second column 'level' of the model",
+            "one name for each column of the model",
+            "choose another name",
+        ),
+        (
+            "      price:",
+            "      growth:",
+            "a second column 'growth' of the model",
+            "one name for each column of the model",
+            "choose another name",
+        ),
+        (
+            "      price:",
+            "      cost:",
+            "no column 'cost' in what selling.sql selects (shop, day, price, twin)",
+            "the columns shop, day, cost, twin",
+            "select it in the SQL, or correct the YAML",
+        ),
+    ],
+)
+def test_mistakes_in_what_is_asked_and_computed(
+    project: SmallProject, old: str, new: str, found: str, expected: str, cure: str
+) -> None:
+    ask(project, old, new)
+    error = project.refusal()
+    assert (error.found, error.expected, error.cure) == (found, expected, cure)
+    assert error.where is not None
+    assert error.where.file == project.folder / "forecast/defs.yaml"
+    assert error.where.line
+
+
 # Mistakes in names
 
 

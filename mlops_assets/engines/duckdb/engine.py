@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.engines.contract import Changes, FeatureLookup, QueryInput, Rows
+from mlops_assets.engines.contract import Changes, ComputedFeature, FeatureLookup, QueryInput, Rows
 from mlops_assets.engines.duckdb.lookup import create_found_table
 from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ _ACCEPTED: Mapping[str, tuple[str, ...]] = {
 
 _ANSWER = '"the answer"'
 """Where a query's answer is kept; with a space, because a user's table may be called ``answer``."""
+
+
+_GIVEN = '"the rows"'
+"""Where rows to compute on are kept; with a space, as above."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,65 @@ class DuckDBEngine:
                         values = values.fill_null(pa.scalar(lookup.default[feature], values.type))
                     result = result.append_column(name, values)
         return result
+
+    def compute(self, rows: "pa.Table", features: Sequence[ComputedFeature]) -> "pa.Table":
+        """See `Engine.compute`."""
+        import duckdb
+
+        with duck.connect_alone(self.scratch) as connection:
+            number = _create_given_table(connection, rows, features)
+            duck.lock(connection)
+            result = rows
+            for feature in features:
+                expression = feature.expression.canonical
+                try:
+                    found = connection.execute(f"DESCRIBE SELECT {expression} FROM {_GIVEN}").fetchall()[0][1]
+                    if found.split("(")[0] not in _ACCEPTED[feature.type]:
+                        raise ContractError(
+                            f"computed feature '{feature.name}' of type {found}",
+                            f"type {feature.type}, as declared",
+                            "cast it in the expression, or declare the type that it has",
+                        )
+                    values = connection.sql(
+                        f"SELECT CAST({expression} AS {duck.SQL_TYPES[feature.type]}) AS value FROM {_GIVEN} "
+                        f"ORDER BY {number}"
+                    ).to_arrow_table()
+                except duckdb.Error as error:
+                    raise ContractError(
+                        f"computed feature '{feature.name}' failed: {str(error).splitlines()[0]}",
+                        "an expression that holds for every row",
+                        "correct it; try_cast and nullif give null where a value cannot be",
+                    ) from error
+                result = result.append_column(feature.name, values.column("value").cast(arrow_type(feature.type)))
+        return result
+
+
+def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Sequence[ComputedFeature]) -> str:
+    """Hand over the columns that expressions read, as a user's SQL sees them (without a zone, in UTC), and a number.
+
+    Returns:
+        The name of the number, as SQL text; no column of the rows is called so.
+    """
+    import pyarrow as pa
+
+    names = {name.lower(): name for name in rows.column_names}
+    columns: dict[str, pa.ChunkedArray] = {}
+    for feature in features:
+        for column in feature.expression.columns:
+            if column.lower() not in names:
+                raise ContractError(
+                    f"computed feature '{feature.name}' of a column '{column}' that the rows do not have",
+                    f"among: {', '.join(rows.column_names)}",
+                    "give the column with each row",
+                )
+            values = rows.column(names[column.lower()])
+            zoned = pa.types.is_timestamp(values.type)
+            columns[names[column.lower()]] = values.cast(pa.timestamp("us")) if zoned else values
+    number = "row " + " ".join(rows.column_names)  # longer than any of them
+    connection.register("handed", pa.table({**columns, number: pa.array(range(rows.num_rows), pa.int64())}))
+    connection.execute(f"CREATE TEMP TABLE {_GIVEN} AS SELECT * FROM handed")
+    connection.unregister("handed")
+    return duck.quoted(number)
 
 
 def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:

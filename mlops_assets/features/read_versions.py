@@ -7,32 +7,23 @@ from datetime import datetime
 from functools import partial
 
 from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.features.generations import generation_as_stored, generations
 from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
-
-
-@dataclass(frozen=True)
-class TableVersion(InputEvidence):
-    """What was read of one table; ``delta_version`` is None where it was never written.
-
-    Args:
-        generation: The table's definition, by its hash.
-    """
-
-    generation: str
+from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)
 class ReadVersions:
-    """What a reading read: enough to read the same rows again, whatever was corrected since.
+    """What a reading read: enough to read the same rows again, whatever was corrected or redefined since.
 
     Args:
-        tables: Each table that was read, once.
+        tables: Each table that was read, once; a Delta version of None is a table that was never written.
         read_at: The platform clock's moment of reading, UTC; what became known later was not seen.
     """
 
-    tables: tuple[TableVersion, ...]
+    tables: tuple[InputEvidence, ...]
     read_at: datetime
 
     def to_json(self) -> str:
@@ -49,7 +40,7 @@ class ReadVersions:
         try:
             values = json.loads(text)
             tables = tuple(
-                TableVersion(**{**table, "periods": tuple(table["periods"]) if table["periods"] else None})
+                InputEvidence(**{**table, "periods": tuple(table["periods"]) if table["periods"] else None})
                 for table in values["tables"]
             )
             return cls(tables, datetime.fromisoformat(values["read_at"]))
@@ -58,7 +49,7 @@ class ReadVersions:
                 f"versions that cannot be read ({error})", "what versions.to_json() gave", "pass that text unchanged"
             ) from None
 
-    def of(self, name: str) -> TableVersion:
+    def of(self, name: str) -> InputEvidence:
         """What was read of a table.
 
         Raises:
@@ -78,14 +69,12 @@ class Read:
     """A table as one reading reads it.
 
     Args:
-        table: The table.
-        generation: Its definition, by its hash.
+        table: The table, in the generation that is read.
         version: The Delta version that is read; None where it was never written.
         periods: Those in which what was asked for can lie; none of a static table.
     """
 
     table: StateTable
-    generation: str
     version: int | None
     periods: Sequence[Period]
 
@@ -94,35 +83,50 @@ class Read:
         """The Delta version as an engine takes it: version 0, which creates a table, holds no rows."""
         return self.version or 0
 
-    def evidence(self) -> TableVersion:
+    def evidence(self) -> InputEvidence:
         """What was read, with the hash of its content."""
         hashes = partial(StateTable.data_versions, version=self.pinned)
-        found = replace(window_evidence(self.table, self.periods, hashes), delta_version=self.version)
-        return TableVersion(**asdict(found), generation=self.generation)
+        return replace(window_evidence(self.table, self.periods, hashes), delta_version=self.version)
 
 
-def read_again(table: StateTable, generation: str, versions: ReadVersions) -> Read:
-    """A table as an earlier reading read it.
+def read_again(platform: Platform, name: str, versions: ReadVersions) -> Read:
+    """A table as an earlier reading read it, in the generation that it had then.
 
     Raises:
-        DefinitionError: It was not read then, or has another definition now.
+        DefinitionError: It was not read then, or that generation is not known.
         ContractError: That Delta version no longer holds what was read.
     """
-    recorded = versions.of(table.name)
-    if recorded.generation != generation:
-        raise DefinitionError(
-            f"table '{table.name}' of generation {generation}, which was read in generation {recorded.generation}",
-            "the definition that was read",
-            "open the project as it was then",
-        )
+    recorded = versions.of(name)
+    table = _in_generation(platform, platform.table(name), recorded.generation)
     calendar = table.schema.calendar
     first, last = (calendar.at_key(key) for key in recorded.periods) if recorded.periods else (None, None)
-    periods = list(calendar.between(first, last)) if first and last else []
-    read = Read(table, generation, recorded.delta_version, periods)
+    read = Read(table, recorded.delta_version, list(calendar.between(first, last)) if first and last else [])
     if read.evidence() != recorded:
         raise ContractError(
-            f"Delta version {read.version} of '{table.name}' no longer holds what was read of it",
+            f"Delta version {read.version} of '{name}' no longer holds what was read of it",
             f"content {recorded.data_version}",
             "restore the table from a backup",
         )
     return read
+
+
+def _in_generation(platform: Platform, table: StateTable, generation: str | None) -> StateTable:
+    if table.delta.folder.name == generation:
+        return table
+    for record in generations(platform, table.name):
+        if record.generation == generation:
+            stored = generation_as_stored(platform, table, record)
+            if set(stored.schema.keys) == set(table.schema.keys):
+                # What is recorded of a definition has no order: keys, and with them a lookup_key, keep the present one.
+                columns = sorted(stored.schema.columns, key=lambda column: _place(column.name, table.schema.names))
+                return replace(stored, schema=replace(stored.schema, keys=table.schema.keys, columns=tuple(columns)))
+    raise DefinitionError(
+        f"table '{table.name}' in generation {generation}, which this home does not know with its present keys",
+        f"a generation that was computed here, such as {table.delta.folder.name}",
+        "open the project and the home that were read",
+    )
+
+
+def _place(name: str, names: Sequence[str]) -> int:
+    """Where a column stands among the present ones; behind them, if it is gone."""
+    return names.index(name) if name in names else len(names)
