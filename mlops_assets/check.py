@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.features.feature_tables import feature_rows, query_inputs
+from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.labels import label_schema, population
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.templates import check_parameters, find_template
@@ -34,6 +35,19 @@ def check_project(project: ProjectDefinition) -> list[str]:
         for model in project.models.values():
             _check_model(platform, model)
     return [warning for query in _queries(project) for warning in row_based_frames(query)]
+
+
+def check_home(project: ProjectDefinition, home: Home) -> None:
+    """See that no column which a model looks up has another type than the home holds; writes nothing.
+
+    Raises:
+        DefinitionError: One has.
+    """
+    if not home.tables.is_dir():
+        return
+    platform = Platform.of(project, home)
+    for name in (*project.sources, *project.feature_tables):
+        require_same_types(platform, project.table(name))
 
 
 def _check_model(platform: Platform, model: ModelDefinition) -> None:
