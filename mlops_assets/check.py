@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from mlops_assets.engines.query import Query, row_based_frames
+from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.templates import check_parameters, find_template
@@ -23,8 +24,11 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
 
     Raises:
         ContractError: An SQL does not run over its inputs, or gives other columns or types than declared.
-        DefinitionError: A template does not exist, or does not take a parameter; or a history is too short.
+        DefinitionError: A template does not exist, or does not take a parameter; a history is too short; or a column
+            that a model looks up has another type than the home holds.
     """
+    if home:
+        check_home(project, home)
     warnings = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -39,3 +43,16 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
         for subject in subjects_of(project):
             warnings += prove_history(project, subject, folder, data)
     return warnings
+
+
+def check_home(project: ProjectDefinition, home: Home) -> None:
+    """See that no column which a model looks up has another type than the home holds; writes nothing.
+
+    Raises:
+        DefinitionError: One has.
+    """
+    if not home.tables.is_dir():
+        return
+    platform = Platform.of(project, home)
+    for name in (*project.sources, *project.feature_tables):
+        require_same_types(platform, project.table(name))

@@ -3,11 +3,13 @@
 import errno
 import functools
 import importlib
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,46 @@ def check(folder: Path) -> None:
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
         f"{len(definition.models)} models"
     )
+
+
+AS_TEXT_OR_JSON = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+
+
+@main.command()
+@AS_TEXT_OR_JSON
+@click.pass_obj
+@in_one_message
+def plan(folder: Path, form: str) -> None:
+    """Say what changed definitions would recompute, where and at what cost; writes nothing."""
+    from mlops_assets import plan as planning
+    from mlops_assets.check import check_home
+    from mlops_assets.project.platform import Platform
+
+    project = find_project(folder)
+    definition, home = project.read(), Home.find(project.folder)
+    check_home(definition, home)
+    planned = planning.plan(definition, Platform.of(definition, home))
+    click.echo(planning.as_text(planned) if form == "text" else _as_json(planned))
+
+
+@main.command()
+@click.argument("table")
+@AS_TEXT_OR_JSON
+@click.pass_obj
+@in_one_message
+def generations(folder: Path, table: str, form: str) -> None:
+    """Show the generations of the feature table TABLE: definition, periods, and what was trained on each."""
+    from mlops_assets import generations as shown
+    from mlops_assets.project.platform import Platform
+
+    project = find_project(folder)
+    definition = project.read()
+    found = shown.shown_generations(Platform.of(definition, Home.find(project.folder)), definition.feature_table(table))
+    click.echo(shown.as_text(found) if form == "text" else _as_json(found))
+
+
+def _as_json(items: Sequence[Any]) -> str:
+    return json.dumps([asdict(item) for item in items], indent=2, default=str)
 
 
 @main.command()

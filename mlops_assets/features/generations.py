@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import get_args
 
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
 from mlops_assets.features.corrections import read_computed
@@ -15,9 +16,9 @@ from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, TableDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.yaml_files import place_of
 
@@ -80,18 +81,15 @@ def record_generation(platform: Platform, definition: FeatureTableDefinition | M
         return
 
 
-def require_same_types(platform: Platform, table: FeatureTableDefinition) -> None:
-    """See that columns which models look up have the types of the last generation that was computed.
+def require_same_types(platform: Platform, table: TableDefinition) -> None:
+    """See that columns which models look up have the types with which the home holds them.
 
     Raises:
         DefinitionError: One has another, with every model that looks it up.
     """
-    known = generations(platform, table.name)
-    if not known or table.generation in {record.generation for record in known}:
-        return
-    before = known[-1]
+    held = _types_held(platform, table)
     for column in table.schema.columns:
-        was = before.types.get(column.name, column.type)
+        was = held.get(column.name, column.type)
         using = [
             f"{model.name} ({model.location})"
             for model in platform.project.models.values()
@@ -99,12 +97,30 @@ def require_same_types(platform: Platform, table: FeatureTableDefinition) -> Non
         ]
         if was != column.type and using:
             raise DefinitionError(
-                f"column '{column.name}' of '{table.name}' as {column.type}; in its last generation it was {was}, and "
-                f"it is looked up by {', '.join(using)}",
+                f"column '{column.name}' of '{table.name}' declared as {column.type}; it was computed as {was}, and is "
+                f"looked up by {', '.join(using)}",
                 f"type {was} as long as a model looks it up",
                 "add a column of another name with the new type, and let the models move to it",
                 where=place_of(table.location, table.name, "columns", column.name, "type"),
             )
+
+
+def _types_held(platform: Platform, table: TableDefinition) -> dict[str, str]:
+    """Column types of a source as stored, or of a feature table's last generation, if it is not the present one."""
+    if isinstance(table, FeatureTableDefinition):
+        known = generations(platform, table.name)
+        present = table.generation in {record.generation for record in known}
+        return {} if present or not known else dict(known[-1].types)
+    states = platform.table(table.name)
+    if not states.delta.exists():
+        return {}
+    stored, declared = states.delta.schema(), states.schema.arrow()
+    names = {str(arrow_type(type_)): type_ for type_ in get_args(ColumnType)}
+    return {
+        name: names.get(str(stored.field(name).type), str(stored.field(name).type))
+        for name in declared.names
+        if name in stored.names and stored.field(name).type != declared.field(name).type
+    }
 
 
 def earlier_generations(table: StateTable) -> list[DeltaFolder]:

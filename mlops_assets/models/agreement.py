@@ -97,11 +97,13 @@ class Agreement:
             for they must be computed first (``waits``).
         reason: Why, in words.
         tables: What was compared, table by table.
+        key: Hash of what was compared, under which a proof is recorded.
     """
 
     outcome: Outcome
     reason: str
     tables: tuple[TableAgreement, ...] = ()
+    key: str = ""
 
     @property
     def may_score(self) -> bool:
@@ -125,15 +127,19 @@ def agreement(platform: Platform, model: ModelDefinition, training: CandidateRec
     key = text_hash(training.period, *compared)[:16]
     for record in read_records(platform.records(model, "agreement"), AgreementRecord):
         if record.period == key:
-            return _agreement([_from_json(table) for table in json.loads(record.tables)])
-    tables = [compare_generations(platform, *comparison) for comparison in changed]
-    found = _agreement(tables)
-    if found.outcome == "agrees":
-        evidence = json.dumps([asdict(table) for table in tables], sort_keys=True)
-        proven = AgreementRecord(key, training.period, platform.clock.now(), evidence)
-        with suppress(ConflictError):  # another run proves the same at the same time
-            write_record(platform.records(model, "agreement"), proven)
-    return found
+            return _agreement([_from_json(table) for table in json.loads(record.tables)], key)
+    return _agreement([compare_generations(platform, *comparison) for comparison in changed], key)
+
+
+def record_agreement(platform: Platform, model: ModelDefinition, training: CandidateRecord, agreed: Agreement) -> None:
+    """Record a proof that definitions agree, as evidence and so that it is not made again."""
+    if agreed.outcome != "agrees":
+        return
+    tables = json.dumps([asdict(table) for table in agreed.tables], sort_keys=True)
+    records = platform.records(model, "agreement")
+    if agreed.key not in {record.period for record in read_records(records, AgreementRecord)}:
+        with suppress(ConflictError):  # another run records the same at the same time
+            write_record(records, AgreementRecord(agreed.key, training.period, platform.clock.now(), tables))
 
 
 def _changed(
@@ -151,11 +157,11 @@ def _changed(
         yield platform.generation_folder(labels.name, trained.labels), labels, None, first
 
 
-def _agreement(tables: Sequence[TableAgreement]) -> Agreement:
+def _agreement(tables: Sequence[TableAgreement], key: str) -> Agreement:
     missing = [table.words for table in tables if table.missing]
     differing = [table.words for table in tables if table.differs]
     outcome: Outcome = "waits" if missing else "differs" if differing else "agrees"
-    return Agreement(outcome, "; ".join(missing or differing or [table.words for table in tables]), tuple(tables))
+    return Agreement(outcome, "; ".join(missing or differing or [table.words for table in tables]), tuple(tables), key)
 
 
 def _from_json(values: Mapping[str, Any]) -> TableAgreement:

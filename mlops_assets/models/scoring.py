@@ -12,7 +12,7 @@ from mlops_assets.features.states import Written, append_computed, is_computed
 from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
-from mlops_assets.models.agreement import Agreement, agreement, require_agreement
+from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.training import baseline_values, feature_frame
 from mlops_assets.project.definition import ModelDefinition
@@ -64,6 +64,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     training = candidate_of_version(platform, model, champion.version)
     agreed = agreement(platform, model, training)
     require_agreement(agreed, model, champion.version)
+    record_agreement(platform, model, training, agreed)
     for name in model.inputs:
         require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
     known_at = platform.model_as_of(model, period)

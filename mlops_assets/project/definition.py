@@ -267,6 +267,20 @@ class ProjectDefinition:
             raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
         return found
 
+    def feature_table(self, name: str) -> FeatureTableDefinition:
+        """A feature table.
+
+        Raises:
+            DefinitionError: There is none of that name.
+        """
+        if name not in self.feature_tables:
+            raise DefinitionError(
+                f"feature table '{name}'",
+                f"one of: {', '.join(self.feature_tables) or 'none is declared'}",
+                "correct the name",
+            )
+        return self.feature_tables[name]
+
     def model(self, name: str) -> ModelDefinition:
         """A model.
 

@@ -11,7 +11,7 @@ from mlops_assets.project.definition import (
     ProjectDefinition,
 )
 from mlops_assets.project.load_feature_tables import load_feature_tables
-from mlops_assets.project.load_models import load_model
+from mlops_assets.project.load_models import load_model, require_features
 from mlops_assets.project.load_sources import load_source
 from mlops_assets.project.yaml_files import Document, read_documents
 
@@ -51,5 +51,6 @@ def load_project(folder: Path) -> ProjectDefinition:
     sources = {parsed.name: load_source(document, parsed) for document, parsed in documents["Source"]}
     feature_tables = load_feature_tables(documents["FeatureTable"], sources, folder)
     project = ProjectDefinition(folder, sources, feature_tables, {})
+    require_features(documents["Model"], project)
     models = {parsed.name: load_model(document, parsed, project) for document, parsed in documents["Model"]}
     return replace(project, models=models)

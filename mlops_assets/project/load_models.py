@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import attributes as written
@@ -167,6 +167,31 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         generation=generation_of(parts),
         label_generation=generation_of({**label_parts, **read}),
     )
+
+
+def require_features(documents: Sequence[tuple[Document, written.ModelAttributes]], project: ProjectDefinition) -> None:
+    """See that no column is gone that several models look up; with one model, its own loading says so.
+
+    Raises:
+        DefinitionError: One is, with every model that looks it up.
+    """
+    tables: dict[str, TableDefinition] = {**project.sources, **project.feature_tables}
+    gone: dict[tuple[str, str], dict[str, Location]] = {}
+    for document, parsed in documents:
+        for number, lookup in enumerate(parsed.features):
+            for position, name in enumerate(lookup.columns):
+                if lookup.table in tables and name not in tables[lookup.table].schema.names:
+                    place = document.at("features", number, "columns", position)
+                    gone.setdefault((lookup.table, name), {})[parsed.name] = place
+    for (table, name), places in gone.items():
+        if len(places) > 1:
+            listed = ", ".join(f"{model} ({place})" for model, place in places.items())
+            raise DefinitionError(
+                f"column '{name}', which '{table}' does not have, and which {len(places)} models look up: {listed}",
+                f"one of: {', '.join(tables[table].schema.value_names)}",
+                "put the column back, or take it out of these models first",
+                where=next(iter(places.values())),
+            )
 
 
 def _lookup_parts(project: ProjectDefinition, lookups: Sequence[LookupDefinition]) -> dict[str, str]:

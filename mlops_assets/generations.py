@@ -1,0 +1,74 @@
+"""The generations of a feature table, for people: what each was defined as, what it holds, what was trained on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_assets.features.generations import count_of, generations
+from mlops_assets.models.agreement import TrainedOn
+from mlops_assets.models.records import candidates
+from mlops_assets.project.definition import FeatureTableDefinition
+from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class ShownGeneration:
+    """One generation.
+
+    Args:
+        generation: Its hash.
+        present: Whether it is the one that the project defines now.
+        first_seen: Platform clock, UTC, when its first partition was computed.
+        definition: Canonical text of each part.
+        periods: Keys of the periods that it has.
+        trained: The trainings on it, as ``model at period``.
+    """
+
+    generation: str
+    present: bool
+    first_seen: datetime
+    definition: Mapping[str, str]
+    periods: tuple[str, ...]
+    trained: tuple[str, ...]
+
+
+def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list[ShownGeneration]:
+    """The generations of a feature table that the home holds, in the order in which they were first seen."""
+    calendar = table.schema.calendar
+    trained = {
+        (TrainedOn.from_json(record.trained_on).tables.get(table.name), f"{model.name} at {record.period}"): None
+        for model in platform.project.models.values()
+        for record in candidates(platform, model)
+    }
+    shown = []
+    for record in generations(platform, table.name):
+        folder = platform.generation_folder(table.name, record.generation)
+        newest = folder.newest_period()
+        keys = [period.key for period in calendar.between(table.first, calendar.at_key(newest))] if newest else []
+        counted = folder.counters(keys)
+        shown.append(
+            ShownGeneration(
+                record.generation,
+                record.generation == table.generation,
+                record.first_seen,
+                record.definition,
+                tuple(key for key in keys if counted[key]),
+                tuple(words for generation, words in trained if generation == record.generation),
+            )
+        )
+    return shown
+
+
+def as_text(shown: list[ShownGeneration]) -> str:
+    """Generations for people; a part of a definition is shown where it is another than in the one before."""
+    lines: list[str] = []
+    before: Mapping[str, str] = {}
+    for item in shown:
+        present = ", as the project defines it now" if item.present else ""
+        lines.append(f"{item.generation}, first seen {item.first_seen.isoformat()}{present}")
+        lines.append(f"  holds {count_of(item.periods) if item.periods else 'no periods'}")
+        lines.append(f"  trained on it: {', '.join(item.trained) or 'nothing'}")
+        lines += [f"  {part}: {text}" for part, text in item.definition.items() if before.get(part) != text]
+        lines += [f"  without {part}" for part in before if part not in item.definition]
+        before = item.definition
+    return "\n".join(lines) or "nothing was computed yet"

@@ -1,0 +1,260 @@
+"""A table's generations: each kept and recorded, its past asked for, and compared column by column."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.check import check_home
+from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.features.generations import (
+    TableAgreement,
+    compare_generations,
+    generation_as_stored,
+    generations,
+    missing_history,
+)
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours
+
+DAYS = 5
+LAST = "2024-01-09"
+WEEK = """\
+type: mlops_assets.FeatureTable
+attributes:
+  name: week
+  description: Sales of a week
+  primary_keys: [shop]
+  timestamp: day
+  sql: week.sql
+  history: 3 days
+  columns:
+    shop: {type: string, description: Shop}
+    day: {type: date, description: Day}
+    highest: {type: double, description: Highest level}
+"""
+WEEK_SQL = "SELECT shop, max(day) AS day, max(level) AS highest FROM trend GROUP BY shop\n"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    made = Line(tmp_path_factory.mktemp("shared") / "line")
+    made.files.write("week/defs.yaml", WEEK)
+    made.files.write("week/week.sql", WEEK_SQL)
+    made.open().live(DAYS)
+    return made
+
+
+@pytest.fixture
+def line(shared: Line, tmp_path: Path) -> Line:
+    return shared.copy(tmp_path / "line")
+
+
+def add_cost(line: Line, level: str = "ln(units + 1)") -> None:
+    """Add a column to `trend`, and compute another one in another way if asked to."""
+    line.files.change("trend/trend.sql", "visitors AS crowd", "visitors AS crowd, price AS cost")
+    line.files.change("trend/trend.sql", "ln(units + 1)", level)
+    line.files.change(
+        "trend/defs.yaml",
+        "description: Visitors}",
+        "description: Visitors}\n    cost: {type: double, description: Price}",
+    )
+    line.open()
+
+
+def recompute(line: Line, *names: str) -> None:
+    for name in names or ("trend", "week"):
+        for key in line.days(DAYS):
+            line.features(key, name)
+
+
+def compare(line: Line, *columns: str, name: str = "trend") -> TableAgreement:
+    """The present generation of a table against the first one."""
+    (first, *_) = generations(line.platform, name)
+    before = line.platform.generation_folder(name, first.generation)
+    return compare_generations(line.platform, before, line.platform.table(name), columns or None, line.period(FIRST))
+
+
+def test_a_generation_is_recorded_once_with_all_that_it_is_made_of(line: Line) -> None:
+    (record,) = generations(line.platform, "trend")
+    table = line.platform.project.feature_tables["trend"]
+    assert (record.generation, record.number, record.definition) == (table.generation, 1, table.parts)
+    assert record.types == {"shop": "string", "day": "date", "level": "double", "crowd": "bigint"}
+    assert record.definition["input sales"] == "source"
+    assert record.first_seen == line.period(FIRST).end + hours(48)
+    add_cost(line)
+    line.features(LAST)
+    line.features(LAST)
+    assert [found.number for found in generations(line.platform, "trend")] == [1, 2]
+
+
+def test_an_earlier_generation_stays_and_can_be_read(line: Line) -> None:
+    before = line.platform.table("trend").data_version(line.period(LAST))
+    add_cost(line)
+    recompute(line, "trend")
+    first, second = generations(line.platform, "trend")
+    kept = generation_as_stored(line.platform, line.platform.table("trend"), first)
+    assert set(kept.schema.value_names) == {"crowd", "level"}
+    assert kept.data_version(line.period(LAST)) == before
+    assert "cost" in second.types
+
+
+def test_the_order_of_columns_changes_neither_generation_nor_what_is_stored(line: Line) -> None:
+    generation = line.platform.project.feature_tables["trend"].generation
+    before = line.platform.table("trend").data_version(line.period(LAST))
+    level = "    level: {type: double, description: Logarithm of the units}\n"
+    line.files.change("trend/defs.yaml", level, "")
+    line.files.change("trend/defs.yaml", "    shop: {type", f"{level}    shop: {{type")
+    line.open()
+    assert line.platform.project.feature_tables["trend"].generation == generation
+    assert line.platform.project.feature_tables["trend"].schema.names[0] == "level"
+    assert line.platform.table("trend").data_version(line.period(LAST)) == before
+    assert line.features(LAST).appended == 0
+    line.sales(LAST, s03=9)
+    assert line.features(LAST).appended == 1
+
+
+def test_an_added_column_leaves_the_history_of_the_others_as_it_was(line: Line) -> None:
+    add_cost(line)
+    waiting = compare(line, "level", "crowd")
+    assert waiting.missing == tuple(line.days(DAYS))
+    assert "5 periods (2024-01-05 to 2024-01-09) of 'trend' are not computed in its present generation" in waiting.words
+    recompute(line, "trend")
+    found = compare(line, "level", "crowd")
+    assert (found.partitions, found.missing, found.differs) == (tuple(line.days(DAYS)), (), None)
+    assert found.words == (
+        f"level, crowd of 'trend' {found.now} are the same as in {found.before} in all 5 periods "
+        "(2024-01-05 to 2024-01-09)"
+    )
+    assert compare(line).differs == (FIRST, "cost")  # all columns, and none may have been added
+
+
+def test_states_in_which_only_the_added_column_changed_do_not_count(line: Line) -> None:
+    late = line.period(LAST).end + hours(72)
+    dearer = "".join(f"{LAST},{shop},7,9.5,true,web\n" for shop in SHOPS)
+    line.deliver("sales", dearer, LAST, at=late)
+    line.features(LAST)
+    dearest = dearer.replace("9.5", "11.5")
+    line.deliver("sales", dearest, LAST, at=late + hours(1))
+    assert line.features(LAST).appended == 0  # `trend` has no price so far
+    add_cost(line)
+    recompute(line, "trend")
+    known = line.platform.table("trend").states(line.period(LAST), line.period(LAST))
+    assert len(set(known["known_at"].to_pylist())) == 3
+    assert compare(line, "level", "crowd").differs is None
+
+
+def test_corrections_that_an_earlier_generation_never_saw_do_not_count(line: Line) -> None:
+    add_cost(line)
+    line.sales(LAST, at=line.period(LAST).end + hours(72), s03=9)
+    recompute(line, "trend")
+    assert compare(line, "level", "crowd").differs is None
+    line.sales(LAST, at=line.period(LAST).end + hours(80), s03=10)
+    line.features(LAST)
+    assert compare(line, "level", "crowd").differs is None
+
+
+def test_what_differs_is_named_with_its_period(line: Line) -> None:
+    add_cost(line, level="ln(units + 1) + CASE WHEN sales.day = '2024-01-07' THEN 1 ELSE 0 END")
+    recompute(line, "trend")
+    found = compare(line, "crowd", "level")
+    assert found.differs == ("2024-01-07", "level")
+    assert found.words == f"'trend' has in 2024-01-07 other values of 'level' than generation {found.before} had"
+    assert compare(line, "crowd").differs is None
+
+
+def test_a_row_that_is_gone_differs_in_every_column(line: Line) -> None:
+    line.files.change("trend/trend.sql", "USING (shop, day)", "USING (shop, day) WHERE shop <> 's03'")
+    line.open()
+    recompute(line, "trend")
+    assert compare(line, "crowd").differs == (FIRST, "crowd")
+
+
+def test_what_reads_a_new_generation_gets_one_too_and_waits_for_its_history(line: Line) -> None:
+    add_cost(line)
+    line.features(LAST)
+    with pytest.raises(MissingDataError) as caught:
+        line.features(LAST, "week")
+    assert caught.value.found == (
+        "'trend' has a new definition, and 2 periods (2024-01-07 to 2024-01-08) of it are not computed under it"
+    )
+    assert caught.value.cure == "run `mlops-assets backfill trend` (`mlops-assets plan` says what it costs)"
+    table = line.platform.table("week")
+    assert missing_history(table, line.period(FIRST), line.period(LAST)) == line.days(DAYS)
+    recompute(line)
+    assert missing_history(table, line.period(FIRST), line.period(LAST)) == []
+    assert compare(line, name="week").differs is None
+
+
+def test_a_training_lacks_nothing_of_the_past(line: Line) -> None:
+    model = line.model
+    known_in = model.schema.calendar.shift(line.period(FIRST), model.label.known_after)
+    line.files.change("forecast/defs.yaml", "min_rows: 60", "min_rows: 1")
+    line.open()
+    assert build_training_set(line.platform, line.model, known_in).rows.num_rows == len(SHOPS)
+    add_cost(line)
+    with pytest.raises(MissingDataError) as caught:
+        build_training_set(line.platform, line.model, known_in)
+    assert caught.value.found.startswith("'trend' has a new definition, and 1 period (2024-01-05) of it")
+    recompute(line, "trend")
+    assert build_training_set(line.platform, line.model, known_in).rows.num_rows == len(SHOPS)
+
+
+def test_a_retyped_column_that_models_look_up_is_refused_with_all_of_them(line: Line) -> None:
+    forecast = (line.folder / "project/forecast/defs.yaml").read_text(encoding="utf-8")
+    for name in ("selling.sql", "growth.sql"):
+        line.files.write(f"second/{name}", (line.folder / f"project/forecast/{name}").read_bytes())
+    line.files.write("second/defs.yaml", forecast.replace("name: forecast", "name: second"))
+    line.files.change("trend/defs.yaml", "crowd: {type: bigint", "crowd: {type: double")
+    line.open()
+    folder = line.folder / "project"
+    for refuse in (lambda: line.features(LAST), lambda: check_home(line.platform.project, line.platform.home)):
+        with pytest.raises(DefinitionError) as caught:
+            refuse()
+        assert caught.value.found == (
+            "column 'crowd' of 'trend' declared as double; it was computed as bigint, and is looked up by "
+            f"forecast ({folder}/forecast/defs.yaml:1), second ({folder}/second/defs.yaml:1)"
+        )
+        assert str(caught.value.where) == f"{folder}/trend/defs.yaml:{line.files.line('trend/defs.yaml', 'crowd')}"
+    assert len(generations(line.platform, "trend")) == 1
+    for name in ("forecast", "second"):
+        line.files.change(f"{name}/defs.yaml", "[level, crowd]", "[level]")
+    line.open().features(LAST)  # nobody looks it up any more
+
+
+def test_a_retyped_column_of_a_source_is_refused_as_well(line: Line) -> None:
+    line.files.change("sales/defs.yaml", "region: {type: string", "region: {type: bigint")
+    line.open()
+    with pytest.raises(DefinitionError) as caught:
+        check_home(line.platform.project, line.platform.home)
+    assert caught.value.found.startswith("column 'region' of 'shops' declared as bigint; it was computed as string, ")
+
+
+def test_a_removed_column_is_refused_with_every_model_that_looks_it_up(line: Line) -> None:
+    forecast = (line.folder / "project/forecast/defs.yaml").read_text(encoding="utf-8")
+    for name in ("selling.sql", "growth.sql"):
+        line.files.write(f"second/{name}", (line.folder / f"project/forecast/{name}").read_bytes())
+    line.files.write("second/defs.yaml", forecast.replace("name: forecast", "name: second"))
+    line.files.change("trend/defs.yaml", "    crowd: {type: bigint, description: Visitors}\n", "")
+    refused = line.files.refusal()
+    folder, number = line.folder / "project", line.files.line("forecast/defs.yaml", "table: trend")
+    assert refused.found == (
+        "column 'crowd', which 'trend' does not have, and which 2 models look up: "
+        f"forecast ({folder}/forecast/defs.yaml:{number}), second ({folder}/second/defs.yaml:{number})"
+    )
+
+
+def test_the_generations_of_a_table_are_shown(line: Line) -> None:
+    from dataclasses import asdict
+
+    from mlops_assets.generations import as_text, shown_generations
+
+    add_cost(line)
+    line.features(LAST)
+    shown = shown_generations(line.platform, line.platform.project.feature_tables["trend"])
+    assert [(item.present, len(item.periods), item.trained) for item in shown] == [(False, 5, ()), (True, 1, ())]
+    assert json.loads(json.dumps(asdict(shown[1]), default=str))["definition"]["column cost"] == "double"
+    text = as_text(shown)
+    assert "holds 5 periods (2024-01-05 to 2024-01-09)" in text
+    assert text.count("history: 8 days") == 1  # what did not change is said once
+    assert text.count("column cost: double") == 1
