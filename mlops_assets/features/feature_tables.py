@@ -23,18 +23,18 @@ def evaluate_feature_table(
     """Compute a feature table's partition as known at as_of(P) and at each correction since, and append what changed.
 
     Returns:
-        What was written, and what the checks of the contract and of expectations found in the rows as known last.
+            What was written, and what the checks of the contract and of expectations found in the rows as known last.
 
     Raises:
-<<<<<<< HEAD
-        MissingDataError: An input has no data for the period yet, or lacks a period of the history since its
-            definition is new.
-        ContractError: The rows break the declared contract; nothing was written.
-        DefinitionError: The definition is new and retypes a column that a model looks up.
-=======
-        MissingDataError: An input has no data for the period yet.
-        ContractError: The rows break the contract, or an expectation that blocks; nothing was written.
->>>>>>> expectations
+    <<<<<<< HEAD
+            MissingDataError: An input has no data for the period yet, or lacks a period of the history since its
+                definition is new.
+            ContractError: The rows break the declared contract; nothing was written.
+            DefinitionError: The definition is new and retypes a column that a model looks up.
+    =======
+            MissingDataError: An input has no data for the period yet.
+            ContractError: The rows break the contract, or an expectation that blocks; nothing was written.
+    >>>>>>> expectations
     """
     require_inputs(platform, table.inputs, period, table.history)
     record_generation(platform, table)
