@@ -181,7 +181,7 @@ def _query(document: Document, parsed: written.SourceAttributes, name: str) -> s
             "correct the query",
             where=where,
         )
-    used = set(re.findall(r"(?<![:\w\\]):(\w+)(?!:)", bare))
+    used = set(re.findall(r"(?<![:\w]):(\w+)", bare))
     needed = set() if parsed.static else {"period_end"} if parsed.delivers == "snapshot" else set(BOUNDS)
     if needed - used or used - (set() if parsed.static else set(BOUNDS)):
         listed = " and ".join(f":{name}" for name in BOUNDS if name in needed) or "no parameter: it has no time"

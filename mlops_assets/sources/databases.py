@@ -179,7 +179,7 @@ def _as_it_came(
 
     kinds = _kinds(values)
     try:
-        if type_ is None and name in schema.names:
+        if type_ is None and name in schema.names and all(isinstance(kind, pa.DataType) for kind in kinds):
             return from_python(values, schema.column(name))
         if kinds <= {type_}:
             return pa.array(values, type_ or pa.string())

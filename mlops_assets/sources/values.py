@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
     try:
         return value.as_py()
     except (ValueError, OverflowError):
-        return value  # beyond what a calendar has; no reader takes it
+        return value.value  # beyond what a calendar has: a number, which no reader of times takes
 
 
 def _string(value: Any) -> str | None:
