@@ -14,7 +14,8 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.ingest import Ingested, ingest, landing_file
+from mlops_assets.sources.ingest import Ingested, ingest
+from mlops_assets.sources.landing import landing_file
 from mlops_assets_tests.project.small_project import SmallProject
 
 SHOPS = tuple(f"s{number:02d}" for number in range(14))

@@ -32,7 +32,7 @@ from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
-from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
+from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
 from mlops_assets.sources.freshness import freshness
 from mlops_assets.sources.ingest import ingest
@@ -54,6 +54,16 @@ def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefini
     return partitions_of(source.schema.calendar, source.first, source.last) if source.first else None
 
 
+_KINDS = {"csv": "csv", "parquet": "parquet", "json_lines": "json"}
+
+
+def _comes_from(origin: Files | Database) -> str:
+    """Where deliveries come from, for people; of a database only the variable that holds its URL."""
+    if isinstance(origin, Files):
+        return f"files {origin.pattern.text}"
+    return f"{origin.table or 'a query'} of the database in {origin.url_variable}"
+
+
 def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.AssetsDefinition:
     """The asset of a source: ingests the delivery of its partition."""
     key = dg.AssetKey(source.name)
@@ -72,10 +82,11 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             source.documentation,
             source.location,
             "sources",
-            {"csv", "deltalake"},
+            {_KINDS[source.origin.format] if isinstance(source.origin, Files) else "sql", "deltalake"},
             **{
                 constants.COLUMN_SCHEMA: column_schema(source.schema, *STATE_COLUMN_SCHEMA),
                 "publication lag": str(source.lag),
+                "comes from": _comes_from(source.origin),
                 "assumption": "Rows are taken as known always." if source.static else "",
             },
         ),

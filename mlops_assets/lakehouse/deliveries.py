@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,8 @@ class Delivery:
         source: The source's name.
         period: Key of the period it was delivered for.
         number: Counts the deliveries of the period from 1.
-        sha256: Hash of its bytes.
+        sha256: Hash of its bytes, see `hash_of_contents`.
+        files: Names of the files that hold its bytes.
         arrived_at: The platform clock when it was first seen, UTC.
         known_at: From when its rows count as known if the period had none before, UTC.
         accepted: Whether its rows are in the source's table.
@@ -29,6 +31,7 @@ class Delivery:
     period: str
     number: int
     sha256: str
+    files: tuple[str, ...]
     arrived_at: datetime
     known_at: datetime
     accepted: bool
@@ -36,7 +39,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class DeliveryStore:
-    """The deliveries of all sources, two files each: the bytes, then (which makes it count) its record.
+    """The deliveries of all sources, each its files as they came, then (which makes it count) its record.
 
     Args:
         folder: Where they lie, a folder for each source and period.
@@ -44,35 +47,49 @@ class DeliveryStore:
 
     folder: Path
 
-    def keep(self, file: Path, source: str, period: str, *, arrived_at: datetime, known_at: datetime) -> Delivery:
-        """Keep a file that arrived; the newest kept delivery again, if its bytes are the same.
+    def keep(
+        self,
+        files: Sequence[Path],
+        source: str,
+        period: str,
+        *,
+        suffix: str,
+        arrived_at: datetime,
+        known_at: datetime,
+    ) -> Delivery:
+        """Keep the files that arrived; the newest kept delivery again, if its bytes are the same.
 
         Args:
-            file: The file in the landing folder.
+            files: The files of the delivery, at least one.
             source: The source's name.
             period: Key of the period.
+            suffix: What the kept files' names end with: it tells their format.
             arrived_at: The platform clock.
             known_at: From when its rows count as known if it is the period's first.
 
         Raises:
-            MissingDataError: The file is not there.
+            MissingDataError: A file is not there.
         """
         try:
-            content = file.read_bytes()
-        except FileNotFoundError:
+            contents = [file.read_bytes() for file in files]
+        except FileNotFoundError as error:
             raise MissingDataError(
-                f"no file {file} for period {period} of source '{source}'",
+                f"no file {error.filename} for period {period} of source '{source}'",
                 "a delivery in the source's landing folder",
                 "deliver the file, or choose a period that was delivered",
             ) from None
-        digest = hashlib.sha256(content).hexdigest()
+        digest = hash_of_contents(contents)
         kept = self.of(source, period)
         number = self.number_of(digest, source, period)
         if number == len(kept):
             return kept[-1]
-        delivery = Delivery(source, period, number, digest, arrived_at, known_at, accepted=False)
-        write_atomically(self.content_file(delivery), content)
-        write_point("delivery content")
+        stem = f"{number:04d}-{digest[:12]}"
+        ends = [suffix] if len(files) == 1 else [f".{part}{suffix}" for part in range(1, len(files) + 1)]
+        names = tuple(stem + end for end in ends)
+        delivery = Delivery(source, period, number, digest, names, arrived_at, known_at, accepted=False)
+        for kept_file, content in zip(self.content_files(delivery), contents, strict=True):
+            write_atomically(kept_file, content)
+            write_point("delivery content")
         self._record(delivery)
         write_point("delivery record")
         return delivery
@@ -110,20 +127,24 @@ class DeliveryStore:
         )
         return max(accepted, key=lambda delivery: delivery.arrived_at, default=None)
 
-    def content_file(self, delivery: Delivery) -> Path:
+    def content_files(self, delivery: Delivery) -> list[Path]:
         """Where the bytes of a delivery lie."""
-        return self._stem(delivery).with_suffix(".csv")
+        return [self.folder / delivery.source / delivery.period / name for name in delivery.files]
 
     def _record(self, delivery: Delivery) -> None:
         content = json.dumps(asdict(delivery), default=datetime.isoformat, indent=1)
-        write_atomically(self._stem(delivery).with_suffix(".json"), content.encode())
+        name = f"{delivery.number:04d}-{delivery.sha256[:12]}.json"
+        write_atomically(self.folder / delivery.source / delivery.period / name, content.encode())
 
-    def _stem(self, delivery: Delivery) -> Path:
-        return self.folder / delivery.source / delivery.period / f"{delivery.number:04d}-{delivery.sha256[:12]}"
+
+def hash_of_contents(contents: Iterable[bytes]) -> str:
+    """The hash of a file's bytes; of several files that of their hashes, whatever the files are called."""
+    digests = sorted(hashlib.sha256(content).hexdigest() for content in contents)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read(record: Path) -> Delivery:
     content = json.loads(record.read_text(encoding="utf-8"))
     for name in ("arrived_at", "known_at"):
         content[name] = datetime.fromisoformat(content[name])
-    return Delivery(**content)
+    return Delivery(**content | {"files": tuple(content["files"])})

@@ -105,6 +105,57 @@ class ExpectationAttributes(Attributes):
     description: str = Field(default="", description="Why this is expected, for people.")
 
 
+class FilesAttributes(Attributes):
+    """What the files of a delivery look like, and what they are called."""
+
+    format: Literal["csv", "parquet", "json_lines"] = Field(
+        default="csv", description="csv, parquet, or json_lines: one JSON object a line."
+    )
+    pattern: str | None = Field(
+        default=None,
+        description=(
+            "Path of a period's file below the landing folder, such as {period:%Y%m}/part-*.parquet; by default "
+            "{period}.csv, .parquet or .jsonl. CSV and JSON lines are compressed where it ends with .gz."
+        ),
+    )
+    complete: str | None = Field(
+        default=None,
+        description=(
+            "Path of a file that is written last, such as {period}/_SUCCESS: before it is there, nothing is read. "
+            "Needed where several files make a delivery."
+        ),
+    )
+
+
+class DatabaseAttributes(Attributes):
+    """Where in an SQL database the rows of a period are."""
+
+    url_variable: str = Field(
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="Environment variable that holds the URL of the database, as SQLAlchemy writes it.",
+    )
+    table: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$",
+        description="Table or view to read, such as sales or shop.sales; either this or query.",
+    )
+    query: str | None = Field(
+        default=None,
+        description=(
+            "File beside the YAML with one SELECT in the database's own SQL; it sees :period_start (included) and "
+            ":period_end (excluded) of what a delivery covers, as dates where the timestamp is one."
+        ),
+    )
+    check_every: str = Field(
+        default="1 day",
+        description=(
+            "How often the newest period, with what it restates, is read again, and a due one that was refused; "
+            "only rows that differ make a delivery."
+        ),
+    )
+    timeout_seconds: int = Field(default=600, ge=1, description="Longest time that PostgreSQL may work on a statement.")
+
+
 class SourceAttributes(SharedAttributes):
     """A table brought in from outside, with a contract."""
 
@@ -160,9 +211,13 @@ class SourceAttributes(SharedAttributes):
     overdue_after: str = Field(
         default="3 days", description="How long after its publication a missing delivery is reported."
     )
-    landing: str | None = Field(
-        default=None, description="Folder where files named PERIOD.csv arrive; by default below the home."
+    files: FilesAttributes | None = Field(
+        default=None, description="Format and names of the files; by default CSV files named PERIOD.csv."
     )
+    database: DatabaseAttributes | None = Field(
+        default=None, description="An SQL database to read from, instead of files."
+    )
+    landing: str | None = Field(default=None, description="Folder where files arrive; by default below the home.")
     published_from: str | None = Field(
         default=None,
         description="A CSV beside the YAML from which a small publisher writes each period's file once it is due.",

@@ -12,6 +12,7 @@ from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.expectations import Expectation
+from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.lookups import nearest
 from mlops_assets.project.python_function import PythonFunction
 
@@ -23,6 +24,42 @@ class Documentation:
     description: str
     owners: tuple[str, ...]
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Deliveries that arrive as files.
+
+    Args:
+        format: What they are.
+        pattern: What they are called; several may make a delivery.
+        complete: What the file is called that is written last; None where a file counts once it has its name.
+        landing: Where they arrive; None for the home's folder.
+    """
+
+    format: Literal["csv", "parquet", "json_lines"]
+    pattern: FilePattern
+    complete: FilePattern | None
+    landing: Path | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """Deliveries that are read from an SQL database.
+
+    Args:
+        url_variable: Environment variable with its URL.
+        table: Table or view to read; None where there is a query.
+        query: One SELECT, with ``:period_start`` and ``:period_end`` where the source has a time; None for a table.
+        check_every: How long after it was read a period is read again.
+        timeout_seconds: Longest time for a statement.
+    """
+
+    url_variable: str
+    table: str | None
+    query: str | None
+    check_every: timedelta
+    timeout_seconds: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +80,7 @@ class SourceDefinition:
     least_rows_share: float
     most_bad_share: float
     overdue_after: timedelta
-    landing: Path | None
+    origin: Files | Database
     published_from: Path | None
     expectations: tuple[Expectation, ...]
 

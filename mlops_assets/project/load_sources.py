@@ -1,12 +1,14 @@
 """A source from its document."""
 
+import re
+from pathlib import Path
+
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import (
-    SourceDefinition,
-)
+from mlops_assets.project.definition import Database, Files, SourceDefinition
+from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
 from mlops_assets.project.yaml_files import Document
@@ -41,6 +43,12 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
 
     lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
     overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
+    first, last = period("first_period", parsed.first_period), period("last_period", parsed.last_period)
+    origin = (
+        _database(document, parsed, parsed.database)
+        if parsed.database
+        else _files(document, parsed, None if parsed.static else calendar, first, last)
+    )
     published_from = document.file.parent / parsed.published_from if parsed.published_from else None
     if published_from and not published_from.exists():
         raise DefinitionError(
@@ -55,8 +63,8 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         location=document.at(),
         schema=schema,
         lag=lag,
-        first=period("first_period", parsed.first_period),
-        last=period("last_period", parsed.last_period),
+        first=first,
+        last=last,
         live_since=period("live_since", parsed.live_since),
         delivers=delivers,
         window_periods=parsed.window_periods,
@@ -64,7 +72,123 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         least_rows_share=parsed.least_rows_share,
         most_bad_share=parsed.most_bad_share,
         overdue_after=overdue,
-        landing=(document.file.parent / parsed.landing).resolve() if parsed.landing else None,
+        origin=origin,
         published_from=published_from,
         expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
     )
+
+
+_SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json_lines": ".jsonl"}
+
+
+def _files(
+    document: Document,
+    parsed: written.SourceAttributes,
+    calendar: Calendar | None,
+    first: Period | None,
+    last: Period | None,
+) -> Files:
+    given = parsed.files or written.FilesAttributes()
+
+    def pattern(field: str, text: str) -> FilePattern:
+        made = FilePattern(text, calendar)
+        located(document, ("files", field), lambda: made.require_periods(first, last))
+        return made
+
+    names = pattern("pattern", given.pattern or f"{{period}}{_SUFFIXES[given.format]}")
+    complete = pattern("complete", given.complete) if given.complete else None
+    published = parsed.published_from is not None
+    refusals = [
+        (
+            given.format == "parquet" and names.text.endswith(".gz"),
+            ("pattern", "Parquet files whose name ends with .gz", "Parquet as it is: it is compressed inside"),
+        ),
+        (
+            names.several and complete is None,
+            (
+                "pattern",
+                f"a pattern that several files match ('{names.text}'), and nothing that says when all are there",
+                "complete: a file that is written last, such as {period}/_SUCCESS",
+            ),
+        ),
+        (
+            complete is not None and complete.several,
+            ("complete", f"a wildcard in complete ('{complete and complete.text}')", "the path of one file"),
+        ),
+        (
+            published and (given.format != "csv" or names.several or complete is not None),
+            (
+                "format",
+                "published_from with other files than one CSV a period",
+                "plain CSV, which the publisher writes",
+            ),
+        ),
+    ]
+    for refused, (field, found, expected) in refusals:
+        if refused:
+            cure = "correct the files' fields, or take them out"
+            raise DefinitionError(found, expected, cure, where=document.at("files", field))
+    landing = (document.file.parent / parsed.landing).resolve() if parsed.landing else None
+    return Files(given.format, names, complete, landing)
+
+
+def _database(document: Document, parsed: written.SourceAttributes, given: written.DatabaseAttributes) -> Database:
+    for field in ("files", "landing", "published_from"):
+        if getattr(parsed, field) is not None:
+            raise DefinitionError(
+                f"{field} beside database",
+                "one place where rows come from",
+                "take one of the two out",
+                where=document.at(field),
+            )
+    if (given.table is None) == (given.query is None):
+        raise DefinitionError(
+            f"{'both' if given.table else 'neither'} table {'and' if given.table else 'nor'} query",
+            "either the table to read or a file with a query",
+            "give one of them",
+            where=document.at("database", "query" if given.query else "url_variable"),
+        )
+    every = located(document, ("database", "check_every"), lambda: fixed_duration(given.check_every))
+    if not every:
+        raise DefinitionError(
+            f"check_every of '{given.check_every}'",
+            "at least 1 hours: each time the database is asked",
+            "write, say, '1 day'",
+            where=document.at("database", "check_every"),
+        )
+    query = _query(document, parsed, given.query) if given.query else None
+    return Database(given.url_variable, given.table, query, every, given.timeout_seconds)
+
+
+BOUNDS = ("period_start", "period_end")
+
+
+def _query(document: Document, parsed: written.SourceAttributes, name: str) -> str:
+    """The text of a query's file, which must be a SELECT, and use the bounds that it is given and no other."""
+    file: Path = document.file.parent / name
+    where = document.at("database", "query")
+    try:
+        text = file.read_text(encoding="utf-8").strip().removesuffix(";")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(
+            f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name", where=where
+        ) from error
+    bare = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
+    if ";" in bare or not re.match(r"\s*\(*\s*(select|with|values|table)\b", bare, re.IGNORECASE):
+        raise DefinitionError(
+            f"{file.name}, which is not one SELECT",
+            "one SELECT in the database's SQL",
+            "correct the query",
+            where=where,
+        )
+    used = set(re.findall(r"(?<![:\w]):(\w+)", bare))
+    needed = set() if parsed.static else {"period_end"} if parsed.delivers == "snapshot" else set(BOUNDS)
+    if needed - used or used - (set() if parsed.static else set(BOUNDS)):
+        listed = " and ".join(f":{name}" for name in BOUNDS if name in needed) or "no parameter: it has no time"
+        raise DefinitionError(
+            f"{file.name} with {', '.join(f':{name}' for name in sorted(used)) or 'no parameter'}",
+            f"a query that uses {listed}",
+            "ask for the rows of the period alone, from its start to before its end",
+            where=where,
+        )
+    return text

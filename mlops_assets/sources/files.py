@@ -1,51 +1,87 @@
-"""Files: a delivery becomes rows of the declared types, or is refused."""
+"""Files: a delivery becomes rows of the declared types, or is refused. The same rows are the same in any format."""
 
-import math
-from datetime import date, datetime
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import PlatformError
-from mlops_assets.lakehouse.periods import parse_moment
-from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
-from mlops_assets.sources.contract import BrokenContractError, wrong_structure
+from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.sources.contract import wrong_structure
+from mlops_assets.sources.values import WrongValueError, from_arrow, from_python, from_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
+"""The suffix of a kept file, by format; ``.gz`` follows where the file is compressed as a whole."""
 
-def read_delivery(file: Path, schema: TableSchema, table: str) -> "pa.Table":
-    """Read a CSV file (plain or gzip) into rows of the declared types.
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format is read: its columns' names and values by name, and what people call its files and rows."""
+
+    read: Callable[[bytes, TableSchema], tuple[list[str], Mapping[str, Any]]]
+    typed: Callable[[Any, Any], Any]
+    whole: str
+    row: str
+
+
+def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> "pa.Table":
+    """Read the files of a delivery into rows of the declared types.
 
     Args:
-        file: UTF-8 with a header that names exactly the declared columns, in any order. Spaces around a value do
-            not count, and an empty field is null.
+        files: One or more, whose suffixes are of `SUFFIXES`. A CSV has a header that names exactly the declared
+            columns, in any order; in JSON lines each line is an object, and a name that a line lacks is null.
         schema: What is declared.
         table: The source's name, for messages.
 
     Raises:
-        ContractError: Another encoding or header, a line cut short, or text that is not of the column's type.
+        ContractError: A file is cut short or of another encoding, its columns are not the declared ones, or a value
+            is not of its column's type.
     """
     import pyarrow as pa
-    import pyarrow.csv as pcsv
 
-    texts = pa.schema([(name, pa.string()) for name in schema.names])
+    several = len(files) > 1
+    return pa.concat_tables(
+        [_read_file(file, schema, table, f" in {file.name}" if several else "") for file in files]
+    ).combine_chunks()
+
+
+def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> "pa.Table":
+    import pyarrow as pa
+
+    compressed = file.suffix == ".gz"
+    form = _FORMATS[file.with_suffix("").suffix if compressed else file.suffix]
     try:
-        rows = pcsv.read_csv(
-            file,
-            convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
-            parse_options=pcsv.ParseOptions(newlines_in_values=True),
-        )
-        names = rows.column_names
-        if _ends_inside_quotes(file):
-            raise EOFError("it ends inside a quoted value")
-    except (pa.ArrowInvalid, OSError, EOFError, UnicodeDecodeError) as error:
+        content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
+        names, values = form.read(content, schema)
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise wrong_structure(
-            f"the delivery cannot be read ({str(error).splitlines()[0]})",
+            f"the delivery cannot be read{place} ({str(error).splitlines()[0]})",
             table,
-            f"a whole CSV file in UTF-8 with the columns {', '.join(schema.names)}",
+            f"{form.whole} the columns {', '.join(schema.names)}",
             "ask for the file again: it may have been cut short",
         ) from error
+    _require_columns(names, schema, table, place)
+    columns = []
+    for column in schema.columns:
+        try:
+            columns.append(form.typed(values[column.name], column))
+        except WrongValueError as wrong:
+            raise wrong_structure(
+                f"{wrong.found} in column '{column.name}', {form.row.format(wrong.row)}{place}",
+                table,
+                wrong.expected,
+                "ask for a corrected file, or declare the type that the column has; nothing was written",
+            ) from None
+    return pa.table(columns, schema=schema.arrow())
+
+
+def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:
     missing = [name for name in schema.names if name not in names]
     surplus = [name for name in names if name not in schema.names]
     twice = [name for name in schema.names if names.count(name) > 1]
@@ -54,72 +90,70 @@ def read_delivery(file: Path, schema: TableSchema, table: str) -> "pa.Table":
         parts += [f"undeclared column {', '.join(surplus)}"] if surplus else []
         parts += [f"more than one column {', '.join(twice)}"] if twice else []
         raise wrong_structure(
-            f"a delivery with {' and '.join(parts)}",
+            f"a delivery with {' and '.join(parts)}{place}",
             table,
             f"the columns {', '.join(schema.names)}",
             "ask for a complete file, or change the source's columns in YAML",
         )
-    columns = [_typed(rows.column(column.name).combine_chunks(), column, table) for column in schema.columns]
-    return pa.table(columns, schema=schema.arrow())
 
 
-def _ends_inside_quotes(file: Path) -> bool:
-    """Whether a file stops behind an opened quotation mark, which the reader closes without a word."""
+def _read_csv(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
     import pyarrow as pa
+    import pyarrow.csv as pcsv
 
-    with pa.input_stream(str(file)) as stream:
-        content = stream.read()
-    return content.count(b'"') % 2 == 1 and not content.endswith(b"\n")
+    texts = pa.schema([(name, pa.string()) for name in schema.names])
+    rows = pcsv.read_csv(
+        pa.BufferReader(content),
+        convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
+        parse_options=pcsv.ParseOptions(newlines_in_values=True),
+    )
+    if content.count(b'"') % 2 == 1 and not content.endswith(b"\n"):
+        raise EOFError("it ends inside a quoted value")  # which the reader closes without a word
+    return _columns(rows)
 
 
-def _typed(texts: "pa.Array", column: Column, table: str) -> "pa.Array":
+def _read_parquet(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    if column.type in ("date", "timestamp"):
-        times = [_time(text, row, column, table) for row, text in enumerate(texts.to_pylist(), start=1)]
-        return pa.array(times, arrow_type(column.type))
-    try:
-        trimmed = pc.utf8_trim_whitespace(texts)
-        values = pc.cast(pc.if_else(pc.equal(trimmed, ""), None, trimmed), arrow_type(column.type))
-    except pa.ArrowInvalid:
-        values = None
-    if values is None or (column.type == "double" and pc.any(pc.invert(pc.is_finite(values))).as_py()):
-        row, text = next(
-            (row, text)
-            for row, text in enumerate(texts.to_pylist(), start=1)
-            if text and text.strip() and not _casts(text, column)
-        )
-        raise _wrong_type(text, row, column, table, f"a value of type {column.type}")
+    return _columns(pq.ParquetFile(pa.BufferReader(content)).read())
+
+
+def _columns(rows: "pa.Table") -> tuple[list[str], Mapping[str, Any]]:
+    return rows.column_names, dict(zip(rows.column_names, rows.columns, strict=True))
+
+
+def _read_json_lines(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
+    rows = []
+    for number, line in enumerate(io.StringIO(content.decode("utf-8-sig").rstrip()), start=1):
+        try:
+            row = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number} is no JSON: {error.msg}, column {error.colno}") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no object in braces")
+        rows.append(row)
+    if not rows:
+        raise EOFError("no line: a delivery without rows looks like one that was lost")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, {name: [row.get(name) for row in rows] for name in names}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name twice in one object")
     return values
 
 
-def _casts(text: str, column: Column) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        value = pc.cast(pa.scalar(text.strip()), arrow_type(column.type)).as_py()
-    except pa.ArrowInvalid:
-        return False
-    return not isinstance(value, float) or math.isfinite(value)
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
-def _time(text: str | None, row: int, column: Column, table: str) -> datetime | date | None:
-    if text is None or not text.strip():
-        return None
-    try:
-        moment = parse_moment(text)
-    except PlatformError as error:
-        expected = f"a value of type {column.type}: {error.expected}; no offset means UTC, and no zone has a name"
-        raise _wrong_type(text, row, column, table, expected) from None
-    return moment.date() if column.type == "date" else moment
-
-
-def _wrong_type(text: str, row: int, column: Column, table: str, expected: str) -> BrokenContractError:
-    return wrong_structure(
-        f"'{text}' in column '{column.name}', row {row} below the header",
-        table,
-        expected,
-        "ask for a corrected file, or declare the type that the column has; nothing was written",
-    )
+_FORMATS = {
+    ".csv": _Format(_read_csv, from_texts, "a whole CSV file in UTF-8 with", "row {} below the header"),
+    ".jsonl": _Format(_read_json_lines, from_python, "whole JSON lines in UTF-8, an object a line, with", "line {}"),
+    ".parquet": _Format(_read_parquet, from_arrow, "a whole Parquet file, its footer included, with", "row {}"),
+}

@@ -1,20 +1,23 @@
 """Bringing one delivery into the lakehouse: kept as it came, read against its contract, appended as states."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
-from mlops_assets.project.definition import SourceDefinition
+from mlops_assets.project.definition import Files, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
+from mlops_assets.sources.databases import read_database
 from mlops_assets.sources.expectations import require_expected
-from mlops_assets.sources.files import read_delivery
+from mlops_assets.sources.files import SUFFIXES, read_delivery
+from mlops_assets.sources.landing import landed_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,16 +44,6 @@ class Ingested:
     checks: tuple[CheckOutcome, ...]
 
 
-def landing_folder(platform: Platform, source: SourceDefinition) -> Path:
-    """Where the files of a source arrive."""
-    return source.landing or platform.home.landing / source.name
-
-
-def landing_file(platform: Platform, source: SourceDefinition, period: Period | None) -> Path:
-    """The file in which the delivery of a period (None: of a static table) arrives."""
-    return landing_folder(platform, source) / f"{period.key if period else STATIC_PERIOD}.csv"
-
-
 def ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     """Ingest the newest delivery of a period; again without effect, if it was ingested before.
 
@@ -61,21 +54,17 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
 
     Raises:
         MissingDataError: There is no file.
+        SurroundingsError: The source's database cannot be read.
         ContractError: The delivery breaks its contract or is cut short; the last good state stays as it was.
         ConflictError: Another run ingests the same period at the same time.
     """
     key = period.key if period else STATIC_PERIOD
     _require_period(source, period)
     now = platform.clock.now()
-    delivery = platform.deliveries.keep(
-        landing_file(platform, source, period),
-        source.name,
-        key,
-        arrived_at=now,
-        known_at=first_known_at(source, period, now),
-    )
+    covered = _covered(platform, source, period)
+    delivery = _keep(platform, source, period, covered, arrived_at=now)
     table = platform.table(source.name)
-    rows = read_delivery(platform.deliveries.content_file(delivery), source.schema, source.name)
+    rows = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
     own_rows = _count_inside(rows, source, period)
     checks = require_expected(
         platform.engine,
@@ -86,7 +75,6 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         count=own_rows,
         last_count=lambda: _last_rows(platform, source, period),
     )
-    covered = _covered(platform, source, period)
     _require_inside(rows, source, covered)
     counters = table.delta.counters(table.period_keys(covered))
     if delivery.accepted and (counters[key] or not own_rows):
@@ -107,6 +95,33 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         table.delta.append(states, {touched_key: counters[touched_key] for touched_key in touched})
     accepted = platform.deliveries.accept(delivery)
     return Ingested(accepted, rows.num_rows, _count(states), changes.removed, tuple(checks))
+
+
+def _keep(
+    platform: Platform, source: SourceDefinition, period: Period | None, covered: list[Period], *, arrived_at: datetime
+) -> Delivery:
+    """Keep what was delivered for a period: what landed, or what the database holds of the periods covered."""
+
+    def keep(files: Sequence[Path], suffix: str) -> Delivery:
+        return platform.deliveries.keep(
+            files,
+            source.name,
+            period.key if period else STATIC_PERIOD,
+            suffix=suffix,
+            arrived_at=arrived_at,
+            known_at=first_known_at(source, period, arrived_at),
+        )
+
+    if isinstance(source.origin, Files):
+        compressed = source.origin.pattern.text.endswith(".gz")
+        return keep(
+            landed_files(platform, source, period), SUFFIXES[source.origin.format] + (".gz" if compressed else "")
+        )
+    platform.home.scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=platform.home.scratch) as folder:
+        file = Path(folder) / "read.parquet"
+        read_database(source, source.origin, file, between=(covered[0].start, covered[-1].end) if covered else None)
+        return keep([file], SUFFIXES["parquet"])
 
 
 def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: datetime) -> datetime:
@@ -266,9 +281,12 @@ def require_delivered(platform: Platform, source: SourceDefinition, period: Peri
     Raises:
         MissingDataError: No delivery of that period was accepted.
     """
+    lands = ""
+    if isinstance(source.origin, Files):
+        lands = f"put {source.origin.pattern.path(period)} into its landing folder, and "
     if not source.static and platform.deliveries.first_accepted(source.name, period.key) is None:
         raise MissingDataError(
             f"no accepted delivery of source '{source.name}' for {period.key}",
             f"a delivered period, from {source.first.key if source.first else 'its first'} on",
-            f"put {period.key}.csv into its landing folder, and materialize {source.name} for it first",
+            f"{lands}materialize {source.name} for it first",
         )

@@ -76,7 +76,9 @@ def days_work(home: Home) -> list[dict[str, object]]:
         if home.clock.now() < moment or not home.clock.file.exists():
             home.clock.set(moment)
         seen.append(held(home))
-        delivery = store.keep(home.landing / f"{key}.csv", "sales", key, arrived_at=moment, known_at=moment)
+        delivery = store.keep(
+            [home.landing / f"{key}.csv"], "sales", key, suffix=".csv", arrived_at=moment, known_at=moment
+        )
         seen.append(held(home))
         if not table.delta.counters([key])[key]:
             append(table, key, {"north": sold, "south": None})
@@ -98,7 +100,7 @@ def held(home: Home) -> dict[str, object]:
     parts: dict[str, object] = {"clock": home.clock.now().isoformat() if home.clock.file.exists() else None}
     for key in ("2024-01", "2024-02"):
         parts[f"deliveries {key}"] = [
-            [kept.number, kept.accepted, store.content_file(kept).read_text()] for kept in store.of("sales", key)
+            [kept.number, kept.accepted, store.content_files(kept)[0].read_text()] for kept in store.of("sales", key)
         ]
         period = MONTHS.at_key(key)
         parts[f"sales {key}"] = [table.delta.counters([key])[key], table.data_version(period)]

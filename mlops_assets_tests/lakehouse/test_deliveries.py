@@ -31,7 +31,7 @@ def landed(tmp_path: Path) -> Path:
 def keep(store: DeliveryStore, file: Path, content: bytes, days: int = 0, period: str = "2024-01") -> Delivery:
     file.write_bytes(content)
     later = timedelta(days=days)
-    return store.keep(file, "sales", period, arrived_at=ARRIVED + later, known_at=KNOWN + later)
+    return store.keep([file], "sales", period, suffix=".csv", arrived_at=ARRIVED + later, known_at=KNOWN + later)
 
 
 def files(store: DeliveryStore) -> list[str]:
@@ -44,7 +44,7 @@ def test_a_delivery_is_kept_byte_for_byte(tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("store")
     store = DeliveryStore(folder / "deliveries")
     kept = keep(store, folder / "landed.csv", content)
-    assert store.content_file(kept).read_bytes() == content
+    assert store.content_files(kept)[0].read_bytes() == content
     assert kept.sha256 == hashlib.sha256(content).hexdigest()
     assert (folder / "landed.csv").read_bytes() == content
 
@@ -52,7 +52,7 @@ def test_a_delivery_is_kept_byte_for_byte(tmp_path_factory: pytest.TempPathFacto
 def test_a_record_says_what_came_when_and_that_it_is_not_accepted_yet(store: DeliveryStore, landed: Path) -> None:
     kept = keep(store, landed, b"one")
     sha256 = hashlib.sha256(b"one").hexdigest()
-    assert kept == Delivery("sales", "2024-01", 1, sha256, ARRIVED, KNOWN, accepted=False)
+    assert kept == Delivery("sales", "2024-01", 1, sha256, (f"0001-{sha256[:12]}.csv",), ARRIVED, KNOWN, accepted=False)
     assert store.of("sales", "2024-01") == [kept]
     assert files(store) == [f"sales/2024-01/0001-{sha256[:12]}.{kind}" for kind in ("csv", "json")]
 
@@ -70,8 +70,8 @@ def test_other_bytes_are_the_next_delivery_and_the_first_stays(store: DeliverySt
     first, second = keep(store, landed, b"one"), keep(store, landed, b"two", days=1)
     assert [kept.number for kept in store.of("sales", "2024-01")] == [1, 2]
     assert second.arrived_at == ARRIVED + timedelta(days=1)
-    assert store.content_file(first).read_bytes() == b"one"
-    assert store.content_file(second).read_bytes() == b"two"
+    assert store.content_files(first)[0].read_bytes() == b"one"
+    assert store.content_files(second)[0].read_bytes() == b"two"
 
 
 def test_bytes_that_came_before_another_delivery_are_a_delivery_again(store: DeliveryStore, landed: Path) -> None:
@@ -79,7 +79,7 @@ def test_bytes_that_came_before_another_delivery_are_a_delivery_again(store: Del
         keep(store, landed, content)
     kept = store.of("sales", "2024-01")
     assert [delivery.number for delivery in kept] == [1, 2, 3]
-    assert [store.content_file(delivery).read_bytes() for delivery in kept] == [b"one", b"two", b"one"]
+    assert [store.content_files(delivery)[0].read_bytes() for delivery in kept] == [b"one", b"two", b"one"]
 
 
 def test_deliveries_are_numbered_in_the_order_they_came(store: DeliveryStore, landed: Path) -> None:
@@ -88,13 +88,13 @@ def test_deliveries_are_numbered_in_the_order_they_came(store: DeliveryStore, la
         keep(store, landed, content)
     kept = store.of("sales", "2024-01")
     assert [delivery.number for delivery in kept] == list(range(1, 13))
-    assert [store.content_file(delivery).read_bytes() for delivery in kept] == contents
+    assert [store.content_files(delivery)[0].read_bytes() for delivery in kept] == contents
 
 
 def test_each_source_and_period_counts_for_itself(store: DeliveryStore, landed: Path) -> None:
     keep(store, landed, b"one")
     assert keep(store, landed, b"two", period="2024-02").number == 1
-    visits = store.keep(landed, "visits", "2024-01", arrived_at=ARRIVED, known_at=KNOWN)
+    visits = store.keep([landed], "visits", "2024-01", suffix=".csv", arrived_at=ARRIVED, known_at=KNOWN)
     assert visits.number == 1
     assert len(store.of("sales", "2024-01")) == len(store.of("visits", "2024-01")) == 1
     assert store.of("sales", "2024-03") == []
@@ -106,7 +106,7 @@ def test_accepting_changes_nothing_but_that(store: DeliveryStore, landed: Path) 
     assert accepted.accepted
     assert store.of("sales", "2024-01") == [first, accepted]
     assert (accepted.number, accepted.sha256, accepted.arrived_at) == (second.number, second.sha256, second.arrived_at)
-    assert store.content_file(accepted).read_bytes() == b"two"
+    assert store.content_files(accepted)[0].read_bytes() == b"two"
 
 
 def test_accepting_twice_is_accepting_once(store: DeliveryStore, landed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_the_first_accepted_is_not_one_that_was_refused(store: DeliveryStore, la
 
 def test_a_file_that_is_not_there_is_asked_for(store: DeliveryStore, landed: Path) -> None:
     with pytest.raises(MissingDataError) as missing:
-        store.keep(landed, "sales", "2024-01", arrived_at=ARRIVED, known_at=KNOWN)
+        store.keep([landed], "sales", "2024-01", suffix=".csv", arrived_at=ARRIVED, known_at=KNOWN)
     assert missing.value.found == f"no file {landed} for period 2024-01 of source 'sales'"
     assert missing.value.expected == "a delivery in the source's landing folder"
     assert missing.value.cure == "deliver the file, or choose a period that was delivered"
@@ -152,12 +152,12 @@ def test_bytes_without_a_record_do_not_count(
     again = keep(store, landed, b"other")
     assert again.number == 1
     assert store.of("sales", "2024-01") == [again]
-    assert store.content_file(again).read_bytes() == b"other"
+    assert store.content_files(again)[0].read_bytes() == b"other"
 
 
 def test_a_record_that_was_half_written_does_not_count(store: DeliveryStore, landed: Path) -> None:
     kept = keep(store, landed, b"one")
-    folder = store.content_file(kept).parent
+    folder = store.content_files(kept)[0].parent
     (folder / ".0002-abc.json.123-4.partial").write_text("{", encoding="utf-8")
     assert store.of("sales", "2024-01") == [kept]
     assert keep(store, landed, b"two").number == 2

@@ -8,7 +8,8 @@ import pytest
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
-from mlops_assets.project.definition import Gate, LookupDefinition, RetrainPolicy, TemplateChoice
+from mlops_assets.project.definition import Files, Gate, LookupDefinition, RetrainPolicy, TemplateChoice
+from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import FORECAST, SALES, SHOPS, TREND, VISITS, SmallProject
 
@@ -53,7 +54,8 @@ def test_a_source_is_what_was_written(project: SmallProject) -> None:
         "2024-02-01",
     ]
     assert (source.delivers, source.most_removed_share, source.least_rows_share) == ("period", 0.1, 0.5)
-    assert (source.overdue_after, source.landing, source.published_from) == (timedelta(days=3), None, None)
+    assert (source.overdue_after, source.published_from) == (timedelta(days=3), None)
+    assert source.origin == Files("csv", FilePattern("{period}.csv", DAYS), None, None)
 
 
 def test_columns_have_their_kind_and_keys_and_times_are_never_null(project: SmallProject) -> None:
@@ -186,7 +188,7 @@ def test_paths_are_taken_from_the_folder_of_their_yaml(project: SmallProject) ->
     project.write("visits/data/all.csv", "shop,day,visitors\n")
     project.change("visits/defs.yaml", "lag: 2 days", "lag: 2 days\n  landing: ../in\n  published_from: data/all.csv")
     visits = project.load().sources["visits"]
-    assert visits.landing == project.folder / "in"
+    assert isinstance(visits.origin, Files) and visits.origin.landing == project.folder / "in"
     assert visits.published_from == project.folder / "visits/data/all.csv"
 
 

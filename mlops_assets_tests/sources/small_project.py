@@ -17,7 +17,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.ingest import Ingested, ingest, landing_file
+from mlops_assets.sources.ingest import Ingested, ingest
+from mlops_assets.sources.landing import landing_file
 
 HEADER = "shop,day,units"
 COLUMNS = """

@@ -507,7 +507,7 @@ def test_a_refused_delivery_is_kept_as_it_came_and_leaves_the_last_good_state(ho
     assert shop.known(CORRECTED) == KNOWN_JANUARY
     first, second = shop.platform.deliveries.of("sales", "2024-01")
     assert (first.accepted, second.accepted, second.arrived_at) == (True, False, CORRECTED)
-    assert shop.platform.deliveries.content_file(second).read_bytes() == file.read_bytes()
+    assert shop.platform.deliveries.content_files(second)[0].read_bytes() == file.read_bytes()
 
 
 def test_a_good_delivery_after_a_refused_one_is_taken(shop: Shop) -> None:

@@ -1,0 +1,80 @@
+"""Where files arrive: which of them are a period's delivery, and of which period a file is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.project.definition import Files, SourceDefinition
+from mlops_assets.project.platform import Platform
+
+
+def files_of(source: SourceDefinition) -> Files:
+    """How a source's files look.
+
+    Raises:
+        DefinitionError: It is read from a database.
+    """
+    if isinstance(source.origin, Files):
+        return source.origin
+    raise DefinitionError(
+        f"source '{source.name}', which is read from a database", "a source of files", "materialize it: nothing lands"
+    )
+
+
+def landing_folder(platform: Platform, source: SourceDefinition) -> Path:
+    """Where the files of a source arrive."""
+    return files_of(source).landing or platform.home.landing / source.name
+
+
+def landing_file(platform: Platform, source: SourceDefinition, period: Period | None) -> Path:
+    """The file in which the delivery of a period (None: of a static table) arrives; with ``*`` where several do."""
+    return landing_folder(platform, source) / files_of(source).pattern.path(period)
+
+
+def landed_files(platform: Platform, source: SourceDefinition, period: Period | None) -> list[Path]:
+    """The files of a period's delivery, all of them, in the order of their names.
+
+    Raises:
+        MissingDataError: There is none, or not yet the one that says that it is complete.
+    """
+    files, folder = files_of(source), landing_folder(platform, source)
+    if files.complete:
+        _require_file(folder / files.complete.path(period), source, period, "the file that says that all are there")
+    key = period.key if period else STATIC_PERIOD
+    found = sorted(
+        file
+        for file in folder.glob(files.pattern.glob(period))
+        if files.pattern.period_of(file.relative_to(folder).as_posix()) == key
+    )
+    if not found:
+        _require_file(
+            landing_file(platform, source, period), source, period, "a delivery in the source's landing folder"
+        )
+    return found
+
+
+def landed_periods(platform: Platform, source: SourceDefinition) -> Iterator[tuple[Period | None, list[Path]]]:
+    """Every period (None: of a static table) with a complete delivery in the landing folder, and its files."""
+    files, folder = files_of(source), landing_folder(platform, source)
+    by_period: dict[Period | None, list[Path]] = {}
+    for file in sorted(folder.glob(files.pattern.glob())):
+        key = files.pattern.period_of(file.relative_to(folder).as_posix())
+        if key is not None:
+            by_period.setdefault(None if source.static else source.schema.calendar.at_key(key), []).append(file)
+    for period, found in by_period.items():
+        inside = period is None or (
+            (source.first is None or period >= source.first) and (source.last is None or period <= source.last)
+        )
+        if inside and (files.complete is None or (folder / files.complete.path(period)).exists()):
+            yield period, found
+
+
+def _require_file(file: Path, source: SourceDefinition, period: Period | None, expected: str) -> None:
+    if not file.exists():
+        raise MissingDataError(
+            f"no file {file} for period {period.key if period else STATIC_PERIOD} of source '{source.name}'",
+            expected,
+            "deliver the file, or choose a period that was delivered",
+        )
