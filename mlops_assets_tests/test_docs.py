@@ -51,16 +51,24 @@ class Reader:
             file = self.lived.project / block.file
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
-        elif block.language == "sh":
-            self.output = "".join(map(self.run, block.text.splitlines()))
+        elif block.language == "console":
+            for line in block.text.splitlines():
+                if line.startswith("$ "):
+                    self.output = self.run(line[2:])
+                else:
+                    self.expect(line)
         elif block.language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec(compile(block.text, f"line {block.line}", "exec"), self.names)
             self.output = printed.getvalue()
         elif block.language == "text":
-            for line in filter(None, map(str.strip, block.text.splitlines())):
-                pattern = ".*".join(map(re.escape, line.split("…")))
-                assert re.search(pattern, self.output), f"{line!r} is not in:\n{self.output}"
+            for line in block.text.splitlines():
+                self.expect(line)
+
+    def expect(self, line: str) -> None:
+        """See that the last output holds a line, in which … stands for anything."""
+        pattern = ".*".join(map(re.escape, line.rstrip().split("…")))
+        assert re.search(f"^{pattern} *$", self.output, re.MULTILINE), f"{line!r} is not in:\n{self.output}"
 
     def run(self, line: str) -> str:
         """Run a command as a reader would type it, in the project's folder; it must succeed."""
