@@ -33,15 +33,13 @@ class WindowColumn:
 
     Args:
         name: Column, function and window, such as ``units_sum_7_days``.
-        type: Its logical type.
-        description: For people.
+        attributes: As if it had been declared; as sensitive as the column that it is computed from.
         sql: The aggregate, in DuckDB's dialect.
         window: Its length.
     """
 
     name: str
-    type: ColumnType
-    description: str
+    attributes: written.ColumnAttributes
     sql: str
     window: Duration
 
@@ -101,10 +99,7 @@ def expand_windows(document: Document, parsed: written.FeatureTableAttributes, s
             )
     text = _sql(source, parsed, schema.timestamp, made.values())
     columns = {name: _as_written(schema.column(name)) for name in (*parsed.primary_keys, schema.timestamp)}
-    columns |= {
-        column.name: written.ColumnAttributes(type=column.type, description=column.description)
-        for column in made.values()
-    }
+    columns |= {name: column.attributes for name, column in made.items()}
     for name, override in parsed.columns.items():
         if name not in columns or override.type != columns[name].type:
             raise DefinitionError(
@@ -187,8 +182,11 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"
     return WindowColumn(
         f"{column.name}_{function}_{length.replace(' ', '_')}",
-        type_,
-        f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+        written.ColumnAttributes(
+            type=type_,
+            description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+            sensitivity=column.sensitivity,
+        ),
         f"{call} FILTER (WHERE {within})",
         window,
     )
@@ -253,7 +251,7 @@ def _column(document: Document, source: TableDefinition, name: str, *place: str 
 
 
 def _as_written(column: Column) -> written.ColumnAttributes:
-    return written.ColumnAttributes(type=column.type, description=column.description)
+    return written.ColumnAttributes(type=column.type, description=column.description, sensitivity=column.sensitivity)
 
 
 def _quoted(name: str) -> str:
