@@ -37,7 +37,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
         for subject in subjects_of(project):
             if isinstance(subject.computation, Query):
                 subject.rows(empty, subject.first, subject.history)
-                warnings += row_based_frames(subject.computation)
+                warnings += row_based_frames(subject.computation, subject.schema.calendar.unit)
         for model in project.models.values():
             check_parameters(find_template(model.template.name, model.template.version), model.template.params)
         for subject in subjects_of(project):

@@ -114,7 +114,7 @@ def test_check_warns_of_frames_that_count_rows(project: Path) -> None:
     done = run(project, "check")
     assert done.exit_code == 0, done.output
     assert done.output.startswith("warning: ")
-    assert "RANGE" in done.output
+    assert "write max(growth_7d) OVER (ORDER BY day RANGE BETWEEN INTERVAL (1) DAY PRECEDING AND" in done.output
 
 
 def test_lineage_of_a_column_is_a_tree_of_both_directions(project: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.lakehouse.periods import Unit
 
 if TYPE_CHECKING:
     from sqlglot import Token, TokenType, exp
@@ -201,11 +202,12 @@ def parsed_tree(query: Query) -> "exp.Expr":
     return _read(query.text, query.file)[1]
 
 
-def row_based_frames(query: Query) -> list[str]:
+def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
     """Warnings, one sentence each, of windows that count rows and so go wrong wherever a period is missing.
 
     Args:
         query: What ``parse_query`` gave.
+        unit: The period of what it reads, in which the form that is shown counts.
     """
     from sqlglot import exp
 
@@ -217,13 +219,13 @@ def row_based_frames(query: Query) -> list[str]:
         if isinstance(called, exp.Lag | exp.Lead):
             side = "PRECEDING" if isinstance(called, exp.Lag) else "FOLLOWING"
             offset = called.args.get("offset") or exp.Literal.number(1)
-            bound = f"INTERVAL ({offset.sql('duckdb')}) MONTH {side}"
+            bound = f"INTERVAL ({offset.sql('duckdb')}) {unit.upper()} {side}"
             found, value = called.sql("duckdb"), f"max({called.this.sql('duckdb')})"
             frame = f"RANGE BETWEEN {bound} AND {bound}"
         elif spec and spec.args["kind"].upper() != "RANGE" and (_counts(spec, "start") or _counts(spec, "end")):
             found = f"a {spec.args['kind'].upper()} frame"
             value = window.this.sql("duckdb") if window.args.get("over") else "…"
-            frame = f"RANGE BETWEEN {_bound(spec, 'start')} AND {_bound(spec, 'end')}"
+            frame = f"RANGE BETWEEN {_bound(spec, 'start', unit)} AND {_bound(spec, 'end', unit)}"
         else:
             continue
         partition = ", ".join(part.sql("duckdb") for part in definition.args.get("partition_by") or ())
@@ -236,7 +238,7 @@ def row_based_frames(query: Query) -> list[str]:
         over = " ".join(filter(None, parts))
         warnings.append(
             f"{Location(query.file, _line(window))}: {found} counts rows, not periods, and reads the wrong "
-            f"one after a gap: write {value} OVER ({over}), with your period for MONTH."
+            f"one after a gap: write {value} OVER ({over})."
         )
     return warnings
 
@@ -546,13 +548,13 @@ def _counts(spec: "exp.WindowSpec", side: str) -> bool:
     return isinstance(spec.args.get(side), exp.Expr)
 
 
-def _bound(spec: "exp.WindowSpec", side: str) -> str:
+def _bound(spec: "exp.WindowSpec", side: str, unit: Unit) -> str:
     bound = spec.args.get(side)
     if bound is None:
         return "CURRENT ROW"
     if not _counts(spec, side):
         return f"{bound} {spec.args.get(f'{side}_side') or ''}".strip()
-    return f"INTERVAL ({bound.sql('duckdb')}) MONTH {spec.args[f'{side}_side'].upper()}"
+    return f"INTERVAL ({bound.sql('duckdb')}) {unit.upper()} {spec.args[f'{side}_side'].upper()}"
 
 
 def _tables(tree: "exp.Expr") -> "Iterator[exp.Table]":

@@ -33,15 +33,13 @@ class WindowColumn:
 
     Args:
         name: Column, function and window, such as ``units_sum_7_days``.
-        type: Its logical type.
-        description: For people.
+        attributes: As if it had been declared; as sensitive as the column that it is computed from.
         sql: The aggregate, in DuckDB's dialect.
         window: Its length.
     """
 
     name: str
-    type: ColumnType
-    description: str
+    attributes: written.ColumnAttributes
     sql: str
     window: Duration
 
@@ -101,10 +99,7 @@ def expand_windows(document: Document, parsed: written.FeatureTableAttributes, s
             )
     text = _sql(source, parsed, schema.timestamp, made.values())
     columns = {name: _as_written(schema.column(name)) for name in (*parsed.primary_keys, schema.timestamp)}
-    columns |= {
-        column.name: written.ColumnAttributes(type=column.type, description=column.description)
-        for column in made.values()
-    }
+    columns |= {name: column.attributes for name, column in made.items()}
     for name, override in parsed.columns.items():
         if name not in columns or override.type != columns[name].type:
             raise DefinitionError(
@@ -174,9 +169,9 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
         "mean": f"avg({value})",
         "stddev": f"stddev_samp({value})",
         "distinct_count": f"count(DISTINCT {value})",
-        "last": f"max_by({value}, {moment})",
+        "last": f"max(seen.{_quoted(_last(column.name))})",
     }.get(function, f"{function}({value})")
-    if function == "last":  # what engines make of a null there differs
+    if function == "last":  # the one last value of the key, in every window that reaches back to it
         within += f" AND {value} IS NOT NULL"
     type_: ColumnType = column.type
     if function in ("mean", "stddev"):
@@ -187,8 +182,11 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"
     return WindowColumn(
         f"{column.name}_{function}_{length.replace(' ', '_')}",
-        type_,
-        f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+        written.ColumnAttributes(
+            type=type_,
+            description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+            sensitivity=column.sensitivity,
+        ),
         f"{call} FILTER (WHERE {within})",
         window,
     )
@@ -200,7 +198,15 @@ def _sql(
     """Only the newest period is grouped: the platform shows a query the periods that end with the one it keeps."""
     assert parsed.windows is not None
     names = [aggregation.column for aggregation in parsed.windows.aggregations]
-    needed = ", ".join(_quoted(name) for name in dict.fromkeys([*parsed.primary_keys, timestamp, *names]))
+    needed = [_quoted(name) for name in dict.fromkeys([*parsed.primary_keys, timestamp, *names])]
+    by_key = f"PARTITION BY {', '.join(map(_quoted, parsed.primary_keys))} ORDER BY {_quoted(timestamp)}"
+    whole = "RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+    needed += [
+        f"last_value({_quoted(part.column)} IGNORE NULLS) OVER ({by_key} {whole}) AS {_quoted(_last(part.column))}"
+        for part in parsed.windows.aggregations
+        if "last" in part.functions
+    ]
+    read = ",\n        ".join(dict.fromkeys(needed))
     where = f"\n    WHERE (\n{parsed.windows.where}\n    )" if parsed.windows.where else ""
     calendar, time = source.schema.calendar, f"seen.{_quoted(timestamp)}"
     keys = [f"seen.{_quoted(key)}" for key in parsed.primary_keys]
@@ -210,7 +216,8 @@ def _sql(
     listed = ",\n    ".join(selected)
     return f"""\
 WITH {source.name}_rows AS (
-    SELECT {needed}
+    SELECT
+        {read}
     FROM {_quoted(source.name)}{where}
 ),
 {source.name}_end AS (
@@ -224,6 +231,11 @@ CROSS JOIN {source.name}_end AS window_end
 GROUP BY {", ".join([*keys, "window_end.moment"])}
 HAVING max({time}) >= window_end.moment - {period}
 """
+
+
+def _last(column: str) -> str:
+    """What the last value of a column is called within the SQL."""
+    return f"last {column}"
 
 
 def _start_of_period(moment: str, calendar: Calendar) -> str:
@@ -253,7 +265,7 @@ def _column(document: Document, source: TableDefinition, name: str, *place: str 
 
 
 def _as_written(column: Column) -> written.ColumnAttributes:
-    return written.ColumnAttributes(type=column.type, description=column.description)
+    return written.ColumnAttributes(type=column.type, description=column.description, sensitivity=column.sensitivity)
 
 
 def _quoted(name: str) -> str:

@@ -7,10 +7,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.components.feature_table import feature_table_asset
 from mlops_assets.definitions import platform_definitions
+from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.starter import write_project
+from mlops_assets_tests.small_line import SHOPS, Line, units_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.PreviewWarning"),  # checks with partitions
+]
 TABLES = """
 ---
 type: mlops_assets.FeatureTable
@@ -50,6 +56,32 @@ def features(orders: pd.DataFrame, order_sums: pd.DataFrame, products: pd.DataFr
     return orders
 '''
 
+MORE = """
+type: mlops_assets.FeatureTable
+attributes:
+  name: sums
+  description: Units of two days
+  primary_keys: [shop]
+  timestamp: day
+  windows:
+    source: sales
+    aggregations: [{column: units, functions: [sum], windows: [2 days]}]
+---
+type: mlops_assets.FeatureTable
+attributes:
+  name: twice
+  description: The same again
+  primary_keys: [shop]
+  timestamp: day
+  python: twice:features
+  inputs: [sums]
+  history: 1 days
+  columns:
+    shop: {type: string, description: Shop}
+    day: {type: date, description: Day}
+    units_sum_2_days: {type: bigint, description: Units of two days}
+"""
+
 
 @pytest.fixture
 def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -88,3 +120,26 @@ def test_each_kind_of_definition_shows_what_computes_it(graph: Any) -> None:
     assert files == {"defs.yaml", "mix.py"}
     columns = {column.name: column for column in sums.metadata["dagster/column_schema"].columns}
     assert columns["units_mean_28_days"].description == "Units ordered: mean over the last 28 days"
+
+
+def test_windows_and_functions_are_materialized_with_evidence_of_what_they_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(tmp_path / "line")
+    line.files.write("more/defs.yaml", MORE)
+    line.files.write("more/twice.py", "def features(sums):\n    return sums\n")
+    line.open()
+    for key in line.days(3):
+        line.sales(key)
+    project, last = line.platform.project, line.days(3)[-1]
+    monkeypatch.setenv(HOME_VARIABLE, str(line.platform.home.folder))
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, read in (("sums", ["sales"]), ("twice", ["sums"])):
+            table = project.feature_tables[name]
+            done = dg.materialize([feature_table_asset(project, table)], instance=instance, partition_key=last)
+            (materialization,) = done.asset_materializations_for_node(name)
+            evidence: Any = materialization.metadata["mlops/evidence"].value
+            assert [item["name"] for item in evidence["inputs"]] == read
+            assert evidence["definition_hash"] == table.generation
+    totals = line.known("twice", line.platform.clock.now(), "units_sum_2_days")
+    assert totals == {(shop, last): units_of(shop, line.days(2)[1]) + units_of(shop, last) for shop in SHOPS}

@@ -257,6 +257,14 @@ def test_a_declared_column_describes_a_generated_one_otherwise(recent: SmallProj
     assert table.generation == before.generation
 
 
+def test_columns_are_as_sensitive_as_what_they_are_computed_from(recent: SmallProject) -> None:
+    recent.change("sales/defs.yaml", "description: Units sold,", "description: Units sold, sensitivity: personal,")
+    columns = recent.load().feature_tables["recent"].schema.columns
+    assert {column.name: column.sensitivity for column in columns} == {
+        "shop": "internal", "day": "internal", "units_sum_7_days": "personal"
+    }  # fmt: skip
+
+
 def test_windows_may_lie_over_a_feature_table(recent: SmallProject) -> None:
     recent.write("recent/defs.yaml", WINDOWS.replace("source: sales", "source: trend").replace("units", "crowd"))
     assert recent.load().feature_tables["recent"].inputs == ("trend",)
