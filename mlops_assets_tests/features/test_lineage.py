@@ -342,7 +342,7 @@ def test_the_markdown_table_has_a_line_for_each_column_and_what_decides_below() 
 |---|---|---|
 | shop | `sales.shop` | copied |
 | level | `sales.units`, `sales.price` | computed |
-| one | | no column: a constant, or set by the platform |
+| one | | none: a constant, a count of rows, or set by the platform |
 
 Which rows are used depends on: `sales.shop`."""
     )
