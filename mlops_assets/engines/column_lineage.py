@@ -9,9 +9,11 @@ Two kinds of influence are kept apart:
 - **Values**: what a value is copied, renamed, computed or aggregated from. All parts of an expression count, the
   conditions of a CASE and both sides of a comparison among them.
 - **Rows**: what only decides which rows are used, or how they are joined, grouped or ordered: WHERE, ON and USING,
-  GROUP BY, HAVING, QUALIFY, DISTINCT, PARTITION BY and ORDER BY of a window or an aggregate, FILTER, EXISTS, the
-  second argument of arg_max, and ORDER BY of a query with LIMIT. A rank is the exception: its value is the place in
-  an order, so what it orders by counts as values.
+  GROUP BY, HAVING, QUALIFY, DISTINCT, PARTITION BY and ORDER BY of a window or an aggregate, FILTER, the second
+  argument of arg_max, and ORDER BY of a query with LIMIT.
+
+A rank, ``count(*) FILTER`` and EXISTS take no value from the rows: theirs is the rows' place, number or presence. So
+what they order by, filter by and look for counts as values.
 
 Where a name cannot be told (a struct's fields, columns that only running would name), all that may be meant counts:
 an origin too many is possible, an origin too few is not.
@@ -468,11 +470,12 @@ class _Walk:
             answer = self.query(node, scope)
             return _merged(flow for _, flow in answer.columns).chosen_by(_Flow(rows=answer.rows))
         if kind == "Exists":
-            return _Flow(rows=self.query(node.this, scope).rows)
+            return _Flow(dict.fromkeys(self.query(node.this, scope).rows, "computed"))
         if kind == "Window":
             return self._window(node, scope)
         if kind == "Filter":
-            return self.flow(node.this, scope).chosen_by(self.flow(node.expression.this, scope))
+            value, condition = self.flow(node.this, scope), self.flow(node.expression.this, scope)
+            return value.chosen_by(condition) if value.values else condition.by("aggregated")
         if kind == "WithinGroup":  # percentile_cont(0.5) WITHIN GROUP (ORDER BY value)
             ordered = [self.flow(part.this, scope) for part in node.expression.expressions]
             return _merged([self.flow(node.this, scope), *ordered]).by("aggregated")

@@ -225,11 +225,15 @@ def from_other_tables(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:
     """The edges of one table with those inside it followed on to the tables that it reads."""
     edges = tuple(edges)
     above = _grouped((edge.target, edge) for edge in edges)
-    return _distinct(
-        ColumnEdge(before.source, edge.target, "rows" if before.how == "rows" else edge.how)
-        for edge in edges
-        for before in (above.get(edge.source, ()) if edge.source.table == edge.target.table else (edge,))
-    )
+
+    def followed(edge: ColumnEdge) -> Iterator[ColumnEdge]:
+        if edge.source.table != edge.target.table:
+            yield edge
+            return
+        for before in above.get(edge.source, ()):
+            yield from followed(ColumnEdge(before.source, edge.target, "rows" if before.how == "rows" else edge.how))
+
+    return _distinct(onward for edge in edges for onward in followed(edge))
 
 
 def _looked_up(

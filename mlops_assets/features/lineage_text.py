@@ -68,7 +68,7 @@ def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
         hows = [how for name, how in values if name == column]
         lines += [f"| {column} | {', '.join(values[column, how])} | {how} |" for how in hows]
         if not hows:
-            lines.append(f"| {column} | | no column: a constant, or set by the platform |")
+            lines.append(f"| {column} | | none: a constant, a count of rows, or set by the platform |")
     if deciding:
         lines += ["", f"Which rows are used depends on: {', '.join(deciding)}."]
     return "\n".join(lines)

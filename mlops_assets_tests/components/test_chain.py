@@ -145,7 +145,7 @@ def test_what_is_materialized_says_where_its_columns_come_from(lived: Lived, mon
         deps, table = shown("orders_forecast", "predictions", partition="2024-01-26")
         assert {"order_trend.growth_1d", "orders_forecast/training_set.growth"} < deps["prediction"]
         assert deps["baseline"] == {"order_trend.next_growth_last_week"}
-        assert "| version | | no column: a constant, or set by the platform |" in table
+        assert "| version | | none: a constant, a count of rows, or set by the platform |" in table
 
 
 def test_a_refused_delivery_stops_also_a_later_run_of_what_follows_alone(

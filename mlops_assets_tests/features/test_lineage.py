@@ -170,6 +170,27 @@ def test_inside_edges_lead_on_to_the_tables_that_are_read(project: SmallProject)
     assert values == {"trend.level": "computed"}
 
 
+def test_request_time_features_come_from_the_population_and_from_their_own_row(project: SmallProject) -> None:
+    project.write("forecast/selling.sql", "SELECT shop, day, units * 2 AS planned FROM sales WHERE units > 0\n")
+    request = """\
+  request: {columns: {planned: {type: bigint, description: Units that are planned}}}
+  computed: [{name: per_head, expression: 'Planned / nullif(crowd, 0)', type: double, description: Planned a head}]
+"""
+    project.change("forecast/defs.yaml", "  template:", f"{request}  template:")
+    loaded = project.load()
+    graph = lineage_graph(loaded)
+    assert above(graph, "forecast.labels.planned") == {"sales.units": "computed"}
+    assert above(graph, "forecast.training_set.planned")["forecast.labels.planned"] == "copied"
+    for step in ("training_set", "predictions"):
+        values = {name: how for name, how in above(graph, f"forecast.{step}.per_head").items() if how != "rows"}
+        assert values == {f"forecast.{step}.planned": "computed", f"forecast.{step}.crowd": "computed"}
+    assert above(graph, "forecast.predictions.planned") == {"sales.units": "computed"}
+    outward = from_other_tables(predictions_lineage(loaded, loaded.models["forecast"]))
+    assert all(edge.source.table != edge.target.table for edge in outward)
+    found = {str(edge.source): edge.how for edge in outward if edge.target.column == "per_head" and edge.how != "rows"}
+    assert found == {"sales.units": "computed", "trend.crowd": "computed"}
+
+
 def test_up_goes_to_the_sources_and_down_to_the_predictions(graph: LineageGraph) -> None:
     level = graph.named("trend.level")
     assert graph.around(level, up=True, down=False).tables == {"sales": ("units",), "trend": ("level",)}
@@ -321,7 +342,7 @@ def test_the_markdown_table_has_a_line_for_each_column_and_what_decides_below() 
 |---|---|---|
 | shop | `sales.shop` | copied |
 | level | `sales.units`, `sales.price` | computed |
-| one | | no column: a constant, or set by the platform |
+| one | | none: a constant, a count of rows, or set by the platform |
 
 Which rows are used depends on: `sales.shop`."""
     )
