@@ -1,5 +1,6 @@
 """Expressions of request-time features: what may be written, and one meaning for one row and for many."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import ComputedFeature, Engine
-from mlops_assets.engines.expression import parse_expression
+from mlops_assets.engines.expression import Expression, parse_expression
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.schema import ColumnType
 
@@ -162,3 +163,21 @@ def test_a_column_may_have_any_name(engine: Engine, name: str) -> None:
     rows = rows_of(**{name: [1, 2]})
     computed = compute(engine, rows, feature(f'"{name}" * 2', "bigint", "twice"))
     assert computed.column("twice").to_pylist() == [2, 4]
+
+
+def test_rows_computed_in_several_threads_do_not_meet(engine: Engine) -> None:
+    def twice(number: int) -> list[Any]:
+        found: list[Any] = compute(engine, rows_of(a=[number] * 3), feature("a * 2", "bigint", "b"))["b"].to_pylist()
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(twice, range(24))) == [[number * 2] * 3 for number in range(24)]
+
+
+def test_nothing_outside_the_rows_can_be_reached_even_past_the_list(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "secret.txt"
+    file.write_text("secret", encoding="utf-8")
+    stolen = Expression("", f"(SELECT content FROM read_text('{file}'))", ())
+    with pytest.raises(ContractError) as refused:
+        compute(engine, rows_of(a=[1]), ComputedFeature("stolen", "string", stolen))
+    assert "secret" not in str(refused.value).replace(str(file), "")

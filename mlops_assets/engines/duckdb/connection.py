@@ -49,6 +49,27 @@ def connect_alone(scratch: Path) -> Iterator[DuckDB]:
         database.close()
 
 
+@contextmanager
+def connect_locked(scratch: Path) -> Iterator[DuckDB]:
+    """A connection with temporary tables of its own, to one locked database with one thread that this process keeps.
+
+    It takes a thirtieth of the time of a database of its own, which counts where one row is asked about.
+    """
+    connection = _locked_database(scratch).cursor()
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@lru_cache(maxsize=4)
+def _locked_database(scratch: Path) -> DuckDB:
+    database = _open(scratch, 1)
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    lock(database)
+    return database
+
+
 @lru_cache(maxsize=4)
 def _database(scratch: Path, threads: int | None) -> DuckDB:
     return _open(scratch, threads)

@@ -229,9 +229,8 @@ class DuckDBEngine:
         """See `Engine.compute`."""
         import duckdb
 
-        with duck.connect_alone(self.scratch) as connection:
+        with duck.connect_locked(self.scratch) as connection:
             number = _create_given_table(connection, rows, features)
-            duck.lock(connection)
             result = rows
             for feature in features:
                 expression = feature.expression.canonical
