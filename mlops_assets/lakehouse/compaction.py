@@ -37,6 +37,9 @@ class Compacted:
     before: int
     after: int
 
+    def __str__(self) -> str:
+        return f"{self.table}: {self.periods} periods compacted, {self.before} files became {self.after}"
+
 
 def compact_tables(folder: Path, name: str | None = None) -> Iterator[Compacted]:
     """Compact every table below a folder that has too many small files, or those of a name.
