@@ -238,6 +238,26 @@ def lineage(folder: Path, name: str, up: bool, down: bool, rows: bool, form: str
 
 
 @main.command()
+@click.argument("table", required=False)
+@click.pass_obj
+@in_one_message
+def compact(folder: Path, table: str | None) -> None:
+    """Put the small files of each period of TABLE, or of every table that has too many, into one.
+
+    No answer changes, at no moment and no version; old files stay for the versions that name them. TABLE is a source,
+    a feature table, or a table of a model such as MODEL.labels. Everything else may go on meanwhile.
+    """
+    from mlops_assets.lakehouse.compaction import compact_tables
+
+    none = True
+    for done in compact_tables(Home.find(find_project(folder).folder).tables, table):
+        none = False
+        click.echo(str(done))
+    if none:
+        click.echo(f"{table or 'all tables'}: nothing to compact")
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the user interface.")
 @click.pass_obj
 @in_one_message

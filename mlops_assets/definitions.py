@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.automation.compaction import compaction_schedule
 from mlops_assets.automation.ingestion import delivery_sensor, publisher_sensor
 from mlops_assets.automation.overdue import overdue_schedule
 from mlops_assets.automation.retraining import retrain_job, retrain_sensor
@@ -35,7 +36,7 @@ def platform_definitions(folder: Path) -> dg.Definitions:
         dg.Definitions(
             jobs=[retrain_job(project)],
             sensors=[publisher_sensor(project), delivery_sensor(project), retrain_sensor(project), automation],
-            schedules=[overdue_schedule(project)],
+            schedules=[overdue_schedule(project), compaction_schedule(project)],
             resources={"mlflow": mlflow_tracking},
             executor=dg.in_process_executor,
         ),

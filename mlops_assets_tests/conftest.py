@@ -23,9 +23,12 @@ hypothesis.settings.register_profile("explore", deadline=None, database=None, pr
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-def require_program(name: str, install: str) -> str:
-    """The path of a program that a test drives; without it the test counts as not run, or fails under REQUIRE_ALL."""
-    path = shutil.which(name)
+def require_program(name: str, install: str, *folders: Path) -> str:
+    """The path of a program that a test drives; without it the test counts as not run, or fails under REQUIRE_ALL.
+
+    It is looked for on the path, and in further folders.
+    """
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
     if path is None:
         words = f"{NOT_RUN}needs {name}, install {install}"
         if os.environ.get("REQUIRE_ALL"):

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
-from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.starter import write_project
 
 
@@ -49,7 +49,7 @@ def line_of(file: Path, text: str) -> int:
 
 def test_help_lists_every_command_with_what_it_does() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
-    for command in ("check", "dev", "init", "lineage", "replay"):
+    for command in ("check", "compact", "dev", "init", "lineage", "replay"):
         assert f"\n  {command} " in listed
     assert "Validate a whole project without running anything." in listed
 
@@ -263,3 +263,18 @@ def test_a_project_is_written_with_ordinary_permissions(project: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE((project / "pyproject.toml").stat().st_mode) == 0o666 & ~mask
+
+
+def test_compact_says_what_it_did_and_that_nothing_is_left(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets_tests.lakehouse.shop import append, sales_table
+
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    assert run(project, "compact").output == "all tables: nothing to compact\n"
+    assert "Expected: one of: none was written yet." in refused(project, "compact", "sales")
+    table = sales_table(tmp_path / "home" / "lakehouse" / "tables" / "sales" / "source")
+    for number in range(9):
+        append(table, "2024-01", {"north": float(number)})
+    assert run(project, "compact", "sales").output == "sales: 1 periods compacted, 9 files became 1\n"
+    assert run(project, "compact", "sales").output == "sales: nothing to compact\n"

@@ -1,6 +1,5 @@
 """Delta Lake, behind this one module: versions, files, and commits that a second writer cannot cross."""
 
-import json
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
+from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file
 from mlops_assets.lakehouse.write_points import write_point
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 KEEP_EVERY_VERSION = {"delta.enableExpiredLogCleanup": "false"}
 """Delta deletes its log after 30 days unless told not to; evidence names versions that must stay readable."""
+
+MOST_ATTEMPTS = 3
+"""How often a commit is tried while nobody else committed its periods."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class DeltaFolder:
 
     def exists(self) -> bool:
         """Whether the table was created."""
-        return (self.folder / "_delta_log").is_dir() and any((self.folder / "_delta_log").glob("*.json"))
+        log = self.folder / "_delta_log"  # which is long to list
+        return log_file(self.folder, 0).exists() or (log.is_dir() and any(log.glob("*.json")))
 
     def version(self) -> int | None:
         """The newest Delta version, or None where the table was never written."""
@@ -98,25 +102,50 @@ class DeltaFolder:
         (period,) = counters
         self._commit(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"})
 
-    def _commit(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str]) -> None:
+    def rewrite(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
+        """Replace all rows of one period by the same ones in fewer files; as `replace`, but it counts nothing.
+
+        Earlier versions keep their files. (Delta's own ``optimize`` would let two at once write the rows twice: of its
+        commits, which carry no counter, the second is not refused.)
+        """
+        (period,) = counters
+        self._commit(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"}, step=0)
+
+    def write_checkpoint(self) -> None:
+        """Write what the log says so far into one file, for who opens the table; the log stays."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            self._open().create_checkpoint()
+        except (DeltaError, OSError) as error:
+            raise self._unwritable(error) from error
+        write_point(f"checkpoint {self.name}")
+
+    def _commit(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str], *, step: int = 1) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
         from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
         self._create(rows.schema)
-        table = self._open()
-        if self._counters(table, counters) != dict(counters):
-            raise self._conflict(counters)
-        transactions = [Transaction(period, number + 1) for period, number in counters.items()]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                write_deltalake(table, rows, commit_properties=CommitProperties(app_transactions=transactions), **how)
-        except CommitFailedError as error:
-            raise self._conflict(counters) from error
-        except SchemaMismatchError:
-            raise
-        except (DeltaError, OSError) as error:
-            raise self._unwritable(error) from error
+        commit = CommitProperties(
+            app_transactions=[Transaction(period, number + step) for period, number in counters.items()]
+        )
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            table = self._open()
+            if self._counters(table, counters) != dict(counters):
+                raise self._conflict(counters)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    write_deltalake(table, rows, commit_properties=commit, **how)
+                break
+            except CommitFailedError as error:
+                # Delta also refuses what it need not, beside a writer that replaces other periods or compacts these.
+                if attempt == MOST_ATTEMPTS:
+                    raise self._conflict(counters) from error
+            except SchemaMismatchError:
+                raise
+            except (DeltaError, OSError) as error:
+                raise self._unwritable(error) from error
         write_point(f"commit {self.name}")
 
     def _create(self, schema: "pa.Schema") -> None:
@@ -146,9 +175,9 @@ class DeltaFolder:
             "make room or mend the permissions, and run the partition again",
         )
 
-    def _conflict(self, counters: Mapping[str, int]) -> ConflictError:
+    def _conflict(self, periods: Iterable[str]) -> ConflictError:
         return ConflictError(
-            f"another writer committed {', '.join(counters)} of table '{self.name}' at the same time",
+            f"another writer committed {', '.join(periods)} of table '{self.name}' at the same time",
             "one writer for a partition at a time",
             "run the partition again",
         )
@@ -172,26 +201,23 @@ class DeltaFolder:
                 "a version that the table has, and a whole _delta_log",
                 "name an earlier version, or restore the table's _delta_log from a backup",
             ) from error
-        self._commits(table)
+        self._read_log(table)
         return table
 
     def _counters(self, table: "DeltaTableType", periods: Iterable[str]) -> dict[str, int]:
-        commits = self._commits(table)
-        if None in commits:  # behind a checkpoint
+        log = self._read_log(table)
+        if not log.whole:
             return {period: int(table.transaction_version(period) or 0) for period in periods}
-        counted: dict[str, int] = {}
-        for commit in commits:
-            counted.update(commit or {})
-        return {period: counted.get(period, 0) for period in periods}
+        return log.counted(periods)
 
-    def _commits(self, table: "DeltaTableType") -> "list[Mapping[str, int] | None]":
-        """The counters that each commit of the table set; None where its log file is gone."""
-        identity = self._identity()
-        return [_whole_commit(self.folder, number, *identity) for number in range(int(table.version()) + 1)]
+    def _read_log(self, table: "DeltaTableType") -> DeltaLog:
+        log = delta_log(self.folder, *self._identity())
+        log.read_to(int(table.version()))
+        return log
 
     def _identity(self) -> tuple[int, int]:
         """Tells the table from another one that was built anew in the same folder."""
-        first = _log_file(self.folder, 0).stat()
+        first = log_file(self.folder, 0).stat()
         return first.st_ino, first.st_mtime_ns
 
 
@@ -200,10 +226,10 @@ def _up_to_date(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
     thread = threading.get_ident()
     table = _opened(folder, inode, created_ns, thread)
     version = int(table.version())
-    if not _log_file(folder, version).exists():  # restored to an earlier state
+    if not log_file(folder, version).exists():  # restored to an earlier state
         _opened.cache_clear()
         return _opened(folder, inode, created_ns, thread)
-    if _log_file(folder, version + 1).exists():
+    if log_file(folder, version + 1).exists():
         table.update_incremental()
     return table
 
@@ -214,32 +240,6 @@ def _opened(folder: Path, inode: int, created_ns: int, thread: int) -> "DeltaTab
     from deltalake import DeltaTable
 
     return DeltaTable(folder)
-
-
-@lru_cache(maxsize=100_000)
-def _whole_commit(folder: Path, number: int, inode: int, created_ns: int) -> Mapping[str, int] | None:
-    """The counters that a commit set, after seeing that it was not cut short between two lines.
-
-    Delta takes a commit that was cut short for a smaller one. A commit of ours ends with its counters; one without is
-    whole only if another tool made it, to tidy up.
-    """
-    file = _log_file(folder, number)
-    try:
-        lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
-        return None
-    if not lines or (any(b'"operation":"WRITE"' in line for line in lines) and not lines[-1].startswith(b'{"txn"')):
-        raise MissingDataError(
-            f"the commit {file} is cut short",
-            "a log in which every commit is whole",
-            "restore the file from a backup, or (if it is the newest) delete it and run its partitions again",
-        )
-    set_ = [json.loads(line)["txn"] for line in lines if line.startswith(b'{"txn"')]
-    return {transaction["appId"]: int(transaction["version"]) for transaction in set_}
-
-
-def _log_file(folder: Path, number: int) -> Path:
-    return folder / "_delta_log" / f"{number:020d}.json"
 
 
 if TYPE_CHECKING:

@@ -321,3 +321,23 @@ def test_a_correction_makes_the_partitions_that_rest_on_it_stale_and_only_those_
     assert stale(shop, "order_trend", days) == []
     found, _ = requested(shop, cursor)
     assert "order_trend" not in found
+
+
+def test_the_schedule_of_compaction_leaves_every_data_version_as_it_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.lakehouse import compaction
+
+    table = shop.platform.table("orders")
+    (request,) = arrive(shop).run_requests
+    assert shop.run(request).success
+    file = shop.platform.home.landing / "orders" / f"{NEXT_DAY}.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace("north,alpha,", "north,alpha,1"), encoding="utf-8")
+    assert shop.run(request).success
+    period = table.schema.calendar.at_key(NEXT_DAY)
+    before, files = table.data_version(period), len(table.files(period, period))
+    monkeypatch.setattr(compaction, "MOST_FILES_OF_PERIOD", 1)
+    job = shop.definitions.resolve_schedule_def("compaction").job
+    assert shop.definitions.resolve_job_def(job.name).execute_in_process(instance=shop.instance).success
+    assert (files, len(table.files(period, period))) == (2, 1)
+    assert table.data_version(period) == before

@@ -18,8 +18,9 @@ OWNER = "keeper"
 @contextmanager
 def running_postgresql() -> Iterator[str]:
     """The URL of a database in a server that runs meanwhile; as root, the server runs as nobody, for it must."""
-    _find_binaries()
-    initdb, control = (require_program(name, "postgresql") for name in ("initdb", "pg_ctl"))
+    # Distributions keep the server's programs off the path, in a folder for each version.
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    initdb, control = (require_program(name, "postgresql", *folders) for name in ("initdb", "pg_ctl"))
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path must be short
     as_whom: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -38,9 +39,3 @@ def running_postgresql() -> Iterator[str]:
     finally:
         subprocess.run([control, "stop", "-D", data, "-m", "immediate"], check=False, **quiet)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _find_binaries() -> None:
-    """Distributions keep the server's programs off the path, in a folder for each version."""
-    found = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
-    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *reversed(found)])

@@ -237,7 +237,16 @@ def test_a_database_without_a_driver_says_what_is_missing(home: Home, monkeypatc
     assert "needs the module cx_Oracle, which is not installed" in refusal(shop_of(home, TABLE)).found
 
 
-def test_another_database_that_sqlalchemy_reads_gives_the_same_rows(
+def test_it_is_one_transaction_that_only_reads_and_is_in_utc(home: Home, sales: Any) -> None:
+    settings = ("transaction_isolation", "transaction_read_only", "TimeZone", "statement_timeout")
+    values = " || ', ' || ".join(f"current_setting('{name}')" for name in settings)
+    query = f"SELECT {values} AS shop, day, 1 AS units FROM sales WHERE day >= :period_start AND day < :period_end"
+    shop = shop_of(home, QUERY, query=f"{query} AND shop = 'north'")
+    shop.ingest("2024-01")
+    assert list(shop.known(FEBRUARY)) == ["repeatable read, on, UTC, 10min 2024-01-01"]
+
+
+def test_another_database_or_a_file_with_the_same_rows_gives_the_same_data_version(
     home: Home, sales: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlite3
@@ -253,6 +262,10 @@ def test_another_database_that_sqlalchemy_reads_gives_the_same_rows(
     other = shop_of(Home(tmp_path / "other" / "home").prepare(), TABLE)
     other.ingest("2024-01")
     assert other.versions() == expected
+
+    files = shop_of(Home(tmp_path / "files" / "home").prepare())
+    files.deliver("2024-01", ["south,2024-01-31,2", "north,2024-01-01,1"])
+    assert files.versions() == expected
 
 
 def test_a_static_table_is_read_without_bounds(home: Home, sales: Any) -> None:
