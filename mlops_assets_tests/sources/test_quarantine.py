@@ -1,6 +1,7 @@
 """Quarantine: bad rows are put aside with their reason, stay in service as they were, and come in after a fix."""
 
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from mlops_assets.sources.ingest import Ingested
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
 from mlops_assets.sources.quarantine_replay import Replayed, replay_quarantine
 from mlops_assets.sources.row_faults import may_be_among
-from mlops_assets_tests.sources.small_project import STATIC, Shop, platform_of, sales_yaml
+from mlops_assets_tests.sources.small_project import (
+    STATIC,
+    Arrival,
+    Shop,
+    csv_of,
+    ingest_apart,
+    platform_of,
+    sales_yaml,
+)
 
 COLUMNS = """
     shop: {type: string, description: Shop, allowed: [north, south, west, east]}
@@ -354,3 +363,66 @@ def test_nothing_of_the_table_is_asked_of_sources_that_put_nothing_aside(home: H
     known: dict[str, Any] = {"north 2024-01-01": 1, "south 2024-01-01": 2}
     shop.deliver("2024-01", GOOD, FIRST)
     assert (shop.known(FIRST), replay(shop)) == (known, [])
+
+
+@pytest.mark.slow
+def test_an_ingestion_killed_anywhere_and_run_again_puts_each_row_in_one_place(tmp_path: Path) -> None:
+    rows = [*GOOD, "west,2024-01-01,-3", "north,2024-01-01,5"]
+    calm = shop_of(Home(tmp_path / "calm" / "home").prepare())
+    log = tmp_path / "points.log"
+    assert ingest_apart([Arrival(calm, "2024-01", FIRST, csv_of(rows), {"MLOPS_WRITE_POINT_LOG": str(log)})]) == [0]
+    points = [line.split(" ", 1)[1] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert points.index("commit sales.quarantine") < points.index("commit sales")
+    for number in range(1, len(points) + 1):
+        killed = shop_of(Home(tmp_path / str(number) / "home").prepare())
+        arrivals = [
+            Arrival(killed, "2024-01", FIRST, csv_of(rows), variables)
+            for variables in ({"MLOPS_KILL_AT_WRITE": str(number)}, {})
+        ]
+        assert ingest_apart(arrivals) == [-signal.SIGKILL, 0]
+        assert killed.states() == calm.states(), points[number - 1]
+        assert waiting(killed) == waiting(calm), points[number - 1]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "places", "originals"),
+    [
+        (
+            "json_lines",
+            b'{"shop": "north", "day": "2024-01-01", "units": 1}\n'
+            b'{"shop": "west", "day": "2024-01-01", "units": "x"}\n',
+            ["line 2"],
+            [{"shop": "west", "day": "2024-01-01", "units": "x"}],
+        ),
+        (
+            "csv",
+            b'"shop","day",units\nnorth,2024-01-01,1\n"we\nst",2024-01-01,2\n',
+            ["row 2 below the header"],
+            [{"shop": "we\nst", "day": "2024-01-01", "units": "2"}],
+        ),
+    ],
+)
+def test_a_row_is_kept_as_it_came_in_each_format(
+    home: Home, form: str, content: bytes, places: list[str], originals: list[dict[str, Any]]
+) -> None:
+    shop = shop_of(home, f"files: {{format: {form}}}")
+    home.clock.set(FIRST)
+    shop.land("2024-01", content)
+    assert shop.ingest("2024-01").put_aside == 1
+    assert [row.place for row in waiting(shop)] == places
+    assert [json.loads(row.original) for row in waiting(shop)] == originals
+
+
+def test_a_typed_file_has_rows_to_put_aside_as_well(home: Home) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shop = shop_of(home, "files: {format: parquet}")
+    home.clock.set(FIRST)
+    days = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, 5, tzinfo=UTC)]
+    file = shop.land("2024-01", b"")
+    pq.write_table(pa.table({"shop": ["north", "south"], "day": days, "units": [1.5, 2.0]}).slice(1), file)
+    assert shop.ingest("2024-01").put_aside == 1
+    (row,) = waiting(shop)
+    assert row.reason.startswith("'day' is 2024-01-02 05:00:00+00:00, not a value of type date; 'units' is 2.0, not")
+    assert json.loads(row.original) == {"shop": "south", "day": "2024-01-02 05:00:00+00:00", "units": 2.0}
