@@ -196,6 +196,64 @@ def corrections(folder: Path, table: str, since: str | None) -> None:
         click.echo(f"{table}: nothing was corrected{f' since {since}' if since else ''}")
 
 
+@main.group()
+def quarantine() -> None:
+    """Show rows that were put aside, and ingest them after a fix."""
+
+
+@quarantine.command("list")
+@click.argument("source")
+@click.argument("period", required=False)
+@click.option("--all", "settled", is_flag=True, help="Also rows that were ingested after all, or superseded.")
+@AS_TEXT_OR_JSON
+@click.pass_obj
+@in_one_message
+def list_quarantine(folder: Path, source: str, period: str | None, settled: bool, form: str) -> None:
+    """Show the rows of SOURCE (or of its deliveries for PERIOD) that wait in quarantine, and why."""
+    from mlops_assets.project.platform import Platform
+    from mlops_assets.sources.quarantine import quarantined
+
+    project = find_project(folder)
+    platform = Platform.of(project.read(), Home.find(project.folder))
+    rows = [row for row in quarantined(platform, platform.project.source(source), period) if settled or row.waits]
+    if form == "json":
+        click.echo(_as_json(rows))
+        return
+    for row in rows:
+        outcome = "" if row.waits else f" ({row.outcome})"
+        click.echo(f"{row.period} delivery {row.delivery}, {row.place}{outcome}: {row.reason}")
+        click.echo(f"    {row.original}")
+    click.echo(f"{len(rows)} rows")
+
+
+@quarantine.command("replay")
+@click.argument("source")
+@click.argument("period", required=False)
+@click.pass_obj
+@in_one_message
+def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
+    """Read what waits of SOURCE against today's contract, and ingest what passes as corrections."""
+    project = find_project(folder)
+    home = Home.find(project.folder)
+    _enter(home, project)
+    _quiet()
+    from mlops_assets.components.source import report_replayed
+    from mlops_assets.project.platform import Platform
+    from mlops_assets.replay.session import open_instance
+    from mlops_assets.sources.quarantine_replay import replay_quarantine
+
+    platform = Platform.of(project.read(), home)
+    definition = platform.project.source(source)
+    done = replay_quarantine(platform, definition, period)
+    with open_instance(home) as instance:
+        report_replayed(instance, platform, definition, done)
+    for item in done:
+        click.echo(
+            f"{item.period}: {item.ingested} rows ingested, {item.superseded} superseded, {item.waiting} still wait"
+        )
+    click.echo(f"{sum(item.ingested for item in done)} rows ingested")
+
+
 @main.command()
 @click.argument("name", metavar="TABLE[.COLUMN]")
 @click.option("--up", is_flag=True, help="Only what it comes from.")

@@ -30,6 +30,7 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,6 +225,17 @@ class Project:
             DefinitionError: There is none of that name.
         """
         return Table(self.platform, self.platform.table(name))
+
+    def quarantine(self, source: str) -> list[QuarantinedRow]:
+        """The rows of a source that were put aside because they break its contract, each with the reason.
+
+        Returns:
+            Also those that no longer wait, in the order of their periods and deliveries.
+
+        Raises:
+            DefinitionError: There is no source of that name.
+        """
+        return quarantined(self.platform, self.platform.project.source(source))
 
     def create_training_set(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
-from mlops_assets.components.results import severity_of
+from mlops_assets.components.results import report_outcome
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
@@ -46,16 +46,7 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
         platform = platform_of(project)
         for table, fresh in stale_tables(platform):
             context.log.warning(f"{table.name} is stale: {fresh.found}")
-            context.instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=dg.AssetKey(table.name),
-                    check_name=fresh.name,
-                    passed=fresh.passed,
-                    severity=severity_of(fresh),
-                    description=fresh.found,
-                    metadata=fresh.figures,
-                )
-            )
+            report_outcome(context.instance, dg.AssetKey(table.name), fresh)
         for late in overdue_periods(platform):
             words = f"{late.source} {late.period} is overdue: {late.reason}"
             context.log.warning(words)

@@ -12,9 +12,11 @@ from mlops_assets.components import constants
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.correction_report import Reach
 from mlops_assets.governance.evidence import Evidence
+from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.expectations import Expectation, Freshness
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
+from mlops_assets.sources.quarantine import QUARANTINE_EMPTY
 
 
 def result(
@@ -89,6 +91,16 @@ def expectation_specs(
     ]
 
 
+def quarantine_specs(asset: dg.AssetKey, source: SourceDefinition) -> list[dg.AssetCheckSpec]:
+    """The check on the whole quarantine of a source that puts bad rows aside."""
+    if not source.most_bad_share:
+        return []
+    description = (
+        f"No row waits in quarantine; up to {source.most_bad_share:.4g} of a delivery's rows may be put there."
+    )
+    return [dg.AssetCheckSpec(QUARANTINE_EMPTY, asset=asset, description=description)]
+
+
 def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[dg.AssetCheckResult]:
     """The results of an asset's checks: one for all rules of the contract, and one for each other outcome."""
     by_check: dict[str, list[CheckOutcome]] = {}
@@ -114,6 +126,20 @@ def check_results(asset: dg.AssetKey, outcomes: Sequence[CheckOutcome]) -> list[
 def severity_of(outcome: CheckOutcome) -> dg.AssetCheckSeverity:
     """How Dagster shows a failure: what keeps rows out is an error, all else a warning."""
     return dg.AssetCheckSeverity.ERROR if outcome.blocks else dg.AssetCheckSeverity.WARN
+
+
+def report_outcome(instance: dg.DagsterInstance, asset: dg.AssetKey, outcome: CheckOutcome) -> None:
+    """Record a check of a whole table outside of a run of its asset; Dagster keeps one such of a partition only."""
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=asset,
+            check_name=outcome.name,
+            passed=outcome.passed,
+            severity=severity_of(outcome),
+            description=outcome.found,
+            metadata=outcome.figures,
+        )
+    )
 
 
 def plotted(outcomes: Iterable[CheckOutcome]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The Source component: a table brought in from outside, with a contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -23,7 +23,9 @@ from mlops_assets.components.results import (
     expectation_specs,
     failed_checks,
     plotted,
+    quarantine_specs,
     reach_table,
+    report_outcome,
     result,
 )
 from mlops_assets.errors import PlatformError
@@ -33,9 +35,12 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
+from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
 from mlops_assets.sources.freshness import freshness
 from mlops_assets.sources.ingest import ingest
+from mlops_assets.sources.quarantine import quarantine_outcome
+from mlops_assets.sources.quarantine_replay import Replayed
 
 
 class Source(ProjectComponent):
@@ -76,6 +81,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         check_specs=[
             *blocking_specs(key, partitions, CONTRACT, DELIVERY_WHOLE),
             *expectation_specs(key, partitions, source.expectations),
+            *quarantine_specs(key, source),
         ],
         output_required=True,
         **documented(
@@ -112,6 +118,8 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0),
             *freshness(platform, source),
         ]
+        if source.most_bad_share:
+            outcomes.append(quarantine_outcome(platform, source))
         for touched in done.appended:
             if partitions and touched != context.partition_key:
                 # The delivery restated another period: its partition has changed as well.
@@ -132,6 +140,9 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             figures={
                 "states appended": sum(done.appended.values()),
                 "rows removed": done.removed,
+                **({"removals held back": done.held_back} if done.held_back else {}),
+                **({"rows put aside": done.put_aside} if source.most_bad_share else {}),
+                **({"quarantine": str(platform.quarantine(source.name).delta.folder)} if done.put_aside else {}),
                 "delivery": done.delivery.number,
                 **reach,
                 **plotted(outcomes),
@@ -141,3 +152,26 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         )
 
     return ingested
+
+
+def report_replayed(
+    instance: dg.DagsterInstance, platform: Platform, source: SourceDefinition, replayed: Sequence[Replayed]
+) -> None:
+    """Record what a replay of the quarantine changed, so that what rests on it follows, and how much still waits."""
+    key, table = dg.AssetKey(source.name), platform.table(source.name)
+    calendar = source.schema.calendar
+    for done in replayed:
+        # Rows that were in the table already, because a replay was killed before it recorded them, changed nothing now.
+        for touched in done.appended or ([done.period] if done.ingested else []):
+            period = None if source.static else calendar.at_key(touched)
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    key,
+                    partition=None if source.static else touched,
+                    description=f"Rows from quarantine, of deliveries for {done.period}",
+                    metadata={"states appended": done.appended.get(touched, 0), "rows from quarantine": done.ingested},
+                    tags={"dagster/data_version": table.data_version(period)},
+                )
+            )
+    if source.most_bad_share:
+        report_outcome(instance, key, quarantine_outcome(platform, source))

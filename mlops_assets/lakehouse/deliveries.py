@@ -117,15 +117,10 @@ class DeliveryStore:
         """The first delivery of a period whose rows were taken, if there was one."""
         return next((delivery for delivery in self.of(source, period) if delivery.accepted), None)
 
-    def newest_accepted(self, source: str) -> Delivery | None:
-        """The delivery of a source that arrived last among those whose rows were taken, if there is one."""
-        accepted = (
-            delivery
-            for period in sorted((self.folder / source).glob("*"))
-            for delivery in self.of(source, period.name)
-            if delivery.accepted
-        )
-        return max(accepted, key=lambda delivery: delivery.arrived_at, default=None)
+    def accepted(self, source: str) -> list[Delivery]:
+        """All deliveries of a source whose rows were taken, by period and in the order they came."""
+        periods = sorted((self.folder / source).glob("*"))
+        return [delivery for period in periods for delivery in self.of(source, period.name) if delivery.accepted]
 
     def content_files(self, delivery: Delivery) -> list[Path]:
         """Where the bytes of a delivery lie."""

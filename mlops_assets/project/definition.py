@@ -304,6 +304,18 @@ class ProjectDefinition:
             raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
         return found
 
+    def source(self, name: str) -> SourceDefinition:
+        """A source.
+
+        Raises:
+            DefinitionError: There is none of that name.
+        """
+        if name not in self.sources:
+            raise DefinitionError(
+                f"source '{name}'", f"one of: {', '.join(self.sources) or 'none is declared'}", "correct the name"
+            )
+        return self.sources[name]
+
     def feature_table(self, name: str) -> FeatureTableDefinition:
         """A feature table.
 

@@ -12,7 +12,7 @@ from mlops_assets.project.yaml_files import Document
 
 RULES = ("null_share", "minimum", "maximum", "allowed", "rows", "freshness")
 _RANGE = ("minimum", "maximum")
-TAKEN_NAMES = ("contract", "delivery_whole", "rows_put_aside")
+TAKEN_NAMES = ("contract", "delivery_whole", "quarantine_empty")
 """Checks that the platform itself gives to tables."""
 
 

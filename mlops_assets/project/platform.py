@@ -88,6 +88,10 @@ class Platform:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
         return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
 
+    def quarantine(self, source: str) -> PeriodTable:
+        """The rows that were put aside of a source's deliveries, by the period of the delivery."""
+        return PeriodTable(self._delta(f"{source}.quarantine", "records"))
+
     def computed(self, table: StateTable) -> PeriodTable:
         """What the partitions of a table that is computed were last computed from, once inputs were corrected."""
         return PeriodTable(self._delta(f"{table.name}.computed", table.delta.folder.name))

@@ -91,13 +91,15 @@ class RowRule:
         check: The one of `CONTRACT_CHECKS` that it belongs to.
         column: The column that it is about.
         broken: The condition that holds for a row that breaks it, in DuckDB's dialect.
-        words: What such values are, after their number: ``values of 'units' below 0``.
+        fault: What is wrong with such a value: ``below 0``.
+        words: The same after a number of them: ``values of 'units' below 0``.
         example: Aggregate expression for one such value; None where a value says nothing.
     """
 
     check: str
     column: str
     broken: str
+    fault: str
     words: str
     example: str | None
 
@@ -105,7 +107,7 @@ class RowRule:
 def row_rules(schema: TableSchema) -> list[RowRule]:
     """The rules of a contract that each row keeps or breaks by itself."""
     rules = [
-        RowRule("values_not_null", column.name, is_null(column.name), f"nulls in '{column.name}'", None)
+        RowRule("values_not_null", column.name, is_null(column.name), "null", f"nulls in '{column.name}'", None)
         for column in schema.columns
         if not column.nullable or column.kind in ("key", "time")
     ]
@@ -124,14 +126,14 @@ def value_rules(column: str, minimum: float | None, maximum: float | None, allow
     if allowed:
         found.append((not_among(column, allowed), f"not in {', '.join(allowed)}", smallest))
     return [
-        RowRule("values_allowed", column, broken, f"values of '{column}' {words}", example(column, broken))
-        for broken, words, example in found
+        RowRule("values_allowed", column, broken, fault, f"values of '{column}' {fault}", example(column, broken))
+        for broken, fault, example in found
     ]
 
 
 def contract_figures(schema: TableSchema) -> dict[str, str]:
     """What `judge_contract` must be told of rows, for `Engine.measure`."""
-    figures = {"rows": COUNT, "different keys": count_distinct(_identity(schema))}
+    figures = {"rows": COUNT, "different keys": count_distinct(identity(schema))}
     for place, rule in enumerate(row_rules(schema)):
         figures |= rule_figures(rule, place)
     return figures
@@ -177,20 +179,6 @@ def judge_contract(engine: Engine, rows: Rows, schema: TableSchema, measured: Ma
     ]
 
 
-def contract_checks(engine: Engine, rows: Rows, schema: TableSchema) -> list[CheckOutcome]:
-    """Check rows against their contract; one outcome for each of `CONTRACT_CHECKS`."""
-    return judge_contract(engine, rows, schema, engine.measure(rows, contract_figures(schema)))
-
-
-def require_contract(engine: Engine, rows: Rows, schema: TableSchema, table: str) -> list[CheckOutcome]:
-    """See that the contract holds, and say what each check found.
-
-    Raises:
-        ContractError: It does not; says every check that failed.
-    """
-    return require_kept(contract_checks(engine, rows, schema), table)
-
-
 def require_kept(outcomes: list[CheckOutcome], table: str) -> list[CheckOutcome]:
     """See that no check that blocks failed.
 
@@ -208,7 +196,8 @@ def require_kept(outcomes: list[CheckOutcome], table: str) -> list[CheckOutcome]
     return outcomes
 
 
-def _identity(schema: TableSchema) -> list[str]:
+def identity(schema: TableSchema) -> list[str]:
+    """The columns that tell one row from another: its keys, and its time where it has one."""
     return [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
 
 
@@ -216,7 +205,7 @@ def _keys_unique(engine: Engine, rows: Rows, schema: TableSchema, measured: Mapp
     repeated = int(measured["rows"]) - int(measured["different keys"])
     if not repeated:
         return CheckOutcome("keys_unique", True, f"{measured['rows']} rows, each key once", 0)
-    names = _identity(schema)
+    names = identity(schema)
     values = engine.measure(rows, {"example": most_frequent(names)})["example"].values()
     example = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
     return CheckOutcome("keys_unique", False, f"{repeated} duplicate keys, such as {example}", repeated)

@@ -17,7 +17,7 @@ from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import Database, SourceDefinition
 from mlops_assets.sources.contract import wrong_structure
-from mlops_assets.sources.values import WrongValueError, from_python
+from mlops_assets.sources.values import from_python
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,14 +180,16 @@ def _as_it_came(
     kinds = _kinds(values)
     try:
         if type_ is None and name in schema.names and all(isinstance(kind, pa.DataType) for kind in kinds):
-            return from_python(values, schema.column(name))
-        if kinds <= {type_}:
+            typed, wrong = from_python(values, schema.column(name))
+            if not wrong:
+                return typed
+            found = wrong[0].found
+        elif kinds <= {type_}:
             return pa.array(values, type_ or pa.string())
-        found = f"values of type {' and '.join(sorted(map(str, kinds)))}"
+        else:
+            found = f"values of type {' and '.join(sorted(map(str, kinds)))}"
     except (pa.ArrowException, ValueError, OverflowError):
         found = "a number that is too long"
-    except WrongValueError as wrong:
-        found = wrong.found
     raise wrong_structure(
         f"{found} in column '{name}' of the database",
         table,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.sources.contract import wrong_structure
-from mlops_assets.sources.values import WrongValueError, from_arrow, from_python, from_texts
+from mlops_assets.sources.delivered import Delivered, DeliveredFile
+from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,12 +26,12 @@ class _Format:
     """How a format is read: its columns' names and values by name, and what people call its files and rows."""
 
     read: Callable[[bytes, TableSchema], tuple[list[str], Mapping[str, Any]]]
-    typed: Callable[[Any, Any], Any]
+    typed: Callable[[Any, Any], Read]
     whole: str
     row: str
 
 
-def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> "pa.Table":
+def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> Delivered:
     """Read the files of a delivery into rows of the declared types.
 
     Args:
@@ -40,18 +41,13 @@ def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> "pa
         table: The source's name, for messages.
 
     Raises:
-        ContractError: A file is cut short or of another encoding, its columns are not the declared ones, or a value
-            is not of its column's type.
+        ContractError: A file is cut short or of another encoding, or its columns are not the declared ones.
     """
-    import pyarrow as pa
-
     several = len(files) > 1
-    return pa.concat_tables(
-        [_read_file(file, schema, table, f" in {file.name}" if several else "") for file in files]
-    ).combine_chunks()
+    return Delivered([_read_file(file, schema, table, f" in {file.name}" if several else "") for file in files])
 
 
-def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> "pa.Table":
+def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> DeliveredFile:
     import pyarrow as pa
 
     compressed = file.suffix == ".gz"
@@ -67,18 +63,13 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> "pa.T
             "ask for the file again: it may have been cut short",
         ) from error
     _require_columns(names, schema, table, place)
-    columns = []
+    typed, wrong = [], list[WrongValue]()
     for column in schema.columns:
-        try:
-            columns.append(form.typed(values[column.name], column))
-        except WrongValueError as wrong:
-            raise wrong_structure(
-                f"{wrong.found} in column '{column.name}', {form.row.format(wrong.row)}{place}",
-                table,
-                wrong.expected,
-                "ask for a corrected file, or declare the type that the column has; nothing was written",
-            ) from None
-    return pa.table(columns, schema=schema.arrow())
+        read, failed = form.typed(values[column.name], column)
+        typed.append(read)
+        wrong += failed
+    originals = {name: values[name] for name in schema.names}
+    return DeliveredFile(pa.table(typed, schema=schema.arrow()), wrong, originals, form.row + place)
 
 
 def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:

@@ -65,5 +65,4 @@ def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:
 
 
 def _newest_delivery(platform: Platform, table: TableDefinition) -> datetime | None:
-    newest = platform.deliveries.newest_accepted(table.name)
-    return newest.arrived_at if newest else None
+    return max((delivery.arrived_at for delivery in platform.deliveries.accepted(table.name)), default=None)

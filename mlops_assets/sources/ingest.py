@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
+from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.definition import Files, SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.appending import Difference, append, compare, first_known_at
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.sources.databases import read_database
+from mlops_assets.sources.delivered import Delivered
 from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.files import SUFFIXES, read_delivery
 from mlops_assets.sources.landing import landed_files
+from mlops_assets.sources.quarantine import put_aside, quarantined
+from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from mlops_assets.engines.contract import Changes
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ class Ingested:
 
     Args:
         delivery: The delivery, as kept.
-        rows: How many rows it holds.
+        rows: How many rows of it were taken.
         appended: How many states were appended to each period that it touched.
         removed: How many of them are removals.
+        put_aside: How many of its rows wait in quarantine.
+        held_back: How many rows it lacks that were not removed, because they may be those that were put aside.
         checks: What the contract's checks found.
     """
 
@@ -41,6 +45,8 @@ class Ingested:
     rows: int
     appended: Mapping[str, int]
     removed: int
+    put_aside: int
+    held_back: int
     checks: tuple[CheckOutcome, ...]
 
 
@@ -61,10 +67,12 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
     key = period.key if period else STATIC_PERIOD
     _require_period(source, period)
     now = platform.clock.now()
-    covered = _covered(platform, source, period)
+    covered = covered_periods(source, period)
     delivery = _keep(platform, source, period, covered, arrived_at=now)
     table = platform.table(source.name)
-    rows = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+    delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+    bad = _sort_out(platform, source, delivered)
+    rows = bad.good
     own_rows = _count_inside(rows, source, period)
     checks = require_expected(
         platform.engine,
@@ -75,26 +83,29 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         count=own_rows,
         last_count=lambda: _last_rows(platform, source, period),
     )
-    _require_inside(rows, source, covered)
+    require_inside(rows, source, covered)
     counters = table.delta.counters(table.period_keys(covered))
     if delivery.accepted and (counters[key] or not own_rows):
         # What it restated of other periods may have been restated since: its rows must not come back.
-        return Ingested(delivery, rows.num_rows, {}, 0, tuple(checks))
-    changes = platform.engine.changes(
-        table,
-        platform.engine.rows(rows),
-        covered=covered,
-        seen_at=None,
-        missing_is_removed=source.delivers != "increment",
-    )
-    _require_whole(platform, source, period, changes, first_rows=None if counters[key] else own_rows)
+        waiting = [row for row in quarantined(platform, source, key) if row.waits and row.delivery == delivery.number]
+        return Ingested(delivery, rows.num_rows, {}, 0, len(waiting), 0, tuple(checks))
+    difference = compare(platform, source, rows, bad, covered)
+    first_rows = None if counters[key] else _count_inside(delivered.rows, source, period)
+    require_few_removed(source, difference)
+    _require_many_rows(platform, source, period, first_rows)
+    put_aside(platform, source, delivery, bad)  # before the rows: none may be in neither place
     corrected_at = delivery.arrived_at if delivery.accepted else now  # accepted before: the table is built anew
-    states = _states(source, platform.engine.to_arrow(changes.states), delivery, counters, corrected_at)
-    if states.num_rows:
-        touched = sorted(set(states.column("period").to_pylist()))
-        table.delta.append(states, {touched_key: counters[touched_key] for touched_key in touched})
+    appended = append(platform, source, difference, delivery, counters, corrected_at=corrected_at)
     accepted = platform.deliveries.accept(delivery)
-    return Ingested(accepted, rows.num_rows, _count(states), changes.removed, tuple(checks))
+    return Ingested(
+        accepted,
+        rows.num_rows,
+        appended,
+        difference.removed,
+        len(bad.faults),
+        difference.held_back,
+        tuple(checks),
+    )
 
 
 def _keep(
@@ -124,17 +135,29 @@ def _keep(
         return keep([file], SUFFIXES["parquet"])
 
 
-def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: datetime) -> datetime:
-    """From when the rows of a period's first delivery count as known (the design's "Rows")."""
-    if period is None:
-        return ALWAYS
-    published = period.end + source.lag
-    if source.live_since and period.start < source.live_since.start:
-        return published
-    return max(published, arrived_at)
+def _sort_out(platform: Platform, source: SourceDefinition, delivered: Delivered) -> BadRows:
+    """Tell the bad rows of a delivery apart, where the source puts such aside, and they are not too many.
+
+    Raises:
+        ContractError: They are, or a value is not of its column's type where nothing may be put aside.
+    """
+    if not source.most_bad_share:
+        if delivered.wrong:
+            raise delivered.refusal(source.name)
+        return BadRows(delivered, {})
+    bad = find_bad_rows(platform.engine, delivered, source.schema)
+    count, rows = len(bad.faults), delivered.rows.num_rows
+    if count > source.most_bad_share * rows:
+        raise BrokenContractError.of(
+            bad.outcomes(),
+            source.name,
+            f"at most {source.most_bad_share:.4g} of the rows to be put aside, and not {count} of {rows}",
+            "correct the data, the contract or most_bad_share in YAML; nothing was written",
+        )
+    return bad
 
 
-def _covered(platform: Platform, source: SourceDefinition, period: Period | None) -> list[Period]:
+def covered_periods(source: SourceDefinition, period: Period | None) -> list[Period]:
     """The periods whose rows a delivery holds all of."""
     if period is None:
         return []
@@ -158,7 +181,12 @@ def _require_period(source: SourceDefinition, period: Period | None) -> None:
         )
 
 
-def _require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Period]) -> None:
+def require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Period]) -> None:
+    """See that every row lies in a period that its delivery covers.
+
+    Raises:
+        ContractError: One does not.
+    """
     if not covered:
         return
     first, last = covered[0], covered[-1]
@@ -178,26 +206,29 @@ def _count_inside(rows: "pa.Table", source: SourceDefinition, period: Period | N
     return sum(moment is not None and moment >= period.start for moment in moments(rows, source.schema))
 
 
-def _require_whole(
-    platform: Platform,
-    source: SourceDefinition,
-    period: Period | None,
-    changes: "Changes",
-    *,
-    first_rows: int | None,
-) -> None:
-    """Refuse what looks like a file cut short: too much removed, or too few rows against the last period.
+def require_few_removed(source: SourceDefinition, difference: Difference) -> None:
+    """Refuse what looks like a file cut short, because too much would be removed.
 
-    ``first_rows`` is how many rows of its own period a delivery holds; None if the period was delivered before.
+    Raises:
+        ContractError: It would.
     """
-    if changes.held and changes.removed > source.most_removed_share * changes.held:
+    if difference.held and difference.removed > source.most_removed_share * difference.held:
         raise _cut_short(
             source,
-            f"a delivery that would remove {changes.removed} of {changes.held} rows",
-            changes.removed,
+            f"a delivery that would remove {difference.removed} of {difference.held} rows",
+            difference.removed,
             f"at most {source.most_removed_share:.0%} removed: more is likely a file cut short",
             "ask for the whole file, or raise most_removed_share if so much was really removed",
         )
+
+
+def _require_many_rows(
+    platform: Platform, source: SourceDefinition, period: Period | None, first_rows: int | None
+) -> None:
+    """Refuse what looks like a file cut short, because it has too few rows against the last period.
+
+    ``first_rows`` is how many rows of its own period a delivery holds; None if the period was delivered before.
+    """
     if period is None or first_rows is None or source.delivers == "increment":
         return
     last_rows = _last_rows(platform, source, period)
@@ -223,56 +254,6 @@ def _last_rows(platform: Platform, source: SourceDefinition, period: Period | No
 
 def _cut_short(source: SourceDefinition, found: str, failures: int, expected: str, cure: str) -> BrokenContractError:
     return BrokenContractError.of([CheckOutcome("delivery_whole", False, found, failures)], source.name, expected, cure)
-
-
-def _states(
-    source: SourceDefinition,
-    states: "pa.Table",
-    delivery: Delivery,
-    counters: Mapping[str, int],
-    corrected_at: datetime,
-) -> "pa.Table":
-    """Give each state its times, its place in the order, and its period."""
-    import pyarrow as pa
-
-    known, periods, numbers, events = [], [], [], []
-    for event_time, replaced in zip(
-        states.column("event_time").to_pylist(), states.column("replaced_known_at").to_pylist(), strict=True
-    ):
-        period = None if source.static else source.schema.calendar.of(event_time)
-        key = period.key if period else STATIC_PERIOD
-        if period is None:
-            moment = ALWAYS
-        elif replaced is not None:
-            moment = max(corrected_at, replaced)
-        elif counters[key]:
-            moment = max(corrected_at, period.end + source.lag)
-        elif key == delivery.period:
-            moment = delivery.known_at
-        else:
-            moment = first_known_at(source, period, delivery.arrived_at)
-        known.append(moment)
-        periods.append(key)
-        numbers.append(counters[key] + 1)
-        events.append(event_time or ALWAYS)
-    schema = source.schema.stored()
-    columns = {name: states.column(name) for name in source.schema.names}
-    moment_type = pa.timestamp("us", "UTC")
-    columns |= {
-        "event_time": pa.array(events, moment_type),
-        "known_at": pa.array(known, moment_type),
-        "seq": pa.array(numbers, pa.int64()),
-        "removed": states.column("removed"),
-        "period": pa.array(periods, pa.string()),
-    }
-    return pa.table(columns, schema=schema)
-
-
-def _count(states: "pa.Table") -> Mapping[str, int]:
-    counts: dict[str, int] = {}
-    for period in states.column("period").to_pylist():
-        counts[period] = counts.get(period, 0) + 1
-    return counts
 
 
 def require_delivered(platform: Platform, source: SourceDefinition, period: Period) -> None:

@@ -7,6 +7,7 @@ whole number into a double, a decimal into either number, midnight (UTC) into a 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,26 +20,29 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class WrongValueError(Exception):
-    """A value that is not of the declared type.
+@dataclass(frozen=True)
+class WrongValue:
+    """A value that is not of its column's type.
 
     Args:
-        found: The value, as people write it.
+        column: The column.
         row: Counts from 1.
-        expected: What was declared.
+        found: The value, as people write it.
+        expected: What was declared, in words.
     """
 
-    def __init__(self, found: str, row: int, expected: str) -> None:
-        super().__init__(found)
-        self.found, self.row, self.expected = found, row, expected
+    column: str
+    row: int
+    found: str
+    expected: str
 
 
-def from_texts(texts: "pa.ChunkedArray", column: Column) -> "pa.Array":
-    """Values from the texts of a format that knows nothing else.
+Read = tuple["pa.Array", list[WrongValue]]
+"""Values of the declared type, null where one is wrong; and the wrong ones, in the order of rows."""
 
-    Raises:
-        WrongValueError: A text is not of the column's type.
-    """
+
+def from_texts(texts: "pa.ChunkedArray", column: Column) -> Read:
+    """Values from the texts of a format that knows nothing else."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -50,21 +54,12 @@ def from_texts(texts: "pa.ChunkedArray", column: Column) -> "pa.Array":
     except pa.ArrowInvalid:
         values = None
     if values is not None and _usable(values, column):
-        return values.combine_chunks()
-    row, text = next(
-        (row, text)
-        for row, text in enumerate(texts.to_pylist(), start=1)
-        if text and text.strip() and not _casts(text.strip(), column)
-    )
-    raise WrongValueError(f"'{text}'", row, _value_of(column))
+        return values.combine_chunks(), []
+    return _one_by_one(texts.to_pylist(), column, lambda text: _cast(text.strip(), column))
 
 
-def from_arrow(values: "pa.ChunkedArray", column: Column) -> "pa.Array":
-    """Values from those of a typed file.
-
-    Raises:
-        WrongValueError: One is of another type, or would not be kept exactly.
-    """
+def from_arrow(values: "pa.ChunkedArray", column: Column) -> Read:
+    """Values from those of a typed file."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -73,38 +68,39 @@ def from_arrow(values: "pa.ChunkedArray", column: Column) -> "pa.Array":
     if pa.types.is_timestamp(values.type) and values.type.tz is None:
         values = pc.assume_timezone(values, "UTC")
     if pa.types.is_null(values.type):
-        return pa.nulls(len(values), arrow_type(column.type))
+        return pa.nulls(len(values), arrow_type(column.type)), []
     if _widens(values.type, column):
         try:
             cast = values.cast(arrow_type(column.type))
         except pa.ArrowInvalid:
             cast = None  # some value does not fit: it is looked for below
         if cast is not None and column.type == "string":
-            return _trimmed(cast).combine_chunks()
+            return _trimmed(cast).combine_chunks(), []
         if cast is not None and _usable(cast, column):
-            return cast.combine_chunks()
-    return from_python([_plain(value) for value in values], column)
+            return cast.combine_chunks(), []
+    return from_python([plain(value) for value in values], column)
 
 
-def from_python(values: Sequence[Any], column: Column) -> "pa.Array":
-    """Values from plain ones, such as those of JSON.
+def from_python(values: Sequence[Any], column: Column) -> Read:
+    """Values from plain ones, such as those of JSON; one that is nested is wrong."""
+    return _one_by_one(values, column, _READERS[column.type])
 
-    Raises:
-        WrongValueError: One is of another type, nested, or would not be kept exactly.
-    """
+
+def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any]) -> Read:
     import pyarrow as pa
 
-    read = _READERS[column.type]
-    result = []
+    result, wrong = [], []
     for row, value in enumerate(values, start=1):
         try:
             result.append(None if value is None else read(value))
+            continue
         except (TypeError, ValueError, OverflowError):
-            raise WrongValueError(_words(value), row, _value_of(column)) from None
+            expected = _value_of(column)
         except PlatformError as error:
             expected = f"{_value_of(column)}: {error.expected}; no offset means UTC, and no zone has a name"
-            raise WrongValueError(_words(value), row, expected) from None
-    return pa.array(result, arrow_type(column.type))
+        result.append(None)
+        wrong.append(WrongValue(column.name, row, _words(value), expected))
+    return pa.array(result, arrow_type(column.type)), wrong
 
 
 def _widens(given: "pa.DataType", column: Column) -> bool:
@@ -143,20 +139,22 @@ def _trimmed(texts: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
-def _casts(text: str, column: Column) -> bool:
+def _cast(text: str, column: Column) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    try:
-        value = pc.cast(pa.scalar(text), arrow_type(column.type)).as_py()
-    except pa.ArrowInvalid:
-        return False
-    return not isinstance(value, float) or math.isfinite(value)
+    if not text:
+        return None
+    value = pc.cast(pa.scalar(text), arrow_type(column.type)).as_py()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
+    return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The Python value of one of Arrow's; itself where it is beyond what Python has."""
     try:
-        return value.as_py()
+        return value.as_py() if hasattr(value, "as_py") else value
     except (ValueError, OverflowError):
         return value.value  # beyond what a calendar has: a number, which no reader of times takes
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,9 @@ from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.sources.contract import BrokenContractError
 from mlops_assets.sources.files import read_delivery
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = (
     Column("shop", "string", kind="key"),
@@ -65,11 +68,19 @@ def as_parquet(rows: Rows) -> bytes:
 WRITERS: dict[str, Callable[[Rows], bytes]] = {".csv": as_csv, ".jsonl": as_json_lines, ".parquet": as_parquet}
 
 
+def rows_of(files: list[Path], schema: TableSchema) -> "pa.Table":
+    """The rows of files in which every value is of its type."""
+    delivered = read_delivery(files, schema, "sales")
+    if delivered.wrong:
+        raise delivered.refusal("sales")
+    return delivered.rows
+
+
 def read(folder: Path, suffix: str, *contents: bytes, schema: TableSchema = SALES) -> list[dict[str, Any]]:
     files = [folder / f"{number}{suffix}" for number, _ in enumerate(contents)]
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
-    rows: list[dict[str, Any]] = read_delivery(files, schema, "sales").to_pylist()
+    rows: list[dict[str, Any]] = rows_of(files, schema).to_pylist()
     return rows
 
 
@@ -119,7 +130,7 @@ def test_the_same_rows_have_the_same_hash_in_every_format_order_and_number_of_fi
         for part, half in zip(parts, (rows[:1], rows[1:] or rows[:0]), strict=True):
             part.write_bytes(write(half))
         ways = [[whole], parts if len(rows) > 1 else [whole], [packed]]
-        hashes |= {content_hash(read_delivery(files, SALES, "sales"), SALES.names) for files in ways}
+        hashes |= {content_hash(rows_of(files, SALES), SALES.names) for files in ways}
     assert len(hashes) == 1
 
 
