@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from benchmarks import Figure
+from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.load import load
 from benchmarks.replay import demo, replay
 
-FIGURES: dict[str, Callable[[], Figure]] = {"load": load, "chain": chain, "demo": demo, "replay": replay}
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "load": load,
+    "chain": chain,
+    "demo": demo,
+    "replay": replay,
+    "backfill": backfill,
+}
 
 
 def main() -> int:
