@@ -9,6 +9,7 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.load import load
+from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -16,6 +17,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "chain": chain,
     "demo": demo,
     "replay": replay,
+    "pit": pit,
+    "pit-late": pit_late,
+    "pit-feast": pit_feast,
+    "pit-wide": pit_wide,
+    "pit-growth": pit_growth,
     "backfill": backfill,
 }
 

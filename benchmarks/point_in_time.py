@@ -167,16 +167,18 @@ def bare_asof(folder: Path, sizes: Sizes) -> "pa.Table":
 def brute_force(folder: Path, sizes: Sizes) -> "pa.Table":
     """What is right, by the definition: every state of a label's entity is looked at."""
     labels = f"read_parquet('{folder / LABELS}', file_row_number = true)"
-    found, names = "", []
+    found = ""
+    names: list[str] = []
     for number, table in enumerate(feature_tables(folder, sizes)):
         names += table.schema.value_names
+        row = f"row_{number}"
         found += (
-            f" LEFT JOIN (SELECT * FROM (SELECT l.file_row_number AS row, s.* EXCLUDE (entity) FROM {labels} l "
+            f" LEFT JOIN (SELECT * FROM (SELECT l.file_row_number AS {row}, s.* EXCLUDE (entity) FROM {labels} l "
             f"JOIN read_parquet({table.files()}) s ON s.entity = l.entity AND s.event_time <= l.anchor "
             f"AND s.event_time > l.anchor - INTERVAL {LOOKBACK_DAYS} DAY AND s.known_at <= l.as_of "
-            "QUALIFY row_number() OVER (PARTITION BY row, s.event_time ORDER BY s.known_at DESC, s.seq DESC) = 1) "
-            "WHERE NOT removed QUALIFY row_number() OVER (PARTITION BY row ORDER BY event_time DESC) = 1"
-            f") t{number} ON t{number}.row = l.file_row_number"
+            f"QUALIFY row_number() OVER (PARTITION BY {row}, s.event_time ORDER BY s.known_at DESC, s.seq DESC) = 1) "
+            f"WHERE NOT removed QUALIFY row_number() OVER (PARTITION BY {row} ORDER BY event_time DESC) = 1"
+            f") ON {row} = l.file_row_number"
         )
     order = "ORDER BY file_row_number"
     return _duckdb(folder, f"SELECT entity, anchor, as_of, {', '.join(names)} FROM {labels} l{found} {order}")
@@ -221,27 +223,35 @@ def measure(way: str, folder: Path, sizes: Sizes, times: int = TIMES) -> Measure
 
 
 def in_own_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """What a command came to, which prints its seconds, rows and digest as JSON in its last line."""
+    """What a command came to, which prints it as JSON in its last line."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
     assert process.stdout is not None
     printed = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command} ended with status {os.waitstatus_to_exitcode(status)}")
-    said = json.loads(printed.splitlines()[-1])
-    return Measured(said["seconds"], used.ru_maxrss / 1e6, said["rows"], said["digest"])
+    if process.wait():
+        raise RuntimeError(f"{command} ended with {process.returncode}")
+    return Measured(**json.loads(printed.splitlines()[-1]))
+
+
+def largest_memory() -> float:
+    """The largest resident memory of this process so far, in gigabytes; of the process that started it, nothing."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e6
 
 
 def _measured_here(way: str, folder: Path, sizes: Sizes, times: int) -> dict[str, Any]:
-    run = WAYS[way]
-    answer = run(folder, sizes)
     taken = []
-    for _ in range(times):
+    for _ in range(times + 1):
         begun = time.perf_counter()
-        answer = run(folder, sizes)
+        answer = WAYS[way](folder, sizes)
         taken.append(time.perf_counter() - begun)
-    digest = content_hash(answer, sorted(answer.column_names)) if way != "asof" or not sizes.late else ""
-    return {"seconds": statistics.median(taken), "rows": answer.num_rows, "digest": digest}
+    gigabytes = largest_memory()
+    digest = content_hash(answer, sorted(answer.column_names))
+    return {
+        "seconds": statistics.median(taken[1:] or taken),
+        "gigabytes": gigabytes,
+        "rows": answer.num_rows,
+        "digest": digest,
+    }
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from mlops_assets.errors import PlatformError, SurroundingsError
+from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import ProjectFolder, find_project
 
