@@ -6,11 +6,24 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from benchmarks import Figure
+from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.load import load
+from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
 
-FIGURES: dict[str, Callable[[], Figure]] = {"load": load, "chain": chain, "demo": demo, "replay": replay}
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "load": load,
+    "chain": chain,
+    "demo": demo,
+    "replay": replay,
+    "pit": pit,
+    "pit-late": pit_late,
+    "pit-feast": pit_feast,
+    "pit-wide": pit_wide,
+    "pit-growth": pit_growth,
+    "backfill": backfill,
+}
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ import click
 
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
-from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import ProjectFolder, find_project
 
 
@@ -155,9 +155,11 @@ def replay(folder: Path, first: str, last: str) -> None:
     begun = read_state(home, first)
     home.prepare()
     write_state(home, begun)
-    _enter(home, project)
+    from mlops_assets.in_process import enter, open_instance
+
+    enter(home, project)
     from mlops_assets.project.platform import Platform
-    from mlops_assets.replay.session import open_instance, run_replay
+    from mlops_assets.replay.session import run_replay
     from mlops_assets.replay.summary import as_table, summarize
 
     _quiet()
@@ -316,6 +318,41 @@ def compact(folder: Path, table: str | None) -> None:
 
 
 @main.command()
+@click.argument("table")
+@click.option("--from", "first", help="First period, such as 1998-01; by default the table's first.")
+@click.option("--to", "last", help="Last period; by default the newest whose inputs are known.")
+@click.option("--upstream", is_flag=True, help="The feature tables that it rests on before it.")
+@click.pass_obj
+@in_one_message
+def backfill(folder: Path, table: str, first: str | None, last: str | None, upstream: bool) -> None:
+    """Compute the past of the feature table TABLE, where it is due; running it again goes on where it stopped."""
+    project = find_project(folder)
+    definition = project.read()
+    home = Home.find(project.folder).prepare()
+    from mlops_assets.in_process import enter, held_open, open_instance
+
+    enter(home, project)
+    from mlops_assets.backfill import feature_table, run_backfill, with_upstream
+
+    calendar = feature_table(definition, table).schema.calendar
+    begin, end = (calendar.at_key(key) if key else None for key in (first, last))
+    _quiet()
+    failed: list[str] = []
+    with open_instance(home) as instance, held_open(home.dagster):
+        for name in with_upstream(definition, table) if upstream else (table,):
+            done = run_backfill(
+                definition, _definitions(project), instance, name, first=begin, last=end, progress=_partitions_passing
+            )
+            waits = f", {len(done.waiting)} wait ({next(iter(done.waiting.values()))})" if done.waiting else ""
+            click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
+            failed += done.failed
+    if failed:
+        raise PlatformError(
+            "; ".join(failed), "partitions that can be computed", "mend the cause, and run the backfill again"
+        )
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the user interface.")
 @click.pass_obj
 @in_one_message
@@ -324,7 +361,9 @@ def dev(folder: Path, port: int) -> None:
     project = find_project(folder)
     home = Home.find(project.folder).prepare()
     _require_port(port)
-    _enter(home, project)
+    from mlops_assets.in_process import enter
+
+    enter(home, project)
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     click.echo(f"User interface: http://127.0.0.1:{port} (state in {home.folder})")
     os.chdir(project.folder)
@@ -332,31 +371,6 @@ def dev(folder: Path, port: int) -> None:
         signal.SIGINT, signal.SIG_DFL
     )  # ignored in the background of a script, and Dagster could not be ended
     os.execv(sys.executable, command)
-
-
-def _enter(home: Home, project: ProjectFolder) -> None:
-    """Point Dagster at the home; its settings are the project's ``dagster.yaml``, its storage is the home's own."""
-    import yaml
-
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    file = project.folder / "dagster.yaml"
-    settings = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
-    settings = {"telemetry": {"enabled": False}, **(settings or {})}
-    if not {"storage", "event_log_storage"} & settings.keys():
-        settings |= yaml.safe_load(_EVENT_LOG)
-    write_atomically(home.dagster / "dagster.yaml", yaml.safe_dump(settings).encode())
-    os.environ[HOME_VARIABLE] = str(home.folder)
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
-
-
-# One file: a month's run costs an eighth less than with a file for each run. The variable lets a home be moved; in
-# the project's own settings it would break `dg`, which reads them without a home.
-_EVENT_LOG = """
-event_log_storage:
-  module: dagster.core.storage.event_log
-  class: ConsolidatedSqliteEventLogStorage
-  config: {base_dir: {env: DAGSTER_HOME}}
-"""
 
 
 def _definitions(project: ProjectFolder) -> Any:
@@ -367,6 +381,11 @@ def _definitions(project: ProjectFolder) -> Any:
 
 def _progress(moments: list[datetime]) -> Iterator[datetime]:
     with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
+        yield from bar
+
+
+def _partitions_passing(table: str, due: int, done: Iterator[str]) -> Iterator[str]:
+    with click.progressbar(done, length=due, label=table, file=sys.stderr, show_pos=True) as bar:
         yield from bar
 
 

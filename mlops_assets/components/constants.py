@@ -19,3 +19,7 @@ GENERATION = "mlops/generation"
 COMPONENT_TAG = "mlops/component"
 MODEL_TAG = "mlops/model"
 """On a run that trains: the model, beside `REASON` and `REQUESTED_BY`."""
+
+BACKFILL = "mlops/backfill"
+PROCESS = "mlops/process"
+"""On a run of a backfill from the command line: the table, and the process that runs it."""

@@ -18,6 +18,7 @@ from mlops_assets.components.loading import (
     project_of,
     window_mapping,
 )
+from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import (
     CONTRACT,
     blocking_specs,
@@ -75,6 +76,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             *blocking_specs(key, partitions, CONTRACT),
             *expectation_specs(key, partitions, table.expectations),
         ],
+        backfill_policy=ONE_RUN,
         code_version=table.generation,
         **documented(
             table.documentation,
@@ -89,9 +91,10 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             },
         ),
     )
-    def evaluated(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    @for_each_partition
+    def evaluated(partition: str) -> Iterator[Any]:
         platform = platform_of(project)
-        period = table.schema.calendar.at_key(context.partition_key)
+        period = table.schema.calendar.at_key(partition)
         try:
             written, outcomes = evaluate_feature_table(platform, table, period)
         except PlatformError as error:

@@ -17,6 +17,7 @@ from mlops_assets.components.loading import (
     step_documentation,
     window_mapping,
 )
+from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import has_history
@@ -76,6 +77,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
                 description="No label is known before the as_of that it is predicted from.",
             )
         ],
+        backfill_policy=ONE_RUN,
         code_version=model.label_generation,
         **documented(
             step_documentation(model, "What became known in a period about the predictions made a horizon before."),
@@ -87,9 +89,10 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             **{constants.COLUMN_SCHEMA: shown},
         ),
     )
-    def labels(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    @for_each_partition
+    def labels(partition: str) -> Iterator[Any]:
         platform = platform_of(project)
-        period = model.schema.calendar.at_key(context.partition_key)
+        period = model.schema.calendar.at_key(partition)
         try:
             with in_words():
                 written = compute_labels(platform, model, period)

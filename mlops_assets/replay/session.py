@@ -1,19 +1,17 @@
 """Living through periods: the clock is set to each publication, and production's sensors are ticked until quiet."""
 
 import logging
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.errors import PlatformError
+from mlops_assets.in_process import SILENT, failure_words, held_open
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.replay.span import Span
@@ -24,9 +22,6 @@ MOST_ATTEMPTS = 3
 
 MOST_ROUNDS = 20
 """More rounds of ticks at one moment than any chain needs; beyond it something asks for itself in a circle."""
-
-SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""The terminal belongs to the progress bar; the event log keeps everything."""
 
 INGESTION = ("publisher", "deliveries")
 POLICY = "retrain_policy"
@@ -181,19 +176,11 @@ class Session:
 
     def _reason(self, run: PendingRun) -> str:
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        texts = [_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
+        texts = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
         return "; ".join(texts) or "it did not finish"
 
     def _keep(self, state: ReplayState) -> None:
         self.state = write_state(self.home, state)
-
-
-def open_instance(home: Home) -> dg.DagsterInstance:
-    """The home's Dagster instance, which captures no output of steps: that costs two processes a run."""
-    from dagster._core.instance.ref import InstanceRef
-
-    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides={"compute_logs": nothing}))
 
 
 def publication_moments(project: ProjectDefinition, until: datetime) -> list[datetime]:
@@ -240,7 +227,7 @@ def run_replay(
     session = Session(project, definitions, home, instance, read_state(home, span.first.key))
     session.take_baseline()
     moments = publication_moments(project, until)
-    with _held_open(home.dagster):
+    with held_open(home.dagster):
         for moment in progress(moments):
             session.live_through(moment, history=moment < start)
     return session.state
@@ -249,29 +236,6 @@ def run_replay(
 def _pending(assets: list[str], partition: str | None, tags: Mapping[str, str]) -> PendingRun:
     given = {name: value for name, value in tags.items() if value}
     return PendingRun(str(uuid.uuid4()), tuple(assets), partition, given)
-
-
-def _words(failure: Any) -> str:
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return str(failure.user_failure_data.description)
-    error = failure.error
-    while error and error.cause:
-        error = error.cause
-    return error.message.strip() if error else "unknown"
-
-
-@contextmanager
-def _held_open(folder: Path) -> Iterator[None]:
-    """Keep one connection to each of Dagster's databases open.
-
-    Dagster opens a connection for every event, and whenever the last one to a file is closed SQLite clears its log
-    away: without one that stays, this takes almost half of a run's time.
-    """
-    with ExitStack() as stack:
-        for file in folder.rglob("*.db"):
-            connection = stack.enter_context(closing(sqlite3.connect(file)))
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        yield
 
 
 @contextmanager

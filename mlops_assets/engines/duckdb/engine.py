@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.contract import Changes, ComputedFeature, FeatureLookup, QueryInput, Rows
-from mlops_assets.engines.duckdb.lookup import create_found_table
+from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.periods import Period
@@ -196,12 +196,13 @@ class DuckDBEngine:
 
     def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
+        import numpy as np
         import pyarrow as pa
 
         _check_lookups(rows, lookups)
         keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.keys))
         with duck.connect(self.scratch, self.threads) as connection:
-            numbers = pa.array(range(rows.num_rows), pa.int64())
+            numbers = pa.array(np.arange(rows.num_rows))
             # Users' names stay outside, so that a column may be called as one of the engine's own.
             inside = {key: f"given_{place}" for place, key in enumerate(keys)}
             given = rows.select([*keys, "anchor", "as_of"]).rename_columns([*inside.values(), "anchor", "as_of"])
@@ -211,19 +212,15 @@ class DuckDBEngine:
                 f"CREATE TEMP TABLE asked AS SELECT row, {by_key}{duck.micros('anchor')} AS anchor_us, "
                 f"{duck.micros('as_of')} AS as_of_us FROM given"
             )
-            result = rows
-            for number, lookup in enumerate(lookups):
-                columns = create_found_table(connection, lookup, number, [inside[key] for key in lookup.keys])
-                found = connection.sql(
-                    f"SELECT {duck.comma(columns)} FROM asked LEFT JOIN found_{number} USING (row) ORDER BY row"
-                ).to_arrow_table()
-                schema = lookup.table.schema.arrow()
-                for feature, name, column in zip(lookup.features, lookup.names, columns, strict=True):
-                    values = found.column(column).cast(schema.field(feature).type)
+            columns = dict(zip(rows.column_names, rows.columns, strict=True))
+            for lookup in lookups:
+                found = found_features(connection, lookup, [inside[key] for key in lookup.keys], rows.num_rows)
+                for feature, name in zip(lookup.features, lookup.names, strict=True):
+                    values = found.column(feature)
                     if feature in lookup.default:
                         values = values.fill_null(pa.scalar(lookup.default[feature], values.type))
-                    result = result.append_column(name, values)
-        return result
+                    columns[name] = values
+        return pa.table(columns)
 
     def compute(self, rows: "pa.Table", features: Sequence[ComputedFeature]) -> "pa.Table":
         """See `Engine.compute`."""

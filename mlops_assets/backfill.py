@@ -1,0 +1,237 @@
+"""Computing the past of feature tables: one run over each range of partitions that are due, resumed where it stopped.
+
+A partition is current, and passed over, when its newest event records the definition and the inputs that it would be
+computed from now and the content that the table holds, and its checks were evaluated on it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from mlops_assets.components import constants
+from mlops_assets.components.feature_table import tables_evidence
+from mlops_assets.components.loading import platform_of
+from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
+from mlops_assets.features.feature_tables import require_inputs
+from mlops_assets.in_process import SILENT, failure_words
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
+
+Progress = Callable[[str, int, Iterator[str]], Iterable[str]]
+"""Shows partitions passing: given a table's name, how many are due, and their keys as they are done."""
+
+
+@dataclass(frozen=True)
+class Backfilled:
+    """What a backfill did for one table.
+
+    Args:
+        table: Its name.
+        current: How many partitions were current already.
+        computed: Keys of those that were computed.
+        failed: Why others were not, by run.
+        waiting: What others still wait for, by key.
+    """
+
+    table: str
+    current: int
+    computed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_upstream(project: ProjectDefinition, name: str) -> tuple[str, ...]:
+    """A feature table after all feature tables that it rests on, each after its own inputs."""
+    table = feature_table(project, name)
+    before = [
+        found for input_ in table.inputs if input_ in project.feature_tables for found in with_upstream(project, input_)
+    ]
+    return tuple(dict.fromkeys([*before, name]))
+
+
+def feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinition:
+    """The feature table of a name.
+
+    Raises:
+        DefinitionError: There is none.
+    """
+    if name not in project.feature_tables:
+        raise DefinitionError(
+            f"no feature table '{name}'", f"one of {', '.join(project.feature_tables)}", "correct the name"
+        )
+    return project.feature_tables[name]
+
+
+def run_backfill(
+    project: ProjectDefinition,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    name: str,
+    *,
+    first: Period | None = None,
+    last: Period | None = None,
+    progress: Progress = lambda table, due, done: done,
+) -> Backfilled:
+    """Compute the partitions of a feature table that are due, with an event, a data version and checks for each.
+
+    Args:
+        project: What is declared.
+        definitions: Its code location.
+        instance: Where the events go.
+        name: Which feature table.
+        first: First period; by default the table's.
+        last: Last period; by default the newest whose as_of has come.
+        progress: Shows the partitions passing.
+
+    Raises:
+        DefinitionError: There is no such feature table.
+        ConflictError: Another backfill of the table is at work.
+    """
+    table = feature_table(project, name)
+    platform = platform_of(project)
+    _end_what_was_killed(instance, name)
+    waiting: dict[str, str] = {}
+    ready = []
+    for period in _periods(platform, table, first, last):
+        try:
+            require_inputs(platform, table.inputs, period)
+            ready.append(period)
+        except MissingDataError as error:
+            waiting[period.key] = error.found
+    current = _current(platform, definitions, instance, table, ready)
+    due = [period for period in ready if period.key not in current]
+    computed, failed = [], []
+
+    def done() -> Iterator[str]:
+        for begin, end in _ranges(table, due):
+            for event in _run(definitions, instance, name, begin.key, end.key):
+                if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
+                    computed.append(event.partition)
+                    yield event.partition
+                elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+                    failed.append(failure_words(event.step_failure_data))
+
+    for _ in progress(name, len(due), done()):
+        pass
+    return Backfilled(name, len(current), tuple(computed), tuple(failed), waiting)
+
+
+def _periods(
+    platform: Platform, table: FeatureTableDefinition, first: Period | None, last: Period | None
+) -> list[Period]:
+    """The periods asked for whose as_of has come."""
+    now = platform.clock.now()
+    calendar = table.schema.calendar
+    begin = max(first, table.first) if first else table.first
+    ends = [calendar.of(now), *(period for period in (last, table.last) if period)]
+    found = calendar.between(begin, min(ends))
+    return [period for period in found if platform.feature_table_as_of(table, period) <= now]
+
+
+def _current(
+    platform: Platform,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    table: FeatureTableDefinition,
+    periods: Sequence[Period],
+) -> set[str]:
+    """The keys of those that computing again would leave as they are."""
+    key = dg.AssetKey(table.name)
+    events = _newest_events(instance, key)
+    checks = list(definitions.resolve_asset_graph().get_check_keys_for_assets({key}))
+    evaluated = instance.event_log_storage.get_asset_check_partition_info(checks)
+    checked = [
+        {item.partition_key for item in evaluated if item.check_key == check and item.is_current} for check in checks
+    ]
+    versions = platform.table(table.name).data_versions([period for period in periods if period.key in events])
+    current = set()
+    for period in periods:
+        event = events.get(period.key)
+        if event is None or any(period.key not in keys for keys in checked):
+            continue
+        recorded: Any = event.metadata[constants.EVIDENCE].value
+        read = [item.data_version for item in tables_evidence(platform, table.inputs, period, table.history)]
+        if (
+            recorded["definition_hash"] == table.generation
+            and [item["data_version"] for item in recorded["inputs"]] == read
+            and (event.tags or {}).get("dagster/data_version") == versions[period.key]
+        ):
+            current.add(period.key)
+    return current
+
+
+def _newest_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dg.AssetMaterialization]:
+    """The newest materialization of each partition."""
+    materialization = dg.DagsterEventType.ASSET_MATERIALIZATION
+    newest = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, materialization).values())
+    if not newest:
+        return {}
+    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=newest), limit=len(newest)).records
+    events = [record.asset_materialization for record in found]
+    return {event.partition: event for event in events if event and event.partition}
+
+
+def _ranges(table: FeatureTableDefinition, periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:
+    """First and last of each row of periods without a gap."""
+    begin = None
+    for number, period in enumerate(periods):
+        begin = begin or period
+        following = periods[number + 1 : number + 2]
+        if following != [table.schema.calendar.shift(period, 1)]:
+            yield begin, period
+            begin = None
+
+
+def _run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str, first: str, last: str
+) -> Iterator[dg.DagsterEvent]:
+    """Run a range of partitions in this process; gives the events as they happen."""
+    keys = frozenset([dg.AssetKey(name)])
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+    run = instance.create_run_for_job(
+        job,
+        run_config=SILENT,
+        asset_selection=keys,
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: first,
+            ASSET_PARTITION_RANGE_END_TAG: last,
+            constants.BACKFILL: name,
+            constants.PROCESS: str(os.getpid()),
+        },
+    )
+    yield from execute_run_iterator(InMemoryJob(job), run, instance)
+
+
+def _end_what_was_killed(instance: dg.DagsterInstance, name: str) -> None:
+    """Report a run of an earlier backfill as failed when its process has ended without a word.
+
+    Raises:
+        ConflictError: Its process is at work.
+    """
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(tags={constants.BACKFILL: name}, statuses=unfinished)):
+        process = int(run.tags[constants.PROCESS])
+        if process != os.getpid() and _is_alive(process):
+            raise ConflictError(
+                f"a backfill of '{name}' is at work (process {process})",
+                "one backfill of a table at a time",
+                "wait until it has ended, or end it",
+            )
+        instance.report_run_failed(run, "The process that ran it has ended.")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
