@@ -1,9 +1,13 @@
 """What a change would recompute is said before it is done, and nothing is written."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mlops_assets.cli import main
+from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.plan import Planned, as_text, plan
 from mlops_assets_tests.features.test_generations import WEEK, WEEK_SQL, add_cost
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, promote_at
@@ -62,7 +66,13 @@ def test_an_added_column_recomputes_the_table_and_what_reads_it_and_spares_the_v
     trend, week = found["trend"], found["week"]
     assert {item.part: item.lines for item in trend.differences} == {
         "column cost": ("+double",),
-        "sql": ("-  visitors AS crowd", "+  visitors AS crowd,", "+  price AS cost", " FROM sales"),
+        "sql": (
+            "   LN(units + 1) AS level,",
+            "-  visitors AS crowd",
+            "+  visitors AS crowd,",
+            "+  price AS cost",
+            " FROM sales",
+        ),
     }
     assert [item.part for item in week.differences] == ["input trend"]
     for item in (trend, week):
@@ -114,10 +124,37 @@ def test_a_model_s_own_change_is_shown_with_its_labels(line: Line) -> None:
     found = planned(line.open())
     (difference,) = found["forecast"].differences
     assert (found["forecast"].status, difference.part) == ("changed", "label")
-    assert any("LN(later" in text for text in difference.lines if text.startswith("-"))
+    assert "-  LN(later.units / now.units) AS growth" in difference.lines
     labels = found["forecast/labels"]
     assert labels.cost is not None
     assert (labels.status, len(labels.cost.periods), labels.cost.periods[0]) == ("changed", 11, "2024-01-05")
     assert found["forecast"].consequence.startswith(
         "version 1, the champion, and its training set are of the past: the definition of 'forecast' itself is another"
     )
+
+
+def test_the_command_gives_both_forms_and_the_generations_of_a_table(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_cost(line)
+    project = line.folder / "project"
+    (project / "shop" / "defs").mkdir(parents=True)
+    for folder in ("sales", "visits", "trend", "week", "forecast"):
+        (project / folder).rename(project / "shop" / "defs" / folder)
+    (project / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "shop"\n', encoding="utf-8")
+    monkeypatch.setenv(HOME_VARIABLE, str(line.platform.home.folder))
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["--project", str(project), *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "+  price AS cost" in run("plan")
+    (trend, *_) = json.loads(run("plan", "--format", "json"))
+    assert (trend["name"], trend["status"], len(trend["cost"]["periods"])) == ("trend", "changed", 14)
+    assert "trained on it: forecast at 2024-01-16" in run("generations", "trend")
+    (first,) = json.loads(run("generations", "trend", "--format", "json"))
+    assert (first["present"], first["trained"]) == (False, ["forecast at 2024-01-16"])
+    refused = CliRunner().invoke(main, ["--project", str(project), "generations", "trends"])
+    assert refused.exit_code == 1
+    assert "Found: feature table 'trends'. Expected: one of: trend, week." in refused.output
