@@ -259,5 +259,9 @@ def _lines(part: str, text: str | None) -> list[str]:
     if part not in SQL_PARTS:
         return text.splitlines()
     import sqlglot
+    from sqlglot import exp
 
-    return sqlglot.parse_one(text, dialect="duckdb").sql(dialect="duckdb", pretty=True).splitlines()
+    tree = sqlglot.parse_one(text, dialect="duckdb")
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", not name.name.isidentifier())
+    return tree.sql(dialect="duckdb", pretty=True).splitlines()

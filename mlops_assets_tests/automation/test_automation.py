@@ -341,3 +341,46 @@ def test_the_schedule_of_compaction_leaves_every_data_version_as_it_was(
     assert shop.definitions.resolve_job_def(job.name).execute_in_process(instance=shop.instance).success
     assert (files, len(table.files(period, period))) == (2, 1)
     assert table.data_version(period) == before
+
+
+def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_then_follows(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.features.generations import missing_history
+
+    copy = lived.copy(tmp_path / "copy")
+    folder = copy.project / "shop" / "defs" / "orders"
+    for name, old, new in (
+        ("order_trend.sql", "level AS log_units,", "level AS log_units,\n    orders AS placed,"),
+        ("defs.yaml", "    growth_1d: {", "    placed: {type: bigint, description: Orders}\n    growth_1d: {"),
+    ):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (folder / name).write_text(text.replace(old, new), encoding="utf-8")
+    for shop in open_shop(copy, monkeypatch):
+        _, cursor = requested(shop, None)
+        (request,) = arrive(shop).run_requests
+        assert shop.run(request).success
+        found, cursor = requested(shop, cursor)
+        follow = ("order_trend", "orders_forecast/labels", "orders_forecast/performance")
+        assert found == dict.fromkeys(follow, [NEXT_DAY])
+        assert materialize(shop, NEXT_DAY, *follow).success
+        found, cursor = requested(shop, cursor)
+        assert "orders_forecast/predictions" not in found
+        ticked = shop.tick("retrain_policy")
+        assert not ticked.run_requests
+        assert "orders_forecast: a training waits: 'order_trend' has a new definition" in ticked.skip_message
+
+        table = shop.platform.table("order_trend")
+        calendar = table.schema.calendar
+        for day in missing_history(table, calendar.at_key("2024-01-01"), calendar.at_key(NEXT_DAY)):
+            assert materialize(shop, day, "order_trend").success
+        found, _ = requested(shop, cursor)
+        assert NEXT_DAY in found["orders_forecast/predictions"]
+        done = materialize(shop, NEXT_DAY, "orders_forecast/predictions")
+        assert done.success
+        (event,) = done.get_asset_materialization_events()
+        words = str(event.materialization.metadata["definitions"].value)
+        assert words.startswith("growth_1d, growth_7d, log_units, next_growth_last_week of 'order_trend'")
+        assert "are the same as in" in words
+        assert not shop.tick("retrain_policy").run_requests
