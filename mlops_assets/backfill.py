@@ -101,7 +101,7 @@ def run_backfill(
     ready = []
     for period in _periods(platform, table, first, last):
         try:
-            require_inputs(platform, table.inputs, period)
+            require_inputs(platform, table.inputs, period, table.history)
             ready.append(period)
         except MissingDataError as error:
             waiting[period.key] = error.found

@@ -237,11 +237,12 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
     """Read what waits of SOURCE against today's contract, and ingest what passes as corrections."""
     project = find_project(folder)
     home = Home.find(project.folder)
-    _enter(home, project)
+    from mlops_assets.in_process import enter, open_instance
+
+    enter(home, project)
     _quiet()
     from mlops_assets.components.source import report_replayed
     from mlops_assets.project.platform import Platform
-    from mlops_assets.replay.session import open_instance
     from mlops_assets.sources.quarantine_replay import replay_quarantine
 
     platform = Platform.of(project.read(), home)
