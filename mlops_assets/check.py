@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
@@ -32,8 +33,9 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
     warnings = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        empty = Platform.of(project, Home(folder))
-        data = Platform(project, home, home.clock, empty.engine) if home and home.tables.exists() else None
+        engine = DuckDBEngine(folder)  # whatever computes later: both engines mean the same
+        empty = Platform(project, Home(folder), Home(folder).clock, engine)
+        data = Platform(project, home, home.clock, engine) if home and home.tables.exists() else None
         for subject in subjects_of(project):
             if isinstance(subject.computation, Query):
                 subject.rows(empty, subject.first, subject.history)

@@ -37,6 +37,7 @@ class Shape:
             before the end.
         within_period: Whether each key has a second row in the middle of each period, where days are not the period.
         texts: Texts to use where a column does not say which are allowed.
+        keys: Names of columns that are keys somewhere, and hold the same few values everywhere.
         seed: Seed of the values.
     """
 
@@ -44,6 +45,7 @@ class Shape:
     silent_periods: int
     within_period: bool
     texts: tuple[str, ...]
+    keys: frozenset[str]
     seed: int
 
 
@@ -160,7 +162,7 @@ def _value(
         return time
     if column.nullable and source.random() < shape.null_share:
         return None
-    if column.type in ("string", "boolean"):
+    if column.type in ("string", "boolean") or column.name in shape.keys:
         return source.choice(_pool(column, shape))
     if column.type in ("date", "timestamp"):
         return time - timedelta(days=source.randrange(60))

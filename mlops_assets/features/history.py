@@ -160,6 +160,8 @@ def differing_columns(fewer: "pa.Table", more: "pa.Table", schema: TableSchema) 
     import pyarrow.compute as pc
 
     names = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+    order = [(name, "ascending") for name in (*names, *schema.value_names)]  # generated rows may repeat a key
+    fewer, more = fewer.sort_by(order), more.sort_by(order)
     if not fewer.select(names).equals(more.select(names)):
         return names
     found = []
@@ -245,7 +247,8 @@ def _generated(
     """
     quoted = re.findall(r"'([^'\n]{1,40})'|\"([^\"\n]{1,40})\"", subject.computation.text)
     texts = tuple(dict.fromkeys(text for pair in quoted for text in pair if text))
-    shape = Shape(0.3, history, True, texts, seed=2) if with_nulls else Shape(0.0, 0, False, texts, seed=1)
+    keys = frozenset(key for name in subject.inputs for key in project.table(name).schema.keys)
+    shape = Shape(0.3, history, True, texts, keys, seed=2) if with_nulls else Shape(0.0, 0, False, texts, keys, seed=1)
     calendar = subject.schema.calendar
     last = calendar.shift(subject.last or calendar.shift(subject.first, most), subject.ahead)
     periods = list(calendar.between(calendar.shift(last, 1 - most), last))

@@ -10,6 +10,7 @@ from mlops_assets.check import check_project
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.features.history import least_history
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import SmallProject
 from mlops_assets_tests.small_line import Line
 
@@ -51,7 +52,13 @@ def project(tmp_path: Path) -> SmallProject:
 
 
 def checked(
-    folder: Path, expression: str, history: str, unit: str = "month", where: str = "true", nullable: bool = False
+    folder: Path,
+    expression: str,
+    history: str,
+    unit: str = "month",
+    where: str = "true",
+    nullable: bool = False,
+    day: str = "day",
 ) -> list[str]:
     """The warnings of a project with one table; ``expression`` is its column ``change``, over the window ``shop``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,12 +66,10 @@ def checked(
     source = SALES.format(unit=unit, first=FIRST[unit], nullable=columns)
     (folder / "defs.yaml").write_text(f"{source}---\n{TABLE.format(history=history)}", encoding="utf-8")
     (folder / "change.sql").write_text(
-        f"SELECT shop, day, units AS same, {expression} AS change FROM sales WHERE {where} "
+        f"SELECT shop, {day}, units AS same, {expression} AS change FROM sales WHERE {where} "
         "WINDOW shop AS (PARTITION BY shop ORDER BY day)",
         encoding="utf-8",
     )
-    from mlops_assets.project.load import load_project
-
     return check_project(load_project(folder))
 
 
@@ -112,6 +117,21 @@ def test_the_last_value_that_is_not_null_needs_the_whole_frame_though_most_rows_
     assert checked(tmp_path, last, "6 months", nullable=True) == []
 
 
+NUMBERED = f"""\
+{SALES.format(unit="month", first="2023-01", nullable="").replace("units", "manager")}---
+type: mlops_assets.Source
+attributes:
+  name: managers
+  description: Managers
+  static: true
+  primary_keys: [manager]
+  columns:
+    manager: {{type: bigint, description: Manager}}
+    since: {{type: bigint, description: Year}}
+---
+{TABLE.format(history="1 months")}"""
+
+
 def test_a_sum_over_all_that_is_seen_has_no_history_that_is_long_enough(tmp_path: Path) -> None:
     error = refusal(tmp_path, "sum(units) OVER (shop)", "6 months")
     assert error.found.endswith("when it sees more than its 6 months, up to 37 months (over generated rows)")
@@ -132,6 +152,20 @@ def test_rows_that_are_missing_with_the_shorter_history_are_a_difference(tmp_pat
 def test_values_that_the_sql_names_are_among_the_generated_ones(tmp_path: Path) -> None:
     error = refusal(tmp_path, earlier(3, "month"), "2 months", "month", "shop = 'Safety net'")
     assert error.expected == "a history of at least 4 months"
+
+
+def test_a_query_that_repeats_keys_over_generated_rows_is_compared_all_the_same(tmp_path: Path) -> None:
+    by_month = "CAST(date_trunc('month', day) AS DATE) AS day"
+    assert checked(tmp_path, "units / 2.0", "2 months", day=by_month) == []
+
+
+def test_a_column_that_is_a_key_elsewhere_finds_partners(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(NUMBERED, encoding="utf-8")
+    (tmp_path / "change.sql").write_text(
+        "SELECT shop, day, manager AS same, CAST(since AS DOUBLE) AS change FROM sales JOIN managers USING (manager)",
+        encoding="utf-8",
+    )
+    assert check_project(load_project(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -184,8 +218,6 @@ PYTHON = TABLE.replace("sql: change.sql", "python: change:features\n  inputs: [s
 
 
 def python_checked(folder: Path, text: str, history: str = "2 months") -> list[str]:
-    from mlops_assets.project.load import load_project
-
     source = SALES.format(unit="month", first="2023-01", nullable="")
     (folder / "defs").mkdir(exist_ok=True)
     (folder / "defs" / "defs.yaml").write_text(f"{source}---\n{PYTHON.format(history=history)}", encoding="utf-8")
