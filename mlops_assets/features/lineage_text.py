@@ -10,6 +10,10 @@ JSON_FORMAT = "mlops-assets/lineage/1"
 """Names the shape of `as_json`; the number rises when a program that reads it must change."""
 
 
+MOST_LISTED = 6
+"""So many columns of one table are named in a cell of `as_markdown`; of more, their number is told."""
+
+
 def as_tree(graph: LineageGraph, asked: Sequence[TableColumn], *, up: bool, down: bool) -> str:
     """A tree for each column asked for: what it comes from, and what comes from it, each with how.
 
@@ -55,23 +59,38 @@ def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
         columns: The columns of the table, in order.
         edges: The edges that end in them.
     """
-    values: dict[tuple[str, str], dict[str, None]] = {}
-    deciding: dict[str, None] = {}
+    values: dict[tuple[str, str], list[TableColumn]] = {}
+    deciding: dict[TableColumn, None] = {}
     for edge in edges:
         if edge.how == "rows":
-            deciding[f"`{edge.source}`"] = None
+            deciding[edge.source] = None
         else:
-            source = f"any column of `{edge.source.table}`" if edge.how == "unknown" else f"`{edge.source}`"
-            values.setdefault((edge.target.column, edge.how), {})[source] = None
+            values.setdefault((edge.target.column, edge.how), []).append(edge.source)
     lines = ["| column | from | how |", "|---|---|---|"]
     for column in columns:
         hows = [how for name, how in values if name == column]
-        lines += [f"| {column} | {', '.join(values[column, how])} | {how} |" for how in hows]
+        lines += [f"| {column} | {_listed(values[column, how], how)} | {how} |" for how in hows]
         if not hows:
             lines.append(f"| {column} | | none: a constant, a count of rows, or set by the platform |")
     if deciding:
-        lines += ["", f"Which rows are used depends on: {', '.join(deciding)}."]
+        lines += ["", f"Which rows are used depends on: {_listed(list(deciding), 'rows')}."]
     return "\n".join(lines)
+
+
+def _listed(columns: Sequence[TableColumn], how: str) -> str:
+    """Columns by name, and those of one table that are too many to read by their number."""
+    by_table: dict[str, list[TableColumn]] = {}
+    for column in columns:
+        by_table.setdefault(column.table, []).append(column)
+    parts = []
+    for table, of_table in by_table.items():
+        if how == "unknown":
+            parts.append(f"any column of `{table}`")
+        elif len(of_table) > MOST_LISTED:
+            parts.append(f"{len(of_table)} columns of `{table}`")
+        else:
+            parts += [f"`{column}`" for column in of_table]
+    return ", ".join(parts)
 
 
 def _as_object(column: TableColumn) -> dict[str, str]:

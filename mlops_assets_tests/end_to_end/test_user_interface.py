@@ -87,6 +87,10 @@ def test_an_engineer_sees_the_graph_and_materializes_a_partition_of_a_feature_ta
     page.get_by_text("This is a blocking asset check.").wait_for()
     page.get_by_text("Passed", exact=True).first.wait_for()
 
+    page.goto(f"{address}/assets/order_trend?view=overview")
+    page.get_by_text("column lineage", exact=True).wait_for()
+    page.get_by_role("row", name="growth_7d orders.units aggregated").first.wait_for()
+
     page.goto(f"{address}/assets/orders_forecast/performance?view=overview")
     page.get_by_text("Plots", exact=True).click()
     page.locator("button", has_text="Events").click()

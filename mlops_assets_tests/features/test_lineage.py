@@ -348,6 +348,12 @@ Which rows are used depends on: `sales.shop`."""
     )
 
 
+def test_columns_that_are_too_many_to_read_are_counted_in_the_markdown_table() -> None:
+    edges = [ColumnEdge(named(f"wide.c{number}"), named("t.sum"), "computed") for number in range(7)]
+    edges.append(ColumnEdge(named("other.c"), named("t.sum"), "computed"))
+    assert "| sum | 7 columns of `wide`, `other.c` | computed |" in as_markdown(["sum"], edges)
+
+
 def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph) -> None:
     asked = graph.named("trend.level")
     part = graph.around(asked, up=True, down=True, rows=True)
