@@ -7,6 +7,7 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
+from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.templates import check_parameters, find_template
 from mlops_assets.project.definition import ProjectDefinition
@@ -24,7 +25,8 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
         Warnings, a sentence each: of what is allowed and likely wrong, or could not be proven.
 
     Raises:
-        ContractError: An SQL does not run over its inputs, or gives other columns or types than declared.
+        ContractError: An SQL or expression does not run over its inputs, or gives other columns or types than
+            declared.
         DefinitionError: A template does not exist, or does not take a parameter; a history is too short; or a column
             that a model looks up has another type than the home holds.
     """
@@ -42,6 +44,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
                 warnings += row_based_frames(subject.computation, subject.schema.calendar.unit)
         for model in project.models.values():
             check_parameters(find_template(model.template.name, model.template.version), model.template.params)
+            check_computed_features(empty, model)
         for subject in subjects_of(project):
             warnings += prove_history(project, subject, folder, data)
     return warnings

@@ -153,7 +153,7 @@ class Table:
             The columns with ``event_time`` and ``known_at`` (UTC), ordered by key and time.
 
         Raises:
-            DefinitionError: The table has no time, or the versions are another table's.
+            DefinitionError: The table has no time, the end is before the start, or the versions are another table's.
             ContractError: The version no longer holds what was read of it.
         """
         import pyarrow as pa
@@ -167,6 +167,8 @@ class Table:
                 "read it with as_known_at",
             )
         begin, before = _moment(start), _moment(end)
+        if before < begin:
+            raise DefinitionError(f"rows from {begin} to {before}", "an end that is not before the start", "swap them")
         read_at = versions.read_at if versions else self.platform.clock.now()
         if versions:
             read = read_again(self.platform, table.name, versions)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets import Project
+from mlops_assets import FeatureLookup, Project
 from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets_tests.conftest import Lived
@@ -62,6 +62,11 @@ def test_reading_writes_nothing(lived: Lived, project: Project) -> None:
     before = files()
     project.table("orders").as_known_at("2024-01-20")
     project.training_set("orders_forecast")
+    rows = project.table("order_trend").between("2024-01-20", "2024-01-24", as_of="now")
+    lookups = [FeatureLookup("order_trend", "log_units", rename={"log_units": "before"}), FeatureLookup("products")]
+    rows = project.create_training_set(rows, lookups, timestamp="day")
+    assert rows.to_arrow().num_rows > rows.to_arrow()["before"].null_count
+    assert rows.versions.of("products").generation == "source"
     assert files() == before
 
 

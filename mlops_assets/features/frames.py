@@ -37,7 +37,8 @@ def arrow_rows(frame: Any) -> "pa.Table":
                 "convert the column, for instance with astype",
             ) from None
         for name in frame.columns:
-            _check_one_kind_of_times(str(name), frame[name])
+            if pa.types.is_timestamp(rows.schema.field(str(name)).type):
+                _check_one_kind_of_times(str(name), frame[name])
         return rows.replace_schema_metadata(None)
     if not hasattr(frame, "__arrow_c_stream__"):
         raise DefinitionError(

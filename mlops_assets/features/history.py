@@ -96,7 +96,12 @@ def subjects_of(project: ProjectDefinition) -> Iterator[Subject]:
     for model in project.models.values():
         label, shared = model.label, (model.history, model.history_location, model.first, model.last)
         yield Subject(
-            f"the population of '{model.name}'", model.population, model.population_inputs, model.schema, *shared, 0
+            f"the population of '{model.name}'",
+            model.population,
+            model.population_inputs,
+            model.population_schema,
+            *shared,
+            0,
         )
         yield Subject(
             f"the label of '{model.name}'", label.query, label.inputs, label_schema(model), *shared, label.known_after

@@ -2,11 +2,29 @@
 
 from collections.abc import Mapping
 
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, PlatformError
 from mlops_assets.lakehouse.schema import arrow_type
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
+
+
+def check_computed_features(platform: Platform, model: ModelDefinition) -> None:
+    """Compute a model's features over no rows, which tells whether their types are those declared.
+
+    Raises:
+        ContractError: One has another type, or does not run over its columns.
+    """
+    import pyarrow as pa
+
+    columns = {column.name: column.type for column in (*model.population_schema.columns, *model.features)}
+    for feature in model.computed:
+        del columns[feature.name]
+    rows = pa.schema([(name, arrow_type(type_)) for name, type_ in columns.items()]).empty_table()
+    try:
+        platform.engine.compute(platform.engine.rows(rows), model.computed)
+    except PlatformError as error:
+        raise error.at(model.location) from None
 
 
 def computed_features(platform: Platform, model: ModelDefinition, values: Mapping[str, object]) -> dict[str, object]:

@@ -385,6 +385,34 @@ def test_mistakes_are_answered_with_what_is_near(
     assert (refused.value.found, refused.value.cure) == (found, cure)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_no_rows_find_no_features_of_the_right_types(project: Project, library: str) -> None:
+    import pyarrow as pa
+
+    none = frame_of(library, {"shop": pa.array([], pa.string()), "at": pa.array([], pa.timestamp("us"))})
+    found = project.create_training_set(none, [FeatureLookup("trend"), FeatureLookup("shops")], timestamp="at")
+    assert [str(type_) for type_ in found.to_arrow().schema.types[2:]] == ["double", "int64", "string"]
+    assert found.to_arrow().num_rows == len(found.to_pandas()) == found.to_polars().height == 0
+
+
+def test_a_key_in_the_index_of_pandas_is_said_to_be_no_column(project: Project) -> None:
+    import pandas as pd  # noqa: TID253
+
+    indexed = pd.DataFrame({"at": [NOW]}, index=pd.Index(["s01"], name="shop"))
+    with pytest.raises(DefinitionError) as refused:
+        project.create_training_set(indexed, [FeatureLookup("trend")], timestamp="at")
+    assert "reset_index()" in refused.value.cure
+    found = project.create_training_set(indexed.reset_index(), [FeatureLookup("shops")], timestamp="at").to_pandas()
+    assert found["region"].tolist() == ["south"]
+
+
+def test_an_end_before_the_start_is_refused(project: Project) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        project.table("trend").between("2024-01-08", "2024-01-06")
+    assert refused.value.cure == "swap them"
+    assert project.table("trend").between("2024-01-08", "2024-01-08").to_arrow().num_rows == 0
+
+
 def test_two_ways_to_say_as_of_are_one_too_many(project: Project) -> None:
     import pyarrow as pa
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.check import check_project
 from mlops_assets.errors import ContractError
 from mlops_assets.features.request_features import computed_features
 from mlops_assets.features.training_sets import build_training_set
@@ -41,6 +42,35 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     line = Line(tmp_path_factory.mktemp("shared") / "line", CHANGES)
     line.live(14)
     return line
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "found"),
+    [
+        (
+            "forecast/defs.yaml",
+            "name: dear, type: boolean",
+            "name: dear, type: double",
+            "computed feature 'dear' of type",
+        ),
+        (
+            "forecast/defs.yaml",
+            "expression: level - sister_level",
+            "expression: level - region",
+            "computed feature 'lead'",
+        ),
+        ("forecast/selling.sql", "'s00' AS sister", "0 AS sister", "column 'sister' in"),
+    ],
+)
+def test_a_type_that_is_not_as_declared_is_found_before_anything_runs(
+    tmp_path: Path, file: str, old: str, new: str, found: str
+) -> None:
+    line = Line(tmp_path / "line", CHANGES)
+    assert check_project(line.platform.project) == []
+    line.files.change(file, old, new)
+    with pytest.raises(ContractError) as refused:
+        check_project(line.files.load())
+    assert refused.value.found.startswith(found)
 
 
 def requests(rows: list[dict[str, Any]], line: Line) -> list[dict[str, Any]]:
