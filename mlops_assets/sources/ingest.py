@@ -74,15 +74,7 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
     bad = _sort_out(platform, source, delivered)
     rows = bad.good
     own_rows = _count_inside(rows, source, period)
-    checks = require_expected(
-        platform.engine,
-        platform.engine.rows(rows),
-        source.schema,
-        source.name,
-        source.expectations,
-        count=own_rows,
-        last_count=lambda: _last_rows(platform, source, period),
-    )
+    checks = require_kept_by(platform, source, period, rows)
     require_inside(rows, source, covered)
     counters = table.delta.counters(table.period_keys(covered))
     if delivery.accepted and (counters[key] or not own_rows):
@@ -105,6 +97,25 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         len(bad.faults),
         difference.held_back,
         tuple(checks),
+    )
+
+
+def require_kept_by(
+    platform: Platform, source: SourceDefinition, period: Period | None, rows: "pa.Table"
+) -> list[CheckOutcome]:
+    """See that the rows taken of a period's delivery keep the contract and every expectation that blocks.
+
+    Raises:
+        ContractError: They do not; says every check that failed.
+    """
+    return require_expected(
+        platform.engine,
+        platform.engine.rows(rows),
+        source.schema,
+        source.name,
+        source.expectations,
+        count=_count_inside(rows, source, period),
+        last_count=lambda: _last_rows(platform, source, period),
     )
 
 

@@ -18,7 +18,7 @@ from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import append, compare
 from mlops_assets.sources.contract import identity, moments
 from mlops_assets.sources.files import read_delivery
-from mlops_assets.sources.ingest import covered_periods, require_few_removed, require_inside
+from mlops_assets.sources.ingest import covered_periods, require_few_removed, require_inside, require_kept_by
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined, refreshed, write_quarantine
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 
@@ -59,7 +59,8 @@ def replay_quarantine(platform: Platform, source: SourceDefinition, period: str 
         What was done, for each period with rows that waited.
 
     Raises:
-        ContractError: So much would be removed that the delivery looks cut short, or a row lies in another period.
+        ContractError: An expectation that blocks is broken, so much would be removed that the delivery looks cut
+            short, or a row lies in another period; nothing of that period was written.
         ConflictError: Another run writes one of the periods at the same time.
     """
     waiting = [row for row in quarantined(platform, source, period) if row.waits]
@@ -136,6 +137,7 @@ def _append(
     whole = source.delivers != "increment"
     wanted = sorted(owed - bad.faults.keys()) if whole else sorted(taken)
     rows = bad.delivered.at(wanted)
+    require_kept_by(platform, source, period, bad.good)
     require_inside(rows, source, covered)
     covered_later = _covered_later(platform, source, delivery) if whole else set()
     table, appended = platform.table(source.name), dict[str, int]()

@@ -280,6 +280,15 @@ def test_a_removal_that_was_held_back_is_made_once_it_is_certain(home: Home) -> 
     assert "west 2024-01-01" not in shop.known(LATER + timedelta(days=1))
 
 
+def test_a_replay_keeps_out_what_an_expectation_blocks(home: Home) -> None:
+    shop_of(home).deliver("2024-01", [*GOOD, "west,2024-01-01,-3"], FIRST)
+    strict = ("expectations:", "  - {column: units, minimum: -2, severity: block}")
+    with pytest.raises(BrokenContractError, match="1 values of 'units' below -2, such as -3"):
+        replay(shop_of(home, *strict, columns=LENIENT))
+    shop = shop_of(home, columns=LENIENT)
+    assert (len(shop.states()), [row.row for row in waiting(shop)]) == (2, [3])
+
+
 def test_a_static_table_is_replayed(home: Home) -> None:
     share = "  static: true\n  most_bad_share: 0.5"
     shops = Shop(platform_of(home, STATIC.replace("  static: true", share)), "shops")
