@@ -13,12 +13,12 @@ from mlops_assets.features.corrections import input_states, moments_due
 from mlops_assets.features.feature_tables import feature_rows, query_inputs
 from mlops_assets.features.generations import (
     asset_of,
-    command_for,
     count_of,
     earlier_generations,
     generation_as_stored,
     generations,
     missing_history,
+    to_compute,
 )
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
@@ -114,7 +114,7 @@ def as_text(planned: list[Planned]) -> str:
         if item.consequence:
             lines.append(f"  {item.consequence}")
     waiting = [item.name.replace("/", ".") for item in planned if item.cost]
-    lines.append(f"Nothing was written. To compute: {command_for(*waiting)}" if waiting else "Nothing to compute.")
+    lines.append(f"Nothing was written. To compute it: {to_compute(*waiting)}" if waiting else "Nothing to compute.")
     return "\n".join(lines)
 
 

@@ -93,7 +93,8 @@ def test_an_added_column_recomputes_the_table_and_what_reads_it_and_spares_the_v
     assert f"trend: new generation {trend.now} (it was {trend.before})" in text
     assert "    +  price AS cost\n" in text
     assert "computes 14 periods (2024-01-05 to 2024-01-18): about " in text
-    assert text.endswith("Nothing was written. To compute: `mlops-assets backfill trend week`")
+    run = "run `mlops-assets backfill"
+    assert text.endswith(f"Nothing was written. To compute it: {run} trend`, then {run} week`")
 
 
 def test_corrections_are_computed_again_as_well(line: Line) -> None:

@@ -161,7 +161,7 @@ def require_history(table: StateTable, first: Period, last: Period) -> None:
         raise MissingDataError(
             f"'{asset_of(table.name)}' has a new definition, and {count_of(missing)} of it are not computed under it",
             "the whole history that was there before",
-            f"run {command_for(table.name)} (`mlops-assets plan` says what it costs)",
+            f"{to_compute(table.name)} (`mlops-assets plan` says what it costs)",
         )
 
 
@@ -170,9 +170,12 @@ def asset_of(table: str) -> str:
     return table.replace(".", "/")
 
 
-def command_for(*tables: str) -> str:
-    """The command that computes the present generation of tables."""
-    return f"`mlops-assets backfill {' '.join(map(asset_of, tables))}`"
+def to_compute(*tables: str) -> str:
+    """What to do so that the present generation of tables is computed, as an imperative."""
+    labels = [asset_of(table) for table in tables if asset_of(table) != table]
+    steps = [f"run `mlops-assets backfill {table}`" for table in tables if asset_of(table) == table]
+    steps += [f"materialize these periods of {name} in the user interface" for name in labels]
+    return ", then ".join(steps)
 
 
 def count_of(keys: Sequence[str]) -> str:
@@ -207,14 +210,15 @@ class TableAgreement:
     @property
     def words(self) -> str:
         """What was found, as a clause."""
+        name = asset_of(self.table)
         if self.missing:
-            return f"{count_of(self.missing)} of '{self.table}' are not computed in its present generation {self.now}"
+            return f"{count_of(self.missing)} of '{name}' are not computed in its present generation {self.now}"
         if self.differs:
             period, column = self.differs
-            return f"'{self.table}' has in {period} other values of '{column}' than generation {self.before} had"
+            return f"'{name}' has in {period} other values of '{column}' than generation {self.before} had"
         listed = f"{', '.join(self.columns)} of " if self.columns else ""
         return (
-            f"{listed}'{self.table}' {self.now} are the same as in {self.before} in all "
+            f"{listed}'{name}' {self.now} are the same as in {self.before} in all "
             f"{count_of(self.partitions) if self.partitions else '0 periods'}"
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from mlops_assets.engines.columns import columns_named
 from mlops_assets.errors import ConflictError, ContractError, MissingDataError
-from mlops_assets.features.generations import TableAgreement, command_for, compare_generations
+from mlops_assets.features.generations import TableAgreement, compare_generations, to_compute
 from mlops_assets.features.training_sets import first_looked_up, label_window
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
@@ -182,7 +182,7 @@ def require_agreement(agreed: Agreement, model: ModelDefinition, version: int) -
         raise MissingDataError(
             found,
             "every period that the version rests on, computed under the present definitions and compared",
-            f"run {command_for(*behind)}; scoring goes on afterwards",
+            f"{to_compute(*behind)}; scoring goes on afterwards",
         )
     if not agreed.may_score:
         raise ContractError(

@@ -21,6 +21,7 @@ from mlops_assets_tests.models.test_life_of_a_version import (
     score_at,
     train_at,
 )
+from mlops_assets_tests.project.small_project import GROWTH_SQL, SELLING_SQL
 from mlops_assets_tests.small_line import FIRST, SHOPS, Line
 
 pytestmark = pytest.mark.slow
@@ -143,3 +144,27 @@ def test_a_column_that_the_model_does_not_use_may_say_what_it_likes(line: Line) 
     recompute(line)
     training = candidates(line.platform, line.model)[-1]
     assert agreement(line.platform, line.model, training).outcome == "agrees"
+
+
+def test_labels_and_population_that_rest_on_the_table_are_part_of_the_proof(tmp_path: Path) -> None:
+    growth = "SELECT now.shop, now.day, later.level - now.level AS growth\nFROM trend AS now\nJOIN trend AS later "
+    growth += "ON later.shop = now.shop AND later.day = now.day + INTERVAL 1 DAY\n"
+    selling = "SELECT shop, day FROM trend WHERE level > 0\n"
+    changes = {("forecast/growth.sql", GROWTH_SQL): growth, ("forecast/selling.sql", SELLING_SQL): selling}
+    line = open_line(tmp_path, changes)
+    train_at(line, FIRST_TRAINING)
+    training = candidates(line.platform, line.model)[0]
+    labels = line.model.label_generation
+    add_cost(line)
+    assert line.model.label_generation != labels
+    for key in line.days(DAYS):
+        line.features(key)
+    waiting = agreement(line.platform, line.model, training)
+    assert waiting.outcome == "waits"
+    assert "of 'forecast/labels' are not computed" in waiting.reason
+    waits = decision(line)
+    assert "materialize these periods of forecast/labels in the user interface" in waits.reason
+    for key in line.days(DAYS)[3:]:
+        line.labels(key)
+    found = agreement(line.platform, line.model, training)
+    assert (found.outcome, [table.table for table in found.tables]) == ("agrees", ["trend", "forecast.labels"])
