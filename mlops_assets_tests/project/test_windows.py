@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import QueryInput
+from mlops_assets.engines.contract import Engine, QueryInput
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query
 from mlops_assets.features.generated_rows import write_rows
@@ -109,7 +109,12 @@ def project_of(folder: Path, unit: str) -> ProjectDefinition:
 
 
 def evaluated(
-    folder: Path, project: ProjectDefinition, table: FeatureTableDefinition, rows: list[Row], period: Period
+    engine: Engine,
+    folder: Path,
+    project: ProjectDefinition,
+    table: FeatureTableDefinition,
+    rows: list[Row],
+    period: Period,
 ) -> list[Row]:
     import pyarrow as pa
 
@@ -117,14 +122,14 @@ def evaluated(
     source = write_rows(folder, "sales", schema, pa.Table.from_pylist(rows, schema=schema.arrow()))
     first = schema.calendar.shift(period, 1 - table.history)
     assert isinstance(table.computation, Query)
-    answer = DuckDBEngine(folder).evaluate(
+    answer = engine.evaluate(
         table.computation,
         [QueryInput(source, first, period)],
         known_at=datetime(2025, 1, 1, tzinfo=UTC),
         schema=table.schema,
         keep=period,
     )
-    found: list[Row] = answer.to_pylist()
+    found: list[Row] = engine.to_arrow(answer).to_pylist()
     return found
 
 
@@ -185,7 +190,7 @@ def test_windows_hold_exactly_the_last_n_up_to_the_end_of_the_period(
             rows[sale["shop"], sale["product"], day] = sale | {"day": day, "time": time}
         for table in project.feature_tables.values():
             wanted = expected(table, list(rows.values()), period)
-            found = evaluated(folder, project, table, list(rows.values()), period)
+            found = evaluated(DuckDBEngine(folder), folder, project, table, list(rows.values()), period)
             assert [rounded(row) for row in found] == [rounded(row) for row in wanted]
 
     check()
