@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.components.column_lineage import lineage_figures
+from mlops_assets.components.column_lineage import feature_table_lineage_figures
 from mlops_assets.components.conditions import carry_on
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
@@ -31,7 +31,6 @@ from mlops_assets.components.results import (
 )
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, query_inputs
-from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.project.attributes import FeatureTableAttributes
@@ -114,7 +113,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             figures={
                 "states appended": written.appended,
                 **corrections_table(written.corrections),
-                **lineage_figures(table.schema.names, feature_table_lineage(project, table)),
+                **feature_table_lineage_figures(project, table),
                 **plotted(outcomes),
                 constants.URI: str(platform.table(table.name).delta.folder),
             },

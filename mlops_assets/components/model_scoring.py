@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.components.column_lineage import lineage_figures
+from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import at_its_time, carry_on
 from mlops_assets.components.feature_table import table_deps, tables_evidence
 from mlops_assets.components.loading import (
@@ -20,7 +20,6 @@ from mlops_assets.components.loading import (
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.labels import labelled_period
-from mlops_assets.features.lineage import model_columns, predictions_lineage
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.records import periods_with_champion
@@ -96,7 +95,7 @@ def predictions_asset(
                 "definitions": scored.agreement.reason,
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
-                **lineage_figures(model_columns(model)["predictions"], predictions_lineage(project, model)),
+                **model_lineage_figures(project, model, "predictions"),
             },
         )
 

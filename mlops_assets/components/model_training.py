@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.components.column_lineage import lineage_figures
+from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import carry_on
 from mlops_assets.components.feature_table import existing_periods, table_deps, tables_evidence
 from mlops_assets.components.loading import (
@@ -22,7 +22,6 @@ from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import has_history
 from mlops_assets.features.labels import compute_labels, labelled_period
-from mlops_assets.features.lineage import labels_lineage, model_columns, training_set_lineage
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -115,7 +114,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             figures={
                 "states appended": written.appended,
                 **corrections_table(written.corrections),
-                **lineage_figures(model_columns(model)["labels"], labels_lineage(project, model)),
+                **model_lineage_figures(project, model, "labels"),
                 "about": labelled_period(model, period).key,
             },
             checks=[
@@ -190,7 +189,7 @@ def training_set_asset(
                 "first period": built.first.key,
                 "last period": built.last.key,
                 "rows without label": built.without_label,
-                **lineage_figures(model_columns(model)["training_set"], training_set_lineage(project, model)),
+                **model_lineage_figures(project, model, "training_set"),
             },
         )
 

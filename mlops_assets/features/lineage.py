@@ -5,7 +5,7 @@ stand. What counts as values and what as rows is said in `engines/column_lineage
 feature comes from the column looked up, and the keys and times that find its row only decide which row it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -135,8 +135,7 @@ def lineage_graph(project: ProjectDefinition) -> LineageGraph:
     edges = [edge for table in project.feature_tables.values() for edge in feature_table_lineage(project, table)]
     for model in project.models.values():
         tables |= {f"{model.name}.{step}": columns for step, columns in model_columns(model).items()}
-        edges += [*labels_lineage(project, model), *training_set_lineage(project, model)]
-        edges += predictions_lineage(project, model)
+        edges += [edge for lineage in MODEL_LINEAGE.values() for edge in lineage(project, model)]
     return LineageGraph(tables, tuple(edges))
 
 
@@ -219,6 +218,14 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
             *_computed(model, name),
         ]
     )
+
+
+MODEL_LINEAGE: Mapping[str, Callable[[ProjectDefinition, ModelDefinition], tuple[ColumnEdge, ...]]] = {
+    "labels": labels_lineage,
+    "training_set": training_set_lineage,
+    "predictions": predictions_lineage,
+}
+"""What tells the lineage of each of a model's tables."""
 
 
 def from_other_tables(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:

@@ -252,6 +252,7 @@ def test_no_column_changes_a_value_without_being_among_its_origins(sql: str, fea
                     assert (table, column) in {(origin.table, origin.column) for origin in told[name]}, name
 
 
+@pytest.mark.slow
 @given(made=random_sql.queries())
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_random_query_has_a_value_that_a_column_changes_without_being_among_its_origins(
