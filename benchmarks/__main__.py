@@ -8,6 +8,7 @@ from dataclasses import asdict
 from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
+from benchmarks.compaction import compaction
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
@@ -23,6 +24,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "pit-wide": pit_wide,
     "pit-growth": pit_growth,
     "backfill": backfill,
+    "compaction": compaction,
 }
 
 
