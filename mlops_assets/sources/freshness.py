@@ -1,7 +1,7 @@
 """How fresh tables are by the platform clock: judged when something is written, and by a schedule when nothing is."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.expectations import Expectation, Freshness, in_days
@@ -34,15 +34,25 @@ def _judged(platform: Platform, table: TableDefinition, expectation: Expectation
     since = newest or (table.first.start if table.first else None)
     if since is None:
         return outcome_of(expectation, True, "nothing was delivered yet, and no period says since when", 0, {})
-    age = max(platform.clock.now() - since, type(rule.oldest)(0))
+    age = max(platform.clock.now() - since, timedelta(0))
     what = f"the newest {rule.of} is of {since.isoformat()}" if newest else f"there is no {rule.of} yet"
+    complete = newest is not None and _is_complete(platform, table, rule, newest)
     return outcome_of(
         expectation,
-        age <= rule.oldest,
-        f"{what}: {in_days(age):g} days",
+        complete or age <= rule.oldest,
+        f"{what}: {in_days(age):g} days" + (", and the last period is there" if complete else ""),
         0,
         {"age in days": in_days(age), "most days": in_days(rule.oldest)},
     )
+
+
+def _is_complete(platform: Platform, table: TableDefinition, rule: Freshness, newest: datetime) -> bool:
+    """Whether the last period that there will ever be is there, so that nothing newer can come."""
+    if table.last is None:
+        return False
+    if rule.of == "row":
+        return newest >= table.last.start
+    return platform.deliveries.first_accepted(table.name, table.last.key) is not None
 
 
 def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:

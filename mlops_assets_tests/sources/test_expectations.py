@@ -151,6 +151,16 @@ def test_the_newest_row_may_be_so_old_by_the_clock(home: Home) -> None:
     assert [(table.name, found.name) for table, found in stale_tables(shop.platform)] == [("sales", "newest_row")]
 
 
+@pytest.mark.parametrize("of", ["row", "delivery"])
+def test_a_table_whose_last_period_is_there_grows_no_older(home: Home, of: str) -> None:
+    shop = expecting(home, f"freshness: {{newest_{of}: 10 days}}", fields=("last_period: 2024-02",))
+    shop.deliver("2024-01", ["a,2024-01-30,1,web"], START)
+    assert not age(shop, START + timedelta(days=20)).passed
+    shop.deliver("2024-02", ["a,2024-02-01,1,web"], datetime(2024, 3, 20, tzinfo=UTC))
+    old = age(shop, datetime(2030, 1, 1, tzinfo=UTC))
+    assert old.passed and old.found.endswith("days, and the last period is there")
+
+
 def test_a_row_counts_from_when_it_is_known(home: Home) -> None:
     shop = expecting(home, "freshness: {newest_row: 10 days}", fields=("publication_lag: 5 days",))
     shop.deliver("2024-01", ["a,2024-01-30,1,web"], datetime(2024, 2, 1, tzinfo=UTC))
