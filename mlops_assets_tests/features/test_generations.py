@@ -256,5 +256,6 @@ def test_the_generations_of_a_table_are_shown(line: Line) -> None:
     assert json.loads(json.dumps(asdict(shown[1]), default=str))["definition"]["column cost"] == "double"
     text = as_text(shown)
     assert "holds 5 periods (2024-01-05 to 2024-01-09)" in text
-    assert text.count("history: 8 days") == 1  # what did not change is said once
-    assert text.count("column cost: double") == 1
+    assert text.count("  history:\n    +8 days") == 1  # what did not change is said once
+    assert text.count("  column cost:\n    +double") == 1
+    assert text.endswith("    +  price AS cost\n     FROM sales")
