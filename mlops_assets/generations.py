@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mlops_assets.features.differences import differences
 from mlops_assets.features.generations import count_of, generations
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.records import candidates
@@ -60,7 +61,7 @@ def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list
 
 
 def as_text(shown: list[ShownGeneration]) -> str:
-    """Generations for people; a part of a definition is shown where it is another than in the one before."""
+    """Generations for people, each with what is different from the one before."""
     lines: list[str] = []
     before: Mapping[str, str] = {}
     for item in shown:
@@ -68,7 +69,6 @@ def as_text(shown: list[ShownGeneration]) -> str:
         lines.append(f"{item.generation}, first seen {item.first_seen.isoformat()}{present}")
         lines.append(f"  holds {count_of(item.periods) if item.periods else 'no periods'}")
         lines.append(f"  trained on it: {', '.join(item.trained) or 'nothing'}")
-        lines += [f"  {part}: {text}" for part, text in item.definition.items() if before.get(part) != text]
-        lines += [f"  without {part}" for part in before if part not in item.definition]
+        lines += [f"  {line}" for found in differences(before, item.definition) for line in found.as_lines()]
         before = item.definition
     return "\n".join(lines) or "nothing was computed yet"

@@ -1,15 +1,15 @@
 """What a change of definitions would recompute, in which partitions and at what cost, before it is done."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
 
 from mlops_assets.engines.contract import QueryInput
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.corrections import input_states, moments_due
+from mlops_assets.features.differences import Difference, differences
 from mlops_assets.features.feature_tables import feature_rows, query_inputs
 from mlops_assets.features.generations import (
     asset_of,
@@ -26,21 +26,6 @@ from mlops_assets.models.agreement import agreement
 from mlops_assets.models.records import candidate_of_version, present_champion
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
-
-SQL_PARTS = ("sql", "population", "label")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One part of a definition that is another than it was.
-
-    Args:
-        part: Which, such as ``sql`` or ``column units``.
-        lines: The text before and after: lines that begin with ``-``, ``+`` or a space.
-    """
-
-    part: str
-    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -107,8 +92,7 @@ def as_text(planned: list[Planned]) -> str:
         }[item.status]
         lines.append(f"{item.name}: {heading}")
         for difference in item.differences:
-            lines.append(f"  {difference.part}:")
-            lines += [f"    {line}" for line in difference.lines]
+            lines += [f"  {line}" for line in difference.as_lines()]
         if item.cost:
             lines.append(f"  {_cost_in_words(item.cost)}")
         if item.consequence:
@@ -241,27 +225,3 @@ def _consequence(platform: Platform, model: ModelDefinition) -> str:
         f"{version} and its training set go on, provided that these turn out the same when they are computed: "
         f"{'; '.join(used)}. If not, {otherwise}"
     )
-
-
-def differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Difference]:
-    """The parts that differ between two definitions, in the order of their names; SQL is laid out by clause."""
-    for part in sorted({*before, *now}):
-        old, new = before.get(part), now.get(part)
-        if old == new:
-            continue
-        lines = list(unified_diff(_lines(part, old), _lines(part, new), n=1, lineterm=""))
-        yield Difference(part, tuple(line for line in lines[2:] if not line.startswith("@@")))
-
-
-def _lines(part: str, text: str | None) -> list[str]:
-    if text is None:
-        return []
-    if part not in SQL_PARTS:
-        return text.splitlines()
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(text, dialect="duckdb")
-    for name in tree.find_all(exp.Identifier):
-        name.set("quoted", not name.name.isidentifier())
-    return tree.sql(dialect="duckdb", pretty=True).splitlines()

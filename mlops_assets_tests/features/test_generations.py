@@ -1,12 +1,19 @@
 """A table's generations: each kept and recorded, its past asked for, and compared column by column."""
 
 import json
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlops_assets.check import check_home
 from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.features.corrections import Computed, record_computed
 from mlops_assets.features.generations import (
     TableAgreement,
     compare_generations,
@@ -15,6 +22,9 @@ from mlops_assets.features.generations import (
     missing_history,
 )
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours
 
 DAYS = 5
@@ -245,8 +255,6 @@ def test_a_removed_column_is_refused_with_every_model_that_looks_it_up(line: Lin
 
 
 def test_the_generations_of_a_table_are_shown(line: Line) -> None:
-    from dataclasses import asdict
-
     from mlops_assets.generations import as_text, shown_generations
 
     add_cost(line)
@@ -256,5 +264,57 @@ def test_the_generations_of_a_table_are_shown(line: Line) -> None:
     assert json.loads(json.dumps(asdict(shown[1]), default=str))["definition"]["column cost"] == "double"
     text = as_text(shown)
     assert "holds 5 periods (2024-01-05 to 2024-01-09)" in text
-    assert text.count("history: 8 days") == 1  # what did not change is said once
-    assert text.count("column cost: double") == 1
+    assert text.count("  history:\n    +8 days") == 1  # what did not change is said once
+    assert text.count("  column cost:\n    +double") == 1
+    assert text.endswith("    +  price AS cost\n     FROM sales")
+
+
+MOMENTS = [datetime(2024, 1, 6, tzinfo=UTC) + timedelta(days=number) for number in range(4)]
+LEVELS = st.sampled_from([None, 0.0, 1.0])
+HISTORY = st.lists(st.tuples(LEVELS, st.integers(0, 1), st.booleans()), min_size=len(MOMENTS), max_size=len(MOMENTS))
+"""What is known of one row at each moment: level, another column, and whether it is there."""
+
+
+def as_known(history: list[tuple[float | None, int, bool]]) -> list[float | str | None]:
+    """The level at each moment, or that there is no row."""
+    return [level if there else "no row" for level, _, there in history]
+
+
+def write_history(table: StateTable, history: list[tuple[float | None, int, bool]], *, other: bool) -> None:
+    """Append the states that say so, as evaluating at each moment would; ``other`` tells whether it has that column."""
+    import pyarrow as pa
+
+    before: dict[str, object] | None = None
+    for number, (moment, (level, cost, there)) in enumerate(zip(MOMENTS, history, strict=True)):
+        values: dict[str, object] = {"level": level, **({"cost": cost} if other else {})}
+        was_there = before is not None and not before["removed"]
+        if not there and not was_there:
+            rows = []
+        elif not there:
+            rows = [{**(before or {}), "removed": True}]
+        else:
+            rows = [] if was_there and before == {**values, "removed": False} else [{**values, "removed": False}]
+        before = rows[0] if rows else before
+        fixed = {"shop": "s", "day": date(2024, 1, 5), "event_time": datetime(2024, 1, 5, tzinfo=UTC)}
+        stored = [{**row, **fixed, "known_at": moment, "seq": number + 1, "period": FIRST} for row in rows]
+        table.delta.append(pa.Table.from_pylist(stored, schema=table.schema.stored()), {FIRST: number})
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(first=HISTORY, second=st.none() | HISTORY, costs=st.lists(st.integers(0, 1), min_size=4, max_size=4))
+def test_histories_are_found_the_same_where_nobody_could_tell_them_apart(
+    shared: Line, first: list[Any], second: list[Any] | None, costs: list[int]
+) -> None:
+    again = second or [(level, cost, there) for (level, _, there), cost in zip(first, costs, strict=True)]
+    day = shared.period(FIRST)
+    columns = [Column("shop", "string"), Column("day", "date"), Column("level", "double"), Column("cost", "bigint")]
+    schema = TableSchema(("shop",), "day", tuple(columns), shared.model.schema.calendar)
+    with TemporaryDirectory() as folder:
+        before = StateTable(DeltaFolder(Path(folder) / "before", "made"), replace(schema, columns=tuple(columns[:3])))
+        now = StateTable(DeltaFolder(Path(folder) / "now", "made"), schema)
+        write_history(before, first, other=False)
+        write_history(now, again, other=True)
+        record_computed(shared.platform.computed(before), day, Computed({}, MOMENTS[-1]))
+        found = compare_generations(shared.platform, before.delta, now, ["level"], day)
+    assert (found.differs is None) == (as_known(first) == as_known(again))
