@@ -1,7 +1,7 @@
 """Computing the past of feature tables: one run over each range of partitions that are due, resumed where it stopped.
 
 A partition is current, and passed over, when its newest event records the definition and the inputs that it would be
-computed from now and the content that the table holds, and its checks were evaluated on it.
+computed from now and the content that the table holds.
 """
 
 import os
@@ -105,7 +105,7 @@ def run_backfill(
             ready.append(period)
         except MissingDataError as error:
             waiting[period.key] = error.found
-    current = _current(platform, definitions, instance, table, ready)
+    current = _current(platform, instance, table, ready)
     due = [period for period in ready if period.key not in current]
     computed, failed = [], []
 
@@ -136,26 +136,16 @@ def _periods(
 
 
 def _current(
-    platform: Platform,
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    table: FeatureTableDefinition,
-    periods: Sequence[Period],
+    platform: Platform, instance: dg.DagsterInstance, table: FeatureTableDefinition, periods: Sequence[Period]
 ) -> set[str]:
     """The keys of those that computing again would leave as they are."""
-    key = dg.AssetKey(table.name)
-    events = _newest_events(instance, key)
-    checks = list(definitions.resolve_asset_graph().get_check_keys_for_assets({key}))
-    evaluated = instance.event_log_storage.get_asset_check_partition_info(checks)
-    checked = [
-        {item.partition_key for item in evaluated if item.check_key == check and item.is_current} for check in checks
-    ]
+    events = _newest_events(instance, dg.AssetKey(table.name))
     versions = platform.table(table.name).data_versions([period for period in periods if period.key in events])
     current = set()
     for period in periods:
-        event = events.get(period.key)
-        if event is None or any(period.key not in keys for keys in checked):
+        if period.key not in events:
             continue
+        event = events[period.key]
         recorded: Any = event.metadata[constants.EVIDENCE].value
         read = [item.data_version for item in tables_evidence(platform, table.inputs, period, table.history)]
         if (
@@ -168,13 +158,21 @@ def _current(
 
 
 def _newest_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dg.AssetMaterialization]:
-    """The newest materialization of each partition."""
+    """The newest materialization of each partition, but for the last of a run that was killed: its checks may miss."""
     materialization = dg.DagsterEventType.ASSET_MATERIALIZATION
     newest = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, materialization).values())
     if not newest:
         return {}
     found = instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=newest), limit=len(newest)).records
-    events = [record.asset_materialization for record in found]
+    last_of_run: dict[str, int] = {}
+    for record in found:
+        last_of_run[record.run_id] = max(record.storage_id, last_of_run.get(record.run_id, 0))
+    runs = {run_id: instance.get_run_by_id(run_id) for run_id in last_of_run}
+    events = [
+        record.asset_materialization
+        for record in found
+        if record.storage_id != last_of_run[record.run_id] or ((run := runs[record.run_id]) and run.is_success)
+    ]
     return {event.partition: event for event in events if event and event.partition}
 
 

@@ -10,25 +10,27 @@ from mlops_assets_tests.conftest import Lived
 
 def replay_in_fork(lived: Lived, last: str, **variables: str) -> int | None:
     """Run the replay command up to a period; its exit code, negative for the signal that killed it."""
+    return run_in_fork(lived, ["replay", "--from", lived.first, "--to", last], **variables)
+
+
+def run_in_fork(lived: Lived, arguments: list[str], **variables: str) -> int | None:
+    """Run a command on a project; its exit code, negative for the signal that killed it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mlops_assets_tests.end_to_end.heavy"])
-    process = context.Process(target=_replay, args=(lived, last, variables))
+    process = context.Process(target=_run, args=(lived, arguments, variables))
     process.start()
     process.join()
     return process.exitcode
 
 
-def _replay(lived: Lived, last: str, variables: dict[str, str]) -> None:
+def _run(lived: Lived, arguments: list[str], variables: dict[str, str]) -> None:
     os.environ.update({HOME_VARIABLE: str(lived.home.folder), **variables})
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         os.dup2(nowhere.fileno(), 1)
     from mlops_assets.cli import main
 
-    main(
-        ["--project", str(lived.project), "replay", "--from", lived.first, "--to", last],
-        standalone_mode=False,
-    )
+    main(["--project", str(lived.project), *arguments], standalone_mode=False)
 
 
 def data_versions(home: Home) -> dict[str, str]:

@@ -1,0 +1,168 @@
+"""Backfills from the command line, on a replayed home: what is due is computed once, whatever kills it."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from mlops_assets.cli import main
+from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.end_to_end.replaying import data_versions, run_in_fork
+
+pytestmark = pytest.mark.slow
+TABLE = "order_trend"
+DAYS = [f"2024-01-{day:02}" for day in range(1, 28)]
+
+
+@pytest.fixture
+def changed(lived: Lived, tmp_path: Path) -> Lived:
+    """The small project after 27 days, and an SQL that has just got another meaning."""
+    copy = lived.copy(tmp_path / "changed")
+    file = copy.project / "shop" / "defs" / "orders" / "order_trend.sql"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("level - level_7d AS growth_7d", "level_7d - level AS growth_7d"), encoding="utf-8")
+    return copy
+
+
+def backfill(lived: Lived, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
+    monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
+    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return CliRunner().invoke(main, ["--project", str(lived.project), "backfill", *arguments])
+
+
+def platform_of(lived: Lived) -> Platform:
+    return Platform.of(load_project(lived.project / "shop" / "defs"), lived.home)
+
+
+def content(lived: Lived) -> dict[str, str]:
+    platform = platform_of(lived)
+    calendar = platform.project.feature_tables[TABLE].schema.calendar
+    return platform.table(TABLE).data_versions([calendar.at_key(day) for day in DAYS])
+
+
+def newest_events(instance: dg.DagsterInstance) -> dict[str, dg.AssetMaterialization]:
+    found = {}
+    for record in instance.fetch_materializations(dg.AssetKey(TABLE), limit=1000, ascending=True).records:
+        event = record.asset_materialization
+        assert event is not None and event.partition is not None
+        found[event.partition] = event
+    return found
+
+
+def checked(instance: dg.DagsterInstance) -> list[str]:
+    """The partitions whose newest event every check was evaluated on."""
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
+        dg.AssetKey(TABLE), dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(TABLE), "contract"), 1000
+    )
+    seen = {(str(item.partition), item.evaluation.target_materialization_data.storage_id) for item in history}  # type: ignore[union-attr]
+    return sorted(partition for partition, storage_id in newest.items() if (partition, storage_id) in seen)
+
+
+def test_after_a_change_every_partition_is_computed_once_with_event_data_version_and_check(
+    changed: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.in_process import open_instance
+
+    done = backfill(changed, monkeypatch, TABLE)
+
+    assert (done.exit_code, done.stdout) == (0, f"{TABLE}: 27 computed, 0 were current\n"), done.output
+    generation = platform_of(changed).project.feature_tables[TABLE].generation
+    with open_instance(changed.home) as instance:
+        events = newest_events(instance)
+        assert {key: (event.tags or {})["dagster/data_version"] for key, event in events.items()} == content(changed)
+        assert {(event.tags or {})["dagster/code_version"] for event in events.values()} == {generation}
+        inputs = json.loads(json.dumps(events["2024-01-20"].metadata["mlops/evidence"].value))["inputs"]
+        assert [(item["name"], item["periods"]) for item in inputs] == [("orders", ["2024-01-13", "2024-01-20"])]
+        assert checked(instance) == DAYS
+        runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS]
+
+    again = backfill(changed, monkeypatch, TABLE)
+    assert again.stdout == f"{TABLE}: 0 computed, 27 were current\n"
+
+
+def test_what_the_conditions_computed_before_is_current(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = lived.copy(tmp_path / "copy")
+    done = backfill(copy, monkeypatch, TABLE, "--from", "2024-01-20", "--upstream")
+    assert done.stdout == f"{TABLE}: 0 computed, 8 were current\n", done.output
+
+
+def test_a_correction_makes_the_partitions_due_that_look_at_it(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.sources.ingest import ingest
+
+    copy = lived.copy(tmp_path / "copy")
+    platform = platform_of(copy)
+    source = platform.project.sources["orders"]
+    file = copy.home.landing / "orders" / "2024-01-15.csv"
+    header, first, *rest = file.read_text(encoding="utf-8").splitlines()
+    *others, units = first.split(",")
+    file.write_text("\n".join([header, ",".join([*others, str(int(units) + 5)]), *rest]) + "\n", encoding="utf-8")
+    ingest(platform, source, source.schema.calendar.at_key("2024-01-15"))
+
+    done = backfill(copy, monkeypatch, TABLE)
+    assert done.stdout == f"{TABLE}: 8 computed, 19 were current\n", done.output
+    assert backfill(copy, monkeypatch, TABLE).stdout == f"{TABLE}: 0 computed, 27 were current\n"
+
+
+def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(changed: Lived, tmp_path: Path) -> None:
+    from mlops_assets.in_process import open_instance
+
+    whole = changed.copy(tmp_path / "whole")
+    log = tmp_path / "points"
+    assert run_in_fork(whole, ["backfill", TABLE], MLOPS_WRITE_POINT_LOG=str(log)) == 0
+    points = log.read_text(encoding="utf-8").splitlines()
+    assert len(points) == 29, points  # the generation, the table, and its partitions
+
+    for number in (3, 15, len(points)):
+        killed = changed.copy(tmp_path / str(number))
+        assert run_in_fork(killed, ["backfill", TABLE], MLOPS_KILL_AT_WRITE=str(number)) == -signal.SIGKILL
+        assert run_in_fork(killed, ["backfill", TABLE]) == 0
+        assert data_versions(killed.home) == data_versions(whole.home), points[number - 1]
+        with open_instance(killed.home) as instance:
+            events = newest_events(instance)
+            assert {key: (event.tags or {})["dagster/data_version"] for key, event in events.items()} == content(killed)
+            assert checked(instance) == DAYS
+            statuses = [run.status.value for run in instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))]
+            assert statuses == ["SUCCESS", "FAILURE"]
+            computed = [
+                entry.dagster_event.partition
+                for run in instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+                for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+                if entry.dagster_event
+            ]
+            assert len(computed) <= len(DAYS) + 1  # the last one before it was killed, whose checks might have missed
+
+
+def test_days_whose_inputs_are_not_there_wait_and_are_counted(changed: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = changed.home.clock
+    clock.set(clock.now().replace(month=2, day=1))
+    done = backfill(changed, monkeypatch, TABLE, "--from", "2024-01-26")
+    assert done.exit_code == 0
+    assert done.stdout == (
+        f"{TABLE}: 2 computed, 0 were current, 4 wait (no accepted delivery of source 'orders' for 2024-01-28)\n"
+    )
+
+
+def test_an_unknown_table_is_told(changed: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = backfill(changed, monkeypatch, "orders")
+    assert done.exit_code == 1
+    assert done.output == (
+        "Error: Found: no feature table 'orders'. Expected: one of order_trend. What to do: correct the name.\n"
+    )
