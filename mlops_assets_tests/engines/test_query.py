@@ -48,6 +48,8 @@ from sales window w as (partition by shop);
 
 select * exclude (tags) replace (units * 2 as units) from sales;
 
+select shop, units from sales union all by name (select units, shop from sales where units > 0);
+
 select shop, list_transform(tags, lambda tag: upper(tag)) as tags, list_filter(tags, lambda t: t <> '')
 as kept from sales;
 

@@ -53,7 +53,7 @@ def connect_alone(scratch: Path) -> Iterator[DuckDB]:
 def connect_locked(scratch: Path) -> Iterator[DuckDB]:
     """A connection with temporary tables of its own, to one locked database with one thread that this process keeps.
 
-    It takes a thirtieth of the time of a database of its own, which counts where one row is asked about.
+    It spares opening a database of its own, which counts where one row is asked about.
     """
     connection = _locked_database(scratch).cursor()
     try:
