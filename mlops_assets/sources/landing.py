@@ -43,11 +43,7 @@ def landed_files(platform: Platform, source: SourceDefinition, period: Period | 
     if files.complete:
         _require_file(folder / files.complete.path(period), source, period, "the file that says that all are there")
     key = period.key if period else STATIC_PERIOD
-    found = sorted(
-        file
-        for file in folder.glob(files.pattern.glob(period))
-        if files.pattern.period_of(file.relative_to(folder).as_posix()) == key
-    )
+    found = [file for file, of in _named(files, folder, files.pattern.glob(period)) if of == key]
     if not found:
         _require_file(
             landing_file(platform, source, period), source, period, "a delivery in the source's landing folder"
@@ -59,16 +55,23 @@ def landed_periods(platform: Platform, source: SourceDefinition) -> Iterator[tup
     """Every period (None: of a static table) with a complete delivery in the landing folder, and its files."""
     files, folder = files_of(source), landing_folder(platform, source)
     by_period: dict[Period | None, list[Path]] = {}
-    for file in sorted(folder.glob(files.pattern.glob())):
-        key = files.pattern.period_of(file.relative_to(folder).as_posix())
-        if key is not None:
-            by_period.setdefault(None if source.static else source.schema.calendar.at_key(key), []).append(file)
+    for file, key in _named(files, folder, files.pattern.glob()):
+        by_period.setdefault(None if source.static else source.schema.calendar.at_key(key), []).append(file)
     for period, found in by_period.items():
         inside = period is None or (
             (source.first is None or period >= source.first) and (source.last is None or period <= source.last)
         )
         if inside and (files.complete is None or (folder / files.complete.path(period)).exists()):
             yield period, found
+
+
+def _named(files: Files, folder: Path, glob: str) -> Iterator[tuple[Path, str]]:
+    """The files whose names are of a period, with its key; the one that says that all are there is not one of them."""
+    for file in sorted(folder.glob(glob)):
+        name = file.relative_to(folder).as_posix()
+        key = files.pattern.period_of(name)
+        if key is not None and not (files.complete and files.complete.period_of(name)) and file.is_file():
+            yield file, key
 
 
 def _require_file(file: Path, source: SourceDefinition, period: Period | None, expected: str) -> None:

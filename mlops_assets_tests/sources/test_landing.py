@@ -97,6 +97,14 @@ def test_several_files_are_one_delivery_once_they_are_complete(home: Home) -> No
     assert kept == [csv_of([NORTH]), csv_of([SOUTH])]
 
 
+def test_neither_the_mark_of_completeness_nor_a_folder_is_one_of_the_files(home: Home) -> None:
+    shop = shop_of(home, 'files: {pattern: "{period:%Y%m}/*", complete: "{period:%Y%m}/_SUCCESS"}')
+    write(home, part__1_csv=csv_of([NORTH]), _SUCCESS="")
+    (home.landing / "sales" / "202401" / "part-2.csv").mkdir()
+    assert [found.name for arrival, _ in arrivals(shop.platform, {}) for found in arrival.files] == ["part-1.csv"]
+    assert shop.ingest("2024-01").rows == 1
+
+
 def test_other_names_for_the_same_files_are_the_same_delivery(home: Home) -> None:
     shop = shop_of(home, PARTS)
     write(home, part__1_csv=csv_of([NORTH]), part__2_csv=csv_of([SOUTH]), _SUCCESS="")
