@@ -121,7 +121,10 @@ def test_a_correction_makes_the_partitions_due_that_look_at_it(
     assert backfill(copy, monkeypatch, TABLE).stdout == f"{TABLE}: 0 computed, 27 were current\n"
 
 
-def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(changed: Lived, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(
+    changed: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlops_assets.in_process import open_instance
 
     whole = changed.copy(tmp_path / "whole")
@@ -130,24 +133,20 @@ def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(changed: Lived
     points = log.read_text(encoding="utf-8").splitlines()
     assert len(points) == 29, points  # the generation, the table, and its partitions
 
-    for number in (3, 15, len(points)):
+    for number in (3, 15):
         killed = changed.copy(tmp_path / str(number))
         assert run_in_fork(killed, ["backfill", TABLE], MLOPS_KILL_AT_WRITE=str(number)) == -signal.SIGKILL
         assert run_in_fork(killed, ["backfill", TABLE]) == 0
         assert data_versions(killed.home) == data_versions(whole.home), points[number - 1]
+        monkeypatch.setenv("DAGSTER_HOME", str(killed.home.dagster))
         with open_instance(killed.home) as instance:
             events = newest_events(instance)
             assert {key: (event.tags or {})["dagster/data_version"] for key, event in events.items()} == content(killed)
             assert checked(instance) == DAYS
-            statuses = [run.status.value for run in instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))]
-            assert statuses == ["SUCCESS", "FAILURE"]
-            computed = [
-                entry.dagster_event.partition
-                for run in instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
-                for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-                if entry.dagster_event
-            ]
-            assert len(computed) <= len(DAYS) + 1  # the last one before it was killed, whose checks might have missed
+            runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+            assert [run.status.value for run in runs] == ["SUCCESS", "FAILURE"]
+            logs = [instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION) for run in runs]
+            assert sum(map(len, logs)) <= len(DAYS) + 1  # the checks of the last one before it was killed might miss
 
 
 def test_days_whose_inputs_are_not_there_wait_and_are_counted(changed: Lived, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def line_of(file: Path, text: str) -> int:
 
 def test_help_lists_every_command_with_what_it_does() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
-    for command in ("check", "compact", "dev", "init", "lineage", "replay"):
+    for command in ("backfill", "check", "compact", "dev", "init", "lineage", "replay"):
         assert f"\n  {command} " in listed
     assert "Validate a whole project without running anything." in listed
 

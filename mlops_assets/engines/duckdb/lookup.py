@@ -51,7 +51,8 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
         f"WHERE anchor_us IS NOT NULL AND as_of_us IS NOT NULL"
     )
     files = _files(connection, lookup)
-    types = pa.schema([schema.arrow().field(feature) for feature in dict.fromkeys(lookup.features)])
+    fields = schema.arrow()
+    types = pa.schema([fields.field(feature) for feature in dict.fromkeys(lookup.features)])
     if not files:
         return pa.table({field.name: pa.nulls(count, field.type) for field in types}, schema=types)
     renamed = ", ".join(f"{duck.quoted(name)} AS {key}" for name, key in zip(schema.keys, keys, strict=True))
