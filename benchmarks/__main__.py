@@ -12,6 +12,7 @@ from benchmarks.compaction import compaction
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
+from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "load": load,
@@ -23,6 +24,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "pit-feast": pit_feast,
     "pit-wide": pit_wide,
     "pit-growth": pit_growth,
+    "spark-overhead": spark_overhead,
     "backfill": backfill,
     "compaction": compaction,
 }

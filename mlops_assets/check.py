@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
+from mlops_assets.engines.spark.translate import translate
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.request_features import check_computed_features
@@ -27,9 +28,11 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
     Raises:
         ContractError: An SQL or expression does not run over its inputs, or gives other columns or types than
             declared.
-        DefinitionError: A template does not exist, or does not take a parameter; a history is too short; or a column
-            that a model looks up has another type than the home holds.
+        DefinitionError: An SQL that is to run on Spark means something else there; a template does not exist, or does
+            not take a parameter; a history is too short; or a column that a model looks up has another type than the
+            home holds.
     """
+    check_spark(project)
     if home:
         check_home(project, home)
     warnings = []
@@ -48,6 +51,21 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
         for subject in subjects_of(project):
             warnings += prove_history(project, subject, folder, data)
     return warnings
+
+
+def check_spark(project: ProjectDefinition) -> None:
+    """See that every SQL which is to run on Spark means the same there; starts nothing.
+
+    Raises:
+        DefinitionError: One does not; names its line.
+    """
+    chosen = project.engine.chosen()
+    queries = [table.query for table in project.feature_tables.values() if (table.engine or chosen) == "spark"]
+    if chosen == "spark":
+        queries += [query for model in project.models.values() for query in (model.population, model.label.query)]
+    for query in queries:
+        if query is not None:
+            translate(query.text, query.file)
 
 
 def check_home(project: ProjectDefinition, home: Home) -> None:

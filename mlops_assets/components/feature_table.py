@@ -81,7 +81,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             table.documentation,
             table.location,
             "features",
-            {"deltalake", *(("sql", "duckdb") if table.query else ("python",))},
+            {"deltalake", *(("sql", table.engine or project.engine.chosen()) if table.query else ("python",))},
             table.computation.file,
             **{
                 constants.COLUMN_SCHEMA: column_schema(table.schema, *STATE_COLUMN_SCHEMA),

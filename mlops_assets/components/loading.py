@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_assets.components import constants
+from mlops_assets.components.spark_session import lazy_session
 from mlops_assets.errors import Location
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
@@ -62,7 +63,7 @@ def _read_project(folder: Path, files: tuple[tuple[Path, int], ...]) -> ProjectD
 
 def platform_of(project: ProjectDefinition) -> Platform:
     """The project's platform in the home of this process."""
-    return Platform.of(project, Home.find())
+    return Platform.of(project, Home.find(), lazy_session)
 
 
 def partitions_of(calendar: Calendar, first: Period, last: Period | None) -> dg.TimeWindowPartitionsDefinition:

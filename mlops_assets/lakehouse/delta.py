@@ -1,13 +1,14 @@
 """Delta Lake, behind this one module: versions, files, and commits that a second writer cannot cross."""
 
+import json
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file
@@ -21,6 +22,21 @@ KEEP_EVERY_VERSION = {"delta.enableExpiredLogCleanup": "false"}
 
 MOST_ATTEMPTS = 3
 """How often a commit is tried while nobody else committed its periods."""
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that no commit names yet.
+
+    Args:
+        name: Of the file, in its period's folder.
+        size: In bytes.
+        rows: How many rows it holds.
+    """
+
+    name: str
+    size: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -95,12 +111,49 @@ class DeltaFolder:
         Raises:
             ConflictError: Another writer committed one of these periods meanwhile; nothing was written.
         """
-        self._commit(rows, counters, {"mode": "append"})
+        self._write(rows, counters, {"mode": "append"})
+
+    def partition_folder(self, period: str) -> Path:
+        """Where the data files of a period lie."""
+        return self.folder / f"period={period}"
+
+    def append_files(
+        self, period: str, files: "Sequence[WrittenFile]", schema: "pa.Schema", counters: Mapping[str, int]
+    ) -> None:
+        """Append, in one commit, files that others wrote into a period's folder; otherwise as `append`.
+
+        Args:
+            period: The period that all their rows lie in.
+            files: The files.
+            schema: As stored, with the column ``period``.
+            counters: As for `append`.
+        """
+        from deltalake.transaction import AddAction
+
+        folder = self.partition_folder(period)
+        actions = [
+            AddAction(
+                path=f"{quote(folder.name)}/{file.name}",
+                size=file.size,
+                partition_values={"period": period},
+                modification_time=(folder / file.name).stat().st_mtime_ns // 1_000_000,
+                data_change=True,
+                stats=json.dumps({"numRecords": file.rows}),
+            )
+            for file in files
+        ]
+        self._commit(
+            schema,
+            counters,
+            lambda table, commit: table.create_write_transaction(
+                actions, "append", schema, ["period"], commit_properties=commit
+            ),
+        )
 
     def replace(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
         """Replace all rows of one period in one commit; otherwise as `append`."""
         (period,) = counters
-        self._commit(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"})
+        self._write(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"})
 
     def rewrite(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
         """Replace all rows of one period by the same ones in fewer files; as `replace`, but it counts nothing.
@@ -109,7 +162,7 @@ class DeltaFolder:
         commits, which carry no counter, the second is not refused.)
         """
         (period,) = counters
-        self._commit(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"}, step=0)
+        self._write(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"}, step=0)
 
     def write_checkpoint(self) -> None:
         """Write what the log says so far into one file, for who opens the table; the log stays."""
@@ -121,11 +174,27 @@ class DeltaFolder:
             raise self._unwritable(error) from error
         write_point(f"checkpoint {self.name}")
 
-    def _commit(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str], *, step: int = 1) -> None:
-        from deltalake import CommitProperties, Transaction, write_deltalake
+    def _write(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str], *, step: int = 1) -> None:
+        from deltalake import write_deltalake
+
+        def written(table: "DeltaTableType", commit: "CommitProperties") -> None:
+            write_deltalake(table, rows, commit_properties=commit, **how)
+
+        self._commit(rows.schema, counters, written, step=step)
+
+    def _commit(
+        self,
+        schema: "pa.Schema",
+        counters: Mapping[str, int],
+        written: "Callable[[DeltaTableType, CommitProperties], None]",
+        *,
+        step: int = 1,
+    ) -> None:
+        """Commit what is written to the table, under transactions that no second writer of a period passes."""
+        from deltalake import CommitProperties, Transaction
         from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
-        self._create(rows.schema)
+        self._create(schema)
         commit = CommitProperties(
             app_transactions=[Transaction(period, number + step) for period, number in counters.items()]
         )
@@ -136,7 +205,7 @@ class DeltaFolder:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)
-                    write_deltalake(table, rows, commit_properties=commit, **how)
+                    written(table, commit)
                 break
             except CommitFailedError as error:
                 # Delta also refuses what it need not, beside a writer that replaces other periods or compacts these.
@@ -243,4 +312,5 @@ def _opened(folder: Path, inode: int, created_ns: int, thread: int) -> "DeltaTab
 
 
 if TYPE_CHECKING:
+    from deltalake import CommitProperties
     from deltalake import DeltaTable as DeltaTableType

@@ -1,6 +1,6 @@
 """The two kinds of tables: states of rows, which are only ever appended, and one set of rows for each period."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,10 @@ from mlops_assets.lakehouse.schema import STATE_COLUMNS, STATIC_PERIOD, TableSch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+HashFiles = Callable[[Mapping[str, tuple[str, ...]]], Mapping[str, str]]
+"""Hashes the states in the files of some partitions, by period key."""
 
 
 @dataclass(frozen=True, order=True)
@@ -71,7 +75,9 @@ class StateTable:
         (version,) = self.data_versions([period] if period else []).values()
         return version
 
-    def data_versions(self, periods: Sequence[Period], version: int | None = None) -> dict[str, str]:
+    def data_versions(
+        self, periods: Sequence[Period], version: int | None = None, hash_files: "HashFiles | None" = None
+    ) -> dict[str, str]:
         """The content hash of each partition, by period key; of a static table the only one.
 
         A data file never changes, so a hash is kept in memory for as long as a partition has the same files.
@@ -79,8 +85,19 @@ class StateTable:
         Args:
             periods: Which partitions.
             version: Delta version to hash; None for the newest.
+            hash_files: What hashes the states in the files of some partitions; None for this process.
         """
-        return {key: _data_version(self, files) for key, files in self._files_by_period(periods, version).items()}
+        files = self._files_by_period(periods, version)
+        found = {key: _DATA_VERSIONS[self, of] for key, of in files.items() if (self, of) in _DATA_VERSIONS}
+        unknown = {key: of for key, of in files.items() if key not in found}
+        if unknown:
+            here = {key: _data_version(self, of) for key, of in unknown.items()} if hash_files is None else {}
+            hashed = hash_files(unknown) if hash_files else here
+            if len(_DATA_VERSIONS) > 10_000:
+                _DATA_VERSIONS.clear()
+            _DATA_VERSIONS.update({(self, files[key]): hash_ for key, hash_ in hashed.items()})
+            found |= hashed
+        return {key: found[key] for key in files}
 
     def moments(self, first: Period | None, last: Period | None) -> dict[str, tuple[StateMoment, ...]]:
         """When the states of each period from first to last (of a static table: all) became known, by period key."""
@@ -164,10 +181,13 @@ class PeriodTable:
         return stored.drop_columns(["period"])
 
 
-@lru_cache(maxsize=10_000)
 def _data_version(table: StateTable, files: tuple[str, ...]) -> str:
     states = _read(files, _without_period(table.schema.stored()))
     return content_hash(that_were_known(table, states), table.hashed_columns)
+
+
+_DATA_VERSIONS: dict[tuple[StateTable, tuple[str, ...]], str] = {}
+"""Of the partitions that this process asked for, by table and files."""
 
 
 @lru_cache(maxsize=10_000)

@@ -276,6 +276,9 @@ class FeatureTableAttributes(SharedAttributes):
     expectations: list[ExpectationAttributes] = Field(
         default_factory=list, description="What is expected beyond the contract, each a check of its own."
     )
+    engine: Literal["duckdb", "spark"] | None = Field(
+        default=None, description="What computes it, with the same rows; by default the platform's engine."
+    )
 
 
 class LabelAttributes(Attributes):

@@ -11,6 +11,7 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.lookups import nearest
@@ -101,7 +102,8 @@ class FeatureTableDefinition:
 
     ``parts`` are all that decides its rows, in canonical text by what it is: ``sql``, ``history``, ``column units``,
     ``input sales`` (the input's generation) and so on; ``generation`` is their hash. Declared time windows are a
-    `Query` too: the SQL that they stand for.
+    `Query` too: the SQL that they stand for. ``engine`` is its own choice of what computes it, which changes nothing
+    in its rows.
     """
 
     name: str
@@ -118,6 +120,7 @@ class FeatureTableDefinition:
     parts: Mapping[str, str]
     generation: str
     expectations: tuple[Expectation, ...]
+    engine: EngineName | None
 
     @property
     def query(self) -> Query | None:
@@ -285,12 +288,14 @@ class ProjectDefinition:
         sources: By name.
         feature_tables: By name, inputs before those that read them.
         models: By name.
+        engine: Which engine runs what does not choose its own.
     """
 
     folder: Path
     sources: Mapping[str, SourceDefinition]
     feature_tables: Mapping[str, FeatureTableDefinition]
     models: Mapping[str, ModelDefinition]
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.

@@ -190,6 +190,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         parts=parts,
         generation=generation_of(parts),
         expectations=load_expectations(document, parsed.expectations, schema, delivers=None),
+        engine=parsed.engine,
     )
 
 

@@ -1,11 +1,13 @@
 """A project in a home: where its tables lie, which engine works on them, and what time it is."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
+from mlops_assets.engines.spark import SparkEngine
+from mlops_assets.engines.spark.session import StartSession, start_session
 from mlops_assets.lakehouse.clock import Clock
 from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
@@ -14,6 +16,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
+from mlops_assets.project.engine_settings import EngineName
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,34 @@ class Platform:
         home: Where state lies.
         clock: The one clock.
         engine: What runs queries and lookups.
+        engines: What a feature table may choose instead; without any, all run on ``engine``.
     """
 
     project: ProjectDefinition
     home: Home
     clock: Clock
     engine: Engine
+    engines: Mapping[EngineName, Engine] = field(default_factory=dict, kw_only=True)
 
     @classmethod
-    def of(cls, project: ProjectDefinition, home: Home) -> "Platform":
-        """The platform of a home, with the home's clock and DuckDB."""
-        return cls(project, home, home.clock, DuckDBEngine(home.scratch))
+    def of(cls, project: ProjectDefinition, home: Home, start_spark: StartSession = start_session) -> "Platform":
+        """The platform of a home, with the home's clock and the engines that the project chose.
+
+        Args:
+            project: What the user declared.
+            home: Where state lies.
+            start_spark: What makes the session, should one be needed.
+        """
+        engines: dict[EngineName, Engine] = {
+            "duckdb": DuckDBEngine(home.scratch),
+            "spark": SparkEngine(home.scratch, project.engine.spark, start_spark),
+        }
+        return cls(project, home, home.clock, engines[project.engine.chosen()], engines=engines)
 
     def engine_of(self, table: str) -> Engine:
         """The engine that computes a table: a feature table's own choice, or the platform's."""
-        return self.engine
+        own = self.project.feature_tables[table].engine if table in self.project.feature_tables else None
+        return self.engines.get(own, self.engine) if own else self.engine
 
     @property
     def deliveries(self) -> DeliveryStore:

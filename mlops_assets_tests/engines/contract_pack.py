@@ -2,20 +2,22 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.contract import Changes, Engine, FeatureLookup
+from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD, Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines import oracle
+from mlops_assets_tests.spark_session import spark_engine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +89,36 @@ class Tables:
         for states in commits:
             append(table, states)
         return table
+
+
+class InThisProcess:
+    """An engine whose rows come and go as Arrow tables, so that one test asks and compares on all engines."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def evaluate(self, *arguments: Any, **named: Any) -> "pa.Table":
+        """See `Engine.evaluate`."""
+        return self.engine.to_arrow(self.engine.evaluate(*arguments, **named))
+
+    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
+        """See `Engine.lookup`."""
+        return self.engine.to_arrow(self.engine.lookup(self.engine.rows(rows), lookups))
+
+    def changes(self, table: StateTable, rows: "pa.Table", **named: Any) -> Changes:
+        """See `Engine.changes`."""
+        changes = self.engine.changes(table, self.engine.rows(rows), **named)
+        return replace(changes, states=self.engine.to_arrow(changes.states))
+
+
+def engine_under_test(name: str, scratch: Path) -> Engine:
+    """An engine by its name, as the tests of the contract ask it."""
+    if name == "duckdb":
+        return DuckDBEngine(scratch)
+    return cast(Engine, InThisProcess(spark_engine(scratch)))
 
 
 def append(table: StateTable, states: Iterable[oracle.State]) -> None:

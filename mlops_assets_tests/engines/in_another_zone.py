@@ -59,12 +59,11 @@ def answers(engine: Engine, tables: Tables) -> dict[str, Any]:
 
 
 def main(engine: str, folder: str) -> None:
-    assert engine == "duckdb"
-    from mlops_assets.engines.duckdb import DuckDBEngine
+    from mlops_assets_tests.engines.contract_pack import engine_under_test
 
     offset = datetime(2024, 3, 31).astimezone().utcoffset()  # noqa: DTZ001, the machine's zone is meant
     hours = offset.total_seconds() / 3600 if offset is not None else None
-    told = answers(DuckDBEngine(Path(folder) / "scratch"), Tables(Path(folder) / "there"))
+    told = answers(engine_under_test(engine, Path(folder) / "scratch"), Tables(Path(folder) / "there"))
     print(json.dumps({"hours from UTC": hours, **told}))
 
 

@@ -7,28 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
+from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import Changes, ComputedFeature, FeatureLookup, QueryInput, Rows
+from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
 from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
-from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
+from mlops_assets.lakehouse.schema import TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.engines.query import Query
-
-_ACCEPTED: Mapping[str, tuple[str, ...]] = {
-    "string": ("VARCHAR",),
-    "bigint": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT"),
-    "double": ("DOUBLE", "FLOAT", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL"),
-    "boolean": ("BOOLEAN",),
-    "date": ("DATE",),
-    "timestamp": ("TIMESTAMP", "DATE"),
-}
-"""Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
 
 _ANSWER = '"the answer"'
 """Where a query's answer is kept; with a space, because a user's table may be called ``answer``."""
@@ -60,8 +52,6 @@ class DuckDBEngine:
         keep: Period | None,
     ) -> Rows:
         """See `Engine.evaluate`."""
-        import duckdb
-
         with duck.connect_alone(self.scratch) as connection:
             for input_ in inputs:
                 create_known_table(
@@ -73,11 +63,8 @@ class DuckDBEngine:
                     last=input_.last,
                 )
             duck.lock(connection)
-            try:
-                types = {
-                    row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()
-                }
-                columns = ", ".join(_cast(query, column, types) for column in schema.columns)
+            with failing(query):
+                columns = answered_columns(connection, query, schema)
                 within, parameters = "", []
                 if keep is not None and schema.timestamp is not None:
                     moment = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)"
@@ -90,12 +77,6 @@ class DuckDBEngine:
                     parameters,
                 )
                 return connection.table(_ANSWER).to_arrow_table().cast(schema.arrow())
-            except duckdb.Error as error:
-                raise ContractError(
-                    f"the SQL in {query.file} failed: {str(error).splitlines()[0]}",
-                    "SQL that runs over its inputs",
-                    "correct it, and try it with `mlops-assets check`",
-                ) from error
 
     def known_at(
         self,
@@ -199,7 +180,7 @@ class DuckDBEngine:
         import numpy as np
         import pyarrow as pa
 
-        _check_lookups(rows, lookups)
+        check_lookups(rows.schema, lookups)
         keys = list(dict.fromkeys(key for lookup in lookups for key in lookup.keys))
         with duck.connect(self.scratch, self.threads) as connection:
             numbers = pa.array(np.arange(rows.num_rows))
@@ -233,7 +214,7 @@ class DuckDBEngine:
                 expression = feature.expression.canonical
                 try:
                     found = connection.execute(f"DESCRIBE SELECT {expression} FROM {_GIVEN}").fetchall()[0][1]
-                    if found.split("(")[0] not in _ACCEPTED[feature.type]:
+                    if found.split("(")[0] not in ACCEPTED[feature.type]:
                         raise ContractError(
                             f"computed feature '{feature.name}' of type {found}",
                             f"type {feature.type}, as declared",
@@ -279,59 +260,3 @@ def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Seq
     connection.execute(f"CREATE TEMP TABLE {_GIVEN} AS SELECT * FROM handed")
     connection.unregister("handed")
     return duck.quoted(number)
-
-
-def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
-    """One column of an answer, as its declared type."""
-    if column.name not in types:
-        raise ContractError(
-            f"the SQL in {query.file} gives no column '{column.name}' (it gives {', '.join(types)})",
-            f"a column '{column.name}' of type {column.type}",
-            "select it in the SQL, or take it out of the YAML",
-        )
-    if types[column.name] not in _ACCEPTED[column.type]:
-        raise ContractError(
-            f"column '{column.name}' in {query.file} has type {types[column.name]}",
-            f"type {column.type}, as declared",
-            "cast it in the SQL, or declare the type that it has",
-        )
-    return f"CAST({duck.quoted(column.name)} AS {duck.SQL_TYPES[column.type]}) AS {duck.quoted(column.name)}"
-
-
-def _check_lookups(rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> None:
-    """See that every key of every lookup is there, with the type of the table's, and that no name comes twice."""
-    import pyarrow as pa
-
-    moment = pa.timestamp("us", "UTC")
-    for name in ("anchor", "as_of"):
-        if name not in rows.column_names or rows.schema.field(name).type != moment:
-            raise DefinitionError(
-                f"rows without a column '{name}' of type {moment}",
-                "a time in UTC for each row",
-                f"add '{name}'",
-            )
-    names = set(rows.column_names)
-    for lookup in lookups:
-        table = lookup.table
-        for key, column in zip(table.schema.keys, lookup.keys, strict=True):
-            expected = table.schema.arrow().field(key).type
-            if column not in rows.column_names:
-                raise DefinitionError(
-                    f"rows without the key column '{column}'",
-                    f"the keys of '{table.name}': {', '.join(lookup.keys)}",
-                    "add the column",
-                )
-            if rows.schema.field(column).type != expected:
-                raise DefinitionError(
-                    f"key column '{column}' of type {rows.schema.field(column).type}",
-                    f"type {expected}, as in '{table.name}'",
-                    "cast the column",
-                )
-        for name in lookup.names:
-            if name in names:
-                raise DefinitionError(
-                    f"a second column '{name}', looked up in '{table.name}'",
-                    "one name for each column of the answer",
-                    "rename the feature",
-                )
-            names.add(name)

@@ -1,0 +1,95 @@
+"""What a query answers, by DuckDB's reading of it: its columns and types, on every engine."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlops_assets.engines.duckdb.connection as duck
+from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.schema import Column, TableSchema
+
+if TYPE_CHECKING:
+    from mlops_assets.engines.query import Query
+
+ACCEPTED: Mapping[str, tuple[str, ...]] = {
+    "string": ("VARCHAR",),
+    "bigint": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT"),
+    "double": ("DOUBLE", "FLOAT", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL"),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP", "DATE"),
+}
+"""Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
+
+
+def answered_columns(connection: duck.DuckDB, query: "Query", schema: TableSchema) -> str:
+    """The columns of a query's answer as a list in SQL, each cast to its declared type.
+
+    Raises:
+        ContractError: The answer lacks a column, or a column has another type.
+    """
+    types = {row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()}
+    return ", ".join(_cast(query, column, types) for column in schema.columns)
+
+
+def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: TableSchema, scratch: Path) -> None:
+    """See what `answered_columns` sees, without rows: over empty tables, in the same sandbox.
+
+    Args:
+        query: The query.
+        tables: The tables that it may read, by name.
+        schema: Columns and types of the answer.
+        scratch: Where DuckDB may spill.
+
+    Raises:
+        ContractError: The query does not fit its tables, or the answer not what is declared.
+    """
+    with duck.connect_alone(scratch) as connection:
+        for name, table in tables.items():
+            columns = [f"{duck.quoted(column.name)} {duck.SQL_TYPES[column.type]}" for column in table.columns]
+            connection.execute(f"CREATE TEMP TABLE {duck.quoted(name)} ({', '.join(columns)})")
+        duck.lock(connection)
+        with failing(query):
+            answered_columns(connection, query, schema)
+
+
+@contextmanager
+def failing(query: "Query") -> Iterator[None]:
+    """Let what DuckDB refuses be an error of the query.
+
+    Raises:
+        ContractError: It does.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise failed(query, str(error)) from error
+
+
+def failed(query: "Query", words: str) -> ContractError:
+    """The error for a query that an engine refused, in the engine's words."""
+    return ContractError(
+        f"the SQL in {query.file} failed: {words.splitlines()[0]}",
+        "SQL that runs over its inputs",
+        "correct it, and try it with `mlops-assets check`",
+    )
+
+
+def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
+    """One column of an answer, as its declared type."""
+    if column.name not in types:
+        raise ContractError(
+            f"the SQL in {query.file} gives no column '{column.name}' (it gives {', '.join(types)})",
+            f"a column '{column.name}' of type {column.type}",
+            "select it in the SQL, or take it out of the YAML",
+        )
+    if types[column.name] not in ACCEPTED[column.type]:
+        raise ContractError(
+            f"column '{column.name}' in {query.file} has type {types[column.name]}",
+            f"type {column.type}, as declared",
+            "cast it in the SQL, or declare the type that it has",
+        )
+    return f"CAST({duck.quoted(column.name)} AS {duck.SQL_TYPES[column.type]}) AS {duck.quoted(column.name)}"

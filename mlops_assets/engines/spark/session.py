@@ -1,0 +1,126 @@
+"""Spark sessions: in UTC and strict in arithmetic; nothing written outside the home, local ones on loopback only."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import SurroundingsError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+StartSession = Callable[[Mapping[str, str]], "SparkSession"]
+"""Makes a session of these settings, or gives the one that this process has."""
+
+MEANING: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.runSQLOnFiles": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+}
+"""Settings on which the meaning of a query rests; a user's own do not change them."""
+
+
+def start_session(settings: Mapping[str, str]) -> "SparkSession":
+    """Start a session, or give the one that this process has."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def session_settings(settings: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """All settings of a session: ours, under the user's, under those that its meaning rests on.
+
+    Args:
+        settings: What the user set, by Spark's names.
+        scratch: Where Spark may spill and keep its own files.
+    """
+    ours = {
+        "spark.master": "local[*]",
+        "spark.app.name": "mlops_assets",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.local.dir": str(scratch / "spark"),
+        "spark.sql.warehouse.dir": str(scratch / "spark" / "warehouse"),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+    }
+    if settings.get("spark.master", ours["spark.master"]).startswith("local"):
+        # Nobody else may connect.
+        ours |= {
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+        }
+    for_java = f"-Djava.io.tmpdir={scratch / 'spark'} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
+    return {**ours, **settings, "spark.driver.extraJavaOptions": for_java, **MEANING}
+
+
+def stay_on_this_machine(settings: Mapping[str, str]) -> None:
+    """Where Spark is local, take this process's Python and the loopback interface, unless the environment says else."""
+    if settings["spark.master"].startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+def require_spark() -> None:
+    """See that Spark can run here.
+
+    Raises:
+        SurroundingsError: The extra is not installed, or there is no Java.
+    """
+    for package in ("pyspark", "dagster_pyspark"):
+        if importlib.util.find_spec(package) is None:
+            raise SurroundingsError(
+                f"the engine is spark, and the package {package} is not installed",
+                "pyspark and dagster-pyspark, which the extra spark brings",
+                "install mlops-assets[spark], or set the engine to duckdb",
+            )
+    java_home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(java_home) / "bin")) if java_home else shutil.which("java")
+    if java is None:
+        place = f"in JAVA_HOME ({java_home})" if java_home else "on the PATH"
+        raise SurroundingsError(
+            f"the engine is spark, and there is no program 'java' {place}",
+            "a Java runtime, version 17 or newer",
+            "install Java 17 (and set JAVA_HOME to it), or set the engine to duckdb",
+        )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL text."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def own_session(session: "SparkSession") -> "SparkSession":
+    """A session with views of its own beside another, which sees none of them."""
+    own = session.newSession()
+    for name, value in MEANING.items():
+        own.conf.set(name, value)
+    return own
+
+
+def micros(column: str) -> str:
+    """A timestamp column as microseconds since 1970, in which all arithmetic of lookups is done."""
+    return f"unix_micros({column})"
+
+
+def kept(frame: "DataFrame") -> "DataFrame":
+    """Compute rows once, and keep them on the executors for as long as somebody refers to them."""
+    return frame.localCheckpoint(eager=True)
+
+
+Frame = Any
+"""A DataFrame; pyspark has more than one class of that name."""
