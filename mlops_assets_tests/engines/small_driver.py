@@ -39,10 +39,8 @@ def main(folder: str) -> None:
     tables = Path(folder)
     inputs = StateTable(DeltaFolder(tables / "sales", "sales"), SCHEMA)
     moments = {"month": at(1), "event_time": at(1), "known_at": at(2)}
-    columns: dict[str, Any] = {
-        "customer": np.arange(ROWS),
-        **{name: np.random.default_rng(0).random(ROWS) for name in VALUES},
-    }
+    random = np.random.default_rng(0)
+    columns: dict[str, Any] = {"customer": np.arange(ROWS), **{name: random.random(ROWS) for name in VALUES}}
     columns |= {name: pa.array([moment] * ROWS, pa.timestamp("us", "UTC")) for name, moment in moments.items()}
     columns |= {"seq": np.ones(ROWS, np.int64), "removed": np.zeros(ROWS, bool), "period": ["2024-01"] * ROWS}
     stored = pa.table({name: columns[name] for name in SCHEMA.stored().names}, SCHEMA.stored())

@@ -13,6 +13,7 @@ from mlops_assets_tests.conftest import require_program
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_rows_that_the_driver_may_not_take_are_computed_looked_up_and_written(tmp_path: Path) -> None:
     require_program("java", "a Java runtime of version 17 or newer")
     done = subprocess.run(
@@ -65,6 +66,6 @@ def test_a_users_settings_are_taken_but_for_those_that_a_meaning_rests_on(tmp_pa
     settings = session_settings(given, tmp_path)
     assert (settings["spark.master"], settings["spark.executor.memory"]) == ("spark://cluster:7077", "4g")
     assert settings["spark.sql.session.timeZone"] == "UTC"
-    assert settings["spark.driver.extraJavaOptions"] == f"-Djava.io.tmpdir={tmp_path / 'spark'} -Xss4m"
+    assert settings["spark.driver.extraJavaOptions"] == f'-Djava.io.tmpdir="{tmp_path / "spark"}" -Xss4m'
     assert "spark.driver.host" not in settings
     assert session_settings({}, tmp_path)["spark.driver.host"] == "127.0.0.1"

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from mlops_assets.engines.spark.session import (
     require_spark,
     session_settings,
     start_session,
+    starting,
     stay_on_this_machine,
 )
 from mlops_assets.engines.spark.states import (
@@ -73,7 +73,8 @@ class SparkEngine:
         (self.scratch / "spark").mkdir(parents=True, exist_ok=True)
         settings = session_settings(self.settings, self.scratch)
         stay_on_this_machine(settings)
-        return own_session(self.start(settings))
+        with starting():
+            return own_session(self.start(settings))
 
     def evaluate(
         self,
@@ -255,10 +256,9 @@ def _failing(as_error: Callable[[str], ContractError]) -> Iterator[None]:
 
 
 def _words(text: str) -> str:
-    """What is wrong: of an executor's Python the last line, of Spark the first, with the SQL that it points at."""
+    """What is wrong: of an executor's Python the last line, of Spark the first."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     of_python = [line for line in lines if line.split(":")[0].endswith(("Exception", "Error"))]
     if lines and "Python worker" in lines[0] and of_python:
         return of_python[-1]
-    pointed = [following for line, following in pairwise(lines) if line.startswith("== SQL (")]
-    return " in: ".join([*lines[:1], *pointed[:1]])
+    return lines[0] if lines else "no words"

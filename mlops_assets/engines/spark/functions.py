@@ -38,7 +38,7 @@ def _compute(sql: str, type_: str, arguments: Iterable[Any]) -> Any:
     columns = {f"a{place}": _without_zone(values) for place, values in enumerate(arguments)}
     with _duckdb().cursor() as connection:
         connection.register("batch", pa.table(columns))
-        answer = connection.execute(f"SELECT {sql} AS answer FROM batch").to_arrow_table().column("answer")
+        answer = connection.sql(f"SELECT {sql} AS answer FROM batch").to_arrow_table().column("answer")
     return answer.cast(arrow_type(type_)).combine_chunks()  # type: ignore[arg-type]
 
 

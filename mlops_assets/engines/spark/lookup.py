@@ -76,10 +76,14 @@ def _asked(frame: Frame) -> _Asked:
 
     times = frame.select(F.expr(micros("anchor")).alias("anchor_us"), F.expr(micros("as_of")).alias("as_of_us"))
     times = times.where("anchor_us IS NOT NULL AND as_of_us IS NOT NULL")
-    lags = times.select((F.col("as_of_us") - F.col("anchor_us")).alias("lag")).distinct().limit(MOST_LAGS + 1).collect()
-    bounds = times.agg(F.min("anchor_us").alias("first"), F.max("anchor_us").alias("last")).collect()[0]
-    few = tuple(sorted(row["lag"] for row in lags)) if len(lags) <= MOST_LAGS else None
-    return _Asked(few, bounds["first"], bounds["last"])
+    times = times.withColumn("lag", F.col("as_of_us") - F.col("anchor_us"))
+    bounds = times.selectExpr(
+        "min(anchor_us) AS first", "max(anchor_us) AS last", "min(lag) AS least", "max(lag) AS most"
+    ).collect()[0]
+    lags = {bounds["least"], bounds["most"]} - {None}
+    if len(lags) > 1:
+        lags = {row["lag"] for row in times.select("lag").distinct().limit(MOST_LAGS + 1).collect()}
+    return _Asked(tuple(sorted(lags)) if len(lags) <= MOST_LAGS else None, bounds["first"], bounds["last"])
 
 
 def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, asked: _Asked) -> Frame:
@@ -89,7 +93,8 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, as
     before = len(frame.schema["found"].dataType.names)
     keys = [f"key_{place}" for place in range(len(lookup.keys))]
     wanted = [F.col(quoted(name)).alias(f"feature_{before + place}") for place, name in enumerate(lookup.features)]
-    states = stored_states(session, lookup.table, _files(lookup, asked)).select(
+    files = _files(lookup, asked)
+    states = stored_states(session, lookup.table, files).select(
         *(F.col(quoted(name)).alias(key) for name, key in zip(lookup.table.schema.keys, keys, strict=True)),
         F.expr(micros("event_time")).alias("event_us"),
         F.expr(micros("known_at")).alias("known_us"),
@@ -108,7 +113,7 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, as
         answered = _by_definition(question, states, keys)
     else:
         answered = _in_order(question, states, keys, asked.lags)
-        if states.where("removed").limit(1).count():
+        if _may_hold_removals(files):
             answered = kept(answered)
             repaired = _by_definition(answered.where("features IS NULL AND to_repair"), states, keys)
             fine = answered.where("NOT to_repair").drop("to_repair")
@@ -174,6 +179,20 @@ def _by_definition(question: Frame, states: Frame, keys: Sequence[str]) -> Frame
     found = latest.where("NOT state.removed").groupBy("number").agg(newest)
     joined = numbered.join(found, "number", "left")
     return joined.select(*columns, F.col("newest.features").alias("features"))
+
+
+def _may_hold_removals(files: Sequence[str]) -> bool:
+    """Whether a file's statistics tell of a removal, or do not tell."""
+    import pyarrow.parquet as pq
+
+    for file in files:
+        footer = pq.read_metadata(file)
+        place = footer.schema.names.index("removed")
+        for number in range(footer.num_row_groups):
+            found = footer.row_group(number).column(place).statistics
+            if found is None or not found.has_min_max or found.max:
+                return True
+    return False
 
 
 def _files(lookup: FeatureLookup, asked: _Asked) -> list[str]:

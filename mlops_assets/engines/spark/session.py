@@ -4,7 +4,8 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def session_settings(settings: Mapping[str, str], scratch: Path) -> dict[str, st
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
         }
-    for_java = f"-Djava.io.tmpdir={scratch / 'spark'} {settings.get('spark.driver.extraJavaOptions', '')}".strip()
+    for_java = f'-Djava.io.tmpdir="{scratch / "spark"}" {settings.get("spark.driver.extraJavaOptions", "")}'.strip()
     return {**ours, **settings, "spark.driver.extraJavaOptions": for_java, **MEANING}
 
 
@@ -97,6 +98,25 @@ def require_spark() -> None:
             "a Java runtime, version 17 or newer",
             "install Java 17 (and set JAVA_HOME to it), or set the engine to duckdb",
         )
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Let a Spark that does not start be a fault of the surroundings.
+
+    Raises:
+        SurroundingsError: It does not.
+    """
+    from pyspark.errors import PySparkRuntimeError
+
+    try:
+        yield
+    except PySparkRuntimeError as error:
+        raise SurroundingsError(
+            f"Spark did not start ({str(error).splitlines()[0]})",
+            "a Java of version 17 or newer, and settings that Spark takes",
+            "read what Java printed, and correct [tool.mlops_assets.spark] or the Java",
+        ) from error
 
 
 def quoted(name: str) -> str:
