@@ -64,10 +64,10 @@ def checked(instance: dg.DagsterInstance) -> list[str]:
     newest = instance.event_log_storage.get_latest_storage_id_by_partition(
         dg.AssetKey(TABLE), dg.DagsterEventType.ASSET_MATERIALIZATION
     )
-    history = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(TABLE), "contract"), 1000
+    evaluated = instance.event_log_storage.get_asset_check_partition_info(
+        [dg.AssetCheckKey(dg.AssetKey(TABLE), "contract")]
     )
-    seen = {(str(item.partition), item.evaluation.target_materialization_data.storage_id) for item in history}  # type: ignore[union-attr]
+    seen = {(str(item.partition_key), item.latest_target_materialization_storage_id) for item in evaluated}
     return sorted(partition for partition, storage_id in newest.items() if (partition, storage_id) in seen)
 
 
