@@ -104,6 +104,9 @@ class InThisProcess:
         """See `Engine.evaluate`."""
         return self.engine.to_arrow(self.engine.evaluate(*arguments, **named))
 
+    def to_arrow(self, rows: "pa.Table") -> "pa.Table":
+        return rows
+
     def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
         return self.engine.to_arrow(self.engine.lookup(self.engine.rows(rows), lookups))
