@@ -93,6 +93,8 @@ def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeyp
     copy.user.mkdir(exist_ok=True)
     monkeypatch.chdir(copy.project)
     monkeypatch.syspath_prepend(str(copy.project))
+    for name in [name for name in sys.modules if name.split(".")[0] == copy.project.name]:
+        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     monkeypatch.setenv(HOME_VARIABLE, str(copy.home.folder))
     reader = Reader(copy)
     found = list(blocks(DOCS / page))

@@ -104,8 +104,11 @@ class InThisProcess:
         """See `Engine.evaluate`."""
         return self.engine.to_arrow(self.engine.evaluate(*arguments, **named))
 
-    def to_arrow(self, rows: "pa.Table") -> "pa.Table":
-        return rows
+    def to_arrow(self, rows: Any) -> "pa.Table":
+        """See `Engine.to_arrow`; what is here already stays as it is."""
+        import pyarrow as pa
+
+        return rows if isinstance(rows, pa.Table) else self.engine.to_arrow(rows)
 
     def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
