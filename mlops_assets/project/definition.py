@@ -349,6 +349,11 @@ class ProjectDefinition:
             )
         return self.models[name]
 
+    def calendar_of(self, asset: str) -> Calendar:
+        """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
+        name, _, step = asset.partition("/")
+        return self.model(name).schema.calendar if step else self.table(name).schema.calendar
+
     def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
         """The sources that tables rest on, through feature tables; each once."""
         seen: set[str] = set()

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components.loading import platform_of
+from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError
 from mlops_assets.in_process import SILENT, failure_words, held_open
 from mlops_assets.lakehouse.home import Home
@@ -116,11 +118,31 @@ class Session:
         for key in graph.toposorted_asset_keys:
             for partition in evaluated.get_requested_partitions(key):
                 by_partition.setdefault(partition, []).append(key.to_user_string())
-        runs = tuple(
-            _pending(by_partition[partition], partition, {"dagster/sensor_name": CONDITIONS})
-            for partition in sorted(by_partition, key=str)
-        )
-        return self._run(CONDITIONS, serialize_value(evaluated.cursor), runs)
+        return self._run(CONDITIONS, serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
+
+    def _in_ranges(self, by_partition: Mapping[str | None, list[str]]) -> list[PendingRun]:
+        """One run for each partition, and for each range of them whose assets all take a range in one run.
+
+        So does the sensor of production, which asks for a backfill where it wants several partitions of an asset.
+        """
+        runs: list[PendingRun] = []
+        for partition in sorted(by_partition, key=str):
+            run = _pending(by_partition[partition], partition, {"dagster/sensor_name": CONDITIONS})
+            if runs and self._continues(runs[-1], run):
+                runs[-1] = replace(runs[-1], last=partition)
+            else:
+                runs.append(run)
+        return runs
+
+    def _continues(self, before: PendingRun, run: PendingRun) -> bool:
+        """Whether a run of one partition can be the next of another's range."""
+        if before.partition is None or before.assets != run.assets:
+            return False
+        graph = self.definitions.resolve_asset_graph()
+        keys = map(dg.AssetKey.from_user_string, run.assets)
+        calendar = self.project.calendar_of(run.assets[0])
+        following = calendar.shift(calendar.at_key(before.last or before.partition), 1).key
+        return following == run.partition and all(graph.get(key).backfill_policy == ONE_RUN for key in keys)
 
     def _was_requested(self, sensor: str, run_key: str | None) -> bool:
         if not run_key:
@@ -157,19 +179,25 @@ class Session:
         if run.attempt < MOST_ATTEMPTS:
             again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
             return without(self.state, run, again)
-        words = f"{', '.join(run.assets)} at {run.partition}: {self._reason(run)}"
+        at = f"{run.partition} to {run.last}" if run.last else run.partition
+        words = f"{', '.join(run.assets)} at {at}: {self._reason(run)}"
         state = without(self.state, run)
         return replace(state, failed=(*state.failed, words))
 
     def _execute(self, run: PendingRun) -> bool:
         job = self.definitions.resolve_implicit_global_asset_job_def()
+        tags = dict(run.tags)
+        if run.attempt > 1:
+            tags["dagster/retry_number"] = str(run.attempt - 1)
+        if run.last is not None and run.partition is not None:
+            tags |= {ASSET_PARTITION_RANGE_START_TAG: run.partition, ASSET_PARTITION_RANGE_END_TAG: run.last}
         done = job.execute_in_process(
             instance=self.instance,
-            partition_key=run.partition,
+            partition_key=None if run.last else run.partition,
             run_config=SILENT,
             asset_selection=[dg.AssetKey.from_user_string(name) for name in run.assets],
             run_id=run.run_id,
-            tags={**run.tags, "dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else run.tags,
+            tags=tags,
             raise_on_error=False,
         )
         return bool(done.success)

@@ -21,9 +21,10 @@ class PendingRun:
     Args:
         run_id: Dagster's id of the present attempt.
         assets: Asset keys as text.
-        partition: Partition key; None for assets without.
+        partition: Partition key, the first one of a range; None for assets without.
         tags: Tags of the run.
         attempt: Counts from 1.
+        last: Key of the last partition of a range that is one run; None for a partition alone.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class PendingRun:
     partition: str | None
     tags: dict[str, str]
     attempt: int = 1
+    last: str | None = None
 
 
 @dataclass(frozen=True)

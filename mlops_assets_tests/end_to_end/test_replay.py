@@ -39,6 +39,21 @@ def test_a_replay_writes_nothing_but_its_home(lived: Lived) -> None:
     }
 
 
+def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_each_partition(lived: Lived) -> None:
+    import dagster as dg
+
+    from mlops_assets.in_process import open_instance
+
+    with open_instance(lived.home) as instance:
+        (past,) = [run for run in instance.get_runs() if "dagster/asset_partition_range_start" in run.tags]
+        assert past.is_success
+        assert past.tags["dagster/asset_partition_range_start"] == "2024-01-01"
+        assert past.tags["dagster/asset_partition_range_end"] == lived.first
+        assert past.asset_selection == {dg.AssetKey("order_trend"), dg.AssetKey(["orders_forecast", "labels"])}
+        materialized = instance.get_materialized_partitions(dg.AssetKey("order_trend"))
+        assert {"2024-01-01", "2024-01-13", lived.first, lived.last} <= materialized
+
+
 def test_a_replay_in_two_parts_ends_as_one_in_one_part(lived: Lived, tmp_path: Path) -> None:
     parts = Lived(lived.project, Home(tmp_path / "parts"), lived.first, lived.last)
 
