@@ -39,11 +39,14 @@ def test_a_replay_writes_nothing_but_its_home(lived: Lived) -> None:
     }
 
 
-def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_each_partition(lived: Lived) -> None:
+def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_each_partition(
+    lived: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import dagster as dg
 
     from mlops_assets.in_process import open_instance
 
+    monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
     with open_instance(lived.home) as instance:
         (past,) = [run for run in instance.get_runs() if "dagster/asset_partition_range_start" in run.tags]
         assert past.is_success
