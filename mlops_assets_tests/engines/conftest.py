@@ -10,7 +10,7 @@ from mlops_assets.engines.contract import Engine
 from mlops_assets_tests.engines.contract_pack import Tables, engine_under_test
 
 
-@pytest.fixture(scope="session", params=["duckdb", "spark"])
+@pytest.fixture(scope="session", params=["duckdb", pytest.param("spark", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine, one for all tests: nothing that one question leaves behind may change the next answer."""
     return engine_under_test(request.param, tmp_path_factory.mktemp("scratch"))
