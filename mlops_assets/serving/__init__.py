@@ -1,0 +1,1 @@
+"""HTTP: features, discovery, and what people read about them."""
