@@ -60,3 +60,7 @@ class ConflictError(PlatformError):
 
 class SurroundingsError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
+
+
+class StoreUnavailableError(SurroundingsError):
+    """The online store does not answer; readers and writers recover by themselves once it does."""
