@@ -180,7 +180,7 @@ class RedisStore:
         """See `OnlineStore.expire`."""
         number, expired = b"%d" % space.number, 0
         while True:
-            arguments = [until_us, self._rows_of(number), SCRIPT_BATCH]
+            arguments: list[Any] = [until_us, self._rows_of(number), SCRIPT_BATCH]
             with self._failing():
                 done = int(self._scripts["expire"]([self._name("index", number)], arguments))
             if not done:
