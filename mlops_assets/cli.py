@@ -333,9 +333,9 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     from mlops_assets.in_process import enter, held_open, open_instance
 
     enter(home, project)
-    from mlops_assets.backfill import feature_table, run_backfill, with_upstream
+    from mlops_assets.backfill import run_backfill, with_upstream
 
-    calendar = feature_table(definition, table).schema.calendar
+    calendar = definition.feature_table(table).schema.calendar
     begin, end = (calendar.at_key(key) if key else None for key in (first, last))
     _quiet()
     failed: list[str] = []
