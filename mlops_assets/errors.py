@@ -60,3 +60,11 @@ class ConflictError(PlatformError):
 
 class SurroundingsError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
+
+
+class ForbiddenError(PlatformError):
+    """Who asks may not do it: no role of theirs has the scope that it needs."""
+
+
+class StoreUnavailableError(SurroundingsError):
+    """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
