@@ -17,6 +17,7 @@ import click
 from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.serve import serve
+from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
@@ -39,6 +40,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 main.add_command(features)
 main.add_command(serve)
+main.add_command(tokens)
 
 
 @main.command()

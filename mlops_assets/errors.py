@@ -1,6 +1,8 @@
 """Every error that the platform raises on purpose: what was found, what was expected, what to do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -68,3 +70,9 @@ class ForbiddenError(PlatformError):
 
 class StoreUnavailableError(SurroundingsError):
     """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """A cure for a name that does not exist: the names that it was likely meant to be."""
+    near = get_close_matches(name, list(names), n=2)
+    return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
