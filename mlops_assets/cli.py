@@ -16,11 +16,8 @@ import click
 
 from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
-<<<<<<< HEAD
 from mlops_assets.commands.serve import serve
-=======
 from mlops_assets.commands.tokens import tokens
->>>>>>> access
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
@@ -42,11 +39,8 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
-<<<<<<< HEAD
 main.add_command(serve)
-=======
 main.add_command(tokens)
->>>>>>> access
 
 
 @main.command()

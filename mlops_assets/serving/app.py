@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from mlops_assets.governance.tokens import TokenStore
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving import health
 from mlops_assets.serving.context import ServingContext
@@ -25,7 +24,7 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
         platform: The project in its home.
         settings: Address and limits.
     """
-    context = ServingContext(platform, settings, TokenStore(platform.home.folder / "trail" / "tokens.jsonl"))
+    context = ServingContext(platform, settings, platform.tokens)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:

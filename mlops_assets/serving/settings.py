@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.governance.tokens import is_loopback
 
 
 def _limit(default: int, variable: str, description: str) -> Any:
@@ -45,7 +46,7 @@ class ServingSettings:
     @property
     def on_loopback(self) -> bool:
         """Whether only programs on this machine reach it."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        return is_loopback(self.host)
 
 
 def limits() -> list[tuple[str, str, int, str]]:
