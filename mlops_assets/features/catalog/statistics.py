@@ -333,9 +333,9 @@ def _edges(column: Column, low: float | None, high: float | None) -> tuple[float
     if low is None or high is None:
         return ()
     if column.type == "bigint":
-        width = -(-(int(high) - int(low) + 1) // MOST_BINS)
-        starts = range(int(low), int(high) + 1, width)
-        return (*starts, starts[-1] + width)
+        step = -(-(int(high) - int(low) + 1) // MOST_BINS)
+        starts = range(int(low), int(high) + 1, step)
+        return (*starts, starts[-1] + step)
     if low == high:
         return (low, high)
     width = high / MOST_BINS - low / MOST_BINS  # the difference itself may be too large for a double
