@@ -1,4 +1,4 @@
-"""Computing the past of feature tables and labels: one run over each range of partitions that are due, resumed where it stopped.
+"""Computing the past of feature tables and labels: one run over a range of partitions, resumed where it stopped.
 
 A partition is current, and passed over, when its newest event records the definition and the inputs that it would be
 computed from now and the content that the table holds.
