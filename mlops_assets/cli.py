@@ -1,14 +1,12 @@
 """The command line: ``mlops-assets …``. Errors of ours become one message and exit code 1."""
 
-import errno
-import functools
 import importlib
 import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,44 +14,12 @@ from typing import Any
 
 import click
 
+from mlops_assets.commands.features import features
+from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import ProjectFolder, find_project
-
-
-def in_one_message(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn errors of ours, and a full disk, into one message and a non-zero exit code."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except PlatformError as error:
-            raise click.ClickException(str(error)) from error
-        except Exception as error:
-            if not _is_full_disk(error):
-                raise
-            raise click.ClickException(str(_FULL_DISK)) from error
-
-    return wrapped
-
-
-_FULL_DISK = SurroundingsError(
-    "no space left on the disk that this command writes to",
-    "room for what it writes",
-    "make room and run it again; what was written before is whole",
-)
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if "disk is full" in str(error):  # SQLite's words, which reach us through several wrappers
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 @click.group()
@@ -68,6 +34,9 @@ def _is_full_disk(error: BaseException | None) -> bool:
 def main(context: click.Context, folder: Path) -> None:
     """An MLOps platform on Dagster."""
     context.obj = folder.resolve()
+
+
+main.add_command(features)
 
 
 @main.command()

@@ -1,6 +1,8 @@
 """Every error that the platform raises on purpose: what was found, what was expected, what to do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -60,3 +62,17 @@ class ConflictError(PlatformError):
 
 class SurroundingsError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
+
+
+class ForbiddenError(PlatformError):
+    """Who asks may not do it: no role of theirs has the scope that it needs."""
+
+
+class StoreUnavailableError(SurroundingsError):
+    """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """A cure for a name that does not exist: the names that it was likely meant to be."""
+    near = get_close_matches(name, list(names), n=2)
+    return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise

@@ -9,6 +9,7 @@ from typing import Literal
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
@@ -289,6 +290,7 @@ class ProjectDefinition:
         feature_tables: By name, inputs before those that read them.
         models: By name.
         engine: Which engine runs what does not choose its own.
+        roles: The scopes of every role that a token may carry.
     """
 
     folder: Path
@@ -296,6 +298,7 @@ class ProjectDefinition:
     feature_tables: Mapping[str, FeatureTableDefinition]
     models: Mapping[str, ModelDefinition]
     engine: EngineSettings = field(default_factory=EngineSettings)
+    roles: Mapping[str, frozenset[Scope]] = field(default_factory=lambda: ROLES)
 
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.session import StartSession, start_session
+from mlops_assets.governance.tokens import TokenStore
 from mlops_assets.lakehouse.clock import Clock
 from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
@@ -61,6 +63,11 @@ class Platform:
     def deliveries(self) -> DeliveryStore:
         """The deliveries of all sources."""
         return DeliveryStore(self.home.deliveries)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        """The tokens that were given for this home; one store, for it remembers what it read."""
+        return TokenStore(self.home.folder / "trail" / "tokens.jsonl", self.project.roles)
 
     def table(self, name: str) -> StateTable:
         """A source's or feature table's states, in its present generation."""

@@ -1,0 +1,1 @@
+"""Commands of ``mlops-assets`` by subject; `mlops_assets.cli` registers them."""
