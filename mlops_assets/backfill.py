@@ -17,7 +17,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from mlops_assets.components import constants
 from mlops_assets.components.feature_table import tables_evidence
 from mlops_assets.components.loading import platform_of
-from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
+from mlops_assets.errors import ConflictError, MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
 from mlops_assets.in_process import SILENT, failure_words
 from mlops_assets.lakehouse.periods import Period
@@ -49,24 +49,11 @@ class Backfilled:
 
 def with_upstream(project: ProjectDefinition, name: str) -> tuple[str, ...]:
     """A feature table after all feature tables that it rests on, each after its own inputs."""
-    table = feature_table(project, name)
+    table = project.feature_table(name)
     before = [
         found for input_ in table.inputs if input_ in project.feature_tables for found in with_upstream(project, input_)
     ]
     return tuple(dict.fromkeys([*before, name]))
-
-
-def feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinition:
-    """The feature table of a name.
-
-    Raises:
-        DefinitionError: There is none.
-    """
-    if name not in project.feature_tables:
-        raise DefinitionError(
-            f"no feature table '{name}'", f"one of {', '.join(project.feature_tables)}", "correct the name"
-        )
-    return project.feature_tables[name]
 
 
 def run_backfill(
@@ -94,7 +81,7 @@ def run_backfill(
         DefinitionError: There is no such feature table.
         ConflictError: Another backfill of the table is at work.
     """
-    table = feature_table(project, name)
+    table = project.feature_table(name)
     platform = platform_of(project)
     _end_what_was_killed(instance, name)
     waiting: dict[str, str] = {}

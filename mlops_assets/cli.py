@@ -16,6 +16,8 @@ import click
 
 from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.serve import serve
+from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
@@ -37,6 +39,8 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
+main.add_command(serve)
+main.add_command(tokens)
 
 
 @main.command()
@@ -302,9 +306,9 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     from mlops_assets.in_process import enter, held_open, open_instance
 
     enter(home, project)
-    from mlops_assets.backfill import feature_table, run_backfill, with_upstream
+    from mlops_assets.backfill import run_backfill, with_upstream
 
-    calendar = feature_table(definition, table).schema.calendar
+    calendar = definition.feature_table(table).schema.calendar
     begin, end = (calendar.at_key(key) if key else None for key in (first, last))
     _quiet()
     failed: list[str] = []

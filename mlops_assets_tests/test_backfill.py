@@ -163,5 +163,5 @@ def test_an_unknown_table_is_told(changed: Lived, monkeypatch: pytest.MonkeyPatc
     done = backfill(changed, monkeypatch, "orders")
     assert done.exit_code == 1
     assert done.output == (
-        "Error: Found: no feature table 'orders'. Expected: one of order_trend. What to do: correct the name.\n"
+        "Error: Found: feature table 'orders'. Expected: one of: order_trend. What to do: correct the name.\n"
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, SurroundingsError, nearest
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal, Scope
-from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.periods import Duration, add_months, in_utc, parse_moment
 from mlops_assets.lakehouse.write_points import write_point
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
@@ -299,9 +299,38 @@ def _refuse_any(records: Mapping[str, TokenRecord]) -> None:
         raise _NotTheFirstError
 
 
+def expiry(text: str, now: datetime) -> datetime:
+    """When something expires: so long after now (``90 days``), or at a moment (``2025-03-31``).
+
+    Raises:
+        DefinitionError: The text is neither.
+    """
+    try:
+        length = Duration.parse(text)
+    except DefinitionError as error:
+        try:
+            return parse_moment(text)
+        except DefinitionError as other:
+            raise DefinitionError(
+                f"'{text}'", f"{error.expected}; or {other.expected}", "write, say, '90 days'"
+            ) from None
+    try:
+        return add_months(now, length.months) + length.rest
+    except (ValueError, OverflowError):
+        raise DefinitionError(f"'{text}' from now", "a moment before the year 10000", "write less") from None
+
+
 def first_token(store: TokenStore, now: datetime) -> str | None:
     """The token of an administrator for a machine on which none was ever created; None where one was."""
     return store.create_first(FIRST_NAME, ("administrator",), now)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name does not count, but for ``localhost``."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def require_tokens_for(host: str, store: TokenStore, now: datetime) -> None:
@@ -315,7 +344,7 @@ def require_tokens_for(host: str, store: TokenStore, now: datetime) -> None:
     Raises:
         SurroundingsError: It would listen to other machines, and there is no valid token.
     """
-    if _is_loopback(host) or any(record.valid(now) for record in store.records().values()):
+    if is_loopback(host) or any(record.valid(now) for record in store.records().values()):
         return
     raise SurroundingsError(
         f"address '{host}', which other machines reach, and no valid token",
@@ -341,13 +370,6 @@ def principal_of_environment(store: TokenStore, environ: Mapping[str, str], now:
             f"set {TOKEN_VARIABLE} to a valid token (mlops-assets tokens list shows which are), or unset it",
         )
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _hash(token: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
@@ -306,11 +306,8 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        found = self.sources.get(name) or self.feature_tables.get(name)
-        if found is None:
-            cure = nearest(name, [*self.sources, *self.feature_tables], "correct the name")
-            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
-        return found
+        tables: dict[str, TableDefinition] = {**self.sources, **self.feature_tables}
+        return _named("table", name, tables)
 
     def source(self, name: str) -> SourceDefinition:
         """A source.
@@ -318,11 +315,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.sources:
-            raise DefinitionError(
-                f"source '{name}'", f"one of: {', '.join(self.sources) or 'none is declared'}", "correct the name"
-            )
-        return self.sources[name]
+        return _named("source", name, self.sources)
 
     def feature_table(self, name: str) -> FeatureTableDefinition:
         """A feature table.
@@ -330,13 +323,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.feature_tables:
-            raise DefinitionError(
-                f"feature table '{name}'",
-                f"one of: {', '.join(self.feature_tables) or 'none is declared'}",
-                "correct the name",
-            )
-        return self.feature_tables[name]
+        return _named("feature table", name, self.feature_tables)
 
     def model(self, name: str) -> ModelDefinition:
         """A model.
@@ -344,13 +331,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.models:
-            raise DefinitionError(
-                f"model '{name}'",
-                f"one of: {', '.join(self.models) or 'none is declared'}",
-                nearest(name, self.models, "correct the name"),
-            )
-        return self.models[name]
+        return _named("model", name, self.models)
 
     def calendar_of(self, asset: str) -> Calendar:
         """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
@@ -371,8 +352,15 @@ class ProjectDefinition:
             else:
                 yield table
 
-    def _listed(self) -> str:
-        return ", ".join([*self.sources, *self.feature_tables]) or "none is declared"
+
+Declared = TypeVar("Declared")
+
+
+def _named(what: str, name: str, declared: Mapping[str, Declared]) -> Declared:
+    if name not in declared:
+        listed = ", ".join(declared) or "none is declared"
+        raise DefinitionError(f"{what} '{name}'", f"one of: {listed}", nearest(name, declared, "correct the name"))
+    return declared[name]
 
 
 def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> Calendar:
