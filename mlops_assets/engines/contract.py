@@ -140,6 +140,12 @@ class Engine(Protocol):
         """
         ...
 
+    def known_rows(
+        self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
+    ) -> Rows:
+        """The rows that `known_at` would fetch, with the same columns, where the engine has them."""
+        ...
+
     def known_at(
         self,
         table: StateTable,
@@ -208,6 +214,25 @@ class Engine(Protocol):
         Returns:
             The value of each figure, by its name; times are in UTC.
         """
+        ...
+
+    def frequencies(self, rows: Rows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
+        """How often the values of some expressions occur; nulls are left out.
+
+        Args:
+            rows: What to count.
+            values: Names, and for each an expression in DuckDB's dialect over the columns of the rows (see
+                `mlops_assets.engines.figures`).
+            most: How many values of each to tell.
+
+        Returns:
+            By name the most frequent values, each with its count; of equally frequent ones the smallest first. Times
+            are in UTC.
+        """
+        ...
+
+    def first_rows(self, rows: Rows, count: int) -> "pa.Table":
+        """Fetch so many of the rows into this process, the first in their order."""
         ...
 
     def to_arrow(self, rows: Rows) -> "pa.Table":
