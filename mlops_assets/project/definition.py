@@ -85,6 +85,7 @@ class SourceDefinition:
     origin: Files | Database
     published_from: Path | None
     expectations: tuple[Expectation, ...]
+    online: bool = False
 
     @property
     def static(self) -> bool:
@@ -122,6 +123,7 @@ class FeatureTableDefinition:
     generation: str
     expectations: tuple[Expectation, ...]
     engine: EngineName | None
+    online: bool = False
 
     @property
     def query(self) -> Query | None:
@@ -300,6 +302,11 @@ class ProjectDefinition:
     engine: EngineSettings = field(default_factory=EngineSettings)
     roles: Mapping[str, frozenset[Scope]] = field(default_factory=lambda: ROLES)
 
+    @property
+    def name(self) -> str:
+        """The package that the project's definitions are in."""
+        return self.folder.parent.name
+
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.
 
@@ -356,6 +363,11 @@ class ProjectDefinition:
         """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
         name, _, step = asset.partition("/")
         return self.model(name).schema.calendar if step else self.table(name).schema.calendar
+
+    @property
+    def online_tables(self) -> tuple[str, ...]:
+        """The tables that are published for applications."""
+        return tuple(name for name in (*self.sources, *self.feature_tables) if self.table(name).online)
 
     def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
         """The sources that tables rest on, through feature tables; each once."""
