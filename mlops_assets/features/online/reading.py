@@ -10,7 +10,15 @@ from mlops_assets.engines import contract
 from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
 from mlops_assets.features.online.contract import Layout, OnlineStore
-from mlops_assets.features.online.encoding import DECODERS, key_encoder, layout_of, micros, moment, unpacker
+from mlops_assets.features.online.encoding import (
+    DECODERS,
+    MICROSECOND,
+    key_encoder,
+    layout_of,
+    micros,
+    moment,
+    unpacker,
+)
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.request_features import request_features
@@ -58,16 +66,16 @@ class PreparedLookups:
     def __call__(self, rows: Sequence[Mapping[str, object]], now: datetime | None = None) -> list[OnlineAnswer]:
         """Look up, as `OnlineFeatures.look_up` does."""
         lookups = self._lookups
-        keys = [lookup.keys_of(rows) for lookup in lookups]
-        asked = [(lookup.table, some) for lookup, some in zip(lookups, keys, strict=True)]
+        asked = [(lookup.table, lookup.keys_of(rows)) for lookup in lookups]
         now = now or self._clock.now()
+        latest = micros(now)
         while True:
             answers = [OnlineAnswer({}, {}) for _ in rows]
             for lookup, (space, found) in zip(lookups, self._store.read(asked), strict=True):
                 bound = lookup.bound.get(space) or lookup.bind(space, self._store)
                 if bound is None:
                     break  # another space is served since the rows were read
-                bound(answers, found, now)
+                bound(answers, found, now, latest)
             else:
                 return answers
 
@@ -136,7 +144,6 @@ class _Bound:
         types = dict(layout.columns)
         self._unpack = unpacker()
         self._table = layout.table
-        self._static = layout.static
         self._names = lookup.names
         self._pick: Callable[[list[Any]], Sequence[Any]] = (
             itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
@@ -148,31 +155,48 @@ class _Bound:
         ]
         self._defaults = [(lookup.rename.get(feature, feature), value) for feature, value in lookup.default.items()]
         self._missing = {**dict.fromkeys(lookup.names), **dict(self._defaults)}
+        self._special = bool(self._decoders or self._defaults)
         self._lookback = lookup.lookback
+        self._rest = lookup.lookback.rest // MICROSECOND if lookup.lookback else 0
+        self._moment: Callable[[int], datetime | None] = (lambda _: None) if layout.static else _moment
 
-    def __call__(self, answers: Sequence[OnlineAnswer], rows: Sequence[bytes | None], now: datetime) -> None:
-        """Add the features of rows to answers."""
+    def __call__(
+        self, answers: Sequence[OnlineAnswer], rows: Sequence[bytes | None], now: datetime, latest: int
+    ) -> None:
+        """Add the features of rows to answers; ``latest`` is now in microseconds."""
         unpack, pick, names, table = self._unpack, self._pick, self._names, self._table
-        latest = micros(now)
-        earliest = micros(self._lookback.before(now)) if self._lookback else -(2**63)
-        for (features, found), row in zip(answers, rows, strict=True):
-            values = unpack(row) if row is not None else None
-            if values is None or not earliest < values[0] <= latest:
+        earliest = self._earliest(now, latest)
+        # All of this takes two microseconds, of which asking zip to be strict would be a fourth.
+        for (features, found), row in zip(answers, rows):  # noqa: B905
+            if row is None or not earliest < (values := unpack(row))[0] <= latest:
                 features.update(self._missing)
                 found.setdefault(table, None)
                 continue
-            features.update(zip(names, pick(values), strict=False))
-            for name, decode in self._decoders:
-                if features[name] is not None:
-                    features[name] = decode(features[name])
-            for name, value in self._defaults:
-                if features[name] is None:
-                    features[name] = value
+            features.update(zip(names, pick(values)))  # noqa: B905
+            if self._special:
+                self._decode(features)
             if table not in found:
-                event_time = None if self._static else _moment(values[0])
-                found[table] = FoundRow(event_time, now - event_time if event_time else None)
+                event_time = self._moment(values[0])
+                found[table] = FoundRow(event_time, now - event_time) if event_time else _STATIC
+
+    def _earliest(self, now: datetime, latest: int) -> int:
+        """The last moment, in microseconds, at which a row is too old."""
+        if self._lookback is None:
+            return -(2**63)
+        if self._lookback.months:
+            return micros(self._lookback.before(now))
+        return latest - self._rest
+
+    def _decode(self, features: dict[str, object]) -> None:
+        for name, decode in self._decoders:
+            if features[name] is not None:
+                features[name] = decode(features[name])
+        for name, value in self._defaults:
+            if features[name] is None:
+                features[name] = value
 
 
+_STATIC = FoundRow(None, None)
 _moment = lru_cache(maxsize=4096)(moment)
 """Many rows share their time."""
 

@@ -26,6 +26,8 @@ CREATE TABLE rows (
 CREATE INDEX rows_by_event ON rows (space, event_us) WHERE row IS NOT NULL;
 PRAGMA user_version = 1;
 """
+FOUND = "SELECT space, row FROM rows WHERE key = ? AND space = (SELECT space FROM served WHERE name = ?)"
+"""One key, as fast as it goes: no row, whether it is the key that is missing or the table."""
 ONE = (
     "SELECT served.space, rows.row FROM served LEFT JOIN rows ON rows.space = served.space AND rows.key = ? "
     "WHERE served.name = ?"
@@ -38,6 +40,7 @@ MOST_KEYS = 1_000
 """Keys in one statement of reading; SQLite allows 32,766 parameters."""
 BATCH = 5_000
 """Rows in one transaction: long enough to be fast, short enough that another writer does not wait long."""
+MAPPED_BYTES = 2**31 - 2**16
 SECONDS_TO_WAIT = 60.0
 """How long a writer waits for another one."""
 
@@ -56,37 +59,32 @@ class SqliteStore:
 
     def read(self, asked: Sequence[tuple[str, Sequence[bytes]]]) -> list[tuple[int | None, list[bytes | None]]]:
         """See `OnlineStore.read`."""
-        with self._failing():
+        try:
             execute = self._connection().execute
             answers: list[tuple[int | None, list[bytes | None]]] = []
             for table, keys in asked:
                 if len(keys) == 1:
-                    found = execute(ONE, (keys[0], table)).fetchone()
+                    which = (keys[0], table)
+                    found = execute(FOUND, which).fetchone() or execute(ONE, which).fetchone()
                     answers.append((found[0], [found[1]]) if found else (None, [None]))
                 else:
                     answers.append(self._read_many(table, keys))
-            return answers
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+        return answers
 
     def _read_many(self, table: str, keys: Sequence[bytes]) -> tuple[int | None, list[bytes | None]]:
         execute = self._connection().execute
-        space: int | None = None
         rows: dict[bytes, bytes] = {}
-        start = 0
-        while start < len(keys) or not keys:
+        spaces: set[int] = set()
+        for start in range(0, len(keys) or 1, MOST_KEYS):
             some = keys[start : start + MOST_KEYS]
             found = execute(MANY.format(",".join("?" * len(some))), (*some, table)).fetchall()
-            if found and start and found[0][0] != space:  # another space is served since the last statement
-                start, rows = 0, {}
-                space = None
-                continue
-            if not found:
-                return None, [None] * len(keys)
-            space = found[0][0]
-            rows.update((key, row) for _, key, row in found)
-            start += len(some)
-            if not keys:
-                break
-        return space, [rows.get(key) for key in keys]
+            rows.update({key: row for _, key, row in found})
+            spaces.update(space for space, _, _ in found[:1])
+        if len(spaces) > 1:  # another space is served since the first statement
+            return self._read_many(table, keys)
+        return (spaces.pop() if spaces else None), [rows.get(key) for key in keys]
 
     def served(self, table: str) -> Space | None:
         """See `OnlineStore.served`."""
@@ -274,6 +272,7 @@ class SqliteStore:
         except OSError as error:
             raise self._unavailable(error) from error
         connection.execute("PRAGMA synchronous = NORMAL")  # after a power cut the newest batches may be missing, whole
+        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")  # shared by all threads, and read without copying
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
