@@ -69,7 +69,7 @@ class ForbiddenError(PlatformError):
 
 
 class StoreUnavailableError(SurroundingsError):
-    """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
+    """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:

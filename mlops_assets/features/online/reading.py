@@ -19,6 +19,7 @@ from mlops_assets.features.online.encoding import (
     moment,
     unpacker,
 )
+from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.request_features import request_features
 from mlops_assets.lakehouse.tables import StateTable
@@ -62,14 +63,14 @@ class PreparedLookups:
         self._store = store
         self._lookups = [_Prepared(lookup) for lookup in lookups]
 
-    def __call__(self, rows: Sequence[Mapping[str, object]]) -> list[OnlineAnswer]:
+    def __call__(self, rows: Sequence[Mapping[str, object]], now: datetime | None = None) -> list[OnlineAnswer]:
         """Look up, as `OnlineFeatures.look_up` does."""
         lookups = self._lookups
         asked = [(lookup.table, lookup.keys_of(rows)) for lookup in lookups]
+        now = now or self._clock.now()
+        latest = micros(now)
         while True:
             answers = [OnlineAnswer({}, {}) for _ in rows]
-            now = self._clock.now()
-            latest = micros(now)
             for lookup, (space, found) in zip(lookups, self._store.read(asked), strict=True):
                 bound = lookup.bound.get(space) or lookup.bind(space, self._store)
                 if bound is None:
@@ -212,6 +213,8 @@ class OnlineFeatures:
         self._platform = platform
         self._store = store
         self._prepared: dict[object, PreparedLookups] = {}
+        self.remote = not isinstance(store, SqliteStore)
+        """Whether a reading waits for another machine, so that an event loop should not."""
 
     @classmethod
     def open(cls, platform: Platform) -> "OnlineFeatures":
@@ -222,13 +225,19 @@ class OnlineFeatures:
         """
         return cls(platform, open_store(platform))
 
-    def look_up(self, rows: Sequence[Mapping[str, object]], lookups: Sequence[FeatureLookup]) -> list[OnlineAnswer]:
+    def look_up(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        lookups: Sequence[FeatureLookup],
+        now: datetime | None = None,
+    ) -> list[OnlineAnswer]:
         """Look features up for rows by their keys, as known now.
 
         Args:
             rows: Values by name, keys among them. A row with a null in a key finds nothing. Dates and timestamps may
                 be ISO texts; a time without a zone is in UTC.
-            lookups: What to look up. A lookback counts from the platform clock's now.
+            lookups: What to look up.
+            now: What lookbacks and ages count from; None for the platform clock's now.
 
         Returns:
             An answer for each row, in their order.
@@ -239,7 +248,7 @@ class OnlineFeatures:
             MissingDataError: Nothing was published of a table yet, or not under its present definition.
             StoreUnavailableError: The store is down.
         """
-        return self.prepare(lookups)(rows)
+        return self.prepare(lookups)(rows, now)
 
     def prepare(self, lookups: Sequence[FeatureLookup]) -> PreparedLookups:
         """Check lookups once, to ask them many times: ``prepared(rows)`` is ``look_up(rows, lookups)``."""
@@ -247,12 +256,15 @@ class OnlineFeatures:
         found = self._prepared.get(key)
         return found or self._keep(key, [resolved_lookup(self._online(lookup.table), lookup) for lookup in lookups])
 
-    def of_model(self, model: str, rows: Sequence[Mapping[str, object]]) -> list[OnlineAnswer]:
+    def of_model(
+        self, model: str, rows: Sequence[Mapping[str, object]], now: datetime | None = None
+    ) -> list[OnlineAnswer]:
         """The features of a model for rows, as known now: looked up, of the request, and computed from both.
 
         Args:
             model: The model's name.
             rows: Keys and the columns of the request, by name.
+            now: As in `look_up`.
 
         Returns:
             An answer for each row, with features in the order of the model's.
@@ -263,7 +275,7 @@ class OnlineFeatures:
         """
         definition = self._platform.project.model(model)
         prepared = self._prepared.get(model) or self._keep(model, self._of_model(definition))
-        answers = prepared(rows)
+        answers = prepared(rows, now)
         values = [{**row, **answer.features} for row, answer in zip(rows, answers, strict=True)]
         features = request_features(self._platform, definition, values)
         return [OnlineAnswer(of, answer.found) for of, answer in zip(features, answers, strict=True)]
@@ -275,6 +287,14 @@ class OnlineFeatures:
             StoreUnavailableError: It does not.
         """
         self._store.check()
+
+    def unpublished(self) -> list[str]:
+        """The tables that are online, but of which nothing is published yet.
+
+        Raises:
+            StoreUnavailableError: The store is down.
+        """
+        return [table for table in self._platform.project.online_tables if self._store.served(table) is None]
 
     def _of_model(self, model: ModelDefinition) -> Sequence[contract.FeatureLookup]:
         for lookup in model.lookups:
