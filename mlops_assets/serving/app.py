@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import health
+from mlops_assets.serving import catalog, health
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
-ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router,)
+ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router, catalog.router)
 """What makes the routes; an area of the application adds its own."""
 
 
