@@ -12,6 +12,7 @@ from benchmarks.compaction import compaction
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
+from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "spark-overhead": spark_overhead,
     "backfill": backfill,
     "compaction": compaction,
+    "search": search,
 }
 
 
