@@ -65,6 +65,17 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Push:
+    """Rows that applications push, in batches; each ingestion of a period takes what waits for it as one delivery.
+
+    Args:
+        remember_keys: How long after its acceptance a batch is known by its idempotency key.
+    """
+
+    remember_keys: timedelta
+
+
+@dataclass(frozen=True)
 class SourceDefinition:
     """A table brought in from outside; the fields are those of its YAML, resolved."""
 
@@ -82,7 +93,7 @@ class SourceDefinition:
     least_rows_share: float
     most_bad_share: float
     overdue_after: timedelta
-    origin: Files | Database
+    origin: Files | Database | Push
     published_from: Path | None
     expectations: tuple[Expectation, ...]
     online: bool = False
@@ -91,6 +102,11 @@ class SourceDefinition:
     def static(self) -> bool:
         """Whether it has no time."""
         return self.schema.timestamp is None
+
+    @property
+    def pushed(self) -> bool:
+        """Whether applications push its rows."""
+        return isinstance(self.origin, Push)
 
     @property
     def generation(self) -> str:
