@@ -2,18 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import health
+from mlops_assets.serving import features, health, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
-ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router,)
+ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router, features.router, reference.router)
 """What makes the routes; an area of the application adds its own."""
 
 
@@ -32,6 +33,8 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
 
     app = FastAPI(
         title="mlops-assets",
+        description="Features for applications, in milliseconds. Every error is a problem document (RFC 9457).",
+        version=version("mlops-assets"),
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -41,6 +44,7 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
     add_problem_handlers(app, settings.retry_seconds)
     for make in ROUTERS:
         app.include_router(make(context))
+    reference.describe(app)
     app.add_middleware(LimitedBody, largest=settings.largest_body)
     app.add_middleware(Measured, metrics=context.metrics)
     return app
