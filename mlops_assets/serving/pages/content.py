@@ -1,6 +1,5 @@
 """Gathers what the page of a table shows."""
 
-from mlops_assets.features.catalog.duplicates import repeats
 from mlops_assets.features.catalog.entries import Catalog
 from mlops_assets.features.catalog.statistics import table_statistics
 from mlops_assets.features.lineage import lineage_graph
@@ -20,13 +19,13 @@ def table_content(platform: Platform, catalog: Catalog, name: str) -> TableConte
     entry = catalog.table(name)
     definition = platform.project.table(name)
     graph = lineage_graph(platform.project)
-    computed = isinstance(definition, FeatureTableDefinition)
     return TableContent(
         definition=definition,
         entry=entry,
         statistics=table_statistics(platform, name),
         checks=latest_checks(platform, name),
-        generations=tuple(shown_generations(platform, definition)) if computed else (),
-        repeats=repeats(catalog, name),
+        generations=tuple(shown_generations(platform, definition))
+        if isinstance(definition, FeatureTableDefinition)
+        else (),
         lineage=graph.around(graph.named(name), up=True, down=True),
     )

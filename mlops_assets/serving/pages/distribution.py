@@ -66,15 +66,15 @@ def distribution(column: ColumnStatistics, rows: int) -> Distribution | None:
     values = rows - column.nulls
     if values <= 0:
         return None
-    ends = (None, None) if column.minimum is None else (value(column.minimum), value(column.maximum))
+    least, most = (None, None) if column.minimum is None else (value(column.minimum), value(column.maximum))
     if column.histogram:
-        return Distribution(_bars(column.histogram), *ends, (), 0, _histogram_in_words(column))
+        return Distribution(_bars(column.histogram), least, most, (), 0, _histogram_in_words(column))
     frequent = tuple(Frequent(name, count, count / values) for name, count in column.frequent[:MOST_FREQUENT])
     if frequent:
         others = max(column.distinct - len(frequent), 0)
         said = ", ".join(f"{item.value} {share(item.share)}" for item in frequent)
         return Distribution((), None, None, frequent, others, said)
-    return Distribution((), *ends, (), 0, f"{ends[0]} to {ends[1]}" if ends[0] is not None else "")
+    return Distribution((), least, most, (), 0, f"{least} to {most}" if least is not None else "")
 
 
 def _bars(bins: Sequence[Bin]) -> tuple[Bar, ...]:

@@ -80,18 +80,24 @@ def router(context: ServingContext) -> APIRouter:
     @routes.get(HOME)
     def search(request: Request, principal: Reader) -> Response:
         asked = Asked.of(request.query_params)
-        found = context.index().search(asked.text, **asked.values, limit=HITS_ON_A_PAGE, offset=asked.offset)
-        return page(search_page(context.catalog, context.freshness(), found, asked, frame(context, principal)))
+        found = context.discovery.index().search(asked.text, **asked.values, limit=HITS_ON_A_PAGE, offset=asked.offset)
+        return page(
+            search_page(
+                context.discovery.catalog, context.discovery.freshness(), found, asked, frame(context, principal)
+            )
+        )
 
     @routes.get(f"{HOME}/{{name}}")
     def table(name: str, principal: Reader) -> Response:
-        if name not in context.catalog.tables:
+        if name not in context.discovery.catalog.tables:
             raise MissingDataError(
                 f"no table '{name}'",
                 "a source or feature table of the project",
-                nearest(name, context.catalog.tables, "look for it among the features"),
+                nearest(name, context.discovery.catalog.tables, "look for it among the features"),
             )
-        return page(table_page(table_content(context.platform, context.catalog, name), frame(context, principal)))
+        return page(
+            table_page(table_content(context.platform, context.discovery.catalog, name), frame(context, principal))
+        )
 
     @routes.get("/login")
     async def login(request: Request) -> Response:

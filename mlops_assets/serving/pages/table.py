@@ -1,20 +1,20 @@
 """The page of a table: all that helps to decide whether to use it, and how."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mlops_assets.errors import DefinitionError
-from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import ColumnEntry, TableEntry, lines_to_paste
+from mlops_assets.features.catalog.shown import masked, masked_columns
 from mlops_assets.features.catalog.statistics import ColumnStatistics, TableStatistics
 from mlops_assets.features.lineage import LineageGraph
 from mlops_assets.features.lineage_drawing import as_svg
 from mlops_assets.generations import ShownGeneration
-from mlops_assets.governance.access import visible
+from mlops_assets.governance.access import ANONYMOUS
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.serving.checks import CheckState
 from mlops_assets.serving.pages import words
@@ -45,7 +45,6 @@ class TableContent:
         statistics: What its newest period looks like.
         checks: Its checks as they stand.
         generations: Its generations, the oldest first; none of a source.
-        repeats: Its columns that compute what another column does already.
         lineage: The part of the lineage around it.
     """
 
@@ -54,7 +53,6 @@ class TableContent:
     statistics: TableStatistics
     checks: tuple[CheckState, ...]
     generations: tuple[ShownGeneration, ...]
-    repeats: tuple[Repeat, ...]
     lineage: LineageGraph
 
 
@@ -81,15 +79,15 @@ class _ShownCheck:
 def table_page(content: TableContent, frame: Frame) -> str:
     """The page of a table, as one text; values of personal columns are masked unless its reader may see them."""
     entry = content.entry
-    columns = [_shown(content, column, frame) for column in entry.columns]
-    masked = [column.entry.name for column in columns if column.masked]
+    hidden = masked_columns(content.definition.schema, frame.principal or ANONYMOUS)
+    statistics = masked(content.statistics, hidden)
     return render(
         "table",
         frame,
         entry=entry,
-        statistics=content.statistics,
-        columns=columns,
-        masked=masked,
+        statistics=statistics,
+        columns=[_shown(entry, column, statistics, hidden) for column in entry.columns],
+        masked=hidden,
         lines=_lines(entry),
         inputs=_links(entry.inputs),
         readers=_links(entry.readers),
@@ -97,28 +95,25 @@ def table_page(content: TableContent, frame: Frame) -> str:
             (model, [column.name for column in entry.columns if model in column.used_by]) for model in entry.used_by
         ],
         picture=_picture(content.lineage, entry.name),
-        checks=[_shown_check(check, bool(masked)) for check in content.checks],
+        checks=[_shown_check(check, bool(hidden)) for check in content.checks],
         generations=tuple(reversed(content.generations)),
-        repeats=content.repeats,
         address_of=address_of,
         dagster=f"{frame.dagster.rstrip('/')}/assets/{quote(entry.name, safe='')}",
     )
 
 
-def _shown(content: TableContent, column: ColumnEntry, frame: Frame) -> _ShownColumn:
-    statistics = content.statistics
+def _shown(
+    table: TableEntry, column: ColumnEntry, statistics: TableStatistics, hidden: Collection[str]
+) -> _ShownColumn:
     found = statistics.columns[column.name]
-    owners = column.owners if column.owners != content.entry.owners else ()
-    declared = content.definition.schema.column(column.name)
-    if frame.principal is None or not visible(frame.principal, declared):
-        return _ShownColumn(column, True, owners, found.null_share, None, ())
+    seen = column.name not in hidden
     return _ShownColumn(
         column,
-        False,
-        owners,
-        found.null_share,
-        distribution(found, statistics.rows),
-        _samples(found, statistics.sample),
+        masked=not seen,
+        owners=column.owners if column.owners != table.owners else (),
+        null_share=found.null_share,
+        distribution=distribution(found, statistics.rows) if seen else None,
+        samples=_samples(found, statistics.sample) if seen else (),
     )
 
 

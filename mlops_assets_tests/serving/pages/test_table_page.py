@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import catalog
 from mlops_assets.features.catalog.statistics import Bin, ColumnStatistics, Freshness, TableStatistics
 from mlops_assets.features.lineage import LineageGraph, lineage_graph
@@ -62,7 +61,7 @@ def content(files: SmallProject, name: str = "trend", **changes: Any) -> TableCo
     entry = catalog(project).table(name)
     never = Freshness("never", None, None, None)
     unknown = TableStatistics(None, None, 0, {column.name: nothing(column.name) for column in entry.columns}, (), never)
-    made = TableContent(project.table(name), entry, unknown, (), (), (), around)
+    made = TableContent(project.table(name), entry, unknown, (), (), around)
     return replace(made, **changes)
 
 
@@ -157,7 +156,6 @@ def test_names_descriptions_and_values_full_of_markup_stay_text(files: SmallProj
         statistics=measured,
         checks=(CheckState(MARKUP, False, NOW, "block", MARKUP, MARKUP),),
         generations=(ShownGeneration(MARKUP, True, NOW, {}, (MARKUP,), (MARKUP,)),),
-        repeats=(Repeat("level", MARKUP, MARKUP, MARKUP),),
         lineage=LineageGraph({"trend": (MARKUP,), MARKUP: (MARKUP,)}, ()),
     )
     page = ReadPage(table_page(made, Frame(AT_THE_MACHINE)))
@@ -196,12 +194,6 @@ def test_generations_say_which_is_served_and_what_is_kept(files: SmallProject) -
     assert "bbbb Served 2024-03-02 06:00 UTC none nothing" in text
     assert "aaaa Kept 2024-02-22 06:00 UTC 2 2024-01-01 to 2024-01-02 forecast at 2" in text
     assert text.index("bbbb") < text.index("aaaa")
-
-
-def test_a_column_that_repeats_another_is_warned_of(files: SmallProject) -> None:
-    page = read(content(files, repeats=(Repeat("level", "other", "log_units", "LN(units + 1)"),)))
-    assert "level repeats other.log_units: the same expression over the same columns" in page.text
-    assert page.links["/features/other#column-log_units"] == ["other.log_units"]
 
 
 def test_a_table_that_nothing_is_known_of_says_so(files: SmallProject) -> None:
