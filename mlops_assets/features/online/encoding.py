@@ -244,3 +244,12 @@ def shown_key(key: bytes, layout: Layout) -> dict[str, Any]:
 
     values = zip(layout.keys, msgpack.unpackb(key), strict=True)
     return {name: DECODERS[type_](value) if type_ in DECODERS else value for (name, type_), value in values}
+
+
+def shown_row(row: bytes, layout: Layout) -> dict[str, Any]:
+    """The values of a row by the names of the layout, and its event_time, for people."""
+    event_us, *values = unpacker()(row)
+    shown = {"event_time": moment(event_us)}
+    for (name, type_), value in zip(layout.columns, values, strict=True):
+        shown[name] = DECODERS[type_](value) if type_ in DECODERS and value is not None else value
+    return shown
