@@ -1,6 +1,6 @@
 """Every error that the platform raises on purpose: what was found, what was expected, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -73,10 +73,37 @@ class ForbiddenError(PlatformError):
 
 
 class StoreUnavailableError(SurroundingsError):
-    """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
+    """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
     """A cure for a name that does not exist: the names that it was likely meant to be."""
     near = get_close_matches(name, list(names), n=2)
     return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
+
+
+class AnswerError(PlatformError):
+    """A server answered with an error, or not at all.
+
+    Args:
+        found: As in every error.
+        expected: As in every error.
+        cure: As in every error.
+        where: As in every error.
+        status: HTTP status; None where no answer came.
+        problem: The problem document (RFC 9457) that came with it, or empty.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        expected: str,
+        cure: str,
+        *,
+        where: Location | None = None,
+        status: int | None = None,
+        problem: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(found, expected, cure, where=where)
+        self.status = status
+        self.problem = problem or {}

@@ -60,6 +60,14 @@ class SharedAttributes(Attributes):
     tags: dict[str, str] = Field(default_factory=dict, description="Labels to search by, such as domain: sales.")
 
 
+class TableAttributes(SharedAttributes):
+    """What sources and feature tables have."""
+
+    online: bool = Field(
+        default=False, description="Whether applications read its newest rows by key, from the online store."
+    )
+
+
 class RatioAttributes(Attributes):
     """A range of shares of the last period's rows."""
 
@@ -165,7 +173,7 @@ class PushAttributes(Attributes):
     )
 
 
-class SourceAttributes(SharedAttributes):
+class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
     primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; unique in each moment.")
@@ -259,7 +267,7 @@ class WindowsAttributes(Attributes):
     aggregations: list[AggregationAttributes] = Field(min_length=1, description="What to compute of which columns.")
 
 
-class FeatureTableAttributes(SharedAttributes):
+class FeatureTableAttributes(TableAttributes):
     """Columns computed for a primary key and a time, by exactly one of ``sql``, ``python`` and ``windows``."""
 
     primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; what computes gives them.")

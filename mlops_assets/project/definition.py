@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
@@ -96,6 +96,7 @@ class SourceDefinition:
     origin: Files | Database | Push
     published_from: Path | None
     expectations: tuple[Expectation, ...]
+    online: bool = False
 
     @property
     def static(self) -> bool:
@@ -138,6 +139,7 @@ class FeatureTableDefinition:
     generation: str
     expectations: tuple[Expectation, ...]
     engine: EngineName | None
+    online: bool = False
 
     @property
     def query(self) -> Query | None:
@@ -316,17 +318,19 @@ class ProjectDefinition:
     engine: EngineSettings = field(default_factory=EngineSettings)
     roles: Mapping[str, frozenset[Scope]] = field(default_factory=lambda: ROLES)
 
+    @property
+    def name(self) -> str:
+        """The package that the project's definitions are in."""
+        return self.folder.parent.name
+
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.
 
         Raises:
             DefinitionError: There is none of that name.
         """
-        found = self.sources.get(name) or self.feature_tables.get(name)
-        if found is None:
-            cure = nearest(name, [*self.sources, *self.feature_tables], "correct the name")
-            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
-        return found
+        tables: dict[str, TableDefinition] = {**self.sources, **self.feature_tables}
+        return _named("table", name, tables)
 
     def source(self, name: str) -> SourceDefinition:
         """A source.
@@ -334,11 +338,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.sources:
-            raise DefinitionError(
-                f"source '{name}'", f"one of: {', '.join(self.sources) or 'none is declared'}", "correct the name"
-            )
-        return self.sources[name]
+        return _named("source", name, self.sources)
 
     def feature_table(self, name: str) -> FeatureTableDefinition:
         """A feature table.
@@ -346,13 +346,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.feature_tables:
-            raise DefinitionError(
-                f"feature table '{name}'",
-                f"one of: {', '.join(self.feature_tables) or 'none is declared'}",
-                "correct the name",
-            )
-        return self.feature_tables[name]
+        return _named("feature table", name, self.feature_tables)
 
     def model(self, name: str) -> ModelDefinition:
         """A model.
@@ -360,18 +354,17 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.models:
-            raise DefinitionError(
-                f"model '{name}'",
-                f"one of: {', '.join(self.models) or 'none is declared'}",
-                nearest(name, self.models, "correct the name"),
-            )
-        return self.models[name]
+        return _named("model", name, self.models)
 
     def calendar_of(self, asset: str) -> Calendar:
         """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
         name, _, step = asset.partition("/")
         return self.model(name).schema.calendar if step else self.table(name).schema.calendar
+
+    @property
+    def online_tables(self) -> tuple[str, ...]:
+        """The tables that are published for applications."""
+        return tuple(name for name in (*self.sources, *self.feature_tables) if self.table(name).online)
 
     def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
         """The sources that tables rest on, through feature tables; each once."""
@@ -387,8 +380,15 @@ class ProjectDefinition:
             else:
                 yield table
 
-    def _listed(self) -> str:
-        return ", ".join([*self.sources, *self.feature_tables]) or "none is declared"
+
+Declared = TypeVar("Declared")
+
+
+def _named(what: str, name: str, declared: Mapping[str, Declared]) -> Declared:
+    if name not in declared:
+        listed = ", ".join(declared) or "none is declared"
+        raise DefinitionError(f"{what} '{name}'", f"one of: {listed}", nearest(name, declared, "correct the name"))
+    return declared[name]
 
 
 def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> Calendar:

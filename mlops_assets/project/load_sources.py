@@ -77,6 +77,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         origin=origin,
         published_from=published_from,
         expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
+        online=parsed.online,
     )
 
 

@@ -31,6 +31,7 @@ from mlops_assets.engines.spark.states import (
     compared_rows,
     hash_partitions,
     known_states,
+    stored_states,
     write_states,
 )
 from mlops_assets.engines.spark.translate import spark_figures, translate
@@ -105,6 +106,13 @@ class SparkEngine:
             order = (*schema.keys, *([schema.timestamp] if schema.timestamp else []))
             return SparkRows(kept(answer.select(*typed)), order, schema.arrow())
 
+    def known_rows(
+        self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
+    ) -> SparkRows:
+        """See `Engine.known_rows`."""
+        known = kept(known_states(self.session, table, moment=moment, first=first, last=last))
+        return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table))
+
     def known_at(
         self,
         table: StateTable,
@@ -117,6 +125,29 @@ class SparkEngine:
         """See `Engine.known_at`."""
         known = known_states(self.session, table, moment=moment, first=first, last=last, version=version)
         return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table)).fetched()
+
+    def changed_keys(
+        self,
+        table: StateTable,
+        *,
+        first: Period | None,
+        last: Period | None,
+        after: tuple[int, datetime] | None,
+        version: int,
+    ) -> "pa.Table":
+        """See `Engine.changed_keys`."""
+        import pyarrow as pa
+        from pyspark.sql import functions as F
+
+        states = stored_states(self.session, table, table.files(first, last, version))
+        if after is not None:
+            seq, moment = after
+            late = (F.col("known_at") > F.lit(moment)) | (F.col("event_time") > F.lit(moment))
+            states = states.where((F.col("seq") > seq) | late)
+        keys = table.schema.keys
+        schema = table.schema.arrow()
+        found = states.select(*map(quoted, keys)).distinct()
+        return SparkRows(found, keys, pa.schema([schema.field(name) for name in keys])).fetched()
 
     def changes(
         self,
@@ -170,6 +201,25 @@ class SparkEngine:
         measured = rows.frame.selectExpr(*spark_figures(dict(zip(names, figures.values(), strict=True))))
         (answer,) = measured.toArrow().to_pylist()
         return {names[figure]: _plain(value) for figure, value in answer.items()}
+
+    def frequencies(self, rows: SparkRows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
+        """See `Engine.frequencies`."""
+        found = {}
+        for name, sql in values.items():
+            counted = (
+                rows.frame.selectExpr(*spark_figures({"value": sql}))
+                .where("value IS NOT NULL")
+                .groupBy("value")
+                .count()
+            )
+            ordered = counted.orderBy("count", "value", ascending=[False, True]).limit(most)
+            found[name] = [(_plain(row["value"]), row["count"]) for row in ordered.toArrow().to_pylist()]
+        return found
+
+    def first_rows(self, rows: SparkRows, count: int) -> "pa.Table":
+        """See `Engine.first_rows`."""
+        ordered = rows.frame.orderBy(*map(quoted, rows.order)) if rows.order else rows.frame
+        return SparkRows(ordered.limit(count), rows.order, rows.schema).fetched()
 
     def to_arrow(self, rows: SparkRows) -> "pa.Table":
         """See `Engine.to_arrow`."""
