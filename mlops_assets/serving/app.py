@@ -11,6 +11,7 @@ from mlops_assets.serving import catalog, features, health, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
+from mlops_assets.serving.pages import routes
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
@@ -19,6 +20,7 @@ ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
     features.router,
     catalog.router,
     reference.router,
+    routes.router,
 )
 """What makes the routes; an area of the application adds its own."""
 
