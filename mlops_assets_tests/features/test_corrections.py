@@ -168,13 +168,25 @@ class History:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delivers", ["period", "window", "increment", "push"])
+@pytest.mark.parametrize("delivers", ["period", "window", "increment"])
 @given(history=st.lists(steps, min_size=2, max_size=6))
 @settings(max_examples=20)
 def test_whatever_was_delivered_when_features_are_as_computed_from_what_was_known_and_the_same_when_built_anew(
     tmp_path_factory: pytest.TempPathFactory, delivers: str, history: list[Step]
 ) -> None:
-    folder = tmp_path_factory.mktemp("history")
+    assert_as_recomputed(tmp_path_factory.mktemp("history"), delivers, history)
+
+
+@pytest.mark.slow
+@given(history=st.lists(steps, min_size=2, max_size=6))
+@settings(max_examples=5)
+def test_whatever_was_pushed_when_features_are_as_computed_from_what_was_known_and_the_same_when_built_anew(
+    tmp_path_factory: pytest.TempPathFactory, history: list[Step]
+) -> None:
+    assert_as_recomputed(tmp_path_factory.mktemp("history"), "push", history)
+
+
+def assert_as_recomputed(folder: Path, delivers: str, history: list[Step]) -> None:
     lived = History(folder, delivers)
     for step in history:
         lived.live(step)
