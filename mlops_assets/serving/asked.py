@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Request
@@ -10,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.created_training_sets import FeatureLookup
+from mlops_assets.features.online.reading import OnlineAnswer
 from mlops_assets.lakehouse.schema import Column, ColumnType
-from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError, found_by_pydantic
 from mlops_assets.serving.values import FROM_JSON, NotOfTypeError
 
@@ -74,15 +78,15 @@ class Plan:
     """What a request asks, checked against the project as far as it does not depend on its rows.
 
     Args:
-        lookups: What to look up; those of the model where one is asked for.
-        model: The model; None for lookups alone.
+        answer: What answers rows at a moment.
+        computes: Whether an engine computes features of the request, which takes milliseconds.
         types: Types of the members of a row that are read.
         needed: Those of them that every row must have.
         personal: Names of the features that are masked without the scope.
     """
 
-    lookups: tuple[FeatureLookup, ...]
-    model: ModelDefinition | None
+    answer: Callable[[Sequence[Mapping[str, object]], datetime], list[OnlineAnswer]]
+    computes: bool
     types: Mapping[str, ColumnType]
     needed: tuple[str, ...]
     personal: tuple[str, ...]
@@ -126,9 +130,10 @@ class Plan:
 class Plans:
     """Makes plans, and keeps them: an application asks the same thing of other rows again and again."""
 
-    def __init__(self, project: ProjectDefinition, most_lookups: int) -> None:
-        self._project = project
-        self._most = most_lookups
+    def __init__(self, context: ServingContext) -> None:
+        self._context = context
+        self._project = context.platform.project
+        self._most = context.settings.most_lookups
         self._kept: dict[object, Plan] = {}
 
     def of_request(self, lookups: Any, model: Any) -> Plan:
@@ -206,7 +211,7 @@ class Plans:
                 for name in features
                 if name in schema.names and _is_personal(schema.column(name))
             ]
-        return Plan(lookups, None, types, tuple(types), tuple(personal))
+        return Plan(self._context.online.prepare(lookups), False, types, tuple(types), tuple(personal))
 
     def _of_model(self, model: ModelDefinition) -> Plan:
         types = {column.name: column.type for column in model.population_schema.columns}
@@ -223,7 +228,8 @@ class Plans:
             keys |= dict.fromkeys(name for name in types if name.lower() in read)
             if read & {name.lower() for name in personal}:
                 personal[feature.name] = None
-        return Plan((), model, types, tuple(keys), tuple(personal))
+        answer = partial(self._context.online.of_model, model.name)
+        return Plan(answer, bool(model.computed), types, tuple(keys), tuple(personal))
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

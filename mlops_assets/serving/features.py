@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from mlops_assets.errors import MissingDataError, nearest
+from mlops_assets.errors import ContractError, MissingDataError, nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of
 from mlops_assets.serving.authorization import require
@@ -60,7 +60,7 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
 def router(context: ServingContext) -> APIRouter:
     """``POST /v1/features`` and ``GET /v1/features/{table}``, for tokens with ``features:read``."""
     routes = APIRouter(prefix="/v1/features", tags=["features"])
-    plans = Plans(context.platform.project, context.settings.most_lookups)
+    plans = Plans(context)
 
     @routes.post(
         "", summary="Features of one or many rows", response_model=Answer, responses=_ANSWERED,
@@ -120,24 +120,24 @@ def router(context: ServingContext) -> APIRouter:
 async def _answered(
     context: ServingContext, principal: Principal, plan: Plan, rows: Sequence[dict[str, object]]
 ) -> Response:
-    online, now = context.online, context.platform.clock.now()
-    name = plan.model.name if plan.model else None
-
-    def look_up() -> "list[OnlineAnswer]":
-        if name is not None:
-            return online.of_model(name, rows, now=now)
-        return online.look_up(rows, plan.lookups, now=now)
-
+    now = context.platform.clock.now()
+    masked = () if principal.may("features:read_personal") else plan.personal
     try:
-        if plan.model or online.blocking or len(rows) > _MOST_ROWS_IN_LOOP:
-            answers = await run_in_threadpool(look_up)
+        if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
+            answers = await run_in_threadpool(plan.answer, rows, now)
         else:
-            answers = look_up()
+            answers = plan.answer(rows, now)
     except MissingDataError as error:
         raise ProblemError(
             503, error.found, error.expected, error.cure, headers={"Retry-After": str(context.settings.retry_seconds)}
         ) from None
-    masked = () if principal.may("features:read_personal") else plan.personal
+    except ContractError as error:
+        if not masked:
+            raise
+        raise ProblemError(  # an engine's words may hold a value that is masked
+            422, "a feature that cannot be computed", "values that its expression takes",
+            "correct the request, or ask with a token that may read personal columns",
+        ) from error  # fmt: skip
     return Response(_rendered(context, now, answers, masked), media_type="application/json")
 
 

@@ -2,13 +2,13 @@
 
 An index lives in memory (SQLite's FTS5) and is built anew when the project is read: some milliseconds for a thousand
 columns. Tables and columns are found by their names (split into words), descriptions, tags and owners; a column
-also by what is said of its table.
+also by further words that are said of its table.
 """
 
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -23,7 +23,7 @@ BEGIN, END = "\x02", "\x03"
 NEVER = "never"
 """The freshness of a table that nothing is known of."""
 
-MOST_WORDS, MOST_LETTERS = 10, 40
+MOST_WORDS, MOST_LETTERS = 8, 40
 """How much of what somebody types is looked for; the rest is left alone."""
 
 _SMALL_WORDS = frozenset(re.findall("[a-z]+", "a an and as at by for from in is it of on or per than that the to with"))
@@ -32,6 +32,9 @@ _SMALL_WORDS = frozenset(re.findall("[a-z]+", "a an and as at by for from in is 
 SNIPPET_WORDS = 24
 _WORD = re.compile(r"[^\W_]+")
 _WEIGHTS = {"name": 10.0, "description": 3.0, "labels": 2.0, "context": 1.0}
+_ITSELF = ("name", "description", "labels")
+"""Where a word at least must be found; what is said of its table alone does not make a column a hit."""
+
 _IN_NAME, _IS_NAME, _IS_TABLE = 1_000.0, 2_000.0, 3_000.0
 """What is added to the score where all words are in the name, or are the name: more than a description can weigh."""
 
@@ -78,6 +81,21 @@ class _Labels:
     model: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Matched:
+    """What a text matches.
+
+    Args:
+        pattern: What FTS5 was asked; empty where everything matches.
+        places: The entries.
+        named: The score of those of them that have every word in their name, above that of any other.
+    """
+
+    pattern: str
+    places: Sequence[int]
+    named: Mapping[int, float]
+
+
 class CatalogIndex:
     """The catalog, to be searched; safe to use from several threads."""
 
@@ -91,6 +109,7 @@ class CatalogIndex:
         self._lock = Lock()
         self._entries: list[TableEntry | ColumnEntry] = []
         self._labels: list[_Labels] = []
+        self._names: list[list[str]] = []
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         self._database.execute(
             f"CREATE VIRTUAL TABLE entries USING fts5({', '.join(_WEIGHTS)}, "
@@ -122,14 +141,14 @@ class CatalogIndex:
         """
         chosen = {"owner": owner, "sensitivity": sensitivity, "freshness": freshness, "model": model}
         asked = {facet: value for facet, value in chosen.items() if value is not None}
-        words = _words(text)
+        offset, end = max(offset, 0), max(offset, 0) + max(limit, 0)
         with self._lock:
-            pattern, scores = self._scores(words)
-            kept = self._chosen(scores, asked)
-            ranked = sorted(kept, key=lambda place: (-scores[place], place)) if words else kept
-            page = ranked[max(offset, 0) :][: max(limit, 0)]
-            snippets = self._snippets(page, pattern)
-        hits = tuple(self._hit(place, scores[place], snippets[place]) for place in page)
+            matched = self._matched(_words(text))
+            kept = self._chosen(matched.places, asked)
+            ranked = self._ranked(kept, matched, end)
+            page = ranked[offset:end]
+            snippets = self._snippets([place for place, _ in page], matched.pattern)
+        hits = tuple(self._hit(place, score, snippets[place]) for place, score in page)
         return Found(hits, len(kept), self._facets(kept))
 
     def _rows(self, catalog: Catalog, freshness: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
@@ -138,6 +157,7 @@ class CatalogIndex:
 
         def add(entry: TableEntry | ColumnEntry, labels: _Labels) -> None:
             self._entries.append(entry)
+            self._names.append(_WORD.findall(entry.name.lower()))
             self._labels.append(known.setdefault(labels, labels))
 
         for name in sorted(catalog.tables):
@@ -152,30 +172,46 @@ class CatalogIndex:
                 labels = " ".join([*column.owners, *tags])
                 yield column.name, _plain(column.description), _plain(labels), f"{name} {_plain(table.description)}"
 
-    def _scores(self, words: list[str]) -> tuple[str, dict[int, float]]:
-        """The pattern that was matched, and the score of each entry that it found, by place."""
+    def _matched(self, words: list[str]) -> _Matched:
         if not words:
-            return "", dict.fromkeys(range(len(self._entries)), 0.0)
+            return _Matched("", range(len(self._entries)), {})
         parts = [f'"{_stem(word)}"*' for word in words]
-        pattern = " AND ".join(parts)
-        scores = self._matched(pattern)
-        if not scores and len(parts) > 1:
-            pattern = " OR ".join(parts)
-            return pattern, self._matched(pattern)
-        for (rowid,) in self._database.execute(
-            "SELECT rowid FROM entries WHERE entries MATCH ?", (f"{{name}} : ({pattern})",)
-        ):
-            entry = self._entries[rowid - 1]
-            whole = _WORD.findall(entry.name.lower()) == words
-            scores[rowid - 1] += (_IS_TABLE if isinstance(entry, TableEntry) else _IS_NAME) if whole else _IN_NAME
-        return pattern, scores
+        itself = f"{{{' '.join(_ITSELF)}}} : ({' OR '.join(parts)})"
+        every = " AND ".join(parts)
+        pattern = f"({every}) AND {itself}" if len(parts) > 1 else itself
+        places = self._places(pattern)
+        if not places and len(parts) > 1:
+            return _Matched(itself, self._places(itself), {})
+        named = {place: self._name_score(place, words) for place in self._places(f"{{name}} : ({every})")}
+        return _Matched(pattern, places, named)
 
-    def _matched(self, pattern: str) -> dict[int, float]:
+    def _name_score(self, place: int, words: list[str]) -> float:
+        """Of a name that has every word, the higher the larger a part of it they are."""
+        named = self._names[place]
+        if named == words:
+            return _IS_TABLE if isinstance(self._entries[place], TableEntry) else _IS_NAME
+        return _IN_NAME + 100 * min(len(words) / max(len(named), 1), 1)
+
+    def _places(self, pattern: str) -> list[int]:
+        found = self._database.execute("SELECT rowid - 1 FROM entries WHERE entries MATCH ?", (pattern,))
+        return [place for (place,) in found]
+
+    def _scores(self, pattern: str) -> dict[int, float]:
         weights = ", ".join(map(str, _WEIGHTS.values()))
         query = f"SELECT rowid - 1, -bm25(entries, {weights}) FROM entries WHERE entries MATCH ?"
         return dict(self._database.execute(query, (pattern,)))
 
-    def _chosen(self, places: Iterable[int], asked: Mapping[str, str]) -> list[int]:
+    def _ranked(self, places: list[int], matched: _Matched, count: int) -> list[tuple[int, float]]:
+        """At least the best so many of some places with their scores, in their order; scoring all takes long."""
+        if not matched.pattern:
+            return [(place, 0.0) for place in places]
+        scores = {place: matched.named[place] for place in places if place in matched.named}
+        if len(scores) < min(count, len(places)):
+            scored = self._scores(matched.pattern)
+            scores = {place: matched.named.get(place, scored[place]) for place in places}
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+    def _chosen(self, places: Sequence[int], asked: Mapping[str, str]) -> list[int]:
         if not asked:
             return list(places)
         suits = {

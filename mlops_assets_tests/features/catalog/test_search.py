@@ -100,6 +100,11 @@ def test_a_table_and_its_columns_are_found_by_description_tags_and_owners() -> N
     assert names(INDEX.search("trend week")) == ["order_trend.growth_7d"]
 
 
+def test_what_is_said_of_a_table_alone_does_not_make_its_columns_hits() -> None:
+    assert names(INDEX.search("product")) == ["order_trend"]
+    assert names(INDEX.search("product logarithm")) == ["order_trend.log_units"]
+
+
 def test_plurals_accents_and_small_words_do_not_matter() -> None:
     assert "order_trend" in names(INDEX.search("regions"))
     assert "order_trend" in names(INDEX.search("the growth of an order"))

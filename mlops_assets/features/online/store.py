@@ -1,0 +1,31 @@
+"""Which online store a project uses: by URL from the environment, or an SQLite file in the home."""
+
+import os
+from pathlib import Path
+
+from mlops_assets.errors import SurroundingsError
+from mlops_assets.features.online.contract import OnlineStore
+from mlops_assets.features.online.sqlite import SqliteStore
+from mlops_assets.project.platform import Platform
+
+STORE_VARIABLE = "MLOPS_ONLINE_STORE"
+FILE = "online.sqlite"
+
+
+def open_store(platform: Platform) -> OnlineStore:
+    """The store that the environment names, or else the file in the home; it may be down.
+
+    Raises:
+        SurroundingsError: The URL is of no store that there is.
+    """
+    url = os.environ.get(STORE_VARIABLE, "").strip()
+    if not url:
+        return SqliteStore(platform.home.folder / FILE)
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return SqliteStore(Path(rest[1:] if rest.startswith("//") else rest))
+    raise SurroundingsError(
+        f"{STORE_VARIABLE} with a URL of scheme '{scheme if _ else ''}'",
+        "redis://HOST:PORT/NUMBER, rediss://… or sqlite:///PATH",
+        "correct it, or unset it for a file in the home",
+    )
