@@ -9,9 +9,11 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
+from benchmarks.http import http
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
+from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -27,6 +29,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "spark-overhead": spark_overhead,
     "backfill": backfill,
     "compaction": compaction,
+    "http": http,
+    "search": search,
 }
 
 

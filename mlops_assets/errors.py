@@ -1,6 +1,8 @@
 """Every error that the platform raises on purpose: what was found, what was expected, what to do."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -50,6 +52,10 @@ class ContractError(PlatformError):
     """Data that was delivered or computed breaks its contract; the last good state stays as it was."""
 
 
+class ReusedKeyError(ContractError):
+    """Other rows came under an idempotency key that was used before; nothing was accepted."""
+
+
 class MissingDataError(PlatformError):
     """A table, partition, version or file that is needed is not there."""
 
@@ -62,5 +68,42 @@ class SurroundingsError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
 
 
+class ForbiddenError(PlatformError):
+    """Who asks may not do it: no role of theirs has the scope that it needs."""
+
+
 class StoreUnavailableError(SurroundingsError):
     """The online store does not answer; readers and writers recover by themselves once it does."""
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """A cure for a name that does not exist: the names that it was likely meant to be."""
+    near = get_close_matches(name, list(names), n=2)
+    return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
+
+
+class AnswerError(PlatformError):
+    """A server answered with an error, or not at all.
+
+    Args:
+        found: As in every error.
+        expected: As in every error.
+        cure: As in every error.
+        where: As in every error.
+        status: HTTP status; None where no answer came.
+        problem: The problem document (RFC 9457) that came with it, or empty.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        expected: str,
+        cure: str,
+        *,
+        where: Location | None = None,
+        status: int | None = None,
+        problem: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(found, expected, cure, where=where)
+        self.status = status
+        self.problem = problem or {}

@@ -14,6 +14,7 @@ from mlops_assets.project.engine_settings import read_engine_settings
 from mlops_assets.project.load_feature_tables import load_feature_tables
 from mlops_assets.project.load_models import load_model, require_features
 from mlops_assets.project.load_sources import load_source
+from mlops_assets.project.role_settings import read_roles
 from mlops_assets.project.yaml_files import Document, read_documents
 
 KINDS: Mapping[str, type[written.SharedAttributes]] = {
@@ -51,7 +52,7 @@ def load_project(folder: Path) -> ProjectDefinition:
         documents[document.kind].append((document, parsed))
     sources = {parsed.name: load_source(document, parsed) for document, parsed in documents["Source"]}
     feature_tables = load_feature_tables(documents["FeatureTable"], sources, folder)
-    project = ProjectDefinition(folder, sources, feature_tables, {}, read_engine_settings(folder))
+    project = ProjectDefinition(folder, sources, feature_tables, {}, read_engine_settings(folder), read_roles(folder))
     require_features(documents["Model"], project)
     models = {parsed.name: load_model(document, parsed, project) for document, parsed in documents["Model"]}
     return replace(project, models=models)

@@ -2,20 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
 
 from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import nearest as nearest
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 
 WHOLE_NUMBERS = range(-(2**63), 2**63)
 """What a bigint holds."""
-
-
-def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
-    """A cure for a name that does not exist: the names that it was likely meant to be."""
-    near = get_close_matches(name, list(names), n=2)
-    return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
 
 
 def check_feature(table: str, schema: TableSchema, name: str) -> Column:

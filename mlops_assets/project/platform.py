@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.session import StartSession, start_session
+from mlops_assets.governance.tokens import TokenStore
 from mlops_assets.lakehouse.clock import Clock
 from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
@@ -61,6 +64,16 @@ class Platform:
     def deliveries(self) -> DeliveryStore:
         """The deliveries of all sources."""
         return DeliveryStore(self.home.deliveries)
+
+    @property
+    def pushed(self) -> PushedBatches:
+        """The batches that applications pushed into sources."""
+        return PushedBatches(self.home.pushed)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        """The tokens that were given for this home; one store, for it remembers what it read."""
+        return TokenStore(self.home.folder / "trail" / "tokens.jsonl", self.project.roles)
 
     def table(self, name: str) -> StateTable:
         """A source's or feature table's states, in its present generation."""
@@ -138,14 +151,14 @@ class Platform:
         """The as_of of a period for some tables: when everything about it is known.
 
         The end of the period and the largest lag; where a first delivery came later, its arrival. A source that
-        has not delivered counts with its lag alone.
+        has not delivered counts with its lag alone, and so does one that is pushed, whose rows come one by one.
         """
         moments = [period.end]
         for source in self.project.upstream_sources(*names):
             if source.static:
                 continue
             moments.append(period.end + source.lag)
-            first = self.deliveries.first_accepted(source.name, period.key)
+            first = None if source.pushed else self.deliveries.first_accepted(source.name, period.key)
             if first:
                 moments.append(first.known_at)
         return max(moments)

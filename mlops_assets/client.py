@@ -1,0 +1,244 @@
+"""The client of a platform's server, for applications: features now, and rows pushed into a source.
+
+It needs nothing of the platform but this module: no Dagster, no pandas, no engine.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from mlops_assets.errors import AnswerError, DefinitionError
+
+if TYPE_CHECKING:
+    import urllib3
+
+__all__ = ["AnswerError", "Client", "Features", "FoundRow", "Row"]
+
+TOKEN_VARIABLE = "MLOPS_TOKEN"
+LONGEST_WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """The row of a table that answered.
+
+    Args:
+        event_time: Its event_time, UTC; None in a static table.
+        age: How long ago that was, on the platform's clock; None in a static table.
+    """
+
+    event_time: datetime | None
+    age: timedelta | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The answer to one row that was asked.
+
+    Args:
+        features: Values by name, null as None. A date is a text such as ``2024-01-31``, a timestamp one such as
+            ``2024-01-31T06:00:00Z``.
+        found: By table the row that answered; None where the table has none for the key.
+    """
+
+    features: Mapping[str, Any]
+    found: Mapping[str, FoundRow | None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """An answer.
+
+    Args:
+        now: The platform's clock when it was given, UTC.
+        rows: An answer for each row that was asked, in their order.
+        masked: Features that are null because the token may not read personal columns.
+    """
+
+    now: datetime
+    rows: tuple[Row, ...]
+    masked: tuple[str, ...]
+
+
+class Client:
+    """Talks to one server; keeps its connections, and may be used from several threads.
+
+    What failed on the way, or was answered with 503 and a time to come back, is tried again; no other error is.
+
+    Args:
+        url: The server's address, such as ``http://127.0.0.1:8000``.
+        token: The token to show; None for the one in ``MLOPS_TOKEN``.
+        timeout_seconds: Longest time for one attempt.
+        retries: How often a request is tried again.
+        connections: How many connections are kept.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_seconds: float = 5.0,
+        retries: int = 3,
+        connections: int = 10,
+    ) -> None:
+        import urllib3
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise DefinitionError(f"the address '{url}'", "one such as http://127.0.0.1:8000", "correct the address")
+        self._url = url.rstrip("/")
+        token = os.environ.get(TOKEN_VARIABLE) if token is None else token
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._pool = urllib3.PoolManager(
+            maxsize=connections,
+            timeout=urllib3.Timeout(total=timeout_seconds),
+            retries=_retries()(
+                retries, redirect=False, allowed_methods=None, raise_on_status=False,
+                backoff_factor=0.1, backoff_jitter=0.1, backoff_max=2, retry_after_max=LONGEST_WAIT_SECONDS,
+            ),
+        )  # fmt: skip
+
+    def features(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        lookups: Sequence[Mapping[str, object]] | None = None,
+        model: str | None = None,
+    ) -> Features:
+        """Ask for features as they are now.
+
+        Args:
+            rows: For each answer the keys, and the values that come with a request; dates and times may be given as
+                such.
+            lookups: What to look up: mappings with ``table``, and if need be ``features``, ``lookup_key``,
+                ``rename``, ``lookback`` and ``default``.
+            model: Or the model whose features are wanted.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        asked: dict[str, object] = {"rows": rows}
+        if lookups is not None:
+            asked["lookups"] = lookups
+        if model is not None:
+            asked["model"] = model
+        answer = self._post("/v1/features", asked)
+        return Features(
+            datetime.fromisoformat(answer["now"]),
+            tuple(
+                Row(one["features"], {table: _found(row) for table, row in one["found"].items()})
+                for one in answer["rows"]
+            ),
+            tuple(answer["masked"]),
+        )
+
+    def push(
+        self, source: str, rows: Sequence[Mapping[str, object]], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Push rows into a source; once it returns they are kept, and they count once however often they are sent.
+
+        Args:
+            source: The source.
+            rows: Its columns by name.
+            idempotency_key: Names this batch; None makes one for this call. Give your own where your application may
+                call again after it was stopped.
+
+        Returns:
+            What the server says of the batch.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+        path = f"/v1/sources/{quote(source, safe='')}/rows"
+        answer: dict[str, Any] = self._post(path, {"rows": rows}, {"Idempotency-Key": key})
+        return answer
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        self._pool.clear()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _post(self, path: str, content: object, headers: Mapping[str, str] | None = None) -> Any:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            body = json.dumps(content, default=_as_json, allow_nan=False).encode()
+        except ValueError as error:
+            raise DefinitionError(
+                f"values that JSON does not have ({error})", "finite numbers, and no rows in themselves", "send None"
+            ) from None
+        url = f"{self._url}{path}"
+        try:
+            answer = self._pool.request(
+                "POST", url, body=body, headers={**self._headers, **(headers or {})}, redirect=False
+            )
+        except HTTPError as error:
+            raise AnswerError(
+                f"no answer from {self._url} ({getattr(error, 'reason', None) or error})",
+                "a server that answers in time",
+                "start it with `mlops-assets serve`, correct the address, or give it more time",
+            ) from error
+        return _content(answer, url)
+
+
+def _content(answer: "urllib3.BaseHTTPResponse", url: str) -> Any:
+    try:
+        content = json.loads(answer.data)
+    except ValueError:
+        content = None
+    if answer.status < 300 and content is not None:
+        return content
+    if isinstance(content, dict) and all(isinstance(content.get(part), str) for part in ("found", "expected", "cure")):
+        raise AnswerError(content["found"], content["expected"], content["cure"], status=answer.status, problem=content)
+    raise AnswerError(
+        f"status {answer.status} from {url}, without a problem document",
+        "an answer of this platform's server",
+        "see that the address is the server's, and what stands between",
+        status=answer.status,
+    )
+
+
+def _found(row: Mapping[str, Any] | None) -> FoundRow | None:
+    if row is None:
+        return None
+    moment, age = row["event_time"], row["age_seconds"]
+    return FoundRow(
+        None if moment is None else datetime.fromisoformat(moment), None if age is None else timedelta(seconds=age)
+    )
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a number of numpy
+        return value.item()
+    raise DefinitionError(
+        f"a value of type {type(value).__name__}", "text, a number, a boolean, a date, a time, or None", "convert it"
+    )
+
+
+@cache
+def _retries() -> type:
+    import urllib3
+
+    class OnlyWhereAskedToComeBack(urllib3.Retry):
+        """Urllib3 also comes back to 413 and 429, which a second attempt does not mend."""
+
+        RETRY_AFTER_STATUS_CODES = frozenset([503])
+
+    return OnlyWhereAskedToComeBack

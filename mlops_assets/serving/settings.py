@@ -1,0 +1,65 @@
+"""Settings of the server: where it listens, and its limits, which come from the environment."""
+
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mlops_assets.errors import SurroundingsError
+from mlops_assets.governance.tokens import is_loopback
+
+
+def _limit(default: int, variable: str, description: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "description": description})
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """Where the server listens, and what it takes.
+
+    Args:
+        host: Address.
+        port: Port; 0 for any that is free.
+        largest_body: Bytes of a request's body.
+        most_keys: Rows of one request.
+        most_lookups: Lookups of one request.
+        stop_seconds: How long a stop waits for requests in flight.
+        retry_seconds: What ``Retry-After`` says while a store does not answer.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    largest_body: int = _limit(1_000_000, "MLOPS_LARGEST_BODY", "bytes of a request's body")
+    most_keys: int = _limit(1_000, "MLOPS_MOST_KEYS", "rows of one request")
+    most_lookups: int = _limit(50, "MLOPS_MOST_LOOKUPS", "lookups of one request")
+    stop_seconds: int = _limit(30, "MLOPS_STOP_SECONDS", "seconds that a stop waits for requests in flight")
+    retry_seconds: int = _limit(5, "MLOPS_RETRY_SECONDS", "what Retry-After says while a store does not answer")
+
+    @classmethod
+    def from_environment(cls, host: str, port: int) -> "ServingSettings":
+        """The settings that the environment names, and the defaults of the others.
+
+        Raises:
+            SurroundingsError: A limit is not a whole number above zero.
+        """
+        return cls(host, port, **{name: _number(variable, default) for name, variable, default, _ in limits()})
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs on this machine reach it."""
+        return is_loopback(self.host)
+
+
+def limits() -> list[tuple[str, str, int, str]]:
+    """The limits: name, environment variable, default and description of each."""
+    return [
+        (one.name, one.metadata["variable"], one.default, one.metadata["description"])  # type: ignore[misc]
+        for one in fields(ServingSettings)
+        if one.metadata
+    ]
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise SurroundingsError(f"{variable} is '{text}'", "a whole number above zero", "correct or unset it")
