@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 
-from mlops_assets.commands import pages as pages
 from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.serve import serve

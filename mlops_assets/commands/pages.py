@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
@@ -13,14 +12,14 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import find_project
 
 
-@features.command("page")
+@click.command()
 @click.argument("table")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write."
 )
 @click.pass_obj
 @in_one_message
-def write_page(folder: Path, table: str, output: Path) -> None:
+def page(folder: Path, table: str, output: Path) -> None:
     """Write the page of TABLE, as the server shows it, to one file that needs no other.
 
     Values of personal columns are masked, unless MLOPS_TOKEN is a token that may read them.
