@@ -75,10 +75,8 @@ class Live:
         )
         ticked = sensor.evaluate_tick(context)
         self.seen = ticked.cursor
-        started = [
-            (str(request.asset_selection[0].to_user_string()), request.partition_key)
-            for request in ticked.run_requests or []
-        ]
+        requests: list[Any] = list(ticked.run_requests or [])
+        started = [(request.asset_selection[0].to_user_string(), request.partition_key) for request in requests]
         for name, key in started:
             self.run(name, key)
         while asked := self._asked():
@@ -102,7 +100,7 @@ class Live:
             self.definitions, self.instance, evaluation_time=self.platform.clock.now(), cursor=self.conditions
         )
         self.conditions = evaluated.cursor
-        return [("daily", str(key)) for key in sorted(evaluated.get_requested_partitions(dg.AssetKey("daily")))]
+        return [("daily", key) for key in sorted(map(str, evaluated.get_requested_partitions(dg.AssetKey("daily"))))]
 
 
 @pytest.fixture

@@ -13,8 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, ReusedKeyError, StoreUnavailableError
+from mlops_assets.errors import (
+    ConflictError,
+    ContractError,
+    DefinitionError,
+    MissingDataError,
+    ReusedKeyError,
+    StoreUnavailableError,
+)
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.sources.pushed import keep_pushed
 from mlops_assets_tests.sources.pushing import Pushed, command, row
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 
@@ -255,7 +263,8 @@ def test_what_was_accepted_is_in_the_table_as_the_last_batch_had_it(
 ) -> None:
     home = Home(tmp_path_factory.mktemp("pushed") / "home").prepare()
     home.clock.set(NOON)
-    shop, expected = Pushed.of(home), {}
+    shop = Pushed.of(home)
+    expected: dict[tuple[str, datetime], int | None] = {}
     for number, batch in enumerate(batches):
         rows = [row(name, time.isoformat(), units) for (name, time), units in batch.items()]
         try:
@@ -328,9 +337,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
     shop: Pushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.push("one", row("a", "2024-01-09", 1))
-    from mlops_assets.sources import ingest as module
-
-    keep, others = module.keep_pushed, [True]
+    keep, others = keep_pushed, [True]
 
     def keep_while_another_ingests(*args: Any, **kwargs: Any) -> Any:
         kept = keep(*args, **kwargs)
@@ -340,7 +347,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
             shop.ingest("2024-01")
         return kept
 
-    monkeypatch.setattr(module, "keep_pushed", keep_while_another_ingests)
+    monkeypatch.setattr("mlops_assets.sources.ingest.keep_pushed", keep_while_another_ingests)
     shop.ingest("2024-01")
     assert [units for _, units, _, _ in shop.states()] == [2]
 
@@ -364,8 +371,6 @@ def test_many_that_push_while_others_ingest_lose_nothing(shop: Pushed) -> None:
 
 
 def _ingest_once_more(shop: Pushed) -> None:
-    from mlops_assets.errors import ConflictError
-
     try:
         shop.ingest("2024-01")
     except (ConflictError, MissingDataError):
