@@ -28,7 +28,7 @@ attributes:
   primary_keys: [shop]
   timestamp: sold_at
   period: day
-  first_period: 2024-03-01
+  first_period: 2024-02-29
   publication_lag: 1 hours
   online: true
   push: {}
@@ -134,7 +134,8 @@ def test_what_is_pushed_is_served_at_once_and_its_features_when_the_day_is_over(
     platform, project = live.platform, live.platform.project.folder.parent.parent
     platform.home.clock.set(at(1, 12))
     token = platform.tokens.create("till", ("application",), None, at(1, 12))
-    assert live.carry_on(at(1, 12)) == []
+    assert live.carry_on(datetime(2024, 2, 29, 12, tzinfo=UTC)) == []
+    assert live.carry_on(at(1, 12)) == [("sales", "2024-02-29"), ("daily", "2024-02-29")]  # nobody pushed yet
     first = [sale("north", at(1, 11), 3), sale("south", at(1, 11), 5)]
     with served(project, platform.home.folder) as server, Client(server.url, token) as client:
         answered = client.push("sales", first, idempotency_key="batch 1")

@@ -298,6 +298,15 @@ def test_what_was_answered_survives_a_kill_at_once_after_the_answer(shop: Pushed
 
 
 @pytest.mark.slow
+def test_a_batch_whose_answer_was_lost_in_a_kill_is_sent_again_and_counts_once(shop: Pushed) -> None:
+    words = command(shop.platform.home, "push", "a", "1")
+    done = subprocess.run(words, env={**os.environ, "MLOPS_KILL_AT_WRITE": "1"}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+    assert shop.push("a 0", row("a", "2024-01-05", 0)).repeated
+    assert shop.ingest("2024-01").appended == {"2024-01": 1}
+
+
+@pytest.mark.slow
 def test_an_ingestion_that_is_killed_at_any_write_brings_no_earlier_batch_back(tmp_path: Path) -> None:
     points = ["delivery content", "delivery record", "create sales", "commit sales", "delivery accepted"]
     points.append("batches settled sales")
