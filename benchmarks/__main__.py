@@ -9,6 +9,7 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
+from benchmarks.http import http
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
@@ -28,6 +29,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "spark-overhead": spark_overhead,
     "backfill": backfill,
     "compaction": compaction,
+    "http": http,
     "search": search,
 }
 

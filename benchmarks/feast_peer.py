@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import venv
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ FEAST = "feast[duckdb]==0.67.0"
 ENGINES = ("dask", "duckdb")
 ROWS, LABELS = "rows.parquet", "entities.parquet"
 TIMES = 2
+REPOSITORY = "feast_repository"
+"""Folder of what `online_command` makes."""
 SURROUNDINGS = {"FEAST_USAGE": "False", "PYTHONWARNINGS": "ignore"}
 
 
@@ -31,6 +33,38 @@ def install(folder: Path) -> Path:
 def command(python: Path, folder: Path, engine: str, lookback_days: int) -> list[str]:
     """What measures one of Feast's `ENGINES` on the data in a folder; prints JSON in its last line."""
     return [str(python), __file__, str(folder), engine, str(lookback_days)]
+
+
+def online_command(python: Path, folder: Path) -> list[str]:
+    """What makes a repository of the rows in a folder, all of them in Feast's online store in SQLite."""
+    return [str(python), __file__, str(folder)]
+
+
+def _online_here(folder: Path) -> None:
+    import pyarrow.parquet as pq
+    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueType
+    from feast.types import Float64
+
+    features = [name for name in pq.read_schema(folder / ROWS).names if name not in ("entity", "event_timestamp")]
+    repository = folder / REPOSITORY
+    repository.mkdir()
+    (repository / "feature_store.yaml").write_text(
+        "project: peer\nregistry: registry.db\nprovider: local\nonline_store: {type: sqlite, path: online.db}\n"
+        "offline_store: {type: duckdb}\nentity_key_serialization_version: 3\n",
+        encoding="utf-8",
+    )
+    entity = Entity(name="entity", join_keys=["entity"], value_type=ValueType.INT64)
+    view = FeatureView(
+        name="rows",
+        entities=[entity],
+        ttl=timedelta(0),
+        schema=[Field(name=name, dtype=Float64) for name in features],
+        source=FileSource(path=str(folder / ROWS), timestamp_field="event_timestamp"),
+        online=True,
+    )
+    store = FeatureStore(repo_path=str(repository))
+    store.apply([entity, view])
+    store.materialize(datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC))
 
 
 def _measured_here(folder: Path, engine: str, lookback_days: int) -> dict[str, Any]:
@@ -74,4 +108,7 @@ def _measured_here(folder: Path, engine: str, lookback_days: int) -> dict[str, A
 
 if __name__ == "__main__":
     os.environ.update(SURROUNDINGS)
-    print(json.dumps(_measured_here(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    if len(sys.argv) == 2:
+        _online_here(Path(sys.argv[1]))
+    else:
+        print(json.dumps(_measured_here(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

@@ -52,6 +52,10 @@ class ContractError(PlatformError):
     """Data that was delivered or computed breaks its contract; the last good state stays as it was."""
 
 
+class ReusedKeyError(ContractError):
+    """Other rows came under an idempotency key that was used before; nothing was accepted."""
+
+
 class MissingDataError(PlatformError):
     """A table, partition, version or file that is needed is not there."""
 
@@ -69,7 +73,7 @@ class ForbiddenError(PlatformError):
 
 
 class StoreUnavailableError(SurroundingsError):
-    """A store does not answer; it is asked again with the next request, so nothing needs to be restarted."""
+    """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:

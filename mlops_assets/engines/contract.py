@@ -162,6 +162,29 @@ class Engine(Protocol):
         """
         ...
 
+    def changed_keys(
+        self,
+        table: StateTable,
+        *,
+        first: Period | None,
+        last: Period | None,
+        after: tuple[int, datetime] | None,
+        version: int,
+    ) -> "pa.Table":
+        """Fetch the keys that have states after a place in some periods.
+
+        Args:
+            table: The table.
+            first: First period looked at; None with a static table.
+            last: Last period looked at; None with a static table.
+            after: Only states of a greater seq, or that became known or happened after the moment; None for all.
+            version: The Delta version to read.
+
+        Returns:
+            In this process, the key columns, each key once, ordered by key.
+        """
+        ...
+
     def changes(
         self,
         table: StateTable,

@@ -76,7 +76,10 @@ def look_up(
     names_read = dict.fromkeys(lookup.table for lookup in lookups)
     again = {name: read_again(platform, name, versions) for name in names_read} if versions else {}
     tables = {name: again[name].table if versions else platform.table(name) for name in names_read}
-    resolved = [_resolved(tables[lookup.table], rows, lookup) for lookup in lookups]
+    resolved = [resolved_lookup(tables[lookup.table], lookup) for lookup in lookups]
+    for of in resolved:
+        for key in of.keys:
+            _existing(rows, key, "lookup_key")
     reads = again or _reads(platform, resolved, asked)
     columns, pinned = dict(asked), []
     names: dict[str, str] = {}
@@ -135,8 +138,12 @@ def _moments_asked(
     return moments
 
 
-def _resolved(table: StateTable, rows: "pa.Table", lookup: FeatureLookup) -> contract.FeatureLookup:
-    """A lookup against its table, with every name checked."""
+def resolved_lookup(table: StateTable, lookup: FeatureLookup) -> contract.FeatureLookup:
+    """A lookup against its table, with every name checked.
+
+    Raises:
+        DefinitionError: A feature, key, name, default or lookback is not what the table has or allows.
+    """
     schema = table.schema
     features = _names(lookup.features) or schema.value_names
     columns = {name: check_feature(table.name, schema, name) for name in features}
@@ -149,8 +156,6 @@ def _resolved(table: StateTable, rows: "pa.Table", lookup: FeatureLookup) -> con
     check_chosen("default", lookup.default, columns)
     lookup_key = _names(lookup.lookup_key) or schema.keys
     check_lookup_key(table.name, schema, lookup_key)
-    for key in lookup_key:
-        _existing(rows, key, "lookup_key")
     lookback = lookup.lookback
     return contract.FeatureLookup(
         table,

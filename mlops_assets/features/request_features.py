@@ -1,12 +1,18 @@
 """Features of one request: computed as they are in training and in batch scoring, by the same engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ContractError, PlatformError
-from mlops_assets.lakehouse.schema import arrow_type
+from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.schema import ColumnType, arrow_type
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def check_computed_features(platform: Platform, model: ModelDefinition) -> None:
@@ -39,25 +45,73 @@ def computed_features(platform: Platform, model: ModelDefinition, values: Mappin
     Raises:
         ContractError: A value that an expression reads is missing or of another type, or an expression failed.
     """
+    return _computed(platform, model, [values])[0]
+
+
+def request_features(
+    platform: Platform, model: ModelDefinition, rows: Sequence[Mapping[str, object]]
+) -> list[dict[str, object]]:
+    """All features of a model for some requests, in the model's order.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        rows: As ``values`` of `computed_features`, of each request; dates and timestamps may be ISO texts.
+
+    Raises:
+        ContractError: A value that is a feature, or that an expression reads, is missing or of another type, or an
+            expression failed.
+    """
+    if not rows:
+        return []
+    computed = {feature.name for feature in model.computed}
+    types = {column.name: column.type for column in model.request}
+    given = {name: _typed(model, name, types[name], rows).to_pylist() for name in model.feature_names if name in types}
+    made = _computed(platform, model, rows) if computed else [{} for _ in rows]
+    return [
+        {
+            name: made[place][name] if name in computed else given[name][place] if name in given else row[name]
+            for name in model.feature_names
+        }
+        for place, row in enumerate(rows)
+    ]
+
+
+def _computed(
+    platform: Platform, model: ModelDefinition, rows: Sequence[Mapping[str, object]]
+) -> list[dict[str, object]]:
     import pyarrow as pa
 
     types = {column.name: column.type for column in (*model.population_schema.columns, *model.features)}
     spelled = {name.lower(): name for name in types}
-    columns = {}
-    for name in {spelled[name.lower()]: None for feature in model.computed for name in feature.expression.columns}:
-        if name not in values:
+    read = {spelled[name.lower()]: None for feature in model.computed for name in feature.expression.columns}
+    columns = {name: _typed(model, name, types[name], rows) for name in read}
+    engine = platform.engine
+    number = pa.array(range(len(rows)))  # rows there are, even where no expression reads a column
+    asked = engine.rows(pa.table({**columns, "the request": number}))
+    answer = engine.to_arrow(engine.compute(asked, model.computed)).select([one.name for one in model.computed])
+    return answer.to_pylist()  # type: ignore[no-any-return]
+
+
+def _typed(model: ModelDefinition, name: str, type_: ColumnType, rows: Sequence[Mapping[str, object]]) -> "pa.Array":
+    """The values of a column of the request in its type."""
+    import pyarrow as pa
+
+    values = []
+    for row in rows:
+        if name not in row:
             raise ContractError(
                 f"no value of '{name}', which {model.name} computes with",
-                f"a value of type {types[name]}, or null",
-                nearest(name, values, "send it with the request"),
+                f"a value of type {type_}, or null",
+                nearest(name, row, "send it with the request"),
             )
+        value = row[name]
         try:
-            columns[name] = pa.array([values[name]], arrow_type(types[name]))
+            if isinstance(value, str) and type_ in ("date", "timestamp"):
+                value = date.fromisoformat(value) if type_ == "date" else in_utc(datetime.fromisoformat(value))
+            values.append(pa.scalar(value, arrow_type(type_)))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             raise ContractError(
-                f"the value {values[name]!r} of '{name}'", f"a value of type {types[name]}", "correct the request"
+                f"the value {row[name]!r} of '{name}'", f"a value of type {type_}", "correct the request"
             ) from None
-    engine = platform.engine
-    rows = pa.table({**columns, "the request": pa.array([0])})  # one row, even where no expression reads a column
-    (row,) = engine.to_arrow(engine.compute(engine.rows(rows), model.computed)).to_pylist()
-    return {feature.name: row[feature.name] for feature in model.computed}
+    return pa.array(values, arrow_type(type_))

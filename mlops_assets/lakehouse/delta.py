@@ -260,9 +260,9 @@ class DeltaFolder:
                 f"table '{self.name}' was never written", f"a table in {self.folder}", "materialize it first"
             )
         try:
-            identity = self._identity()
-            newest = version is None
-            table = _up_to_date(self.folder, *identity) if newest else DeltaTable(self.folder, version=version)
+            table = _up_to_date(self.folder, *self._identity())
+            if version is not None and version != int(table.version()):
+                table = DeltaTable(self.folder, version=version)
         except (DeltaError, FileNotFoundError, OverflowError) as error:
             at = "" if version is None else f" at version {version}"
             raise MissingDataError(

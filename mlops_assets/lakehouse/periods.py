@@ -168,6 +168,8 @@ class Duration:
         Anchors are last instants of periods, so months are counted from the instant after: two months before the
         end of February is the end of December, though December has more days.
         """
+        if not self.months:
+            return anchor - self.rest
         end = anchor + ONE_MICROSECOND
         return add_months(end, -self.months) - self.rest - ONE_MICROSECOND
 

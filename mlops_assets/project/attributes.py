@@ -60,6 +60,14 @@ class SharedAttributes(Attributes):
     tags: dict[str, str] = Field(default_factory=dict, description="Labels to search by, such as domain: sales.")
 
 
+class TableAttributes(SharedAttributes):
+    """What sources and feature tables have."""
+
+    online: bool = Field(
+        default=False, description="Whether applications read its newest rows by key, from the online store."
+    )
+
+
 class RatioAttributes(Attributes):
     """A range of shares of the last period's rows."""
 
@@ -156,7 +164,16 @@ class DatabaseAttributes(Attributes):
     timeout_seconds: int = Field(default=600, ge=1, description="Longest time that PostgreSQL may work on a statement.")
 
 
-class SourceAttributes(SharedAttributes):
+class PushAttributes(Attributes):
+    """Rows that applications push, over HTTP, in small batches."""
+
+    remember_keys: str = Field(
+        default="7 days",
+        description="How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks.",
+    )
+
+
+class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
     primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; unique in each moment.")
@@ -217,6 +234,10 @@ class SourceAttributes(SharedAttributes):
     database: DatabaseAttributes | None = Field(
         default=None, description="An SQL database to read from, instead of files."
     )
+    push: PushAttributes | None = Field(
+        default=None,
+        description="Applications push the rows, instead of files; {} for the usual. A row is known once ingested.",
+    )
     landing: str | None = Field(default=None, description="Folder where files arrive; by default below the home.")
     published_from: str | None = Field(
         default=None,
@@ -246,7 +267,7 @@ class WindowsAttributes(Attributes):
     aggregations: list[AggregationAttributes] = Field(min_length=1, description="What to compute of which columns.")
 
 
-class FeatureTableAttributes(SharedAttributes):
+class FeatureTableAttributes(TableAttributes):
     """Columns computed for a primary key and a time, by exactly one of ``sql``, ``python`` and ``windows``."""
 
     primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; what computes gives them.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -65,6 +65,17 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Push:
+    """Rows that applications push, in batches; each ingestion of a period takes what waits for it as one delivery.
+
+    Args:
+        remember_keys: How long after its acceptance a batch is known by its idempotency key.
+    """
+
+    remember_keys: timedelta
+
+
+@dataclass(frozen=True)
 class SourceDefinition:
     """A table brought in from outside; the fields are those of its YAML, resolved."""
 
@@ -82,14 +93,20 @@ class SourceDefinition:
     least_rows_share: float
     most_bad_share: float
     overdue_after: timedelta
-    origin: Files | Database
+    origin: Files | Database | Push
     published_from: Path | None
     expectations: tuple[Expectation, ...]
+    online: bool = False
 
     @property
     def static(self) -> bool:
         """Whether it has no time."""
         return self.schema.timestamp is None
+
+    @property
+    def pushed(self) -> bool:
+        """Whether applications push its rows."""
+        return isinstance(self.origin, Push)
 
     @property
     def generation(self) -> str:
@@ -122,6 +139,7 @@ class FeatureTableDefinition:
     generation: str
     expectations: tuple[Expectation, ...]
     engine: EngineName | None
+    online: bool = False
 
     @property
     def query(self) -> Query | None:
@@ -271,6 +289,11 @@ class ModelDefinition:
         """The tables that population and features read."""
         return tuple(dict.fromkeys([*self.population_inputs, *self.feature_tables]))
 
+    def speaks_about(self, now: datetime) -> Period:
+        """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
+        calendar = self.schema.calendar
+        return calendar.shift(calendar.of(now - self.lag), -1)
+
     @property
     def first_label_period(self) -> Period:
         """The first period in which a label becomes known."""
@@ -299,6 +322,11 @@ class ProjectDefinition:
     models: Mapping[str, ModelDefinition]
     engine: EngineSettings = field(default_factory=EngineSettings)
     roles: Mapping[str, frozenset[Scope]] = field(default_factory=lambda: ROLES)
+
+    @property
+    def name(self) -> str:
+        """The package that the project's definitions are in."""
+        return self.folder.parent.name
 
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.
@@ -337,6 +365,11 @@ class ProjectDefinition:
         """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
         name, _, step = asset.partition("/")
         return self.model(name).schema.calendar if step else self.table(name).schema.calendar
+
+    @property
+    def online_tables(self) -> tuple[str, ...]:
+        """The tables that are published for applications."""
+        return tuple(name for name in (*self.sources, *self.feature_tables) if self.table(name).online)
 
     def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
         """The sources that tables rest on, through feature tables; each once."""

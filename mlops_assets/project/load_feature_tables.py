@@ -191,6 +191,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         generation=generation_of(parts),
         expectations=load_expectations(document, parsed.expectations, schema, delivers=None),
         engine=parsed.engine,
+        online=parsed.online,
     )
 
 

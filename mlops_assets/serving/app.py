@@ -2,18 +2,27 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import catalog, health
+from mlops_assets.serving import catalog, features, health, push, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
+from mlops_assets.serving.pages import routes
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
-ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router, catalog.router)
+ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
+    health.router,
+    features.router,
+    catalog.router,
+    push.router,
+    reference.router,
+    routes.router,
+)
 """What makes the routes; an area of the application adds its own."""
 
 
@@ -32,6 +41,8 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
 
     app = FastAPI(
         title="mlops-assets",
+        description="Features for applications, in milliseconds. Every error is a problem document (RFC 9457).",
+        version=version("mlops-assets"),
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -41,6 +52,7 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
     add_problem_handlers(app, settings.retry_seconds)
     for make in ROUTERS:
         app.include_router(make(context))
+    reference.describe(app)
     app.add_middleware(LimitedBody, largest=settings.largest_body)
     app.add_middleware(Measured, metrics=context.metrics)
     return app

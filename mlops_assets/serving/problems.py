@@ -3,8 +3,9 @@
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -144,13 +145,17 @@ def _internal(occurrence: str) -> Response:
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    """What pydantic found; never the values, which may be personal."""
     assert isinstance(error, RequestValidationError)
-    places = [(".".join(str(part) for part in one["loc"]), one["msg"]) for one in error.errors()]
     return problem(
-        422, None, "; ".join(f"{place}: {message}" for place, message in places[:5]),
+        422, None, found_by_pydantic("", error.errors()),
         "a request as /openapi.json describes it", "correct it", instance=request.url.path,
     )  # fmt: skip
+
+
+def found_by_pydantic(where: str, faults: Sequence[Any]) -> str:
+    """What pydantic says is wrong, in one line; never the values, which may be personal."""
+    places = [".".join(str(part) for part in (*([where] if where else ()), *fault["loc"])) for fault in faults]
+    return "; ".join(f"{place}: {fault['msg']}" for place, fault in zip(places[:5], faults, strict=False))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

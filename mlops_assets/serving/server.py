@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.serving.settings import ServingSettings
 
+_WAITING = 2_048
+
 
 def listen(settings: ServingSettings) -> socket.socket:
     """Take the address, so that nothing else has it and a fault is known before anything is printed.
@@ -21,6 +23,7 @@ def listen(settings: ServingSettings) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((settings.host, settings.port))
+        made.listen(_WAITING)  # who connects before the first answer waits, and is not refused
     except (OSError, OverflowError) as error:
         made.close()
         reason = getattr(error, "strerror", None) or str(error)

@@ -113,6 +113,33 @@ class DuckDBEngine:
             ]
             return connection.table("answer").to_arrow_table().cast(pa.schema(fields))
 
+    def changed_keys(
+        self,
+        table: StateTable,
+        *,
+        first: Period | None,
+        last: Period | None,
+        after: tuple[int, datetime] | None,
+        version: int,
+    ) -> "pa.Table":
+        """See `Engine.changed_keys`."""
+        import pyarrow as pa
+
+        fields = table.schema.arrow()
+        schema = pa.schema([fields.field(name) for name in table.schema.keys])
+        files = table.files(first, last, version)
+        if not files:
+            return schema.empty_table()
+        keys = duck.comma(table.schema.keys)
+        which, parameters = "", []
+        if after is not None:
+            which, parameters = "WHERE seq > ? OR known_at > ? OR event_time > ? ", [after[0], after[1], after[1]]
+        with duck.connect(self.scratch, self.threads) as connection:
+            found = connection.sql(
+                f"SELECT DISTINCT {keys} FROM {duck.parquet(files)} {which}ORDER BY {keys}", params=parameters
+            )
+            return found.to_arrow_table().cast(schema)
+
     def changes(
         self,
         table: StateTable,

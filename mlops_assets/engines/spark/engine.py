@@ -31,6 +31,7 @@ from mlops_assets.engines.spark.states import (
     compared_rows,
     hash_partitions,
     known_states,
+    stored_states,
     write_states,
 )
 from mlops_assets.engines.spark.translate import spark_figures, translate
@@ -124,6 +125,29 @@ class SparkEngine:
         """See `Engine.known_at`."""
         known = known_states(self.session, table, moment=moment, first=first, last=last, version=version)
         return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table)).fetched()
+
+    def changed_keys(
+        self,
+        table: StateTable,
+        *,
+        first: Period | None,
+        last: Period | None,
+        after: tuple[int, datetime] | None,
+        version: int,
+    ) -> "pa.Table":
+        """See `Engine.changed_keys`."""
+        import pyarrow as pa
+        from pyspark.sql import functions as F
+
+        states = stored_states(self.session, table, table.files(first, last, version))
+        if after is not None:
+            seq, moment = after
+            late = (F.col("known_at") > F.lit(moment)) | (F.col("event_time") > F.lit(moment))
+            states = states.where((F.col("seq") > seq) | late)
+        keys = table.schema.keys
+        schema = table.schema.arrow()
+        found = states.select(*map(quoted, keys)).distinct()
+        return SparkRows(found, keys, pa.schema([schema.field(name) for name in keys])).fetched()
 
     def changes(
         self,

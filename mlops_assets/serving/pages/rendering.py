@@ -6,6 +6,7 @@ their hashes, and nothing else: whatever a description smuggled in would not run
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,6 +19,11 @@ from mlops_assets.governance.access import MASK, Principal
 TEMPLATES = Path(__file__).parent / "templates"
 DAGSTER_VARIABLE = "MLOPS_DAGSTER_URL"
 DAGSTER_URL = "http://127.0.0.1:3000"
+
+
+def dagster_url(environ: Mapping[str, str]) -> str:
+    """Where Dagster's user interface is, by the environment."""
+    return environ.get(DAGSTER_VARIABLE) or DAGSTER_URL
 
 
 @dataclass(frozen=True)

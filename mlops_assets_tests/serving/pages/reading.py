@@ -3,13 +3,14 @@
 from html.parser import HTMLParser
 
 WITHOUT_END = {"meta", "link", "input", "br", "img"}
+BLOCKS = {"li", "p", "h1", "h2", "h3", "dt", "dd", "td", "th", "div"}
 
 
 class ReadPage(HTMLParser):
     """A page that was read.
 
-    ``links`` are the texts of all links by address, ``text`` is all that is shown, ``tags`` are the names of all elements and
-    ``attributes`` all their attributes.
+    ``links`` are the texts of all links by address, ``text`` is all that is shown, ``tags`` are the names of all
+    elements, and ``attributes`` all their attributes.
     """
 
     def __init__(self, page: str) -> None:
@@ -32,6 +33,8 @@ class ReadPage(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
         if tag not in WITHOUT_END:
             self._open.append(tag)
+        if tag in BLOCKS:
+            self._parts.append(" ")
         if tag == "a":
             self._link = dict(attrs)["href"] or ""
             self.links.setdefault(self._link, []).append("")
@@ -40,7 +43,7 @@ class ReadPage(HTMLParser):
         assert self._open.pop() == tag, f"</{tag}> ends something else"
         if tag == "a":
             self._link = None
-        if tag in ("li", "p", "h1", "h2", "h3", "dt", "dd", "td", "th", "div"):
+        if tag in BLOCKS:
             self._parts.append(" ")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -1,0 +1,191 @@
+"""Features over HTTP: our server and Feast's, on the same rows, under the same load."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import Figure, feast_peer
+from benchmarks.http_load import Load, Loaded
+from mlops_assets.features.online.publishing import publish
+from mlops_assets.features.online.store import open_store
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.project.folder import find_project
+from mlops_assets.project.platform import Platform
+from mlops_assets.sources.ingest import ingest
+
+KEYS = 10_000
+FEATURES = tuple(f"f{number}" for number in range(10))
+DAY = "2024-01-01"
+LEAST_FASTER, MOST_P99_MS = 3, 25
+WORKERS = (1, 2)
+SOURCE = f"""\
+type: mlops_assets.Source
+attributes:
+  name: rows
+  description: Ten numbers for each entity
+  online: true
+  primary_keys: [entity]
+  timestamp: day
+  period: day
+  first_period: {DAY}
+  publication_lag: 1 hours
+  files: {format: parquet}
+  columns:
+    entity: {{type: bigint, description: Entity}}
+    day: {{type: date, description: Day}}
+"""
+PYPROJECT = '[tool.dg.project]\nroot_module = "peer"\n'
+
+
+def http() -> Figure:
+    """Ten features of one key, asked by 16 clients at a time."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = _write_rows(folder)
+        with _ours(folder, rows) as load:
+            ours = _measured(load)
+        python = feast_peer.install(folder / "feast")
+        subprocess.run(feast_peer.online_command(python, folder), check=True, env=_surroundings())
+        peer = {}
+        for workers in WORKERS:
+            with _feast(python, folder, workers, rows) as load:
+                peer[f"workers {workers}"] = _measured(load)
+    best = max(peer.values(), key=lambda loaded: loaded.per_second)
+    return Figure(
+        "http",
+        asdict(ours),
+        {workers: asdict(loaded) for workers, loaded in peer.items()},
+        round(ours.per_second / best.per_second, 2),
+        f"at least {LEAST_FASTER} x the requests a second of Feast's server, p99 under {MOST_P99_MS} ms",
+        ours.per_second >= LEAST_FASTER * best.per_second and ours.p99_ms < MOST_P99_MS,
+    )
+
+
+def _write_rows(folder: Path) -> Sequence[Mapping[str, Any]]:
+    """Write ``rows.parquet`` for Feast, and a delivery for ours; gives the rows by entity."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(20240101)
+    columns = {name: random.random(KEYS) for name in FEATURES}
+    entities, day = pa.array(range(KEYS), pa.int64()), datetime.fromisoformat(DAY).replace(tzinfo=UTC)
+    moments = pa.array([day] * KEYS, pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"entity": entities, "event_timestamp": moments, **columns}), folder / feast_peer.ROWS)
+    landing = folder / "home" / "landing" / "rows"
+    landing.mkdir(parents=True)
+    delivery = pa.table({"entity": entities, "day": moments.cast(pa.date32()), **columns})
+    pq.write_table(delivery, landing / f"{DAY}.parquet")
+    return pa.table(columns).to_pylist()
+
+
+@contextmanager
+def _ours(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Load]:
+    project, home = folder / "project", Home(folder / "home").prepare()
+    (project / "peer" / "defs" / "rows").mkdir(parents=True)
+    (project / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    columns = "".join(f"    {name}: {{type: double, description: A number}}\n" for name in FEATURES)
+    (project / "peer" / "defs" / "rows" / "defs.yaml").write_text(SOURCE + columns, encoding="utf-8")
+    platform = Platform.of(find_project(project).read(), home)
+    source = platform.project.sources["rows"]
+    day = source.schema.calendar.at_key(DAY)
+    home.clock.set(day.end + source.lag)
+    ingest(platform, source, day)
+    publish(platform, open_store(platform), "rows")
+    token = platform.tokens.create("load", ("reader",), None, home.clock.now())
+    port = _free_port()
+    command = [sys.executable, "-m", "mlops_assets", "--project", str(project), "serve", "--port", str(port)]
+    asked = {"rows": [{"entity": "KEY"}], "lookups": [{"table": "rows", "features": FEATURES}]}
+    load = Load(
+        port, "/v1/features", f"Authorization: Bearer {token}\r\n", json.dumps(asked).replace('"KEY"', "KEY"), KEYS
+    )
+    with _running(command, load, {HOME_VARIABLE: str(home.folder)}) as answer:
+        _require(answer["rows"][0]["features"] == rows[1], answer)
+        yield load
+
+
+@contextmanager
+def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str, Any]]) -> Iterator[Load]:
+    port = _free_port()
+    command = [
+        str(python.parent / "feast"), "-c", str(folder / feast_peer.REPOSITORY), "serve", "--no-access-log",
+        "-p", str(port), "-w", str(workers),
+    ]  # fmt: skip
+    asked = {"features": [f"rows:{name}" for name in FEATURES], "entities": {"entity": ["KEY"]}}
+    load = Load(port, "/get-online-features", "", json.dumps(asked).replace('"KEY"', "KEY"), KEYS)
+    with _running(command, load, feast_peer.SURROUNDINGS) as answer:
+        found = {
+            name: result["values"][0]
+            for name, result in zip(answer["metadata"]["feature_names"], answer["results"], strict=True)
+        }
+        _require({name: found[name] for name in FEATURES} == rows[1], answer)
+        yield load
+
+
+@contextmanager
+def _running(command: Sequence[str], load: Load, variables: Mapping[str, str]) -> Iterator[Any]:
+    """Run a server until it answers for key 1; gives that answer."""
+    process = subprocess.Popen(
+        command, env={**_surroundings(), **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield _first_answer(load, process)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _first_answer(load: Load, process: "subprocess.Popen[bytes]") -> Any:
+    headers = {"Content-Type": "application/json"}
+    if load.headers:
+        headers |= dict([load.headers.strip().split(": ", 1)])
+    body = load.body.replace("KEY", "1").encode()
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            request = urllib.request.Request(f"http://127.0.0.1:{load.port}{load.path}", body, headers)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(error.read().decode()) from error
+        except OSError:
+            if time.monotonic() > ends or process.poll() is not None:
+                raise
+            time.sleep(0.1)
+
+
+def _measured(load: Load) -> Loaded:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.http_load", json.dumps(asdict(load))],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return Loaded(**json.loads(done.stdout))
+
+
+def _surroundings() -> dict[str, str]:
+    return {**os.environ, **feast_peer.SURROUNDINGS}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _require(right: bool, answer: object) -> None:
+    if not right:
+        raise RuntimeError(f"another answer than the rows': {answer}")

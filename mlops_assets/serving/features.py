@@ -1,0 +1,168 @@
+"""Features over HTTP: of many keys and tables in one call, or of one key."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from mlops_assets.errors import ContractError, MissingDataError, nearest
+from mlops_assets.governance.access import Principal
+from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of
+from mlops_assets.serving.authorization import require
+from mlops_assets.serving.context import ServingContext
+from mlops_assets.serving.problems import ProblemError
+from mlops_assets.serving.reference import body_of
+from mlops_assets.serving.values import NotOfTypeError, from_text, moment, to_json
+
+if TYPE_CHECKING:
+    from mlops_assets.features.online.reading import OnlineAnswer
+
+_MEMBERS = tuple(AskedFeatures.model_fields)
+_MOST_ROWS_IN_LOOP = 20
+_reader = require("features:read")
+_EXAMPLES = {
+    "Two tables for two keys": {
+        "rows": [{"shop": "s01", "product": 7}, {"shop": "s02", "product": 7}],
+        "lookups": [
+            {"table": "shop_trend", "features": ["level"], "lookback": "7 days", "default": {"level": 0.0}},
+            {"table": "products", "features": ["price"], "rename": {"price": "list_price"}},
+        ],
+    },
+    "The features of a model": {"rows": [{"shop": "s01", "basket": 31.5}], "model": "basket_forecast"},
+}
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "An answer for each row, in their order",
+        "content": {
+            "application/json": {
+                "example": {
+                    "now": "2024-01-31T08:00:00Z",
+                    "masked": [],
+                    "rows": [
+                        {
+                            "features": {"level": 4.2, "list_price": None},
+                            "found": {
+                                "shop_trend": {"event_time": "2024-01-30T00:00:00Z", "age_seconds": 115200.0},
+                                "products": None,
+                            },
+                        }
+                    ],
+                }
+            }
+        },
+    }
+}
+
+
+def router(context: ServingContext) -> APIRouter:
+    """``POST /v1/features`` and ``GET /v1/features/{table}``, for tokens with ``features:read``."""
+    routes = APIRouter(prefix="/v1/features", tags=["features"])
+    plans = Plans(context)
+
+    @routes.post(
+        "", summary="Features of one or many rows", response_model=Answer, responses=_ANSWERED,
+        openapi_extra=body_of(AskedFeatures, _EXAMPLES),
+    )  # fmt: skip
+    async def look_up(request: Request) -> Response:
+        """Looks features up for each row as they are now, in the order of the rows.
+
+        Several tables may be asked in one call; with ``model`` the answer holds all features of a model, those that
+        are computed from the request among them.
+        """
+        principal = await _reader(request)
+        asked = await json_of(request)
+        for name in asked:
+            if name not in _MEMBERS:
+                raise ProblemError(
+                    422, f"a member '{name}'", f"one of: {', '.join(_MEMBERS)}", nearest(name, _MEMBERS, "leave it out")
+                )
+        plan = plans.of_request(asked.get("lookups"), asked.get("model"))
+        rows = plan.read(asked.get("rows"), context.settings.most_keys)
+        return await _answered(context, principal, plan, rows)
+
+    @routes.get("/{table}", summary="Features of one key", response_model=Answer, responses=_ANSWERED)
+    async def look_up_one(request: Request, table: str) -> Response:
+        """Looks one key up: each column of the key is a query parameter; ``columns`` names features, with commas."""
+        principal = await _reader(request)
+        if table not in {**context.platform.project.sources, **context.platform.project.feature_tables}:
+            known = [*context.platform.project.sources, *context.platform.project.feature_tables]
+            raise ProblemError(
+                404, f"table '{table}'", f"one of: {', '.join(known)}", nearest(table, known, "correct the name")
+            )
+        keys = context.platform.project.table(table).schema.keys
+        given = request.query_params.multi_items()
+        for name in (name for name, _ in given if name not in (*keys, "columns")):
+            expected = ", ".join((*keys, "columns"))
+            raise ProblemError(
+                422, f"a parameter '{name}'", expected, nearest(name, (*keys, "columns"), "leave it out")
+            )
+        values = dict(given)
+        if len(values) < len(given):
+            raise ProblemError(422, "a parameter twice", "each once", "ask for several keys with POST /v1/features")
+        columns = values.pop("columns", None) if "columns" not in keys else None
+        plan = plans.of_table(table, tuple(columns.split(",")) if columns is not None else None)
+        row: dict[str, object] = {}
+        for name in keys:
+            if name not in values:
+                raise ProblemError(422, f"no parameter '{name}'", f"{', '.join(keys)}: the key", "add it")
+            try:
+                row[name] = from_text(plan.types[name], values[name])
+            except NotOfTypeError as error:
+                raise ProblemError(422, f"another value in '{name}'", str(error), "correct it") from None
+        return await _answered(context, principal, plan, [row])
+
+    return routes
+
+
+async def _answered(
+    context: ServingContext, principal: Principal, plan: Plan, rows: Sequence[dict[str, object]]
+) -> Response:
+    now = context.platform.clock.now()
+    masked = () if principal.may("features:read_personal") else plan.personal
+    try:
+        if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
+            answers = await run_in_threadpool(plan.answer, rows, now)
+        else:
+            answers = plan.answer(rows, now)
+    except MissingDataError as error:
+        raise ProblemError(
+            503, error.found, error.expected, error.cure, headers={"Retry-After": str(context.settings.retry_seconds)}
+        ) from None
+    except ContractError as error:
+        if not masked:
+            raise
+        raise ProblemError(  # an engine's words may hold a value that is masked
+            422, "a feature that cannot be computed", "values that its expression takes",
+            "correct the request, or ask with a token that may read personal columns",
+        ) from error  # fmt: skip
+    return Response(_rendered(context, now, answers, masked), media_type="application/json")
+
+
+def _rendered(
+    context: ServingContext, now: datetime, answers: "Sequence[OnlineAnswer]", masked: Sequence[str]
+) -> bytes:
+    ages: dict[str, list[float | None]] = {}
+    missing: dict[str, int] = {}
+    hidden = dict.fromkeys(masked)
+    rows: list[Any] = []
+    for answer in answers:
+        found: dict[str, Any] = {}
+        for table, row in answer.found.items():
+            of_table = ages.setdefault(table, [])
+            if row is None:
+                found[table] = None
+                missing[table] = missing.get(table, 0) + 1
+            elif row.event_time is None or row.age is None:
+                found[table] = {"event_time": None, "age_seconds": None}
+                of_table.append(None)
+            else:
+                age = row.age.total_seconds()
+                found[table] = {"event_time": moment(row.event_time), "age_seconds": age}
+                of_table.append(age)
+        rows.append({"features": {**answer.features, **hidden} if hidden else answer.features, "found": found})
+    for table, seen in ages.items():
+        context.metrics.features(table, seen, missing.get(table, 0))
+    return to_json({"now": moment(now), "masked": list(masked), "rows": rows})

@@ -1,0 +1,165 @@
+"""The server as a process: what it prints, whom it listens to, how it stops, what it refuses to take."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mlops_assets.cli import main
+from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.starter import write_project
+from mlops_assets_tests.serving.running import Served, serve_command, served, until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project, a user's own folder, and nothing lived through."""
+    made = tmp_path_factory.mktemp("served")
+    write_project(made / "shop")
+    (made / "user").mkdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Served]:
+    with served(folder / "shop", folder / "home", MLOPS_LARGEST_BODY="1000", HOME=str(folder / "user")) as one:
+        yield one
+
+
+def _asked(
+    server: Served, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(*server.address, timeout=30)
+    try:
+        connection.request(method, path, body, headers or {})  # type: ignore[arg-type]
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def _refused(project: Path, home: Path, *arguments: str, **variables: str) -> str:
+    """The message with which it does not start."""
+    done = subprocess.run(
+        serve_command(project, *arguments),
+        env={**os.environ, HOME_VARIABLE: str(home), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_fresh_machine_listens_to_itself_alone_and_prints_a_token_that_opens_it(server: Served) -> None:
+    assert server.url.startswith("http://127.0.0.1:")
+    assert _asked(server, "GET", "/docs")[0] == 200
+    assert _asked(server, "GET", "/v1/features/nothing")[0] == 401
+    status, _, body = _asked(server, "GET", "/v1/features/nothing", headers={"Authorization": f"Bearer {server.token}"})
+    assert (status, json.loads(body)["type"]) == (404, "/problems/not-found")
+
+
+def test_a_second_start_prints_no_token_and_a_taken_port_is_named(server: Served, folder: Path) -> None:
+    with served(folder / "shop", folder / "home") as second:
+        assert second.token is None
+    port = str(server.address[1])
+    assert f"127.0.0.1 port {port} cannot be listened on (Address already in use)" in _refused(
+        folder / "shop", folder / "home", "--port", port
+    )
+
+
+def test_other_machines_are_listened_to_only_once_somebody_has_a_token(folder: Path, tmp_path: Path) -> None:
+    refused = _refused(folder / "shop", tmp_path / "fresh", "--host", "0.0.0.0", "--port", "0")
+    assert "'0.0.0.0', which other machines reach, and no valid token" in refused
+    assert "mlops-assets tokens create" in refused
+    assert not (tmp_path / "fresh" / "trail").exists(), "a token that nobody has seen opens it"
+
+
+def test_it_writes_nothing_outside_its_home(server: Served, folder: Path) -> None:
+    assert _asked(server, "GET", "/healthz")[0] == 200
+    assert list((folder / "user").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_stop_answers_what_is_in_flight_and_takes_nothing_new(server: Served, folder: Path, name: str) -> None:
+    with served(folder / "shop", folder / "home") as stopped:
+        with socket.create_connection(stopped.address) as idle, socket.create_connection(stopped.address) as asking:
+            asking.settimeout(30)
+            asking.sendall(
+                b"POST /v1/features HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Authorization: Bearer %b\r\nContent-Length: 10\r\n\r\n{" % str(server.token).encode()
+            )
+            assert _asked(stopped, "GET", "/healthz")[0] == 200  # it has read what came before
+            stopped.process.send_signal(getattr(signal, name))
+            until(lambda: _closed(stopped))
+            assert idle.recv(1) == b"", "a connection that asks nothing is closed"
+            asking.sendall(b'"row": 1')
+            asking.sendall(b"}")
+            answer = asking.makefile("rb").read()
+            assert answer.startswith(b"HTTP/1.1 422"), answer
+            assert b"a member 'row'" in answer
+        assert stopped.process.wait(30) == 0
+        assert stopped.process.stderr is not None
+        assert stopped.process.stderr.read() == ""
+
+
+def _closed(server: Served) -> bool:
+    try:
+        socket.create_connection(server.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_request_that_never_ends_does_not_hold_a_stop_up(server: Served, folder: Path) -> None:
+    with (
+        served(folder / "shop", folder / "home", MLOPS_STOP_SECONDS="1") as stopped,
+        socket.create_connection(stopped.address) as asking,
+    ):
+        asking.sendall(
+            b"POST /v1/features HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: 10\r\n\r\n{" % str(server.token).encode()
+        )
+        assert _asked(stopped, "GET", "/healthz")[0] == 200
+        stopped.process.send_signal(signal.SIGTERM)
+        assert stopped.process.wait(20) == 0
+
+
+def test_a_body_that_is_too_large_is_refused_with_or_without_a_length(server: Served) -> None:
+    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+    large = b" " * 1001
+    for path in ("/v1/features", "/nowhere"):
+        status, got, body = _asked(server, "POST", path, large, headers)
+        assert (status, got["content-type"]) == (413, "application/problem+json")
+        assert json.loads(body)["found"] == "a body of 1001 bytes"
+    status, got, body = _asked(server, "POST", "/v1/features", iter([large[:600], large[600:]]), headers)
+    assert (status, got["content-type"]) == (413, "application/problem+json")
+    assert json.loads(body)["expected"] == "at most 1000 bytes"
+    assert _asked(server, "POST", "/v1/features", b" " * 1000, headers)[0] == 400
+
+
+def test_what_is_no_http_is_refused_and_others_are_answered(server: Served) -> None:
+    with socket.create_connection(server.address) as asking:
+        asking.sendall(b"what is this\r\n\r\n")
+        assert asking.makefile("rb").read().startswith(b"HTTP/1.1 400")
+    assert _asked(server, "GET", "/healthz")[0] == 200
+
+
+def test_the_help_lists_every_limit() -> None:
+    shown = CliRunner().invoke(main, ["serve", "--help"]).output
+    for variable in ("MLOPS_LARGEST_BODY", "MLOPS_MOST_KEYS", "MLOPS_MOST_LOOKUPS", "MLOPS_STOP_SECONDS"):
+        assert variable in shown
+
+
+def test_a_limit_that_is_no_number_is_refused(folder: Path, tmp_path: Path) -> None:
+    refused = _refused(folder / "shop", tmp_path / "fresh", MLOPS_MOST_KEYS="many")
+    assert "Found: MLOPS_MOST_KEYS is 'many'. Expected: a whole number above zero." in refused
