@@ -14,7 +14,7 @@ here (a subquery within an expression, unnest, lambdas …), a column has no for
 that differ are not taken for one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -134,6 +134,7 @@ class _Scope:
         identity: What tells a row from others.
         grouped: The same as ``rows`` for aggregates; None where there are none, or within one.
         bounded: Whether the groups are of one time each.
+        behind: Whether this is a clause where a column and an alias of one name may be meant.
     """
 
     tables: Mapping[str, _Relation]
@@ -145,6 +146,7 @@ class _Scope:
     identity: frozenset[str] = frozenset()
     grouped: str | None = None
     bounded: bool = False
+    behind: bool = False
 
     def resolve(self, parts: list[str]) -> _Value:
         *table, name = parts
@@ -162,7 +164,9 @@ class _Scope:
             found = [self.merged[name]]
         else:
             found = [value for known, value in self.columns if known.lower() == name][:1]
-            if not found and name in self.aliases:
+            if name in self.aliases and (not found or self.behind):
+                if found and found[0] != self.aliases[name]:
+                    raise _NotFollowed  # one or the other
                 found = [self.aliases[name]]
         if not found or found[0] is None:
             raise _NotFollowed
@@ -238,9 +242,10 @@ class _Walk:
             return self.query(node.this, tables)
         if kind in ("Union", "Except", "Intersect") and not node.args.get("by_name"):
             left, right = self.query(node.this, tables), self.query(node.expression, tables)
-            rows = f"{kind} {bool(node.args.get('distinct'))} ({left.rows}) ({right.rows}){_cut(node)}"
+            rows = f"{kind} {bool(node.args.get('distinct'))} ({left.rows}) ({right.rows})"
             pairs = zip(left.columns, right.columns, strict=False)
             columns = tuple((name, _either(kind, left, one, right, other)) for (name, one), (_, other) in pairs)
+            rows += self._taken(node, _Scope(tables), columns)
             return _Relation("", columns, rows, left.identity | right.identity)
         raise _NotFollowed
 
@@ -277,8 +282,9 @@ class _Walk:
         if qualify := node.args.get("qualify"):
             rows += f" qualify {self._condition(qualify.this, over, {})}"
         if distinct := node.args.get("distinct"):
-            rows += f" distinct {distinct.sql('duckdb') if distinct.args.get('on') else [name for name, _ in columns]}"
-        return _Relation("", tuple(columns), rows + _cut(node), over.identity)
+            on = distinct.args.get("on")
+            rows += f" distinct {self._condition(on, over, {}) if on else _forms(columns)}"
+        return _Relation("", tuple(columns), rows + self._taken(node, over, tuple(columns)), over.identity)
 
     def _items(self, node: "exp.Expr") -> "Iterator[exp.Expr]":
         for item in node.expressions:
@@ -305,16 +311,37 @@ class _Walk:
     def _condition(self, node: "exp.Expr", scope: _Scope, named: "Mapping[str, exp.Expr]") -> str:
         """The form of a condition, which may name what the select list defines."""
         aliases = {name: self._tried(item, scope) for name, item in named.items()}
-        return self.value(node, replace(scope, aliases={**aliases, **scope.aliases})).text
+        return self.value(node, replace(scope, aliases={**aliases, **scope.aliases}, behind=True)).text
+
+    def _taken(self, node: "exp.Expr", scope: _Scope, columns: _Columns) -> str:
+        """What takes some rows of an ordered answer, where something does."""
+        limits = [node.args[part].sql("duckdb") for part in ("limit", "offset", "fetch") if node.args.get(part)]
+        distinct = node.args.get("distinct")
+        if not limits and not (distinct and distinct is not True and distinct.args.get("on")):
+            return ""
+        order = node.args.get("order")
+        forms = []
+        for part in order.expressions if order else ():
+            key, how = part.this, f"{part.args.get('desc')} {part.args.get('nulls_first')}"
+            plain = type(key).__name__ == "Column" and not key.args.get("table")
+            if type(key).__name__ == "Literal" and not key.args.get("is_string"):
+                forms.append(_forms(columns[int(key.name) - 1 :][:1]) + how)
+            elif plain and key.name.lower() == "all":
+                forms.append(_forms(columns) + how)
+            elif plain and any(name.lower() == key.name.lower() for name, _ in columns):
+                forms.append(_forms([("", _first_of(key.name.lower(), columns))]) + how)
+            else:
+                forms.append(self._condition(key, scope, {}) + how)
+        return f" first {' '.join(limits)} by [{', '.join(forms)}]"
 
     def _grouped(
         self, group: "exp.Expr | None", items: "list[exp.Expr]", scope: _Scope, named: "Mapping[str, exp.Expr]"
     ) -> _Scope:
         keys: list[exp.Expr] = []
         if group:
-            if any(group.args.get(part) for part in ("grouping_sets", "rollup", "cube", "totals")):
-                raise _NotFollowed
             keys = list(group.expressions)
+            if any(type(key).__name__ in ("Rollup", "Cube", "GroupingSets") for key in keys):
+                raise _NotFollowed
             if group.args.get("all"):
                 keys = [item.unalias() for item in items if not _aggregates(item)]
         values = []
@@ -548,12 +575,11 @@ def _conjunction(node: "exp.Expr | None") -> "Iterator[exp.Expr]":
         yield node
 
 
-def _cut(node: "exp.Expr") -> str:
-    """What takes some rows of an ordered answer, as it is written."""
-    if not any(node.args.get(part) for part in ("limit", "offset", "fetch")):
-        return ""
-    parts = [node.args[part].sql("duckdb") for part in ("order", "limit", "offset", "fetch") if node.args.get(part)]
-    return " " + " ".join(parts)
+def _forms(columns: Sequence[tuple[str, _Value | None]]) -> str:
+    values = [value for _, value in columns]
+    if None in values:
+        raise _NotFollowed
+    return f"[{', '.join(value.text for value in values if value is not None)}]"
 
 
 def _joined_value(value: _Value | None, words: str, identity: frozenset[str]) -> _Value | None:

@@ -12,18 +12,21 @@ def windows_written_out(tree: "exp.Expr") -> "exp.Expr":
 
     for select in list(tree.find_all(exp.Select)):
         named = {window.name.lower(): window for window in select.args.get("windows") or ()}
-        for window in select.find_all(exp.Window):
+        for window in list(select.find_all(exp.Window)):
             alias = window.args.get("alias")
-            defined = named.get(alias.name.lower()) if alias is not None and window.parent is not select else None
-            if defined is None or window.find_ancestor(exp.Select) is not select:
+            if alias is None or window.arg_key == "windows" or window.find_ancestor(exp.Select) is not select:
                 continue
-            if defined.args.get("alias") is not None:
-                defined = named.get(defined.args["alias"].name.lower(), defined)
+            defined = named.get(alias.name.lower())
+            if defined is None:
+                continue
             window.set("alias", None)
-            for part in ("partition_by", "order", "spec"):
-                value = defined.args.get(part)
-                if value and not window.args.get(part):
-                    copied = [item.copy() for item in value] if isinstance(value, list) else value.copy()
-                    window.set(part, copied)
+            while defined is not None:  # one definition may build on another
+                for part in ("partition_by", "order", "spec"):
+                    value = defined.args.get(part)
+                    if value and not window.args.get(part):
+                        copied = [item.copy() for item in value] if isinstance(value, list) else value.copy()
+                        window.set(part, copied)
+                above = defined.args.get("alias")
+                defined = named.get(above.name.lower()) if above is not None else None
         select.set("windows", None)
     return tree

@@ -20,11 +20,11 @@ from mlops_assets.project.definition import ProjectDefinition
 
 @dataclass(frozen=True)
 class Repeat:
-    """One column that repeats another, which stands in the same table before it, or in a table before its own.
+    """One column that repeats another.
 
     Args:
         column: The column that is there once too often.
-        of: The one that was there first.
+        of: The one to keep: it copies no other, and a model looks it up where one looks up any of them.
         sql: What both compute, over the columns of the inputs of ``column``'s table.
     """
 
@@ -34,7 +34,7 @@ class Repeat:
 
 
 def repeated_columns(project: ProjectDefinition) -> tuple[Repeat, ...]:
-    """Every column that repeats an earlier one; each is told once, with the first that it repeats."""
+    """Every column that repeats another; each is told once, with the one to keep."""
     found = []
     for same in _alike(project):
         (first, _), *others = same.items()
@@ -43,7 +43,7 @@ def repeated_columns(project: ProjectDefinition) -> tuple[Repeat, ...]:
 
 
 def repeats_of(project: ProjectDefinition, table: str) -> Mapping[str, tuple[str, ...]]:
-    """The columns of a table that others are alike with, before it or after it, each with these as TABLE.COLUMN."""
+    """The columns of a table that others are alike with, each with these as TABLE.COLUMN."""
     found: dict[str, tuple[str, ...]] = {}
     for same in _alike(project):
         for column in same:
@@ -61,9 +61,32 @@ def repeat_warnings(project: ProjectDefinition) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class _Computed:
+    """What a column computes, and whether it only copies another feature table's."""
+
+    sql: str
+    copied: bool
+
+
 def _alike(project: ProjectDefinition) -> Iterator[dict[TableColumn, str]]:
-    """Columns that are alike, with the SQL of each; the first of them is the one that the others repeat."""
-    by_form: dict[str, dict[TableColumn, str]] = {}
+    """Columns that are alike, with the SQL of each; the first is the one to keep.
+
+    That is one that copies no other; of several one that a model looks up; of several the first in the project.
+    """
+    used = {
+        TableColumn(lookup.table, column)
+        for model in project.models.values()
+        for lookup in model.lookups
+        for column in lookup.columns
+    }
+    for same in _by_form(project):
+        ordered = sorted(same, key=lambda column: (same[column].copied, column not in used))
+        yield {column: same[column].sql for column in ordered}
+
+
+def _by_form(project: ProjectDefinition) -> Iterator[dict[TableColumn, _Computed]]:
+    by_form: dict[str, dict[TableColumn, _Computed]] = {}
     for name, table in project.feature_tables.items():  # inputs come before those that read them
         expressions = table_expressions(project, table)
         for column in table.schema.value_names:
@@ -76,12 +99,9 @@ def _alike(project: ProjectDefinition) -> Iterator[dict[TableColumn, str]]:
                 if read not in project.feature_tables or copied not in project.feature_tables[read].schema.value_names:
                     continue
                 form = f"{read}.{copied}"
-                by_form.setdefault(form, {TableColumn(read, copied): expression.sql})
+                by_form.setdefault(form, {TableColumn(read, copied): _Computed(copied, False)})
             same = by_form.setdefault(form, {})
-            same[TableColumn(name, column)] = expression.sql
+            same[TableColumn(name, column)] = _Computed(expression.sql, expression.copies is not None)
             by_form[f"{name}.{column}"] = same  # what copies this column is like it, too
-    seen: set[int] = set()
-    for same in by_form.values():
-        if len(same) > 1 and id(same) not in seen:
-            seen.add(id(same))
-            yield same
+    distinct = {id(same): same for same in by_form.values()}
+    yield from (same for same in distinct.values() if len(same) > 1)
