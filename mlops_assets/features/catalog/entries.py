@@ -204,7 +204,7 @@ def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
             _column(table, column, expressions.get(column.name) or None, sources.get(column.name, ()), users)
             for column in table.schema.columns
         ),
-        online=bool(getattr(table, "online", False)),
+        online=table.online,
         used_by=tuple(model.name for model in users),
         inputs=table.inputs if isinstance(table, FeatureTableDefinition) else (),
         readers=tuple(name for name, other in project.feature_tables.items() if table.name in other.inputs),
