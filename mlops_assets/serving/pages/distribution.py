@@ -74,7 +74,13 @@ def distribution(column: ColumnStatistics, rows: int) -> Distribution | None:
         others = max(column.distinct - len(frequent), 0)
         said = ", ".join(f"{item.value} {share(item.share)}" for item in frequent)
         return Distribution((), None, None, frequent, others, said)
-    return Distribution((), least, most, (), 0, f"{least} to {most}" if least is not None else "")
+    return Distribution((), least, most, (), 0, _range(least, most))
+
+
+def _range(least: str | None, most: str | None) -> str:
+    if least is None:
+        return ""
+    return least if least == most else f"{least} to {most}"
 
 
 def _bars(bins: Sequence[Bin]) -> tuple[Bar, ...]:
