@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mlops_assets.errors import ReusedKeyError, SurroundingsError
+from mlops_assets.errors import ReusedKeyError, StoreUnavailableError
 from mlops_assets.lakehouse.write_points import write_point
 
 _SECONDS_TO_WAIT = 30
@@ -87,7 +87,7 @@ class PushedBatches:
 
         Raises:
             ReusedKeyError: A batch of other rows was accepted under the key.
-            SurroundingsError: It cannot be written; nothing of it was accepted.
+            StoreUnavailableError: It cannot be written; nothing of it was accepted.
         """
         with self._changing(source) as file:
             _forget(file, known_since)
@@ -161,9 +161,9 @@ class PushedBatches:
                 file.execute("PRAGMA synchronous = EXTRA")
                 yield file
         except (sqlite3.Error, OSError) as error:
-            raise SurroundingsError(
+            raise StoreUnavailableError(
                 f"the batches pushed into '{source}' cannot be read or written ({error})",
-                f"a disk with room, that this user can write, under {path.parent}",
+                "a disk with room, that the platform's user can write, under lakehouse/pushed in its home",
                 "make room or mend the permissions, and push the batch again under the same key; what was accepted "
                 "before is whole",
             ) from error

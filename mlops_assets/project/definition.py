@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -288,6 +288,11 @@ class ModelDefinition:
     def inputs(self) -> tuple[str, ...]:
         """The tables that population and features read."""
         return tuple(dict.fromkeys([*self.population_inputs, *self.feature_tables]))
+
+    def speaks_about(self, now: datetime) -> Period:
+        """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
+        calendar = self.schema.calendar
+        return calendar.shift(calendar.of(now - self.lag), -1)
 
     @property
     def first_label_period(self) -> Period:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import catalog, features, health, reference
+from mlops_assets.serving import catalog, features, health, push, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
@@ -19,6 +19,7 @@ ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
     health.router,
     features.router,
     catalog.router,
+    push.router,
     reference.router,
     routes.router,
 )

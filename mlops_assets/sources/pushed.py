@@ -62,7 +62,7 @@ def accept(
         DefinitionError: The source is not pushed.
         ContractError: The first fault of the rows, with the number of the row (from 1) and the column; or the key is
             none, or (`ReusedKeyError`) was used with other rows.
-        SurroundingsError: It cannot be written; nothing was accepted.
+        StoreUnavailableError: It cannot be written; nothing was accepted.
     """
     if not isinstance(source.origin, Push):
         raise DefinitionError(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, ReusedKeyError, SurroundingsError
+from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, ReusedKeyError, StoreUnavailableError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets_tests.sources.pushing import Pushed, command, row
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
@@ -378,7 +378,7 @@ def test_a_disk_without_room_accepts_nothing_and_keeps_what_was_accepted(shop: P
     many = [row(f"shop {number:05d}", "2024-01-09", number) for number in range(5000)]
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(StoreUnavailableError) as refused:
             shop.push("two", *many)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
