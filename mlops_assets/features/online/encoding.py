@@ -161,9 +161,7 @@ DECODERS: Mapping[ColumnType, Callable[[Any], Any]] = {
 """What makes Python's values of those in a row, for the types that MessagePack does not have."""
 
 
-def entries_of(
-    answers: "pa.Table", layout: Layout, event: str, earlier: Sequence["pa.Table"] = ()
-) -> Iterator[Entry]:
+def entries_of(answers: "pa.Table", layout: Layout, event: str, earlier: Sequence["pa.Table"] = ()) -> Iterator[Entry]:
     """Entries from the answers of a lookup.
 
     Args:

@@ -38,6 +38,9 @@ MOST_ARROWS = 400
 """A drawing of more arrows than this is left to the command that writes it to a file."""
 
 
+_COLUMN = re.compile(r"[\w.\"]+")
+
+
 @dataclass(frozen=True)
 class TableContent:
     """All that the page of a table is made of.
@@ -124,7 +127,7 @@ def _shown(
 
 def _computed(column: ColumnEntry) -> Literal["long", "short"] | None:
     """How much there is to say of a column's expression; nothing of one that only hands a column on."""
-    if column.expression is None or column.expression.lower() == column.name.lower():
+    if column.expression is None or _COLUMN.fullmatch(column.expression):
         return None
     return "long" if len(column.expression) > SHORT or "\n" in column.expression else "short"
 
