@@ -175,7 +175,7 @@ def _in_lines(begin: str, names: Iterable[str], end: str) -> list[str]:
     return lines
 
 
-WIDTH = 84
+WIDTH = 58
 """Letters on a line of what is pasted, before its indentation."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

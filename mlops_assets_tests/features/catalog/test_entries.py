@@ -81,7 +81,7 @@ def test_many_columns_to_paste_stand_on_lines_of_their_own(files: SmallProject) 
     names = [f"a_column_of_a_longer_name_{number}" for number in range(12)]
     wide = replace(trend, columns=tuple(replace(trend.column("level"), name=name) for name in names))
     lines = lines_to_paste(wide)
-    assert max(map(len, lines.splitlines())) <= 90
+    assert max(map(len, lines.splitlines())) <= 64
     assert yaml.safe_load(lines) == [{"table": "trend", "columns": names}]
     assert lines.splitlines()[2].startswith(" " * 16 + "a_column")
 

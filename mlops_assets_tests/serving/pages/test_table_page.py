@@ -96,6 +96,14 @@ def test_a_category_is_listed_with_its_most_frequent_values(files: SmallProject)
     assert "and 10 other values" in page.text
 
 
+def test_of_values_that_are_all_as_frequent_only_their_number_is_told(files: SmallProject) -> None:
+    shops = words("shop", *((f"shop-{number}", 4) for number in range(10)), distinct=84)
+    text = read(content(files, statistics=statistics(shop=shops))).text
+    assert "84 values, none more frequent" in text
+    assert "shop-0" not in text
+    assert "north-7" in text, "the sample tells what they look like"
+
+
 def test_a_long_expression_is_opened_a_short_one_stands_there_and_a_name_alone_says_nothing(
     files: SmallProject,
 ) -> None:
