@@ -42,7 +42,7 @@ attributes:
   period: day
   first_period: {DAY}
   publication_lag: 1 hours
-  files: {format: parquet}
+  files: {{format: parquet}}
   columns:
     entity: {{type: bigint, description: Entity}}
     day: {{type: date, description: Day}}
@@ -171,7 +171,7 @@ def _first_answer(load: Load, process: "subprocess.Popen[bytes]") -> Any:
 def _measured(load: Load) -> Loaded:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load", json.dumps(asdict(load))],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True, stdout=subprocess.PIPE, text=True, timeout=60,
     )  # fmt: skip
     return Loaded(**json.loads(done.stdout))
 
