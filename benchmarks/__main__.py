@@ -13,6 +13,7 @@ from benchmarks.http import http
 from benchmarks.load import load
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
+from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "backfill": backfill,
     "compaction": compaction,
     "http": http,
+    "search": search,
 }
 
 

@@ -45,10 +45,10 @@ def backfill() -> Figure:
         with open_instance(home) as instance, held_open(home.dagster):
             _report_sources(Platform.of(definition, home), table, instance)
             begun = time.perf_counter()
-            done = run_backfill(definition, definitions, instance, TABLE)
+            done = run_backfill(Platform.of(definition, home), definitions, instance, TABLE)
             ours = (time.perf_counter() - begun) / len(months)
             begun = time.perf_counter()
-            again = run_backfill(definition, definitions, instance, TABLE)
+            again = run_backfill(Platform.of(definition, home), definitions, instance, TABLE)
             resumed = (time.perf_counter() - begun) / len(months)
             _require_whole(Platform.of(definition, home), table, instance, months)
         begun = time.perf_counter()

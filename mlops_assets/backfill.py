@@ -1,4 +1,4 @@
-"""Computing the past of feature tables: one run over each range of partitions that are due, resumed where it stopped.
+"""Computing the past of feature tables and labels: one run over a range of partitions, resumed where it stopped.
 
 A partition is current, and passed over, when its newest event records the definition and the inputs that it would be
 computed from now and the content that the table holds.
@@ -7,6 +7,8 @@ computed from now and the content that the table holds.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,12 +18,14 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from mlops_assets.components import constants
 from mlops_assets.components.feature_table import tables_evidence
-from mlops_assets.components.loading import platform_of
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
+from mlops_assets.features.labels import label_history, label_inputs, labelled_period
 from mlops_assets.in_process import SILENT, failure_words
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
+from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 
 Progress = Callable[[str, int, Iterator[str]], Iterable[str]]
@@ -47,111 +51,156 @@ class Backfilled:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
-def with_upstream(project: ProjectDefinition, name: str) -> tuple[str, ...]:
-    """A feature table after all feature tables that it rests on, each after its own inputs."""
-    table = feature_table(project, name)
-    before = [
-        found for input_ in table.inputs if input_ in project.feature_tables for found in with_upstream(project, input_)
-    ]
-    return tuple(dict.fromkeys([*before, name]))
+@dataclass(frozen=True)
+class _Computed:
+    """A feature table or a model's labels: what is computed for each partition, from which inputs.
 
-
-def feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinition:
-    """The feature table of a name.
-
-    Raises:
-        DefinitionError: There is none.
+    ``stored`` is where the states of a partition lie: labels are stored under the period that they are about.
     """
-    if name not in project.feature_tables:
-        raise DefinitionError(
-            f"no feature table '{name}'", f"one of {', '.join(project.feature_tables)}", "correct the name"
+
+    name: str
+    states: StateTable
+    inputs: tuple[str, ...]
+    history: int
+    generation: str
+    first: Period
+    last: Period | None
+    as_of: Callable[[Period], datetime]
+    stored: Callable[[Period], Period]
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """Its asset."""
+        return dg.AssetKey(self.name.split("/"))
+
+
+def _computed(platform: Platform, name: str) -> _Computed:
+    project = platform.project
+    model_name, _, step = name.partition("/")
+    if step == "labels" and model_name in project.models:
+        model = project.models[model_name]
+        return _Computed(
+            name,
+            platform.labels(model),
+            label_inputs(model),
+            label_history(model),
+            model.label_generation,
+            model.first_label_period,
+            model.last,
+            partial(platform.labels_as_of, model),
+            partial(labelled_period, model),
         )
-    return project.feature_tables[name]
+    table = _feature_table(project, name)
+    return _Computed(
+        name,
+        platform.table(name),
+        table.inputs,
+        table.history,
+        table.generation,
+        table.first,
+        table.last,
+        partial(platform.feature_table_as_of, table),
+        lambda period: period,
+    )
+
+
+def _feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinition:
+    if name in project.feature_tables:
+        return project.feature_tables[name]
+    computed = [*project.feature_tables, *(f"{model}/labels" for model in project.models)]
+    raise DefinitionError(
+        f"'{name}', which is neither a feature table nor a model's labels",
+        f"one of: {', '.join(computed)}",
+        nearest(name, computed, "correct the name"),
+    )
+
+
+def with_upstream(platform: Platform, name: str) -> tuple[str, ...]:
+    """A feature table or a model's labels after all feature tables that it rests on, each after its own inputs."""
+    tables = platform.project.feature_tables
+    inputs = [input_ for input_ in _computed(platform, name).inputs if input_ in tables]
+    return tuple(dict.fromkeys([*(found for input_ in inputs for found in with_upstream(platform, input_)), name]))
 
 
 def run_backfill(
-    project: ProjectDefinition,
+    platform: Platform,
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     name: str,
     *,
-    first: Period | None = None,
-    last: Period | None = None,
+    first: str | None = None,
+    last: str | None = None,
     progress: Progress = lambda table, due, done: done,
 ) -> Backfilled:
-    """Compute the partitions of a feature table that are due, with an event, a data version and checks for each.
+    """Compute the partitions of a feature table or of labels that are due, with an event, a data version and checks.
 
     Args:
-        project: What is declared.
-        definitions: Its code location.
+        platform: The platform.
+        definitions: The project's code location.
         instance: Where the events go.
-        name: Which feature table.
-        first: First period; by default the table's.
-        last: Last period; by default the newest whose as_of has come.
+        name: Which feature table, or ``MODEL/labels``.
+        first: Key of the first partition; by default the first there is.
+        last: Key of the last one; by default the newest whose as_of has come.
         progress: Shows the partitions passing.
 
     Raises:
-        DefinitionError: There is no such feature table.
-        ConflictError: Another backfill of the table is at work.
+        DefinitionError: There is no such feature table, and no such labels.
+        ConflictError: Another backfill of it is at work.
     """
-    table = feature_table(project, name)
-    platform = platform_of(project)
+    computed = _computed(platform, name)
     _end_what_was_killed(instance, name)
     waiting: dict[str, str] = {}
     ready = []
-    for period in _periods(platform, table, first, last):
+    for period in _periods(platform, computed, first, last):
         try:
-            require_inputs(platform, table.inputs, period, table.history)
+            require_inputs(platform, computed.inputs, period, computed.history)
             ready.append(period)
         except MissingDataError as error:
             waiting[period.key] = error.found
-    current = _current(platform, instance, table, ready)
+    current = _current(platform, instance, computed, ready)
     due = [period for period in ready if period.key not in current]
-    computed, failed = [], []
+    keys, failed = [], []
 
     def done() -> Iterator[str]:
-        for begin, end in _ranges(table, due):
-            for event in _run(definitions, instance, name, begin.key, end.key):
+        for begin, end in _ranges(due):
+            for event in _run(definitions, instance, computed, begin.key, end.key):
                 if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
-                    computed.append(event.partition)
+                    keys.append(event.partition)
                     yield event.partition
                 elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
                     failed.append(failure_words(event.step_failure_data))
 
     for _ in progress(name, len(due), done()):
         pass
-    return Backfilled(name, len(current), tuple(computed), tuple(failed), waiting)
+    return Backfilled(name, len(current), tuple(keys), tuple(failed), waiting)
 
 
-def _periods(
-    platform: Platform, table: FeatureTableDefinition, first: Period | None, last: Period | None
-) -> list[Period]:
+def _periods(platform: Platform, computed: _Computed, first: str | None, last: str | None) -> list[Period]:
     """The periods asked for whose as_of has come."""
     now = platform.clock.now()
-    calendar = table.schema.calendar
-    begin = max(first, table.first) if first else table.first
-    ends = [calendar.of(now), *(period for period in (last, table.last) if period)]
-    found = calendar.between(begin, min(ends))
-    return [period for period in found if platform.feature_table_as_of(table, period) <= now]
+    calendar = computed.states.schema.calendar
+    begin = max(calendar.at_key(first), computed.first) if first else computed.first
+    ends = [calendar.of(now), *(calendar.at_key(last) for last in [last] if last)]
+    ends += [computed.last] if computed.last else []
+    return [period for period in calendar.between(begin, min(ends)) if computed.as_of(period) <= now]
 
 
 def _current(
-    platform: Platform, instance: dg.DagsterInstance, table: FeatureTableDefinition, periods: Sequence[Period]
+    platform: Platform, instance: dg.DagsterInstance, computed: _Computed, periods: Sequence[Period]
 ) -> set[str]:
     """The keys of those that computing again would leave as they are."""
-    events = _newest_events(instance, dg.AssetKey(table.name))
-    versions = platform.table(table.name).data_versions([period for period in periods if period.key in events])
+    events = _newest_events(instance, computed.key)
+    stored = {period: computed.stored(period) for period in periods if period.key in events}
+    versions = computed.states.data_versions(list(stored.values()))
     current = set()
-    for period in periods:
-        if period.key not in events:
-            continue
+    for period, held in stored.items():
         event = events[period.key]
         recorded: Any = event.metadata[constants.EVIDENCE].value
-        read = [item.data_version for item in tables_evidence(platform, table.inputs, period, table.history)]
+        read = [item.data_version for item in tables_evidence(platform, computed.inputs, period, computed.history)]
         if (
-            recorded["definition_hash"] == table.generation
+            recorded["definition_hash"] == computed.generation
             and [item["data_version"] for item in recorded["inputs"]] == read
-            and (event.tags or {}).get("dagster/data_version") == versions[period.key]
+            and (event.tags or {}).get("dagster/data_version") == versions[held.key]
         ):
             current.add(period.key)
     return current
@@ -176,22 +225,22 @@ def _newest_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, 
     return {event.partition: event for event in events if event and event.partition}
 
 
-def _ranges(table: FeatureTableDefinition, periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:
+def _ranges(periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:
     """First and last of each row of periods without a gap."""
     begin = None
     for number, period in enumerate(periods):
         begin = begin or period
         following = periods[number + 1 : number + 2]
-        if following != [table.schema.calendar.shift(period, 1)]:
+        if not following or following[0].start != period.end:
             yield begin, period
             begin = None
 
 
 def _run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, name: str, first: str, last: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, computed: _Computed, first: str, last: str
 ) -> Iterator[dg.DagsterEvent]:
     """Run a range of partitions in this process; gives the events as they happen."""
-    keys = frozenset([dg.AssetKey(name)])
+    keys = frozenset([computed.key])
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
     run = instance.create_run_for_job(
         job,
@@ -200,7 +249,7 @@ def _run(
         tags={
             ASSET_PARTITION_RANGE_START_TAG: first,
             ASSET_PARTITION_RANGE_END_TAG: last,
-            constants.BACKFILL: name,
+            constants.BACKFILL: computed.name,
             constants.PROCESS: str(os.getpid()),
         },
     )

@@ -299,23 +299,24 @@ def compact(folder: Path, table: str | None) -> None:
 @click.pass_obj
 @in_one_message
 def backfill(folder: Path, table: str, first: str | None, last: str | None, upstream: bool) -> None:
-    """Compute the past of the feature table TABLE, where it is due; running it again goes on where it stopped."""
+    """Compute the past of TABLE (a feature table, or MODEL/labels) where it is due; run again, it goes on."""
     project = find_project(folder)
     definition = project.read()
     home = Home.find(project.folder).prepare()
     from mlops_assets.in_process import enter, held_open, open_instance
 
     enter(home, project)
-    from mlops_assets.backfill import feature_table, run_backfill, with_upstream
+    from mlops_assets.backfill import run_backfill, with_upstream
+    from mlops_assets.components.loading import platform_of
 
-    calendar = feature_table(definition, table).schema.calendar
-    begin, end = (calendar.at_key(key) if key else None for key in (first, last))
+    platform = platform_of(definition)
+    names = with_upstream(platform, table) if upstream else (table,)
     _quiet()
     failed: list[str] = []
     with open_instance(home) as instance, held_open(home.dagster):
-        for name in with_upstream(definition, table) if upstream else (table,):
+        for name in names:
             done = run_backfill(
-                definition, _definitions(project), instance, name, first=begin, last=end, progress=_partitions_passing
+                platform, _definitions(project), instance, name, first=first, last=last, progress=_partitions_passing
             )
             waits = f", {len(done.waiting)} wait ({next(iter(done.waiting.values()))})" if done.waiting else ""
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")

@@ -52,6 +52,10 @@ class ContractError(PlatformError):
     """Data that was delivered or computed breaks its contract; the last good state stays as it was."""
 
 
+class ReusedKeyError(ContractError):
+    """Other rows came under an idempotency key that was used before; nothing was accepted."""
+
+
 class MissingDataError(PlatformError):
     """A table, partition, version or file that is needed is not there."""
 

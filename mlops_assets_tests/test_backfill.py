@@ -121,6 +121,20 @@ def test_a_correction_makes_the_partitions_due_that_look_at_it(
     assert backfill(copy, monkeypatch, TABLE).stdout == f"{TABLE}: 0 computed, 27 were current\n"
 
 
+def test_labels_of_a_new_definition_are_computed_once_each(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = lived.copy(tmp_path / "copy")
+    labels = "orders_forecast/labels"
+    assert backfill(copy, monkeypatch, labels).stdout == f"{labels}: 0 computed, 26 were current\n"
+    file = copy.project / "shop" / "defs" / "orders_forecast" / "growth.sql"
+    file.write_text(file.read_text(encoding="utf-8").replace("this.units > 0", "this.units > 1"), encoding="utf-8")
+
+    done = backfill(copy, monkeypatch, labels)
+    assert done.stdout == f"{labels}: 26 computed, 0 were current\n", done.output
+    assert backfill(copy, monkeypatch, labels).stdout == f"{labels}: 0 computed, 26 were current\n"
+
+
 @pytest.mark.timeout(900)
 def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(
     changed: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -163,5 +177,6 @@ def test_an_unknown_table_is_told(changed: Lived, monkeypatch: pytest.MonkeyPatc
     done = backfill(changed, monkeypatch, "orders")
     assert done.exit_code == 1
     assert done.output == (
-        "Error: Found: no feature table 'orders'. Expected: one of order_trend. What to do: correct the name.\n"
+        "Error: Found: 'orders', which is neither a feature table nor a model's labels. "
+        "Expected: one of: order_trend, orders_forecast/labels. What to do: correct the name.\n"
     )

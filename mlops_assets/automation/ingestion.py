@@ -13,7 +13,7 @@ from mlops_assets.lakehouse.deliveries import hash_of_contents
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.definition import Database, Files, ProjectDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.due import due_periods
+from mlops_assets.sources.due import due_periods, pushed_periods
 from mlops_assets.sources.landing import landed_periods
 from mlops_assets.sources.publisher import publish_due
 
@@ -80,14 +80,14 @@ def publisher_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
 
 def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
-    """Starts the ingestion of what arrived or changed, once for each content, and of what a database is due."""
+    """Starts the ingestion of what arrived, changed or was pushed, once for each content, and of what is due."""
 
     @dg.sensor(
         name="deliveries",
         target=_selection(project),
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ingests what arrives in landing folders, and what databases hold of the periods that are due.",
+        description="Ingests what arrives in landing folders or was pushed, and what databases hold of due periods.",
     )
     def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
@@ -107,6 +107,10 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
                 due, seen[source.name] = due_periods(platform, source, source.origin, known.get(source.name))
                 asked = platform.clock.now().isoformat()
                 requests += [_ingestion(source.name, key, asked, {}) for key in due]
+            elif source.pushed:
+                numbers, seen[source.name] = pushed_periods(platform, source, known.get(source.name))
+                asked = platform.clock.now().isoformat()
+                requests += [_ingestion(source.name, key, f"{number}|{asked}", {}) for key, number in numbers.items()]
         if not requests:
             return dg.SensorResult(skip_reason="no file arrived or changed, no period is due", cursor=json.dumps(seen))
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(seen))

@@ -77,7 +77,7 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
 def _expected(platform: Platform, source: SourceDefinition) -> list[Period]:
     """Periods whose delivery should have arrived by now; of history, nothing is expected."""
     first = source.live_since or source.first
-    if first is None:
+    if first is None or source.pushed:  # a period into which nobody pushed is not late
         return []
     calendar = source.schema.calendar
     now = platform.clock.now()

@@ -2,4 +2,8 @@
 
 import click
 
+from mlops_assets.commands import catalog, pages
+
 features = click.Group("features", help="Find features, and see to what applications read.")
+for command in (catalog.search, catalog.show, pages.page):
+    features.add_command(command)

@@ -66,15 +66,26 @@ def platform_of(project: ProjectDefinition) -> Platform:
     return Platform.of(project, Home.find(), lazy_session)
 
 
-def partitions_of(calendar: Calendar, first: Period, last: Period | None) -> dg.TimeWindowPartitionsDefinition:
-    """Dagster's partitions for periods; they end where the data has an end."""
-    start, end, fmt = first.key, calendar.shift(last, 1).key if last else None, calendar.key_format
+def partitions_of(
+    calendar: Calendar, first: Period, last: Period | None, *, running: bool = False
+) -> dg.TimeWindowPartitionsDefinition:
+    """Dagster's partitions for periods; they end where the data has an end.
+
+    Args:
+        calendar: How they are cut.
+        first: The first period.
+        last: The last period; None where they go on.
+        running: Whether a period is there from its start on, and not only once it is over.
+    """
+    end = calendar.shift(last, 1).key if last else None
+    common: dict[str, Any] = {"end_date": end, "fmt": calendar.key_format, "timezone": "UTC"}
+    common["end_offset"] = 1 if running else 0
     if calendar.unit == "day":
-        return dg.DailyPartitionsDefinition(start, end_date=end, fmt=fmt, timezone="UTC")
+        return dg.DailyPartitionsDefinition(first.key, **common)
     if calendar.unit == "month":
-        return dg.MonthlyPartitionsDefinition(start, end_date=end, fmt=fmt, timezone="UTC")
+        return dg.MonthlyPartitionsDefinition(first.key, **common)
     first_day = (WEEKDAYS.index(calendar.week_ends_on) + 2) % 7  # Dagster counts from Sunday
-    return dg.WeeklyPartitionsDefinition(start, end_date=end, fmt=fmt, day_offset=first_day, timezone="UTC")
+    return dg.WeeklyPartitionsDefinition(first.key, day_offset=first_day, **common)
 
 
 def window_mapping(first_offset: int, last_offset: int = 0) -> dg.TimeWindowPartitionMapping:

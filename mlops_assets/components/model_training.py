@@ -21,7 +21,7 @@ from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import has_history
-from mlops_assets.features.labels import compute_labels, labelled_period
+from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -41,8 +41,7 @@ def asset_key(model: ModelDefinition, step: str) -> dg.AssetKey:
 def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The labels that become known in a period, about the period that lies horizon + delay before it."""
     key = asset_key(model, "labels")
-    inputs = tuple(dict.fromkeys([*model.population_inputs, *model.label.inputs]))
-    history = model.history + model.label.known_after
+    inputs, history = label_inputs(model), label_history(model)
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)

@@ -34,11 +34,11 @@ from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
-from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
+from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
 from mlops_assets.sources.freshness import freshness
-from mlops_assets.sources.ingest import ingest
+from mlops_assets.sources.ingest import ingest, is_correction
 from mlops_assets.sources.quarantine import quarantine_outcome
 from mlops_assets.sources.quarantine_replay import Replayed
 
@@ -56,17 +56,27 @@ class Source(ProjectComponent):
 
 def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefinition | None:
     """A source's periods; None where it is static."""
-    return partitions_of(source.schema.calendar, source.first, source.last) if source.first else None
+    if source.first is None:
+        return None
+    return partitions_of(source.schema.calendar, source.first, source.last, running=source.pushed)
 
 
 _KINDS = {"csv": "csv", "parquet": "parquet", "json_lines": "json"}
 
 
-def _comes_from(origin: Files | Database) -> str:
+def _comes_from(origin: Files | Database | Push) -> str:
     """Where deliveries come from, for people; of a database only the variable that holds its URL."""
+    if isinstance(origin, Push):
+        return "applications that push"
     if isinstance(origin, Files):
         return f"files {origin.pattern.text}"
     return f"{origin.table or 'a query'} of the database in {origin.url_variable}"
+
+
+def _kind(origin: Files | Database | Push) -> str:
+    if isinstance(origin, Files):
+        return _KINDS[origin.format]
+    return "json" if isinstance(origin, Push) else "sql"
 
 
 def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.AssetsDefinition:
@@ -88,7 +98,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             source.documentation,
             source.location,
             "sources",
-            {_KINDS[source.origin.format] if isinstance(source.origin, Files) else "sql", "deltalake"},
+            {_kind(source.origin), "deltalake"},
             **{
                 constants.COLUMN_SCHEMA: column_schema(source.schema, *STATE_COLUMN_SCHEMA),
                 "publication lag": str(source.lag),
@@ -109,7 +119,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             raise dg.Failure(description=str(error)) from error
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
-        corrected = done.delivery.number > 1 and done.appended
+        corrected = done.appended and is_correction(source, period, done.delivery)
         reach = (
             reach_table(reach_of(project, source.name, period.key if period else STATIC_PERIOD)) if corrected else {}
         )

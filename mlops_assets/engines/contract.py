@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.lakehouse.periods import Duration, Period
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mlops_assets.engines.expression import Expression
     from mlops_assets.engines.query import Query
 
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Rows = Any
 """Rows that an engine computed, wherever they are: an Arrow table on DuckDB, a DataFrame on Spark.
@@ -72,6 +74,27 @@ class FeatureLookup:
         """What the answer calls the features, in their order."""
         return tuple(self.rename.get(feature, feature) for feature in self.features)
 
+    def files(self, first: int | None, last: int | None) -> list[str]:
+        """The table's files that an answer can lie in: of the periods from the oldest lookback to the newest anchor.
+
+        Args:
+            first: The oldest anchor, in microseconds since 1970 (UTC); None where nothing is asked.
+            last: The newest anchor, likewise.
+        """
+        table = self.table
+        if table.schema.timestamp is None:
+            return table.files(version=self.version)
+        if first is None or last is None:
+            return []
+        calendar = table.schema.calendar
+        try:
+            oldest = _EPOCH + timedelta(microseconds=first)
+            begin = calendar.of(self.lookback.before(oldest)).key if self.lookback else "0"  # before every key
+            end = calendar.of(_EPOCH + timedelta(microseconds=last)).key
+        except (OverflowError, ValueError):  # an anchor at the end of all time
+            return table.files(version=self.version)
+        return table.delta.files((begin, end), self.version)
+
 
 @dataclass(frozen=True)
 class ComputedFeature:
@@ -115,6 +138,12 @@ class Engine(Protocol):
         Raises:
             ContractError: The answer lacks a column, or a column has another type, or the query failed.
         """
+        ...
+
+    def known_rows(
+        self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
+    ) -> Rows:
+        """The rows that `known_at` would fetch, with the same columns, where the engine has them."""
         ...
 
     def known_at(
@@ -208,6 +237,25 @@ class Engine(Protocol):
         Returns:
             The value of each figure, by its name; times are in UTC.
         """
+        ...
+
+    def frequencies(self, rows: Rows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
+        """How often the values of some expressions occur; nulls are left out.
+
+        Args:
+            rows: What to count.
+            values: Names, and for each an expression in DuckDB's dialect over the columns of the rows (see
+                `mlops_assets.engines.figures`).
+            most: How many values of each to tell.
+
+        Returns:
+            By name the most frequent values, each with its count; of equally frequent ones the smallest first. Times
+            are in UTC.
+        """
+        ...
+
+    def first_rows(self, rows: Rows, count: int) -> "pa.Table":
+        """Fetch so many of the rows into this process, the first in their order."""
         ...
 
     def to_arrow(self, rows: Rows) -> "pa.Table":

@@ -1,6 +1,7 @@
-"""Aggregate expressions for `Engine.measure`, in DuckDB's dialect, of the few forms that both engines know."""
+"""Expressions for `Engine.measure` and `Engine.frequencies`, in DuckDB's dialect, of forms that both engines know."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 
 from mlops_assets.engines.duckdb.connection import quoted
 
@@ -56,6 +57,40 @@ def not_among(column: str, values: Iterable[str]) -> str:
     """The condition that a text is none of some; never of a null."""
     listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"{quoted(column)} NOT IN ({listed})"
+
+
+def mean(column: str, condition: str = "true") -> str:
+    """The mean of a number among the rows that a condition holds for."""
+    return f"avg({quoted(column)}) FILTER (WHERE {condition})"
+
+
+def quantiles(column: str, shares: Iterable[float], condition: str = "true") -> str:
+    """The values below which shares of a number's values lie, in a straight line between two of them, as a list."""
+    listed = ", ".join(map(str, shares))
+    return f"quantile_cont({quoted(column)}, [{listed}]) FILTER (WHERE {condition})"
+
+
+def is_finite(column: str) -> str:
+    """The condition that a double is neither null nor infinite nor NaN."""
+    return f"abs({quoted(column)}) <= {_number(sys.float_info.max)}"
+
+
+def value_of(column: str) -> str:
+    """The value of a column, to be counted."""
+    return quoted(column)
+
+
+def bin_of(column: str, edges: Sequence[float], condition: str = "true") -> str:
+    """The place of the bin that a number lies in, from 0, where a condition holds.
+
+    Args:
+        column: A number that is nowhere less than the first edge or more than the last.
+        edges: Where bins begin, and where the last of them ends, which belongs to it; ascending.
+        condition: Other rows are not counted.
+    """
+    places = " ".join(f"WHEN {quoted(column)} < {_number(edge)} THEN {place}" for place, edge in enumerate(edges[1:-1]))
+    inside = f"CASE {places} ELSE {len(edges) - 2} END" if places else "0"
+    return f"CASE WHEN {quoted(column)} IS NOT NULL AND {condition} THEN {inside} END"
 
 
 def _together(columns: Iterable[str]) -> str:

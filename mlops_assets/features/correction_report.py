@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
-from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.definition import ProjectDefinition
+from mlops_assets.lakehouse.tables import StateMoment, StateTable
+from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
@@ -65,15 +65,17 @@ def corrections_of(platform: Platform, name: str, since: datetime | None = None)
         since: Only those that became known at or after this moment; None for all.
     """
     table = platform.table(name)
-    first, last = platform.project.table(name).first, _newest(table)
-    static = table.schema.timestamp is None
+    definition = platform.project.table(name)
+    first, last, static = definition.first, _newest(table), table.schema.timestamp is None
+    pushed = isinstance(definition, SourceDefinition) and definition.pushed
     if not static and (first is None or last is None):
         return []
     found: list[Correction] = []
     for key, moments in table.moments(first, last).items():
-        if len(moments) > 1:
+        if len(moments) > 1 or pushed:
             period = None if static else table.schema.calendar.at_key(key)
-            found += _corrections(table, period, table.states(period, period))
+            as_of = period.end + definition.lag if pushed and period else None
+            found += _corrections(table, period, table.states(period, period), _first_seq(moments, as_of))
     wanted = (item for item in found if since is None or item.known_at >= since)
     return sorted(wanted, key=lambda item: (item.known_at, item.period))
 
@@ -161,10 +163,16 @@ def _newest(table: StateTable) -> Period | None:
     return None if key is None or key == STATIC_PERIOD else table.schema.calendar.at_key(key)
 
 
-def _corrections(table: StateTable, period: Period | None, states: "pa.Table") -> Iterator[Correction]:
-    """The corrections of one period, from all its states; those of its first commit are what it was at first."""
+def _first_seq(moments: Sequence[StateMoment], as_of: datetime | None) -> int:
+    """The last commit of what a period was at first: its first one, or those up to its as_of where rows are pushed."""
+    if as_of is None:
+        return min(moment.seq for moment in moments)
+    return max((moment.seq for moment in moments if moment.known_at <= as_of), default=0)
+
+
+def _corrections(table: StateTable, period: Period | None, states: "pa.Table", first_seq: int) -> Iterator[Correction]:
+    """The corrections of one period, from all its states; commits up to ``first_seq`` are what it was at first."""
     row_names, values = [*table.schema.keys, "event_time"], table.schema.value_names
-    first_seq = min(states.column("seq").to_pylist(), default=0)
     rows: dict[datetime, Counter[str]] = {}
     columns: dict[datetime, Counter[str]] = {}
     before: Mapping[str, Any] = {}

@@ -172,10 +172,7 @@ def asset_of(table: str) -> str:
 
 def to_compute(*tables: str) -> str:
     """What to do so that the present generation of tables is computed, as an imperative."""
-    labels = [asset_of(table) for table in tables if asset_of(table) != table]
-    steps = [f"run `mlops-assets backfill {table}`" for table in tables if asset_of(table) == table]
-    steps += [f"materialize these periods of {name} in the user interface" for name in labels]
-    return ", then ".join(steps)
+    return ", then ".join(f"run `mlops-assets backfill {asset_of(table)}`" for table in tables)
 
 
 def count_of(keys: Sequence[str]) -> str:

@@ -23,6 +23,16 @@ def labelled_period(model: ModelDefinition, known_in: Period) -> Period:
     return model.schema.calendar.shift(known_in, -model.label.known_after)
 
 
+def label_inputs(model: ModelDefinition) -> tuple[str, ...]:
+    """The tables that a model's labels rest on: what its population and its label read."""
+    return tuple(dict.fromkeys([*model.population_inputs, *model.label.inputs]))
+
+
+def label_history(model: ModelDefinition) -> int:
+    """How many periods labels see, ending with the one in which they become known."""
+    return model.history + model.label.known_after
+
+
 def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
     """The newest period in which labels became known, in any generation; None where none has."""
     labels = platform.labels(model)
@@ -61,8 +71,7 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     """
     import pyarrow as pa
 
-    history = model.history + model.label.known_after
-    require_inputs(platform, tuple(dict.fromkeys([*model.label.inputs, *model.population_inputs])), known_in, history)
+    require_inputs(platform, label_inputs(model), known_in, label_history(model))
     period = labelled_period(model, known_in)
     known_at = platform.labels_as_of(model, known_in)
     predicted_at = platform.model_as_of(model, period)

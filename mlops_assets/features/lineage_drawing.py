@@ -3,7 +3,8 @@
 Each table stands as far to the right as what reads it allows, so that few arrows are long. An arrow that passes a
 column of tables goes through a lane kept free between them, with the other arrows of its two tables. Texts are texts,
 every arrow names its ends, and colours follow the reader's light or dark preference. Where it cannot be told which
-column of a table it is, one arrow leads from the table's head.
+column of a table it is, one arrow leads from the table's head. The style and ids are its own, so that the drawing can
+stand inside a page.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,32 +24,32 @@ SWEEPS = 8
 """Passes over the layers, to the right and back, that put neighbours at neighbouring heights."""
 
 STYLE = """
-svg { --ink: #1f2933; --soft: #6b7785; --line: #c6ced8; --card: #ffffff; --head: #eef2f6; --page: #f8fafb;
+.lineage { --ink: #1f2933; --soft: #5b6673; --line: #c6ced8; --card: #ffffff; --head: #eef2f6; --page: #f8fafb;
   --asked: #fff3c4; --copied: #8795a5; --computed: #2176c7; --aggregated: #8a3fc1; --learned: #c2571a;
   --unknown: #c0263c; --rows: #5c8a1c; }
 @media (prefers-color-scheme: dark) {
-  svg { --ink: #e6ebf0; --soft: #9aa7b5; --line: #3d4956; --card: #1e262e; --head: #2a343f; --page: #151b21;
+  .lineage { --ink: #e6ebf0; --soft: #9aa7b5; --line: #3d4956; --card: #1e262e; --head: #2a343f; --page: #151b21;
     --asked: #4d4320; --copied: #7d8b9a; --computed: #5fb0f5; --aggregated: #c48cf0; --learned: #f0965a;
     --unknown: #ff7385; --rows: #a3cf62; }
 }
-text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink); }
-.head { font-weight: 600; }
-.legend text { fill: var(--soft); }
-.page { fill: var(--page); }
-.card { fill: var(--card); stroke: var(--line); }
-.bar { fill: var(--head); }
-.asked { fill: var(--asked); }
-.edge { fill: none; stroke-width: 1.4; opacity: 0.85; }
-.edge:hover { stroke-width: 3.5; opacity: 1; }
-.copied { stroke: var(--copied); }
-.computed { stroke: var(--computed); }
-.aggregated { stroke: var(--aggregated); }
-.learned { stroke: var(--learned); stroke-dasharray: 7 3; }
-.unknown { stroke: var(--unknown); stroke-dasharray: 2 3; }
-.rows { stroke: var(--rows); stroke-dasharray: 2 3; stroke-width: 1; }
+.lineage text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink); }
+.lineage .head { font-weight: 600; }
+.lineage .legend text { fill: var(--soft); }
+.lineage .page { fill: var(--page); }
+.lineage .card { fill: var(--card); stroke: var(--line); }
+.lineage .bar { fill: var(--head); }
+.lineage .asked { fill: var(--asked); }
+.lineage .edge { fill: none; stroke-width: 1.4; opacity: 0.85; }
+.lineage .edge:hover { stroke-width: 3.5; opacity: 1; }
+.lineage .copied { stroke: var(--copied); }
+.lineage .computed { stroke: var(--computed); }
+.lineage .aggregated { stroke: var(--aggregated); }
+.lineage .learned { stroke: var(--learned); stroke-dasharray: 7 3; }
+.lineage .unknown { stroke: var(--unknown); stroke-dasharray: 2 3; }
+.lineage .rows { stroke: var(--rows); stroke-dasharray: 2 3; stroke-width: 1; }
 """
 STYLE += "".join(
-    f".tip-{kind} {{ fill: var(--{kind}); }}\n"
+    f".lineage .tip-{kind} {{ fill: var(--{kind}); }}\n"
     for kind in ("copied", "computed", "aggregated", "learned", "unknown", "rows")
 )
 LEGEND = {
@@ -176,10 +177,11 @@ class _Drawing:
         described = f"{len(self.graph.tables)} tables from left to right, {len(self.edges)} arrows between columns."
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-                f'height="{height:.0f}" role="graphics-document document" aria-labelledby="title description">',
-                f'<title id="title">{escape(title)}</title>',
-                f'<desc id="description">{escape(described)}</desc>',
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" '
+                f'width="{width:.0f}" height="{height:.0f}" role="graphics-document document" '
+                'aria-labelledby="lineage-title lineage-description">',
+                f'<title id="lineage-title">{escape(title)}</title>',
+                f'<desc id="lineage-description">{escape(described)}</desc>',
                 f"<style>{STYLE}</style>",
                 *(_head(how) for how in used),
                 f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
@@ -279,13 +281,15 @@ def _arrow(edge: ColumnEdge, route: Sequence[_Port]) -> str:
     source = edge.source if edge.source.column != _HEAD else f"Any column of {edge.source.table}"
     words = f"{source} to {edge.target}: {edge.how}"
     kind = _kind(edge)
-    return f'<path class="edge {kind}" d="{path}" marker-end="url(#{kind})"><title>{escape(words)}</title></path>'
+    return (
+        f'<path class="edge {kind}" d="{path}" marker-end="url(#lineage-{kind})"><title>{escape(words)}</title></path>'
+    )
 
 
 def _head(kind: str) -> str:
     """The head of the arrows of one kind."""
     return (
-        f'<marker id="{kind}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+        f'<marker id="lineage-{kind}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
         f'markerUnits="userSpaceOnUse" orient="auto"><path class="tip-{kind}" d="M0 1 L8 4 L0 7 z"/></marker>'
     )
 

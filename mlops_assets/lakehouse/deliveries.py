@@ -79,10 +79,10 @@ class DeliveryStore:
                 "deliver the file, or choose a period that was delivered",
             ) from None
         digest = hash_of_contents(contents)
-        kept = self.of(source, period)
-        number = self.number_of(digest, source, period)
-        if number == len(kept):
-            return kept[-1]
+        newest = self.newest(source, period)
+        if newest and newest.sha256 == digest:
+            return newest
+        number = newest.number + 1 if newest else 1
         stem = f"{number:04d}-{digest[:12]}"
         ends = [suffix] if len(files) == 1 else [f".{part}{suffix}" for part in range(1, len(files) + 1)]
         names = tuple(stem + end for end in ends)
@@ -96,8 +96,10 @@ class DeliveryStore:
 
     def number_of(self, sha256: str, source: str, period: str) -> int:
         """The number that a delivery of these bytes would be kept under: the newest one's, if it is the same."""
-        kept = self.of(source, period)
-        return len(kept) + (0 if kept and kept[-1].sha256 == sha256 else 1)
+        newest = self.newest(source, period)
+        if newest is None:
+            return 1
+        return newest.number if newest.sha256 == sha256 else newest.number + 1
 
     def accept(self, delivery: Delivery) -> Delivery:
         """Record that a delivery's rows are in the table."""
@@ -110,12 +112,17 @@ class DeliveryStore:
 
     def of(self, source: str, period: str) -> list[Delivery]:
         """The deliveries of a period, in the order they came."""
-        records = sorted((self.folder / source / period).glob("*.json"))
-        return [_read(record) for record in records]
+        return [_read(record) for record in self._records(source, period)]
+
+    def newest(self, source: str, period: str) -> Delivery | None:
+        """The newest delivery of a period, accepted or not; None where none was kept."""
+        records = self._records(source, period)
+        return _read(records[-1]) if records else None
 
     def first_accepted(self, source: str, period: str) -> Delivery | None:
         """The first delivery of a period whose rows were taken, if there was one."""
-        return next((delivery for delivery in self.of(source, period) if delivery.accepted), None)
+        deliveries = (_read(record) for record in self._records(source, period))
+        return next((delivery for delivery in deliveries if delivery.accepted), None)
 
     def accepted(self, source: str) -> list[Delivery]:
         """All deliveries of a source whose rows were taken, by period and in the order they came."""
@@ -125,6 +132,10 @@ class DeliveryStore:
     def content_files(self, delivery: Delivery) -> list[Path]:
         """Where the bytes of a delivery lie."""
         return [self.folder / delivery.source / delivery.period / name for name in delivery.files]
+
+    def _records(self, source: str, period: str) -> list[Path]:
+        """The records of a period's deliveries, in the order they came; a pushed source may have thousands."""
+        return sorted((self.folder / source / period).glob("*.json"), key=lambda file: int(file.name.partition("-")[0]))
 
     def _record(self, delivery: Delivery) -> None:
         content = json.dumps(asdict(delivery), default=datetime.isoformat, indent=1)

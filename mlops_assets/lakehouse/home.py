@@ -45,6 +45,11 @@ class Home:
         return self.folder / "lakehouse" / "deliveries"
 
     @property
+    def pushed(self) -> Path:
+        """What applications pushed and no ingestion took yet, and which batches were accepted."""
+        return self.folder / "lakehouse" / "pushed"
+
+    @property
     def landing(self) -> Path:
         """Where files arrive, a folder for each source that does not name its own."""
         return self.folder / "landing"

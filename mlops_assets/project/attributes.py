@@ -164,6 +164,15 @@ class DatabaseAttributes(Attributes):
     timeout_seconds: int = Field(default=600, ge=1, description="Longest time that PostgreSQL may work on a statement.")
 
 
+class PushAttributes(Attributes):
+    """Rows that applications push, over HTTP, in small batches."""
+
+    remember_keys: str = Field(
+        default="7 days",
+        description="How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks.",
+    )
+
+
 class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
@@ -224,6 +233,10 @@ class SourceAttributes(TableAttributes):
     )
     database: DatabaseAttributes | None = Field(
         default=None, description="An SQL database to read from, instead of files."
+    )
+    push: PushAttributes | None = Field(
+        default=None,
+        description="Applications push the rows, instead of files; {} for the usual. A row is known once ingested.",
     )
     landing: str | None = Field(default=None, description="Folder where files arrive; by default below the home.")
     published_from: str | None = Field(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
@@ -65,6 +65,17 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Push:
+    """Rows that applications push, in batches; each ingestion of a period takes what waits for it as one delivery.
+
+    Args:
+        remember_keys: How long after its acceptance a batch is known by its idempotency key.
+    """
+
+    remember_keys: timedelta
+
+
+@dataclass(frozen=True)
 class SourceDefinition:
     """A table brought in from outside; the fields are those of its YAML, resolved."""
 
@@ -82,7 +93,7 @@ class SourceDefinition:
     least_rows_share: float
     most_bad_share: float
     overdue_after: timedelta
-    origin: Files | Database
+    origin: Files | Database | Push
     published_from: Path | None
     expectations: tuple[Expectation, ...]
     online: bool = False
@@ -91,6 +102,11 @@ class SourceDefinition:
     def static(self) -> bool:
         """Whether it has no time."""
         return self.schema.timestamp is None
+
+    @property
+    def pushed(self) -> bool:
+        """Whether applications push its rows."""
+        return isinstance(self.origin, Push)
 
     @property
     def generation(self) -> str:
@@ -273,6 +289,11 @@ class ModelDefinition:
         """The tables that population and features read."""
         return tuple(dict.fromkeys([*self.population_inputs, *self.feature_tables]))
 
+    def speaks_about(self, now: datetime) -> Period:
+        """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
+        calendar = self.schema.calendar
+        return calendar.shift(calendar.of(now - self.lag), -1)
+
     @property
     def first_label_period(self) -> Period:
         """The first period in which a label becomes known."""
@@ -313,11 +334,8 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        found = self.sources.get(name) or self.feature_tables.get(name)
-        if found is None:
-            cure = nearest(name, [*self.sources, *self.feature_tables], "correct the name")
-            raise DefinitionError(f"table '{name}'", f"one of: {self._listed()}", cure)
-        return found
+        tables: dict[str, TableDefinition] = {**self.sources, **self.feature_tables}
+        return _named("table", name, tables)
 
     def source(self, name: str) -> SourceDefinition:
         """A source.
@@ -325,11 +343,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.sources:
-            raise DefinitionError(
-                f"source '{name}'", f"one of: {', '.join(self.sources) or 'none is declared'}", "correct the name"
-            )
-        return self.sources[name]
+        return _named("source", name, self.sources)
 
     def feature_table(self, name: str) -> FeatureTableDefinition:
         """A feature table.
@@ -337,13 +351,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.feature_tables:
-            raise DefinitionError(
-                f"feature table '{name}'",
-                f"one of: {', '.join(self.feature_tables) or 'none is declared'}",
-                "correct the name",
-            )
-        return self.feature_tables[name]
+        return _named("feature table", name, self.feature_tables)
 
     def model(self, name: str) -> ModelDefinition:
         """A model.
@@ -351,13 +359,7 @@ class ProjectDefinition:
         Raises:
             DefinitionError: There is none of that name.
         """
-        if name not in self.models:
-            raise DefinitionError(
-                f"model '{name}'",
-                f"one of: {', '.join(self.models) or 'none is declared'}",
-                nearest(name, self.models, "correct the name"),
-            )
-        return self.models[name]
+        return _named("model", name, self.models)
 
     def calendar_of(self, asset: str) -> Calendar:
         """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
@@ -383,8 +385,15 @@ class ProjectDefinition:
             else:
                 yield table
 
-    def _listed(self) -> str:
-        return ", ".join([*self.sources, *self.feature_tables]) or "none is declared"
+
+Declared = TypeVar("Declared")
+
+
+def _named(what: str, name: str, declared: Mapping[str, Declared]) -> Declared:
+    if name not in declared:
+        listed = ", ".join(declared) or "none is declared"
+        raise DefinitionError(f"{what} '{name}'", f"one of: {listed}", nearest(name, declared, "correct the name"))
+    return declared[name]
 
 
 def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> Calendar:

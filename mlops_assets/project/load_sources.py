@@ -7,7 +7,7 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import Database, Files, SourceDefinition
+from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
@@ -44,11 +44,13 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
     overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
     first, last = period("first_period", parsed.first_period), period("last_period", parsed.last_period)
-    origin = (
-        _database(document, parsed, parsed.database)
-        if parsed.database
-        else _files(document, parsed, None if parsed.static else calendar, first, last)
-    )
+    origin: Files | Database | Push
+    if parsed.push:
+        origin = _push(document, parsed, parsed.push)
+    elif parsed.database:
+        origin = _database(document, parsed, parsed.database)
+    else:
+        origin = _files(document, parsed, None if parsed.static else calendar, first, last)
     published_from = document.file.parent / parsed.published_from if parsed.published_from else None
     if published_from and not published_from.exists():
         raise DefinitionError(
@@ -56,7 +58,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
             where=document.at("published_from"),
         )  # fmt: skip
     schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar)
-    delivers = "snapshot" if parsed.static else parsed.delivers
+    delivers = "snapshot" if parsed.static else "increment" if parsed.push else parsed.delivers
     return SourceDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -159,6 +161,51 @@ def _database(document: Document, parsed: written.SourceAttributes, given: writt
         )
     query = _query(document, parsed, given.query) if given.query else None
     return Database(given.url_variable, given.table, query, every, given.timeout_seconds)
+
+
+_NOT_WITH_PUSH = {
+    "files": "what is pushed is no file",
+    "database": "rows come from one place",
+    "landing": "what is pushed lands nowhere",
+    "published_from": "what is pushed is not published",
+    "static": "a row that is pushed has a time",
+    "window_periods": "a batch holds additions only",
+    "most_removed_share": "a batch removes nothing",
+    "least_rows_share": "a batch may be small",
+    "most_bad_share": "a batch with a bad row is refused whole, and the application told",
+    "overdue_after": "a period without rows is not late; expect freshness instead",
+}
+"""Fields that mean nothing beside ``push``, and why."""
+
+
+def _push(document: Document, parsed: written.SourceAttributes, given: written.PushAttributes) -> Push:
+    for field, why in _NOT_WITH_PUSH.items():
+        if field in parsed.model_fields_set:
+            raise DefinitionError(f"{field} beside push", why, f"take {field} or push out", where=document.at(field))
+    if "delivers" in parsed.model_fields_set and parsed.delivers != "increment":
+        raise DefinitionError(
+            f"delivers: {parsed.delivers} beside push",
+            "delivers: increment, for a batch holds additions only",
+            "take delivers out",
+            where=document.at("delivers"),
+        )
+    for place, expectation in enumerate(parsed.expectations):
+        if expectation.severity == "block":
+            raise DefinitionError(
+                "an expectation that blocks beside push",
+                "severity warn: rows that were accepted are never kept out",
+                "take the severity out, or put the rule into the contract of the column, which batches must keep",
+                where=document.at("expectations", place, "severity"),
+            )
+    remembered = located(document, ("push", "remember_keys"), lambda: fixed_duration(given.remember_keys))
+    if not remembered:
+        raise DefinitionError(
+            f"remember_keys of '{given.remember_keys}'",
+            "at least 1 hours: an application that got no answer pushes again",
+            "write, say, '7 days'",
+            where=document.at("push", "remember_keys"),
+        )
+    return Push(remembered)
 
 
 BOUNDS = ("period_start", "period_end")

@@ -15,6 +15,7 @@ from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
@@ -63,6 +64,11 @@ class Platform:
     def deliveries(self) -> DeliveryStore:
         """The deliveries of all sources."""
         return DeliveryStore(self.home.deliveries)
+
+    @property
+    def pushed(self) -> PushedBatches:
+        """The batches that applications pushed into sources."""
+        return PushedBatches(self.home.pushed)
 
     @cached_property
     def tokens(self) -> TokenStore:
@@ -145,14 +151,14 @@ class Platform:
         """The as_of of a period for some tables: when everything about it is known.
 
         The end of the period and the largest lag; where a first delivery came later, its arrival. A source that
-        has not delivered counts with its lag alone.
+        has not delivered counts with its lag alone, and so does one that is pushed, whose rows come one by one.
         """
         moments = [period.end]
         for source in self.project.upstream_sources(*names):
             if source.static:
                 continue
             moments.append(period.end + source.lag)
-            first = self.deliveries.first_accepted(source.name, period.key)
+            first = None if source.pushed else self.deliveries.first_accepted(source.name, period.key)
             if first:
                 moments.append(first.known_at)
         return max(moments)

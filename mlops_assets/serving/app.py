@@ -7,14 +7,22 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import features, health, reference
+from mlops_assets.serving import catalog, features, health, push, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
+from mlops_assets.serving.pages import routes
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
-ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (health.router, features.router, reference.router)
+ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
+    health.router,
+    features.router,
+    catalog.router,
+    push.router,
+    reference.router,
+    routes.router,
+)
 """What makes the routes; an area of the application adds its own."""
 
 

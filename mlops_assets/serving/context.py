@@ -10,6 +10,7 @@ from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.settings import ServingSettings
 
 if TYPE_CHECKING:
+    from mlops_assets.features.catalog.current import CurrentCatalog
     from mlops_assets.features.online.reading import OnlineFeatures
 
 
@@ -35,3 +36,10 @@ class ServingContext:
         from mlops_assets.features.online.reading import OnlineFeatures
 
         return OnlineFeatures.open(self.platform)
+
+    @cached_property
+    def discovery(self) -> "CurrentCatalog":
+        """The catalog, its index, and how fresh its tables are."""
+        from mlops_assets.features.catalog.current import CurrentCatalog
+
+        return CurrentCatalog(self.platform)

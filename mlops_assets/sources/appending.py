@@ -107,7 +107,7 @@ def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: 
     published = period.end + source.lag
     if source.live_since and period.start < source.live_since.start:
         return published
-    return max(published, arrived_at)
+    return arrived_at if source.pushed else max(published, arrived_at)
 
 
 def _states(
@@ -131,6 +131,8 @@ def _states(
             moment = ALWAYS
         elif replaced is not None:
             moment = max(corrected_at, replaced)
+        elif source.pushed:
+            moment = max(first_known_at(source, period, corrected_at), event_time)
         elif counters[key] or corrects:
             moment = max(corrected_at, period.end + source.lag)
         elif key == delivery.period:

@@ -1,7 +1,7 @@
-"""When a database is asked: once a period is due, and from time to time for what may have changed since."""
+"""When a database is asked, and when what was pushed is ingested: once due, and from time to time again."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
@@ -44,6 +44,44 @@ def due_periods(
     open_ = dict.fromkeys([*waiting, *candidates[-1:]])
     due = [key for key in open_ if key not in asked or now >= datetime.fromisoformat(asked[key]) + database.check_every]
     remembered = {key: now.isoformat() if key in due else asked[key] for key in open_}
+    return due, json.dumps({"accepted": accepted, "asked": remembered})
+
+
+BETWEEN_ATTEMPTS = timedelta(minutes=10)
+"""How long after a run for pushed rows was asked for another is, if they still wait: the first one failed."""
+
+
+def pushed_periods(platform: Platform, source: SourceDefinition, before: str | None) -> tuple[dict[str, int], str]:
+    """The periods of a pushed source to ingest now: those for which rows wait, and those that are over.
+
+    A period for which rows wait is asked for once for each newer batch, and one that is over until a delivery of it
+    was accepted, be it without rows; both again from time to time, for as long as that did not help.
+
+    Args:
+        platform: The platform.
+        source: The source.
+        before: What was remembered last time; None the first time.
+
+    Returns:
+        For each key the number of the newest batch that waits (0 for none), and what to remember.
+    """
+    now = platform.clock.now()
+    memory = json.loads(before) if before else {"accepted": None, "asked": {}}
+    wanted = platform.pushed.waiting_periods(source.name)
+    accepted, unbroken = memory["accepted"], True
+    for period in _published(source, now, accepted):
+        if platform.deliveries.first_accepted(source.name, period.key) is None:
+            wanted.setdefault(period.key, 0)
+            unbroken = False
+        elif unbroken:
+            accepted = period.key
+    asked = {key: memory["asked"].get(key) for key in wanted}
+    due = {
+        key: number
+        for key, number in wanted.items()
+        if (last := asked[key]) is None or number > last[0] or now >= datetime.fromisoformat(last[1]) + BETWEEN_ATTEMPTS
+    }
+    remembered = {key: [due[key], now.isoformat()] if key in due else asked[key] for key in wanted}
     return due, json.dumps({"accepted": accepted, "asked": remembered})
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from mlops_assets.engines.figures import largest
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.expectations import Expectation, Freshness, in_days
 from mlops_assets.project.platform import Platform
@@ -57,18 +58,16 @@ def _is_complete(platform: Platform, table: TableDefinition, rule: Freshness, ne
 
 def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:
     """The time of the newest row that is known by now."""
-    import pyarrow.compute as pc
-
-    states = platform.table(table.name)
+    states, engine = platform.table(table.name), platform.engine_of(table.name)
     key = states.delta.newest_period()
     if key is None or table.first is None:
         return None
     calendar = table.schema.calendar
     last = calendar.at_key(key)
     while last >= table.first:  # the newest period may hold nothing that is known already, or removed rows alone
-        rows = platform.engine.known_at(states, platform.clock.now(), first=last, last=last)
-        if rows.num_rows:
-            found: datetime = pc.max(rows.column("event_time")).as_py()
+        rows = engine.known_rows(states, platform.clock.now(), first=last, last=last)
+        found: datetime | None = engine.measure(rows, {"newest": largest("event_time")})["newest"]
+        if found is not None:
             return found
         last = calendar.shift(last, -1)
     return None

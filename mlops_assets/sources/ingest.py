@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import ConflictError, ContractError, MissingDataError
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
-from mlops_assets.project.definition import Files, SourceDefinition
+from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import Difference, append, compare, first_known_at
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
@@ -20,6 +21,7 @@ from mlops_assets.sources.delivered import Delivered
 from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.files import SUFFIXES, read_delivery
 from mlops_assets.sources.landing import landed_files
+from mlops_assets.sources.pushed import keep_pushed, last_of_each, require_over
 from mlops_assets.sources.quarantine import put_aside, quarantined
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 
@@ -53,34 +55,55 @@ class Ingested:
 def ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     """Ingest the newest delivery of a period; again without effect, if it was ingested before.
 
+    Of a source that is pushed, all batches that wait for the period are one delivery, in which the later of two rows
+    of the same key and time counts; a period that is over without a batch has a delivery without rows.
+
     Args:
         platform: The platform.
         source: The source.
         period: The period delivered; None for a static table.
 
     Raises:
-        MissingDataError: There is no file.
+        MissingDataError: There is no file, or nothing was pushed and the period is not over.
         SurroundingsError: The source's database cannot be read.
         ContractError: The delivery breaks its contract or is cut short; the last good state stays as it was.
         ConflictError: Another run ingests the same period at the same time.
     """
+    for _ in range(_FURTHER_ATTEMPTS if source.pushed else 0):
+        try:
+            return _ingest(platform, source, period)
+        except ConflictError:
+            continue  # another run took what waited, perhaps not all of it
+    return _ingest(platform, source, period)
+
+
+_FURTHER_ATTEMPTS = 2
+
+
+def _ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     key = period.key if period else STATIC_PERIOD
     _require_period(source, period)
     now = platform.clock.now()
     covered = covered_periods(source, period)
-    delivery = _keep(platform, source, period, covered, arrived_at=now)
     table = platform.table(source.name)
+    # Before what waits is read: were it ingested between, and newer rows with it, appending it is a conflict.
+    counters = table.delta.counters(table.period_keys(covered))
+    waiting = platform.pushed.waiting(source.name, key) if source.pushed else None
+    if waiting is not None and period is not None:
+        delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
+    else:
+        delivery = _keep(platform, source, period, covered, arrived_at=now)
     delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
     bad = _sort_out(platform, source, delivered)
-    rows = bad.good
+    rows = last_of_each(bad.good, source) if source.pushed else bad.good
     own_rows = _count_inside(rows, source, period)
     checks = require_kept_by(platform, source, period, rows)
     require_inside(rows, source, covered)
-    counters = table.delta.counters(table.period_keys(covered))
     if delivery.accepted and (counters[key] or not own_rows):
         # What it restated of other periods may have been restated since: its rows must not come back.
-        waiting = [row for row in quarantined(platform, source, key) if row.waits and row.delivery == delivery.number]
-        return Ingested(delivery, rows.num_rows, {}, 0, len(waiting), 0, tuple(checks))
+        bad_rows = [row for row in quarantined(platform, source, key) if row.waits and row.delivery == delivery.number]
+        _settle(platform, source, key, waiting, now)
+        return Ingested(delivery, rows.num_rows, {}, 0, len(bad_rows), 0, tuple(checks))
     difference = compare(platform, source, rows, bad, covered)
     first_rows = None if counters[key] else _count_inside(delivered.rows, source, period)
     require_few_removed(source, difference)
@@ -89,6 +112,7 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
     corrected_at = delivery.arrived_at if delivery.accepted else now  # accepted before: the table is built anew
     appended = append(platform, source, difference, delivery, counters, corrected_at=corrected_at)
     accepted = platform.deliveries.accept(delivery)
+    _settle(platform, source, key, waiting, now)
     return Ingested(
         accepted,
         rows.num_rows,
@@ -98,6 +122,13 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         difference.held_back,
         tuple(checks),
     )
+
+
+def is_correction(source: SourceDefinition, period: Period | None, delivery: Delivery) -> bool:
+    """Whether a delivery corrects what had been known of its period; rows pushed before its as_of are its first."""
+    if period is not None and source.pushed:
+        return delivery.arrived_at > period.end + source.lag
+    return delivery.number > 1
 
 
 def require_kept_by(
@@ -139,11 +170,17 @@ def _keep(
         return keep(
             landed_files(platform, source, period), SUFFIXES[source.origin.format] + (".gz" if compressed else "")
         )
+    assert isinstance(source.origin, Database)
     platform.home.scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=platform.home.scratch) as folder:
         file = Path(folder) / "read.parquet"
         read_database(source, source.origin, file, between=(covered[0].start, covered[-1].end) if covered else None)
         return keep([file], SUFFIXES["parquet"])
+
+
+def _settle(platform: Platform, source: SourceDefinition, key: str, waiting: Waiting | None, now: datetime) -> None:
+    if waiting and isinstance(source.origin, Push):
+        platform.pushed.settle(source.name, key, waiting.through, known_since=now - source.origin.remember_keys)
 
 
 def _sort_out(platform: Platform, source: SourceDefinition, delivered: Delivered) -> BadRows:
@@ -268,11 +305,15 @@ def _cut_short(source: SourceDefinition, found: str, failures: int, expected: st
 
 
 def require_delivered(platform: Platform, source: SourceDefinition, period: Period) -> None:
-    """See that a source has rows of a period.
+    """See that a source was delivered for a period.
 
     Raises:
-        MissingDataError: No delivery of that period was accepted.
+        MissingDataError: No delivery of that period was accepted; of a source that is pushed, the period is not over,
+            or its publication lag has not passed: what was pushed until then is all there is to wait for.
     """
+    if source.pushed:
+        require_over(platform, source, period)
+        return
     lands = ""
     if isinstance(source.origin, Files):
         lands = f"put {source.origin.pattern.path(period)} into its landing folder, and "

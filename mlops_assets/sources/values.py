@@ -160,7 +160,9 @@ def plain(value: Any) -> Any:
 
 
 def _string(value: Any) -> str | None:
-    return _only(value, str).strip() or None
+    text: str = _only(value, str).strip()
+    text.encode()  # half a character, which JSON can name, is no text
+    return text or None
 
 
 def _bigint(value: Any) -> int:
@@ -221,4 +223,4 @@ def _words(value: Any) -> str:
         return "a nested value"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return f"'{value.encode(errors='backslashreplace').decode()}'" if isinstance(value, str) else str(value)

@@ -9,13 +9,18 @@ from mlops_assets.engines.figures import (
     COUNT,
     above,
     below,
+    bin_of,
     count_distinct,
     count_where,
+    is_finite,
     is_null,
     largest,
+    mean,
     most_frequent,
     not_among,
+    quantiles,
     smallest,
+    value_of,
     values_where,
 )
 
@@ -73,3 +78,44 @@ def test_values_of_the_rows_that_a_condition_holds_for(engine: Engine) -> None:
 def test_of_no_rows_a_count_is_0_and_other_figures_are_none(engine: Engine) -> None:
     asked = {"rows": COUNT, "keys": count_distinct(["shop"]), "smallest": smallest("units")}
     assert engine.measure(rows_of(engine, 0), asked) == {"rows": 0, "keys": 0, "smallest": None}
+
+
+def test_mean_and_quantiles_of_what_is_finite(engine: Engine) -> None:
+    asked = {
+        "mean": mean("units", below("units", 3)),
+        "of prices": mean("price", is_finite("price")),
+        "quantiles": quantiles("price", (0.25, 0.5, 1), is_finite("price")),
+        "of none": quantiles("price", (0.5,), "false"),
+    }
+    found = engine.measure(rows_of(engine), asked)
+    assert found["mean"] == 0
+    assert found["of prices"] == pytest.approx(7.99 / 3)
+    assert found["quantiles"] == pytest.approx([0.495, 0.5, 7])
+    assert found["of none"] is None
+
+
+def test_the_most_frequent_values_are_counted_nulls_left_out_and_the_smallest_first_of_equals(engine: Engine) -> None:
+    asked = {"shop": value_of("shop"), "day": value_of('day "of" sale'), "seen": value_of("seen")}
+    found = engine.frequencies(rows_of(engine), asked, 2)
+    assert found == {
+        "shop": [("a", 2), ("b", 1)],
+        "day": [(date(2024, 1, 1), 2), (date(2024, 1, 2), 1)],
+        "seen": [(datetime(2024, 1, day, tzinfo=UTC), 1) for day in (1, 2)],
+    }
+    assert engine.frequencies(rows_of(engine, 0), {"shop": value_of("shop")}, 2) == {"shop": []}
+    assert engine.frequencies(rows_of(engine), {}, 2) == {}
+
+
+def test_numbers_are_counted_by_the_bin_that_they_lie_in(engine: Engine) -> None:
+    asked = {
+        "units": bin_of("units", (-3, 1, 2**53)),
+        "one": bin_of("units", (-3, 2**53)),
+        "price": bin_of("price", (0.49, 0.5, 7), is_finite("price")),
+    }
+    found = engine.frequencies(rows_of(engine), asked, 20)
+    assert found == {"units": [(1, 3), (0, 1)], "one": [(0, 4)], "price": [(1, 2), (0, 1)]}
+
+
+def test_the_first_rows_are_fetched_in_their_order(engine: Engine) -> None:
+    assert engine.first_rows(rows_of(engine), 2).column("units").to_pylist() == [1, 2]
+    assert engine.first_rows(rows_of(engine), 9).column("units").to_pylist() == [1, 2, -3, 2**53 + 1, None]

@@ -17,6 +17,7 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateMoment
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.pushed import accept
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 
 MONTHS = ("2024-01", "2024-02", "2024-03", "2024-04")
@@ -70,8 +71,12 @@ class History:
         project.mkdir(parents=True)
         (project / "trend.sql").write_text(TREND_SQL, encoding="utf-8")
         (project / "further.sql").write_text(FURTHER_SQL, encoding="utf-8")
-        fields = ["publication_lag: 3 days", "most_removed_share: 1.0", "least_rows_share: 0.0", "live_since: 2024-02"]
-        fields += [f"delivers: {delivers}"] + (["window_periods: 2"] if delivers == "window" else [])
+        fields = ["publication_lag: 3 days", "live_since: 2024-02"]
+        if delivers == "push":
+            fields += ["push: {}"]
+        else:
+            fields += ["most_removed_share: 1.0", "least_rows_share: 0.0", f"delivers: {delivers}"]
+        fields += ["window_periods: 2"] if delivers == "window" else []
         source = sales_yaml(*fields)
         self.platform = platform_of(Home(folder / "home").prepare(), source, TREND, FURTHER)
         self.shop = Shop(self.platform)
@@ -85,6 +90,9 @@ class History:
     def live(self, step: Step) -> None:
         self.clock += timedelta(hours=step.hours_later)
         period = self.shop.period(MONTHS[step.place])
+        if self.delivers == "push":
+            self.push(step, period)
+            return
         if self.clock < period.end:  # nothing is delivered before its month is over
             self.clock = period.end
         months = [(period.key, step.units)]
@@ -99,13 +107,31 @@ class History:
         self.shop.deliver(period.key, rows, at=self.clock)
         self.carry_on()
 
+    def push(self, step: Step, period: Period) -> None:
+        """Push into a month that may still run and into the one before it, and ingest what waits for the first."""
+        self.clock = max(self.clock, period.start)
+        self.platform.home.clock.set(self.clock)
+        months = [(period.key, step.units), *([(MONTHS[step.place - 1], step.before)] if step.place else [])]
+        rows = [
+            {"shop": shop, "day": f"{key}-01", "units": units}
+            for key, sold in months
+            for shop, units in zip(("north", "south"), sold, strict=True)
+            if units is not None
+        ]
+        if rows:
+            accept(self.platform, self.shop.source, rows, self.clock.isoformat(), self.clock)
+        if period.key in self.platform.pushed.waiting_periods("sales"):
+            self.shop.ingest(period.key)
+        self.carry_on()
+
     def carry_on(self) -> None:
         """Compute every partition that is due, as conditions ask for those behind a delivery."""
         now = self.platform.clock.now()
         for name in ("trend", "further"):
             table = self.platform.project.feature_tables[name]
             for period in self.periods():
-                first = self.platform.deliveries.first_accepted("sales", period.key)
+                pushed = self.shop.source.pushed
+                first = pushed or self.platform.deliveries.first_accepted("sales", period.key)
                 if first and self.platform.feature_table_as_of(table, period) <= now:
                     evaluate_feature_table(self.platform, table, period)
                     self.computed.add(period.key)
@@ -148,11 +174,25 @@ class History:
 def test_whatever_was_delivered_when_features_are_as_computed_from_what_was_known_and_the_same_when_built_anew(
     tmp_path_factory: pytest.TempPathFactory, delivers: str, history: list[Step]
 ) -> None:
-    folder = tmp_path_factory.mktemp("history")
+    assert_as_recomputed(tmp_path_factory.mktemp("history"), delivers, history)
+
+
+@pytest.mark.slow
+@given(history=st.lists(steps, min_size=2, max_size=6))
+@settings(max_examples=5)
+def test_whatever_was_pushed_when_features_are_as_computed_from_what_was_known_and_the_same_when_built_anew(
+    tmp_path_factory: pytest.TempPathFactory, history: list[Step]
+) -> None:
+    assert_as_recomputed(tmp_path_factory.mktemp("history"), "push", history)
+
+
+def assert_as_recomputed(folder: Path, delivers: str, history: list[Step]) -> None:
     lived = History(folder, delivers)
     for step in history:
         lived.live(step)
     lived.platform.home.clock.set(datetime(2024, 12, 1, tzinfo=UTC))  # what was delivered early speaks now
+    for key in lived.platform.pushed.waiting_periods("sales"):
+        lived.shop.ingest(key)
     lived.carry_on()
 
     table = lived.platform.project.feature_tables["trend"]

@@ -1,6 +1,7 @@
 """Column lineage of a project: through feature tables, labels, training sets and predictions, in both directions."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -360,7 +361,10 @@ def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph
     text = as_svg(part, asked)
     svg = ElementTree.fromstring(text)
     assert svg.find(f"{SVG}title").text == "Column lineage of trend.level"  # type: ignore[union-attr]
-    assert (svg.get("aria-labelledby"), svg.get("role")) == ("title description", "graphics-document document")
+    assert (svg.get("aria-labelledby"), svg.get("role")) == (
+        "lineage-title lineage-description",
+        "graphics-document document",
+    )
     shown = [element.text for element in svg.iter(f"{SVG}text")]
     assert {name for columns in part.tables.values() for name in columns} | set(part.tables) <= set(shown)
     arrows = [path.find(f"{SVG}title").text for path in svg.findall(f"{SVG}path")]  # type: ignore[union-attr]
@@ -368,6 +372,16 @@ def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph
     assert "prefers-color-scheme: dark" in text
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert "<script" not in text
+
+
+def test_the_drawing_can_stand_inside_a_page_without_changing_it(graph: LineageGraph) -> None:
+    text = as_svg(graph, [])
+    style = text[text.index("<style>") + 7 : text.index("</style>")]
+    rules = [rule.strip() for rule in re.findall(r"([^{}]+)\{", style)]
+    assert rules and all(rule.startswith((".lineage", "@media")) for rule in rules)
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert ids and all(name.startswith("lineage-") for name in ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
 
 
 @given(any_graph())

@@ -163,7 +163,7 @@ def test_labels_and_population_that_rest_on_the_table_are_part_of_the_proof(tmp_
     assert waiting.outcome == "waits"
     assert "of 'forecast/labels' are not computed" in waiting.reason
     waits = decision(line)
-    assert "materialize these periods of forecast/labels in the user interface" in waits.reason
+    assert "run `mlops-assets backfill forecast/labels`" in waits.reason
     for key in line.days(DAYS)[3:]:
         line.labels(key)
     found = agreement(line.platform, line.model, training)

@@ -78,6 +78,12 @@ class DuckDBEngine:
                 )
                 return connection.table(_ANSWER).to_arrow_table().cast(schema.arrow())
 
+    def known_rows(
+        self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
+    ) -> Rows:
+        """See `Engine.known_rows`."""
+        return self.known_at(table, moment, first=first, last=last)
+
     def known_at(
         self,
         table: StateTable,
@@ -191,8 +197,24 @@ class DuckDBEngine:
         with duck.connect(self.scratch, self.threads) as connection:
             connection.register("measured", rows)
             answer = connection.execute(f"SELECT {', '.join(figures.values())} FROM measured").fetchone()
-        values = [value.astimezone(UTC) if isinstance(value, datetime) else value for value in answer]
-        return dict(zip(figures, values, strict=True))
+        return dict(zip(figures, map(_in_utc, answer), strict=True))
+
+    def frequencies(self, rows: Rows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
+        """See `Engine.frequencies`."""
+        with duck.connect(self.scratch, self.threads) as connection:
+            connection.register("measured", rows)
+            found = {
+                name: connection.execute(
+                    f"SELECT {sql} AS value, count(*) AS rows FROM measured WHERE value IS NOT NULL "
+                    f"GROUP BY ALL ORDER BY rows DESC, value LIMIT {most}"
+                ).fetchall()
+                for name, sql in values.items()
+            }
+        return {name: [(_in_utc(value), count) for value, count in counted] for name, counted in found.items()}
+
+    def first_rows(self, rows: Rows, count: int) -> "pa.Table":
+        """See `Engine.first_rows`."""
+        return rows.slice(0, count)
 
     def to_arrow(self, rows: Rows) -> "pa.Table":
         """See `Engine.to_arrow`."""
@@ -259,6 +281,10 @@ class DuckDBEngine:
                     ) from error
                 result = result.append_column(feature.name, values.column("value").cast(arrow_type(feature.type)))
         return result
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Sequence[ComputedFeature]) -> str:

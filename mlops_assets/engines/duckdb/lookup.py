@@ -11,7 +11,6 @@ All this works on keys and times; the features are read by the place of their ro
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import mlops_assets.engines.duckdb.connection as duck
@@ -20,7 +19,6 @@ from mlops_assets.engines.contract import FeatureLookup
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is faster."""
 
@@ -50,7 +48,7 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
         f"as_of_us - anchor_us AS lag_us, {_lower_bound(lookup)} AS lower_us FROM asked "
         f"WHERE anchor_us IS NOT NULL AND as_of_us IS NOT NULL"
     )
-    files = _files(connection, lookup)
+    files = lookup.files(*connection.execute("SELECT min(anchor_us), max(anchor_us) FROM question").fetchone())
     fields = schema.arrow()
     types = pa.schema([fields.field(feature) for feature in dict.fromkeys(lookup.features)])
     if not files:
@@ -79,23 +77,6 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
 
 _ROW = '"the row"'
 """With a space, because a user's feature may be called ``row``."""
-
-
-def _files(connection: duck.DuckDB, lookup: FeatureLookup) -> list[str]:
-    """The files of the periods in which an answer can lie: from the oldest lookback to the newest anchor."""
-    table = lookup.table
-    if table.schema.timestamp is None:
-        return table.files(version=lookup.version)
-    lowest, highest = connection.execute("SELECT min(lower_us) + 1, max(anchor_us) FROM question").fetchone()
-    if highest is None:
-        return []
-    calendar = table.schema.calendar
-    try:
-        first = calendar.of(EPOCH + timedelta(microseconds=lowest)).key if lookup.lookback else "0"  # before every key
-        last = calendar.of(EPOCH + timedelta(microseconds=highest)).key
-    except (OverflowError, ValueError):  # an anchor at the end of all time
-        return table.files(version=lookup.version)
-    return table.delta.files((first, last), lookup.version)
 
 
 def _lower_bound(lookup: FeatureLookup) -> str:

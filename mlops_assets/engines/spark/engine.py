@@ -106,6 +106,13 @@ class SparkEngine:
             order = (*schema.keys, *([schema.timestamp] if schema.timestamp else []))
             return SparkRows(kept(answer.select(*typed)), order, schema.arrow())
 
+    def known_rows(
+        self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
+    ) -> SparkRows:
+        """See `Engine.known_rows`."""
+        known = kept(known_states(self.session, table, moment=moment, first=first, last=last))
+        return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table))
+
     def known_at(
         self,
         table: StateTable,
@@ -194,6 +201,25 @@ class SparkEngine:
         measured = rows.frame.selectExpr(*spark_figures(dict(zip(names, figures.values(), strict=True))))
         (answer,) = measured.toArrow().to_pylist()
         return {names[figure]: _plain(value) for figure, value in answer.items()}
+
+    def frequencies(self, rows: SparkRows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
+        """See `Engine.frequencies`."""
+        found = {}
+        for name, sql in values.items():
+            counted = (
+                rows.frame.selectExpr(*spark_figures({"value": sql}))
+                .where("value IS NOT NULL")
+                .groupBy("value")
+                .count()
+            )
+            ordered = counted.orderBy("count", "value", ascending=[False, True]).limit(most)
+            found[name] = [(_plain(row["value"]), row["count"]) for row in ordered.toArrow().to_pylist()]
+        return found
+
+    def first_rows(self, rows: SparkRows, count: int) -> "pa.Table":
+        """See `Engine.first_rows`."""
+        ordered = rows.frame.orderBy(*map(quoted, rows.order)) if rows.order else rows.frame
+        return SparkRows(ordered.limit(count), rows.order, rows.schema).fetched()
 
     def to_arrow(self, rows: SparkRows) -> "pa.Table":
         """See `Engine.to_arrow`."""

@@ -8,7 +8,6 @@ known. Where that state is a removal inside the lookback, the few rows concerned
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import FeatureLookup
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is used."""
 
@@ -93,7 +91,7 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, as
     before = len(frame.schema["found"].dataType.names)
     keys = [f"key_{place}" for place in range(len(lookup.keys))]
     wanted = [F.col(quoted(name)).alias(f"feature_{before + place}") for place, name in enumerate(lookup.features)]
-    files = _files(lookup, asked)
+    files = lookup.files(asked.first, asked.last)
     states = stored_states(session, lookup.table, files).select(
         *(F.col(quoted(name)).alias(key) for name, key in zip(lookup.table.schema.keys, keys, strict=True)),
         F.expr(micros("event_time")).alias("event_us"),
@@ -193,23 +191,6 @@ def _may_hold_removals(files: Sequence[str]) -> bool:
             if found is None or not found.has_min_max or found.max:
                 return True
     return False
-
-
-def _files(lookup: FeatureLookup, asked: _Asked) -> list[str]:
-    """The files of the periods in which an answer can lie: from the oldest lookback to the newest anchor."""
-    table = lookup.table
-    if table.schema.timestamp is None:
-        return table.files(version=lookup.version)
-    if asked.first is None or asked.last is None:
-        return []
-    calendar = table.schema.calendar
-    try:
-        oldest = EPOCH + timedelta(microseconds=asked.first)
-        first = calendar.of(lookup.lookback.before(oldest)).key if lookup.lookback else "0"  # before every key
-        last = calendar.of(EPOCH + timedelta(microseconds=asked.last)).key
-    except (OverflowError, ValueError):  # an anchor at the end of all time
-        return table.files(version=lookup.version)
-    return table.delta.files((first, last), lookup.version)
 
 
 def _lower_bound(lookup: FeatureLookup) -> str:

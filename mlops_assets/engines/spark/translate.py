@@ -129,9 +129,14 @@ def translate(sql: str, file: Path) -> SparkQuery:
 
 def spark_figures(figures: Mapping[str, str]) -> list[str]:
     """The aggregate expressions of `Engine.measure` in Spark's dialect, under plain names."""
-    from sqlglot import parse_one
+    from sqlglot import exp, parse_one
 
-    return [f"{parse_one(sql, read='duckdb').sql('spark')} AS {name}" for name, sql in figures.items()]
+    def exact(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.PercentileCont):  # which sqlglot gives a form that Spark does not have
+            return exp.Anonymous(this="percentile", expressions=[node.this, node.expression])
+        return node
+
+    return [f"{parse_one(sql, read='duckdb').transform(exact).sql('spark')} AS {name}" for name, sql in figures.items()]
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """Keys and rows as bytes, the same in every store.
 
 A key is the MessagePack array of its values in the order of the schema. A row is the MessagePack array of its
-event_time in microseconds since 1970 and its values in the order of the schema. A date is the number of days since
-1970, a timestamp that of microseconds; null is nil.
+event_time in microseconds since 1970 and its values in the order of the schema; behind them, where a model speaks
+about an earlier time than the row's, an array of such rows that answered then, the newest first. A date is the number
+of days since 1970, a timestamp that of microseconds; null is nil.
 """
 
 import json
@@ -160,7 +161,7 @@ DECODERS: Mapping[ColumnType, Callable[[Any], Any]] = {
 """What makes Python's values of those in a row, for the types that MessagePack does not have."""
 
 
-def entries_of(answers: "pa.Table", layout: Layout, event: str) -> Iterator[Entry]:
+def entries_of(answers: "pa.Table", layout: Layout, event: str, earlier: Sequence["pa.Table"] = ()) -> Iterator[Entry]:
     """Entries from the answers of a lookup.
 
     Args:
@@ -168,11 +169,26 @@ def entries_of(answers: "pa.Table", layout: Layout, event: str) -> Iterator[Entr
         layout: What keys and rows hold.
         event: The column that holds the row's time, and is null where there is no answer; of a static table, any that
             is not null where there is one.
+        earlier: The answers of the same keys at earlier times, the newest first.
     """
     import msgpack
 
     pack: Callable[[Any], bytes] = msgpack.Packer().pack
     keys = zip(*(_plain_values(answers.column(name), key=True) for name, _ in layout.keys), strict=True)
+    before = [list(_rows(table, layout, event)) for table in earlier]
+    for number, (key, row) in enumerate(zip(keys, _rows(answers, layout, event), strict=True)):
+        if row is None:
+            yield Entry(pack(key), None, 0)
+            continue
+        event_us = row[0]
+        older = [one for rows in before if (one := rows[number]) is not None and one[0] < event_us]
+        if older:  # at several times the same row may answer
+            row = (*row, [one for one, last in zip(older, [None, *older], strict=False) if one != last])
+        yield Entry(pack(key), pack(row), event_us)
+
+
+def _rows(answers: "pa.Table", layout: Layout, event: str) -> Iterator[tuple[Any, ...] | None]:
+    """The event_time in microseconds and the values of each answer; None where there is none."""
     rows: Iterator[tuple[Any, ...]] = zip(
         *(_plain_values(answers.column(name)) for name, _ in layout.columns), strict=True
     )
@@ -185,11 +201,8 @@ def entries_of(answers: "pa.Table", layout: Layout, event: str) -> Iterator[Entr
         events = _plain_values(found.cast(pa.timestamp("us")))
     if not layout.columns:
         rows = iter([()] * answers.num_rows)
-    for key, event_us, row in zip(keys, events, rows, strict=True):
-        if event_us is None:
-            yield Entry(pack(key), None, 0)
-        else:
-            yield Entry(pack(key), pack((event_us, *row)), event_us)
+    for event_us, row in zip(events, rows, strict=True):
+        yield None if event_us is None else (event_us, *row)
 
 
 def _plain_values(column: "pa.ChunkedArray", *, key: bool = False) -> list[Any]:
@@ -216,7 +229,7 @@ def _plain_values(column: "pa.ChunkedArray", *, key: bool = False) -> list[Any]:
 
 
 def unpacker() -> Callable[[bytes], list[Any]]:
-    """What makes values of the bytes of a row: its event_time in microseconds, then the columns of the layout."""
+    """What makes values of the bytes of a row: event_time in microseconds, columns, and perhaps earlier rows."""
     import msgpack
 
     unpack: Callable[[bytes], list[Any]] = msgpack.unpackb
@@ -229,3 +242,12 @@ def shown_key(key: bytes, layout: Layout) -> dict[str, Any]:
 
     values = zip(layout.keys, msgpack.unpackb(key), strict=True)
     return {name: DECODERS[type_](value) if type_ in DECODERS else value for (name, type_), value in values}
+
+
+def shown_row(row: bytes, layout: Layout) -> dict[str, Any]:
+    """The values of a row by the names of the layout, and its event_time, for people."""
+    event_us, *values = unpacker()(row)
+    shown = {"event_time": moment(event_us)}
+    for (name, type_), value in zip(layout.columns, values, strict=True):
+        shown[name] = DECODERS[type_](value) if type_ in DECODERS and value is not None else value
+    return shown

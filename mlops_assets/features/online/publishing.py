@@ -25,7 +25,7 @@ from mlops_assets.features.online.encoding import entries_of, layout_of, micros,
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.definition import ProjectDefinition
+from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
@@ -59,12 +59,29 @@ class Publication:
 
 def oldest_wanted(project: ProjectDefinition, table: str, now: datetime) -> datetime | None:
     """The last moment that no model's lookback in a table reaches; None where one has none, or no model looks it up."""
-    lookbacks = [
-        lookup.lookback for model in project.models.values() for lookup in model.lookups if lookup.table == table
+    reached = [
+        lookup.lookback.before(model.speaks_about(now).anchor) if lookup.lookback else None
+        for model in project.models.values()
+        for lookup in model.lookups
+        if lookup.table == table
     ]
-    if not lookbacks or None in lookbacks:
-        return None
-    return min(lookback.before(now) for lookback in lookbacks if lookback)
+    return min((moment for moment in reached if moment), default=None) if None not in reached else None
+
+
+def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> list[datetime]:
+    """The ends of past periods, the newest first, that models speak about while a table may have newer rows already.
+
+    A source with a short lag shows its next period when the slowest input of a model is complete; the model must not
+    see it (the design's "Lookup").
+    """
+    definition = project.table(table)
+    calendar = definition.schema.calendar
+    spoken = [model.speaks_about(now) for model in project.models.values() if table in model.feature_tables]
+    if definition.schema.timestamp is None or not spoken:
+        return []
+    pushed = isinstance(definition, SourceDefinition) and definition.pushed
+    newest = calendar.of(now) if pushed else calendar.shift(calendar.of(now - definition.lag), -1)
+    return [period.anchor for period in reversed(list(calendar.between(min(spoken), newest))[:-1])]
 
 
 def publish(
@@ -209,7 +226,7 @@ class _Publishing:
             waiting = keys.slice(start, KEYS_AT_ONCE)
             for _ in range(MOST_ATTEMPTS):
                 answers = self._answers(waiting, first, now, guard.version)
-                entries = list(entries_of(answers, self._space.layout, EVENT))
+                entries = list(entries_of(answers, self._space.layout, EVENT, self._earlier(answers, now, guard)))
                 outcome = self._store.write(self._space, entries, guard)
                 self.outcome.add(replace(outcome, crossing=[]))
                 if not outcome.crossing:
@@ -244,11 +261,30 @@ class _Publishing:
     def _looked_up(self, keys: "pa.Table", oldest: datetime | None, now: datetime, version: int) -> "pa.Table":
         return look_up_now(self._platform, self._table, keys, oldest, now, version)
 
+    def _earlier(self, keys: "pa.Table", now: datetime, guard: Guard) -> list["pa.Table"]:
+        return earlier_answers(self._platform, self._table, keys, now, guard.version)
+
+
+def earlier_answers(
+    platform: Platform, table: StateTable, keys: "pa.Table", now: datetime, version: int
+) -> list["pa.Table"]:
+    """What `look_up_now` answers with each of the `earlier_anchors`, as known now."""
+    oldest = oldest_wanted(platform.project, table.name, now)
+    keys = keys.select(table.schema.keys)
+    anchors = earlier_anchors(platform.project, table.name, now)
+    return [look_up_now(platform, table, keys, oldest, now, version, anchor) for anchor in anchors]
+
 
 def look_up_now(
-    platform: Platform, table: StateTable, keys: "pa.Table", oldest: datetime | None, now: datetime, version: int
+    platform: Platform,
+    table: StateTable,
+    keys: "pa.Table",
+    oldest: datetime | None,
+    now: datetime,
+    version: int,
+    anchor: datetime | None = None,
 ) -> "pa.Table":
-    """The lookup's answer for keys, with anchor and as_of at one moment.
+    """The lookup's answer for keys, as known at a moment.
 
     Args:
         platform: The platform.
@@ -257,6 +293,7 @@ def look_up_now(
         oldest: Rows up to this time do not answer; None for any age.
         now: The moment.
         version: The Delta version to read.
+        anchor: Up to when rows answer; None for now.
 
     Returns:
         The keys, the columns of the table's values, and `EVENT`, which is null where there is no answer.
@@ -264,11 +301,11 @@ def look_up_now(
     import pyarrow as pa
 
     schema, engine = table.schema, platform.engine
-    moments = pa.chunked_array([pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), keys.num_rows)])
     asked = keys
-    for name in TIMES:
-        asked = asked.append_column(name, moments)
+    for name, time in zip(TIMES, (anchor or now, now), strict=True):
+        column = pa.repeat(pa.scalar(time, pa.timestamp("us", "UTC")), keys.num_rows)
+        asked = asked.append_column(name, pa.chunked_array([column]))
     event = schema.timestamp or schema.keys[0]
-    lookback = None if oldest is None else Duration(rest=now - oldest)
+    lookback = None if oldest is None else Duration(rest=(anchor or now) - oldest)
     lookup = FeatureLookup(table, (*schema.value_names, event), lookback, version=version, rename={event: EVENT})
     return engine.to_arrow(engine.lookup(engine.rows(asked), [lookup])).drop_columns(list(TIMES))

@@ -63,19 +63,22 @@ class PreparedLookups:
         self._store = store
         self._lookups = [_Prepared(lookup) for lookup in lookups]
 
-    def __call__(self, rows: Sequence[Mapping[str, object]], now: datetime | None = None) -> list[OnlineAnswer]:
-        """Look up, as `OnlineFeatures.look_up` does."""
+    def __call__(
+        self, rows: Sequence[Mapping[str, object]], now: datetime | None = None, anchor: datetime | None = None
+    ) -> list[OnlineAnswer]:
+        """Look up, as `OnlineFeatures.look_up` does; with an anchor, only rows up to then, and lookbacks from it."""
         lookups = self._lookups
         asked = [(lookup.table, lookup.keys_of(rows)) for lookup in lookups]
         now = now or self._clock.now()
-        latest = micros(now)
+        anchor = anchor or now
+        latest = micros(anchor)
         while True:
             answers = [OnlineAnswer({}, {}) for _ in rows]
             for lookup, (space, found) in zip(lookups, self._store.read(asked), strict=True):
                 bound = lookup.bound.get(space) or lookup.bind(space, self._store)
                 if bound is None:
                     break  # another space is served since the rows were read
-                bound(answers, found, now, latest)
+                bound(answers, found, now, anchor, latest)
             else:
                 return answers
 
@@ -154,6 +157,7 @@ class _Bound:
             if types[feature] in DECODERS
         ]
         self._defaults = [(lookup.rename.get(feature, feature), value) for feature, value in lookup.default.items()]
+        self._earlier = 1 + len(names)
         self._missing = {**dict.fromkeys(lookup.names), **dict(self._defaults)}
         self._special = bool(self._decoders or self._defaults)
         self._lookback = lookup.lookback
@@ -161,14 +165,23 @@ class _Bound:
         self._moment: Callable[[int], datetime | None] = (lambda _: None) if layout.static else _moment
 
     def __call__(
-        self, answers: Sequence[OnlineAnswer], rows: Sequence[bytes | None], now: datetime, latest: int
+        self,
+        answers: Sequence[OnlineAnswer],
+        rows: Sequence[bytes | None],
+        now: datetime,
+        anchor: datetime,
+        latest: int,
     ) -> None:
-        """Add the features of rows to answers; ``latest`` is now in microseconds."""
+        """Add the features of rows to answers; ``latest`` is the anchor in microseconds."""
         unpack, pick, names, table = self._unpack, self._pick, self._names, self._table
-        earliest = self._earliest(now, latest)
+        earliest, earlier = self._earliest(anchor, latest), self._earlier
         # All of this takes two microseconds, of which asking zip to be strict would be a fourth.
         for (features, found), row in zip(answers, rows):  # noqa: B905
-            if row is None or not earliest < (values := unpack(row))[0] <= latest:
+            values: Any = _NO_ROW if row is None else unpack(row)
+            if values[0] > latest:
+                older = values[earlier] if len(values) > earlier else ()
+                values = next((one for one in older if one[0] <= latest), _NO_ROW)
+            if not earliest < values[0]:
                 features.update(self._missing)
                 found.setdefault(table, None)
                 continue
@@ -179,12 +192,12 @@ class _Bound:
                 event_time = self._moment(values[0])
                 found[table] = FoundRow(event_time, now - event_time) if event_time else _STATIC
 
-    def _earliest(self, now: datetime, latest: int) -> int:
+    def _earliest(self, anchor: datetime, latest: int) -> int:
         """The last moment, in microseconds, at which a row is too old."""
         if self._lookback is None:
-            return -(2**63)
+            return _NEVER
         if self._lookback.months:
-            return micros(self._lookback.before(now))
+            return micros(self._lookback.before(anchor))
         return latest - self._rest
 
     def _decode(self, features: dict[str, object]) -> None:
@@ -196,6 +209,8 @@ class _Bound:
                 features[name] = value
 
 
+_NEVER = -(2**63)
+_NO_ROW = [_NEVER]
 _STATIC = FoundRow(None, None)
 _moment = lru_cache(maxsize=4096)(moment)
 """Many rows share their time."""
@@ -261,10 +276,13 @@ class OnlineFeatures:
     ) -> list[OnlineAnswer]:
         """The features of a model for rows, as known now: looked up, of the request, and computed from both.
 
+        They are of the newest period that the model can speak about, as in its batch predictions: a table that is ahead
+        of the model's other inputs shows it nothing newer.
+
         Args:
             model: The model's name.
             rows: Keys and the columns of the request, by name.
-            now: As in `look_up`.
+            now: The moment; None for the platform clock's now.
 
         Returns:
             An answer for each row, with features in the order of the model's.
@@ -275,7 +293,8 @@ class OnlineFeatures:
         """
         definition = self._platform.project.model(model)
         prepared = self._prepared.get(model) or self._keep(model, self._of_model(definition))
-        answers = prepared(rows, now)
+        now = now or self._platform.clock.now()
+        answers = prepared(rows, now, definition.speaks_about(now).anchor)
         values = [{**row, **answer.features} for row, answer in zip(rows, answers, strict=True)]
         features = request_features(self._platform, definition, values)
         return [OnlineAnswer(of, answer.found) for of, answer in zip(features, answers, strict=True)]

@@ -274,13 +274,26 @@ class SqliteStore:
         connection.execute("PRAGMA synchronous = NORMAL")  # after a power cut the newest batches may be missing, whole
         connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")  # shared by all threads, and read without copying
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("BEGIN IMMEDIATE")
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in TABLES.split(";"):
                     connection.execute(statement)
             connection.execute("COMMIT")
         return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side; SQLite itself does not wait where another one opens it as well."""
+    until = time.monotonic() + SECONDS_TO_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

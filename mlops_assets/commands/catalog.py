@@ -1,0 +1,97 @@
+"""``mlops-assets features search`` and ``show``: the catalog in the terminal."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.folder import find_project
+
+if TYPE_CHECKING:
+    from mlops_assets.governance.access import Principal
+    from mlops_assets.project.platform import Platform
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.command("search")
+@click.argument("text", required=False, default="")
+@click.option("--owner", help="Only what this owner answers for, such as team:analytics.")
+@click.option("--sensitivity", type=click.Choice(["public", "internal", "personal"]), help="Only what is so.")
+@click.option("--freshness", type=click.Choice(["fresh", "late", "never"]), help="Only tables that are so.")
+@click.option("--model", help="Only what this model uses.")
+@click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="How many hits to show.")
+@AS_JSON
+@click.pass_obj
+@in_one_message
+def search(
+    folder: Path,
+    text: str,
+    owner: str | None,
+    sensitivity: str | None,
+    freshness: str | None,
+    model: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Find tables and columns by the words of TEXT, in names, descriptions, tags and owners.
+
+    The beginning of a word is enough. Without TEXT everything is listed.
+    """
+    from mlops_assets.features.catalog.current import CurrentCatalog
+    from mlops_assets.features.catalog.shown import found_as_json
+    from mlops_assets.features.catalog.text import found_as_text
+
+    platform, principal = _opened(folder)
+    principal.require("features:read", platform.project.roles)
+    now = CurrentCatalog(platform)
+    found = now.index().search(
+        text, owner=owner, sensitivity=sensitivity, freshness=freshness, model=model, limit=limit
+    )
+    if as_json:
+        _echo_json(found_as_json(found, now.catalog, now.freshness()))
+    else:
+        click.echo(found_as_text(found, now.catalog, lambda word: click.style(word, bold=True)))
+
+
+@click.command("show")
+@click.argument("table")
+@AS_JSON
+@click.pass_obj
+@in_one_message
+def show(folder: Path, table: str, as_json: bool) -> None:
+    """Show TABLE: its columns with sample values, freshness, the models that use it, and lines to paste into one.
+
+    Values of personal columns are masked, unless MLOPS_TOKEN holds a token that may read them.
+    """
+    from mlops_assets.features.catalog.entries import catalog
+    from mlops_assets.features.catalog.shown import table_as_json
+    from mlops_assets.features.catalog.statistics import table_statistics
+    from mlops_assets.features.catalog.text import table_as_text
+
+    platform, principal = _opened(folder)
+    principal.require("features:read", platform.project.roles)
+    entry = catalog(platform.project).table(table)
+    statistics, schema = table_statistics(platform, table), platform.project.table(table).schema
+    if as_json:
+        _echo_json(table_as_json(entry, statistics, schema, principal))
+    else:
+        click.echo(table_as_text(entry, statistics, schema, principal))
+
+
+def _opened(folder: Path) -> "tuple[Platform, Principal]":
+    """The platform of a project, and who uses the command line."""
+    from mlops_assets.governance.tokens import principal_of_environment
+    from mlops_assets.project.platform import Platform
+
+    project = find_project(folder)
+    platform = Platform.of(project.read(), Home.find(project.folder))
+    return platform, principal_of_environment(platform.tokens, os.environ, platform.clock.now())
+
+
+def _echo_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,47 @@
+"""``mlops-assets features page``: a page as a file."""
+
+import os
+from pathlib import Path
+
+import click
+
+from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.folder import find_project
+
+
+@click.command()
+@click.argument("table")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write."
+)
+@click.pass_obj
+@in_one_message
+def page(folder: Path, table: str, output: Path) -> None:
+    """Write the page of TABLE, as the server shows it, to one file that needs no other.
+
+    Values of personal columns are masked, unless MLOPS_TOKEN is a token that may read them.
+    """
+    from mlops_assets.features.catalog.entries import catalog
+    from mlops_assets.governance.tokens import principal_of_environment
+    from mlops_assets.project.platform import Platform
+    from mlops_assets.serving.pages.content import table_content
+    from mlops_assets.serving.pages.rendering import Frame, dagster_url
+    from mlops_assets.serving.pages.table import table_page
+
+    project = find_project(folder)
+    platform = Platform.of(project.read(), Home.find(project.folder))
+    now = platform.clock.now()
+    principal = principal_of_environment(platform.tokens, os.environ, now)
+    principal.require("features:read", platform.tokens.roles)
+    content = table_content(platform, catalog(platform.project), table)
+    text = table_page(content, Frame(principal, served=False, now=now, dagster=dagster_url(os.environ)))
+    try:
+        write_atomically(output, text.encode())
+    except OSError as error:
+        raise SurroundingsError(
+            f"{output} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
+        ) from error
+    click.echo(f"Wrote {output}")

@@ -1,0 +1,1 @@
+"""The catalog: what there is to find, searching it, how the data looks, and what repeats."""

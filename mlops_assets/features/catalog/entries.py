@@ -1,0 +1,226 @@
+"""What the catalog says of each table: columns with their origin, who uses and reads it, and lines to paste.
+
+Nothing is stored: an entry follows from the YAML and the SQL, so it is that of the definitions as they stand.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_assets.engines.column_expressions import written_expressions
+from mlops_assets.errors import DefinitionError
+from mlops_assets.features.lineage import feature_table_lineage
+from mlops_assets.lakehouse.schema import Column
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.lookups import nearest
+
+
+@dataclass(frozen=True)
+class ColumnEntry:
+    """One column.
+
+    Args:
+        table: The table that has it.
+        name: As in SQL.
+        type: Logical type.
+        kind: ``number`` or ``category``, or ``key`` and ``time``, which models do not use.
+        description: What a value means.
+        owners: Who answers for it.
+        sensitivity: ``public``, ``internal`` or ``personal``.
+        expression: The SQL that computes it; None of a source's column, and where SQL does not name it.
+        sources: What its value is computed from, as TABLE.COLUMN; none of a source's column.
+        used_by: The models that look it up.
+    """
+
+    table: str
+    name: str
+    type: str
+    kind: str
+    description: str
+    owners: tuple[str, ...]
+    sensitivity: str
+    expression: str | None
+    sources: tuple[str, ...]
+    used_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One source or feature table.
+
+    Args:
+        name: Its name.
+        kind: Which of the two.
+        description: What it is.
+        owners: Who answers for it.
+        tags: Labels to search by.
+        keys: Columns that name an entity.
+        timestamp: Column with the time of a row; None of a static table.
+        columns: All columns, in the order of storage.
+        online: Whether applications read it from the online store.
+        used_by: The models that look it up, or read it in their population or label.
+        inputs: The tables it is computed from; none of a source.
+        readers: The feature tables that are computed from it.
+        generation: What tells its present definition from earlier ones.
+    """
+
+    name: str
+    kind: Literal["source", "feature table"]
+    description: str
+    owners: tuple[str, ...]
+    tags: Mapping[str, str]
+    keys: tuple[str, ...]
+    timestamp: str | None
+    columns: tuple[ColumnEntry, ...]
+    online: bool
+    used_by: tuple[str, ...]
+    inputs: tuple[str, ...]
+    readers: tuple[str, ...]
+    generation: str
+
+    def column(self, name: str) -> ColumnEntry:
+        """The column of a name.
+
+        Raises:
+            DefinitionError: There is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        raise DefinitionError(
+            f"no column '{name}' in '{self.name}'",
+            f"one of: {', '.join(names)}",
+            nearest(name, names, "correct the name"),
+        )
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All tables of a project.
+
+    Args:
+        tables: By name; sources first, then feature tables in the order of their inputs.
+    """
+
+    tables: Mapping[str, TableEntry]
+
+    def table(self, name: str) -> TableEntry:
+        """The table of a name.
+
+        Raises:
+            DefinitionError: There is none.
+        """
+        if name not in self.tables:
+            raise DefinitionError(
+                f"no table '{name}' in the catalog",
+                f"one of: {', '.join(self.tables) or 'none is declared'}",
+                nearest(name, self.tables, "correct the name"),
+            )
+        return self.tables[name]
+
+
+def catalog(project: ProjectDefinition) -> Catalog:
+    """What a project's tables are; needs no home, and reads each SQL once in a process."""
+    tables: list[TableDefinition] = [*project.sources.values(), *project.feature_tables.values()]
+    return Catalog({table.name: _entry(project, table) for table in tables})
+
+
+def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> str:
+    """YAML that looks a table up: one item of a model's ``features``.
+
+    Args:
+        entry: The table.
+        columns: The columns wanted; None for all that are neither key nor timestamp.
+
+    Returns:
+        Lines that begin with ``- table:`` and end with a line break, indented as an item below ``features:``.
+
+    Raises:
+        DefinitionError: A column is not in the table, or is a key or its timestamp; or there is none to look up.
+    """
+    values = [column.name for column in entry.columns if column.kind not in ("key", "time")]
+    chosen = values if columns is None else list(dict.fromkeys(columns))
+    for name in chosen:
+        if name not in values:
+            found = "which is a key or the timestamp of" if entry.column(name) else ""
+            raise DefinitionError(
+                f"column '{name}', {found} '{entry.name}'",
+                f"one of: {', '.join(values)}",
+                nearest(name, values, "leave it out: models look up by key and time"),
+            )
+    if not chosen:
+        raise DefinitionError(
+            f"no column of '{entry.name}' to look up",
+            f"one of: {', '.join(values) or 'it has keys only'}",
+            "choose one",
+        )
+    lines = [f"- table: {entry.name}", f"  columns: [{', '.join(map(_yaml, chosen))}]"]
+    return "".join(f"    {line}\n" for line in lines)
+
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+
+
+def _yaml(name: str) -> str:
+    """A name as YAML text; quoted where YAML would read it as something else."""
+    plain = _PLAIN.fullmatch(name) and name.lower() not in _NOT_TEXT
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
+    computed = isinstance(table, FeatureTableDefinition)
+    sources: dict[str, list[str]] = {}
+    expressions: Mapping[str, str] = {}
+    if isinstance(table, FeatureTableDefinition):
+        for edge in feature_table_lineage(project, table):
+            if edge.how != "rows":
+                sources.setdefault(edge.target.column, []).append(str(edge.source))
+        expressions = written_expressions(table.query) if table.query else {}
+    users = [model for model in project.models.values() if table.name in (*model.inputs, *model.label.inputs)]
+    return TableEntry(
+        name=table.name,
+        kind="feature table" if computed else "source",
+        description=table.documentation.description,
+        owners=table.documentation.owners,
+        tags=table.documentation.tags,
+        keys=table.schema.keys,
+        timestamp=table.schema.timestamp,
+        columns=tuple(
+            _column(table, column, expressions.get(column.name.lower()), sources.get(column.name, ()), users)
+            for column in table.schema.columns
+        ),
+        online=bool(getattr(table, "online", False)),
+        used_by=tuple(model.name for model in users),
+        inputs=table.inputs if isinstance(table, FeatureTableDefinition) else (),
+        readers=tuple(name for name, other in project.feature_tables.items() if table.name in other.inputs),
+        generation=table.generation,
+    )
+
+
+def _column(
+    table: TableDefinition,
+    column: Column,
+    expression: str | None,
+    sources: Iterable[str],
+    users: Iterable[ModelDefinition],
+) -> ColumnEntry:
+    return ColumnEntry(
+        table=table.name,
+        name=column.name,
+        type=column.type,
+        kind=column.kind,
+        description=column.description,
+        owners=column.owners or table.documentation.owners,
+        sensitivity=column.sensitivity,
+        expression=expression,
+        sources=tuple(sources),
+        used_by=tuple(
+            model.name
+            for model in users
+            if any(lookup.table == table.name and column.name in lookup.columns for lookup in model.lookups)
+        ),
+    )

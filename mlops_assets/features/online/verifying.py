@@ -1,0 +1,119 @@
+"""Whether the online store holds what the lookup answers now, key by key."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mlops_assets.errors import MissingDataError
+from mlops_assets.features.created_training_sets import periods_held
+from mlops_assets.features.online.contract import Layout, OnlineStore
+from mlops_assets.features.online.encoding import entries_of, layout_of, micros, shown_key, shown_row, unpacker
+from mlops_assets.features.online.publishing import EVENT, KEYS_AT_ONCE, look_up_now, oldest_wanted
+from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.project.platform import Platform
+
+MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key that the store answers otherwise than the lookup.
+
+    Args:
+        key: The key's values by name.
+        stored: The row that the store has, by name; None for none.
+        expected: The row that the lookup finds.
+    """
+
+    key: dict[str, Any]
+    stored: dict[str, Any] | None
+    expected: dict[str, Any] | None
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name}={value!r}" for name, value in self.key.items())
+        if self.stored is None or self.expected is None:
+            return f"{key}: {'no row' if self.stored is None else 'a row'} in the store, " + (
+                "one in the lakehouse" if self.stored is None else "none in the lakehouse"
+            )
+        other = [name for name, value in self.expected.items() if repr(value) != repr(self.stored[name])]
+        return f"{key}: " + ", ".join(
+            f"{name} is {self.stored[name]!r}, and {self.expected[name]!r} in the lakehouse" for name in other
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison of a table found.
+
+    Args:
+        table: The table.
+        keys: How many keys were compared: all that the table ever had, and what else the store has.
+        rows: How many of them have a row now.
+        different: How many differ.
+        first: The first that do.
+    """
+
+    table: str
+    keys: int
+    rows: int
+    different: int
+    first: tuple[Difference, ...]
+
+
+def verify(platform: Platform, store: OnlineStore, name: str) -> Verification:
+    """Compare what the store holds of a table with the lookup's answer for now, for all keys that it ever had.
+
+    Rows that are older than every model's lookback do not count: they may be there until the next publishing.
+
+    Raises:
+        MissingDataError: Nothing was published of the table under its present definition.
+    """
+    table = platform.table(name)
+    layout = layout_of(table)
+    served = store.served(name)
+    if served is None or served.layout != layout:
+        raise MissingDataError(
+            f"nothing was published of '{name}' under its present definition",
+            "a table that was published",
+            f"materialize {name}/online, or run: mlops-assets features rebuild-online {name}",
+        )
+    now = platform.clock.now()
+    oldest = oldest_wanted(platform.project, name, now)
+    earliest = micros(oldest) if oldest else -(2**63)
+    unpack = unpacker()
+    stored = {key: row for key, row in store.rows(served) if unpack(row)[0] > earliest}
+    keys = rows = different = 0
+    first: list[Difference] = []
+    for key, expected in _expected(platform, table, now, oldest):
+        keys += 1
+        rows += expected is not None
+        found = stored.pop(key, None)
+        if found != expected:
+            different += 1
+            if len(first) < MOST_SHOWN:
+                first.append(_difference(key, found, expected, layout))
+    for key, row in stored.items():
+        different += 1
+        if len(first) < MOST_SHOWN:
+            first.append(_difference(key, row, None, layout))
+    return Verification(name, keys + len(stored), rows, different, tuple(first))
+
+
+def _expected(
+    platform: Platform, table: StateTable, now: datetime, oldest: datetime | None
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Each key that the table ever had, with the row that the lookup finds for it."""
+    version = table.delta.version() or 0
+    held = periods_held(platform, table)
+    first, last = (held[0], held[-1]) if held else (None, None)
+    keys = platform.engine.changed_keys(table, first=first, last=last, after=None, version=version)
+    for start in range(0, keys.num_rows, KEYS_AT_ONCE):
+        answers = look_up_now(platform, table, keys.slice(start, KEYS_AT_ONCE), oldest, now, version)
+        for entry in entries_of(answers, layout_of(table), EVENT):
+            yield entry.key, entry.row
+
+
+def _difference(key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout) -> Difference:
+    rows = [None if row is None else shown_row(row, layout) for row in (stored, expected)]
+    return Difference(shown_key(key, layout), *rows)
