@@ -122,7 +122,7 @@ def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str,
     port = _free_port()
     command = [
         str(python.parent / "feast"), "-c", str(folder / feast_peer.REPOSITORY), "serve", "--no-access-log",
-        "-p", str(port), "-w", str(workers),
+        "-p", str(port), "-w", str(workers), "--max-requests", "1000000",
     ]  # fmt: skip
     asked = {"features": [f"rows:{name}" for name in FEATURES], "entities": {"entity": ["KEY"]}}
     load = Load(port, "/get-online-features", "", json.dumps(asked).replace('"KEY"', "KEY"), KEYS)
