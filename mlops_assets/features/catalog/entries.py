@@ -166,9 +166,26 @@ def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> s
             f"one of: {', '.join(values) or 'it has keys only'}",
             "choose one",
         )
-    lines = [f"- table: {entry.name}", f"  columns: [{', '.join(map(_yaml, chosen))}]"]
+    lines = [f"- table: {entry.name}", *_in_lines("  columns: [", map(_yaml, chosen), "]")]
     return "".join(f"    {line}\n" for line in lines)
 
+
+def _in_lines(begin: str, names: Iterable[str], end: str) -> list[str]:
+    """A list on as few lines as hold it, each but the first indented as far as the first name."""
+    lines = [begin]
+    for place, name in enumerate(names):
+        part = f", {name}" if place else name
+        if len(lines[-1]) + len(part) > WIDTH and place:
+            lines[-1] += ","
+            lines.append(" " * len(begin) + name)
+        else:
+            lines[-1] += part
+    lines[-1] += end
+    return lines
+
+
+WIDTH = 58
+"""Letters on a line of what is pasted, before its indentation."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})

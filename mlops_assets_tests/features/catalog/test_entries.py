@@ -1,8 +1,10 @@
 """What the catalog says of the small project of shops, and the lines that a model takes from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.catalog.entries import TableEntry, catalog, lines_to_paste
@@ -70,6 +72,16 @@ def test_lines_to_paste_are_an_item_of_a_models_features(files: SmallProject) ->
     files.change("forecast/defs.yaml", "    - {table: trend, columns: [level, crowd], lookback: 2 days}\n", lines)
     (trend, _) = files.load().models["forecast"].lookups
     assert (trend.table, trend.columns) == ("trend", ("level", "crowd"))
+
+
+def test_many_columns_to_paste_stand_on_lines_of_their_own(files: SmallProject) -> None:
+    trend = entry(files, "trend")
+    names = [f"a_column_of_a_longer_name_{number}" for number in range(12)]
+    wide = replace(trend, columns=tuple(replace(trend.column("level"), name=name) for name in names))
+    lines = lines_to_paste(wide)
+    assert max(map(len, lines.splitlines())) <= 64
+    assert yaml.safe_load(lines) == [{"table": "trend", "columns": names}]
+    assert lines.splitlines()[2].startswith(" " * 16 + "a_column")
 
 
 @pytest.mark.parametrize("name", ["on", "last units", "1st", "a: b", 'the "best"', "größe", "null", "y"])
