@@ -520,7 +520,8 @@ class _Walk:
                 return part
             names = [part.args[name].name.lower() for name in ("catalog", "db", "table") if part.args.get(name)]
             value = scope.resolve([*names, part.name.lower()])
-            return exp.Var(this=value.sql if value.whole else f"({value.sql})")
+            alone = isinstance(part.parent, exp.Func) and not isinstance(part.parent, exp.Binary)
+            return exp.Var(this=value.sql if value.whole or alone else f"({value.sql})")
 
         return node.copy().transform(replaced).sql("duckdb")
 
