@@ -40,14 +40,14 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
 
 
-def carry_on(due: Due, label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
+def carry_on(due: Due | None, label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition when what it needs is there and has changed, however far back it lies.
 
     What was materialized again with the data version that it had before starts nothing: a correction runs as far as
     it changes something, and no further.
 
     Args:
-        due: Says which partitions' time has come.
+        due: Says which partitions' time has come; None of an asset without partitions, whose time has always come.
         label: What that stands for.
         ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
             never what was.
@@ -56,7 +56,7 @@ def carry_on(due: Due, label: str, *ignored: dg.AssetKey) -> AutomationCondition
     if ignored:
         condition = condition.ignore(dg.AssetSelection.assets(*ignored))
     changed = condition.replace("newly_updated", AutomationCondition.data_version_changed())
-    return changed & OnlyWhere(label, due)
+    return changed & OnlyWhere(label, due) if due else changed
 
 
 def at_its_time(due: Due, label: str) -> AutomationCondition[dg.AssetKey]:

@@ -18,6 +18,7 @@ from mlops_assets.components.loading import (
     project_of,
     window_mapping,
 )
+from mlops_assets.components.online import online_assets
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import (
     CONTRACT,
@@ -47,7 +48,8 @@ class FeatureTable(ProjectComponent):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset, which a condition materializes when its inputs of a period are there."""
         project = project_of(context)
-        return dg.Definitions(assets=[feature_table_asset(project, project.feature_tables[self.name])])
+        table = project.feature_tables[self.name]
+        return dg.Definitions(assets=[feature_table_asset(project, table), *online_assets(project, table)])
 
 
 def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:

@@ -15,6 +15,7 @@ from mlops_assets.components.loading import (
     platform_of,
     project_of,
 )
+from mlops_assets.components.online import online_assets
 from mlops_assets.components.results import (
     CONTRACT,
     DELIVERY_WHOLE,
@@ -51,7 +52,8 @@ class Source(ProjectComponent):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset, which a sensor materializes when a delivery arrives."""
         project = project_of(context)
-        return dg.Definitions(assets=[source_asset(project, project.sources[self.name])])
+        source = project.sources[self.name]
+        return dg.Definitions(assets=[source_asset(project, source), *online_assets(project, source)])
 
 
 def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefinition | None:

@@ -1,15 +1,23 @@
 """Whether the online store holds what the lookup answers now, key by key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.created_training_sets import periods_held
 from mlops_assets.features.online.contract import Layout, OnlineStore
 from mlops_assets.features.online.encoding import entries_of, layout_of, micros, shown_key, shown_row, unpacker
-from mlops_assets.features.online.publishing import EVENT, KEYS_AT_ONCE, look_up_now, oldest_wanted
+from mlops_assets.features.online.publishing import (
+    EVENT,
+    KEYS_AT_ONCE,
+    earlier_anchors,
+    earlier_answers,
+    look_up_now,
+    oldest_wanted,
+)
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.platform import Platform
 
@@ -83,13 +91,15 @@ def verify(platform: Platform, store: OnlineStore, name: str) -> Verification:
     earliest = micros(oldest) if oldest else -(2**63)
     unpack = unpacker()
     stored = {key: row for key, row in store.rows(served) if unpack(row)[0] > earliest}
+    moments = [micros(one) for one in (now, *earlier_anchors(platform.project, name, now))]
+    answers = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
     first: list[Difference] = []
     for key, expected in _expected(platform, table, now, oldest):
         keys += 1
         rows += expected is not None
         found = stored.pop(key, None)
-        if found != expected:
+        if found != expected and answers(found) != answers(expected):
             different += 1
             if len(first) < MOST_SHOWN:
                 first.append(_difference(key, found, expected, layout))
@@ -110,8 +120,18 @@ def _expected(
     keys = platform.engine.changed_keys(table, first=first, last=last, after=None, version=version)
     for start in range(0, keys.num_rows, KEYS_AT_ONCE):
         answers = look_up_now(platform, table, keys.slice(start, KEYS_AT_ONCE), oldest, now, version)
-        for entry in entries_of(answers, layout_of(table), EVENT):
+        earlier = earlier_answers(platform, table, answers, now, version)
+        for entry in entries_of(answers, layout_of(table), EVENT, earlier):
             yield entry.key, entry.row
+
+
+def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list[str]:
+    """What a row answers at moments; it may still carry what it answered at moments that nobody asks about now."""
+    if row is None:
+        return []
+    values = unpacker()(row)
+    rows = [values[: 1 + columns], *(values[1 + columns] if len(values) > 1 + columns else ())]
+    return [repr(next((one for one in rows if one[0] <= moment), None)) for moment in moments]
 
 
 def _difference(key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout) -> Difference:

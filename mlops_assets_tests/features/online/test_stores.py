@@ -187,7 +187,7 @@ def test_a_reader_under_constant_writing_never_sees_half_a_row_nor_half_a_genera
 
     def read_on() -> set[int]:
         seen: set[int] = set()
-        while len(seen) < 15:
+        while len(seen) < 40:
             ((_, rows),) = store.read([("trend", keys)])
             numbers = {number for row in rows if row is not None for number in set(unpacker()(row))}
             assert all(row is None or len(set(unpacker()(row))) == 1 for row in rows)
@@ -200,7 +200,7 @@ def test_a_reader_under_constant_writing_never_sees_half_a_row_nor_half_a_genera
         writer = pool.submit(write_on)
         readers = [pool.submit(read_on) for _ in range(2)]
         try:
-            assert all(len(reader.result()) >= 15 for reader in readers)
+            assert all(len(reader.result()) >= 40 for reader in readers)
         finally:
             enough.set()
         assert writer.result() >= 3

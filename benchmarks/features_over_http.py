@@ -42,7 +42,7 @@ attributes:
   period: day
   first_period: {DAY}
   publication_lag: 1 hours
-  files: {format: parquet}
+  files: {{format: parquet}}
   columns:
     entity: {{type: bigint, description: Entity}}
     day: {{type: date, description: Day}}
@@ -122,7 +122,7 @@ def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str,
     port = _free_port()
     command = [
         str(python.parent / "feast"), "-c", str(folder / feast_peer.REPOSITORY), "serve", "--no-access-log",
-        "-p", str(port), "-w", str(workers),
+        "-p", str(port), "-w", str(workers), "--max-requests", "1000000",
     ]  # fmt: skip
     asked = {"features": [f"rows:{name}" for name in FEATURES], "entities": {"entity": ["KEY"]}}
     load = Load(port, "/get-online-features", "", json.dumps(asked).replace('"KEY"', "KEY"), KEYS)
@@ -171,7 +171,7 @@ def _first_answer(load: Load, process: "subprocess.Popen[bytes]") -> Any:
 def _measured(load: Load) -> Loaded:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load", json.dumps(asdict(load))],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True, stdout=subprocess.PIPE, text=True, timeout=60,
     )  # fmt: skip
     return Loaded(**json.loads(done.stdout))
 

@@ -1,0 +1,74 @@
+"""``mlops-assets features verify-online`` and ``rebuild-online``."""
+
+from pathlib import Path
+
+import click
+
+from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.errors import DefinitionError, PlatformError
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.folder import find_project
+from mlops_assets.project.platform import Platform
+
+TABLE = click.argument("table", required=False)
+
+
+@click.command("verify-online")
+@TABLE
+@click.pass_obj
+@in_one_message
+def verify_online(folder: Path, table: str | None) -> None:
+    """Compare the online store with the lookup's answer for now, key by key: of TABLE, or of every online table."""
+    from mlops_assets.features.online.store import open_store
+    from mlops_assets.features.online.verifying import verify
+
+    platform = _platform(folder)
+    store = open_store(platform)
+    different = 0
+    for name in _online(platform, table):
+        found = verify(platform, store, name)
+        different += found.different
+        words = f"{found.different} differ" if found.different else "all as in the lakehouse"
+        click.echo(f"{name}: {found.keys} keys, {found.rows} with a row now, {words}")
+        for difference in found.first:
+            click.echo(f"    {difference}")
+    if different:
+        raise PlatformError(
+            f"{different} keys that the online store {store} answers otherwise than the lookup",
+            "the lookup's answer for now",
+            "materialize TABLE/online for the periods that were not published, or run: "
+            "mlops-assets features rebuild-online",
+        )
+
+
+@click.command("rebuild-online")
+@TABLE
+@click.pass_obj
+@in_one_message
+def rebuild_online(folder: Path, table: str | None) -> None:
+    """Publish TABLE, or every online table, from the lakehouse; applications read the old rows until that is done."""
+    from mlops_assets.features.online.publishing import publish
+    from mlops_assets.features.online.store import open_store
+
+    platform = _platform(folder)
+    store = open_store(platform)
+    for name in _online(platform, table):
+        done = publish(platform, store, name, rebuild=True)
+        click.echo(f"{name}: {done.outcome.written} rows in {store}, generation {done.generation}")
+
+
+def _platform(folder: Path) -> Platform:
+    project = find_project(folder)
+    return Platform.of(project.read(), Home.find(project.folder))
+
+
+def _online(platform: Platform, table: str | None) -> tuple[str, ...]:
+    """The table asked for, or all that are online."""
+    online = platform.project.online_tables
+    if not online or (table and not platform.project.table(table).online):
+        raise DefinitionError(
+            f"table '{table}', which is not published" if table else "no table that is published",
+            f"one of: {', '.join(online)}" if online else "online: true in the YAML of a table",
+            "write online: true in the table's YAML, and publish it",
+        )
+    return (table,) if table else online

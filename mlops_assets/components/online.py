@@ -1,0 +1,95 @@
+"""The asset TABLE/online of a table that is ``online: true``: publishes what changed for applications."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.loading import documented, partitions_of, platform_of
+from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
+from mlops_assets.components.results import in_words, result
+from mlops_assets.features.online.encoding import moment
+from mlops_assets.features.online.publishing import Publication, publish
+from mlops_assets.features.online.store import open_store
+from mlops_assets.governance.evidence import evidence, window_evidence
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.project.definition import Documentation, FeatureTableDefinition, ProjectDefinition, TableDefinition
+
+
+def online_assets(project: ProjectDefinition, table: TableDefinition) -> list[dg.AssetsDefinition]:
+    """The asset that publishes a table; none of a table that is not online."""
+    return [online_asset(project, table)] if table.online else []
+
+
+def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.AssetsDefinition:
+    """The asset that publishes a table, a partition for each of the table's."""
+    key = dg.AssetKey([table.name, "online"])
+    calendar = table.schema.calendar
+    partitions = partitions_of(calendar, table.first, table.last) if table.first else None
+
+    def due(keys: Iterable[str]) -> set[str]:
+        platform = platform_of(project)
+        now = platform.clock.now()
+        return {key for key in keys if platform.known_from([table.name], calendar.at_key(key)) <= now}
+
+    def published(partition: str | None) -> dg.MaterializeResult:
+        platform = platform_of(project)
+        period = calendar.at_key(partition) if partition else None
+        with in_words():
+            done = publish(platform, open_store(platform), table.name, period)
+        states = platform.table(table.name)
+        read = window_evidence(states, [period] if period else [], platform.engine.data_versions)
+        return result(
+            platform,
+            key,
+            evidence([read], table.generation),
+            text_hash(table.generation, read.data_version),
+            figures=_figures(done),
+        )
+
+    described = Documentation(
+        f"The newest rows of {table.name} by key, as applications read them.\n\n{table.documentation.description}",
+        table.documentation.owners,
+        table.documentation.tags,
+    )
+    group = "features" if isinstance(table, FeatureTableDefinition) else "sources"
+    shared: dict[str, Any] = {
+        "key": key,
+        "deps": [dg.AssetKey(table.name)],
+        "code_version": table.generation,
+        **documented(described, table.location, group, {"online"}, **{constants.GENERATION: table.generation}),
+    }
+    if partitions is None:
+
+        @dg.asset(automation_condition=carry_on(None, "the table has changed"), **shared)
+        def whole() -> dg.MaterializeResult:
+            return published(None)
+
+        return whole
+
+    @dg.asset(
+        partitions_def=partitions,
+        automation_condition=carry_on(due, "everything about it is known"),
+        backfill_policy=ONE_RUN,
+        **shared,
+    )
+    @for_each_partition
+    def of_period(partition: str) -> Iterator[Any]:
+        yield published(partition)
+
+    return of_period
+
+
+def _figures(done: Publication) -> dict[str, Any]:
+    return {
+        "keys written": done.outcome.written,
+        "keys unchanged": done.outcome.unchanged,
+        "keys removed": done.outcome.removed,
+        "older answers skipped": done.outcome.older,
+        "rows expired": done.expired,
+        "published": "the whole table, into a space of its own" if done.whole else "what changed",
+        "read at": moment(done.guard.known_us).isoformat(),
+        "read at Delta version": done.guard.version,
+    }
