@@ -22,7 +22,7 @@ from mlops_assets_tests.serving.running import Served, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("pages")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE = 30_000
 NOT_FOUND = "responded with a status of 4"  # where a page of an error is what a test asks for
 LINES = "- table: order_trend"
