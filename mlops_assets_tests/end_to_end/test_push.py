@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.client import Client
+from mlops_assets.errors import AnswerError
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
@@ -166,5 +167,9 @@ def test_what_is_pushed_is_served_at_once_and_its_features_when_the_day_is_over(
         assert live.carry_on(at(3, 2)) == [("sales", "2024-03-01"), ("daily", "2024-03-01")]
         assert units("daily") == [19]
         assert live.carry_on(at(3, 3)) == []
+
+        platform.tokens.revoke("till", at(3, 3))  # and the server, another process, knows it at once
+        with pytest.raises(AnswerError, match="unknown, revoked or expired"):
+            client.push("sales", [sale("north", at(3, 1), 1)])
     known = platform.engine.known_at(platform.table("daily"), at(2, 1)).to_pylist()
     assert [(row["shop"], row["units"]) for row in known] == [("north", 9), ("south", 5)]

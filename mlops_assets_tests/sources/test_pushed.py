@@ -319,7 +319,7 @@ def test_a_lookup_finds_what_the_oracle_finds_in_rows_that_are_known_before_thei
         engine.rows(pa.Table.from_pylist(asked, schema=pa.schema(types))),
         [FeatureLookup(shop.table, ("units",), lookback)],
     )
-    expected = [oracle.lookup(states, label, ("shop",), lookback and lookback.rest) for label in asked]
+    expected = [oracle.lookup(states, label, ("shop",), lookback.rest if lookback else None) for label in asked]
     assert engine.to_arrow(found).column("units").to_pylist() == [state and state["units"] for state in expected]
 
 
