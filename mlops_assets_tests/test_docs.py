@@ -87,7 +87,7 @@ class Reader:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", ["features.md"])
+@pytest.mark.parametrize("page", ["features.md", "discovery.md"])
 def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = lived.copy(tmp_path)
     copy.user.mkdir(exist_ok=True)
