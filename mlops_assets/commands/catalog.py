@@ -68,6 +68,7 @@ def show(folder: Path, table: str, as_json: bool) -> None:
 
     Values of personal columns are masked, unless MLOPS_TOKEN holds a token that may read them.
     """
+    from mlops_assets.features.catalog.duplicates import repeats_of
     from mlops_assets.features.catalog.entries import catalog
     from mlops_assets.features.catalog.shown import table_as_json
     from mlops_assets.features.catalog.statistics import table_statistics
@@ -76,11 +77,12 @@ def show(folder: Path, table: str, as_json: bool) -> None:
     platform, principal = _opened(folder)
     principal.require("features:read", platform.project.roles)
     entry = catalog(platform.project).table(table)
-    statistics, schema = table_statistics(platform, table), platform.project.table(table).schema
+    statistics, repeats = table_statistics(platform, table), repeats_of(platform.project, table)
+    schema = platform.project.table(table).schema
     if as_json:
-        _echo_json(table_as_json(entry, statistics, schema, principal))
+        _echo_json(table_as_json(entry, statistics, repeats, schema, principal))
     else:
-        click.echo(table_as_text(entry, statistics, schema, principal))
+        click.echo(table_as_text(entry, statistics, repeats, schema, principal))
 
 
 def _opened(folder: Path) -> "tuple[Platform, Principal]":

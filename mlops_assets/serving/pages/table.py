@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from mlops_assets.errors import DefinitionError
@@ -28,11 +28,17 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 3
 """So many different values of a column are shown."""
 
+SHORT = 60
+"""An expression of so many letters is read at a glance."""
+
 WIDE = 960
 """Drawings wider than this, in pixels, are not made smaller than it: a narrow screen scrolls them."""
 
 MOST_ARROWS = 400
 """A drawing of more arrows than this is left to the command that writes it to a file."""
+
+
+_COLUMN = re.compile(r"[\w.\"]+")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class TableContent:
 class _ShownColumn:
     entry: ColumnEntry
     masked: bool
+    computed: Literal["long", "short"] | None
     owners: tuple[str, ...]
     null_share: float | None
     distribution: Distribution | None
@@ -110,11 +117,19 @@ def _shown(
     return _ShownColumn(
         column,
         masked=not seen,
+        computed=_computed(column),
         owners=column.owners if column.owners != table.owners else (),
         null_share=found.null_share,
         distribution=distribution(found, statistics.rows) if seen else None,
         samples=_samples(found, statistics.sample) if seen else (),
     )
+
+
+def _computed(column: ColumnEntry) -> Literal["long", "short"] | None:
+    """How much there is to say of a column's expression; nothing of one that only hands a column on."""
+    if column.expression is None or _COLUMN.fullmatch(column.expression):
+        return None
+    return "long" if len(column.expression) > SHORT or "\n" in column.expression else "short"
 
 
 def _shown_check(check: CheckState, masked: bool) -> _ShownCheck:

@@ -96,6 +96,33 @@ def test_a_category_is_listed_with_its_most_frequent_values(files: SmallProject)
     assert "and 10 other values" in page.text
 
 
+def test_of_values_that_are_all_as_frequent_only_their_number_is_told(files: SmallProject) -> None:
+    shops = words("shop", *((f"shop-{number}", 4) for number in range(10)), distinct=84)
+    text = read(content(files, statistics=statistics(shop=shops))).text
+    assert "84 values, none more frequent" in text
+    assert "shop-0" not in text
+    assert "north-7" in text, "the sample tells what they look like"
+
+
+def test_a_long_expression_is_opened_a_short_one_stands_there_and_a_name_alone_says_nothing(
+    files: SmallProject,
+) -> None:
+    long = "coalesce(ln(units + 1), 0) + ln(units + 2) - ln(units + 3) + ln(units + 4)"
+    assert read(content(files)).tags.count("details") == 0
+    files.change("trend/trend.sql", "ln(units + 1)", long)
+    page = read(content(files))
+    assert page.tags.count("details") == 1
+    assert "How it is computed COALESCE(LN(units + 1), 0)" in page.text
+    assert "Shop from sales.shop" in page.text
+
+
+def test_a_time_tells_from_when_to_when_and_one_moment_once(files: SmallProject) -> None:
+    first, last = date(2024, 3, 1), date(2024, 3, 2)
+    for most, told in ((first, "2024-03-01 2024-03-01"), (last, "2024-03-01 to 2024-03-02 2024-03-01")):
+        day = ColumnStatistics("day", 0, 0.0, 2, first, most, None, (), ())
+        assert f"0 % {told}" in read(content(files, statistics=statistics(day=day))).text
+
+
 def test_the_lines_to_paste_stand_in_the_page_as_they_are(files: SmallProject) -> None:
     text = table_page(content(files), Frame(AT_THE_MACHINE))
     assert ">    - table: trend\n      columns: [level, crowd]\n</pre>" in text
