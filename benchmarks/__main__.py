@@ -9,7 +9,7 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
-from benchmarks.http import http
+from benchmarks.features_over_http import http
 from benchmarks.load import load
 from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide

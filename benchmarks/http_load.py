@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import uvloop
 
@@ -62,8 +63,7 @@ class _Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -106,7 +106,8 @@ async def _run(load: Load) -> Loaded:
         (await loop.create_connection(lambda: _Client(load, taken, begins + load.seconds), "127.0.0.1", load.port))[1]
         for _ in range(load.clients)
     ]
-    await asyncio.gather(*(client.done for client in clients))
+    async with asyncio.timeout(load.warming + load.seconds + 30):
+        await asyncio.gather(*(client.done for client in clients))
     times = sorted(seconds for answered, seconds in taken if begins <= answered < begins + load.seconds)
     return Loaded(
         round(len(times) / load.seconds),

@@ -6,6 +6,7 @@ from pathlib import Path
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.engines.spark.translate import translate
+from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.request_features import check_computed_features
@@ -35,7 +36,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
     check_spark(project)
     if home:
         check_home(project, home)
-    warnings = []
+    warnings = repeat_warnings(project)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engine = DuckDBEngine(folder)  # whatever computes later: both engines mean the same

@@ -493,7 +493,7 @@ class _Walk:
         if kind == "Lambda":
             inner = replace(scope, bound=scope.bound | {part.name.lower() for part in node.expressions})
             return self.flow(node.this, inner).by("computed")
-        how = "aggregated" if _is_aggregate(node) else "computed"
+        how = "aggregated" if is_aggregate(node) else "computed"
         return _merged(self.flow(child, scope) for child in _below(node)).by(how)
 
     def _column(self, node: "exp.Expr", scope: _Scope) -> _Flow:
@@ -559,10 +559,11 @@ def _by_position(node: "exp.Expr", selected: list[_Flow]) -> _Flow | None:
 
 
 def _aggregates(item: "exp.Expr") -> bool:
-    return any(_is_aggregate(node) for node in item.walk(prune=_is_query))
+    return any(is_aggregate(node) for node in item.walk(prune=_is_query))
 
 
-def _is_aggregate(node: "exp.Expr") -> bool:
+def is_aggregate(node: "exp.Expr") -> bool:
+    """Whether a function takes many rows, by its class or the name it was called by."""
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):

@@ -54,7 +54,7 @@ class HomeClock:
     def now(self) -> datetime:
         """The present moment of this home, in UTC."""
         if not os.access(self.file, os.F_OK):  # most homes have none, and features are read in microseconds
-            return datetime.now(UTC)
+            return SystemClock().now()
         try:
             content = json.loads(self.file.read_text(encoding="utf-8"))
         except FileNotFoundError:

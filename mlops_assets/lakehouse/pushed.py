@@ -6,10 +6,12 @@ before it returns. An ingestion reads what waits for a period, and lets go of it
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from mlops_assets.errors import ReusedKeyError, StoreUnavailableError
@@ -171,7 +173,7 @@ class PushedBatches:
     @contextmanager
     def _changing(self, source: str) -> Iterator[sqlite3.Connection]:
         """A transaction that no other writer passes; undone where anything fails, also by a kill."""
-        with self._open(source) as file:
+        with _turn(self._file(source)), self._open(source) as file:
             file.execute("BEGIN IMMEDIATE")
             try:
                 for statement in () if _has_tables(file) else _TABLES:
@@ -181,6 +183,12 @@ class PushedBatches:
             finally:
                 if file.in_transaction:
                     file.execute("ROLLBACK")
+
+
+@lru_cache(maxsize=1_000)
+def _turn(path: Path) -> threading.Lock:
+    """What threads of this process wait for in turn; SQLite's own waiting sleeps, and lets some wait for a second."""
+    return threading.Lock()
 
 
 def _has_tables(file: sqlite3.Connection) -> bool:

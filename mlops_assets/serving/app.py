@@ -16,14 +16,14 @@ from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
 
 ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
-    health.router,
     features.router,
+    health.router,
     catalog.router,
     push.router,
     reference.router,
     routes.router,
 )
-"""What makes the routes; an area of the application adds its own."""
+"""What makes the routes, those asked most first; an area of the application adds its own."""
 
 
 def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:

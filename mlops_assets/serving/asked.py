@@ -254,7 +254,7 @@ async def json_of(request: Request) -> dict[str, Any]:
         )  # fmt: skip
     body = await request.body()
     try:
-        content = json.loads(body, parse_constant=_refuse_constant)
+        content = _DECODER.decode(body.decode())
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise ProblemError(400, f"a body that is no JSON ({reason})", "one JSON object", "correct it") from None
@@ -265,3 +265,6 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is none of its values")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,6 +1,7 @@
 """Who asks: the token of a request, and the scope that a route needs."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from fastapi import Request
 
@@ -18,8 +19,12 @@ def context_of(request: Request) -> ServingContext:
     return context
 
 
-async def principal_of(request: Request) -> Principal:
+async def principal_of(request: Request, now: datetime | None = None) -> Principal:
     """Who a request's token belongs to: ``Authorization: Bearer …``, or the pages' cookie.
+
+    Args:
+        request: The request.
+        now: The platform clock's moment, where it was asked already.
 
     Raises:
         ProblemError: 401, there is no token, or none that is valid now.
@@ -27,7 +32,7 @@ async def principal_of(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
     context = context_of(request)
-    found = context.tokens.principal(given, context.platform.clock.now()) if given else None
+    found = context.tokens.principal(given, now or context.platform.clock.now()) if given else None
     if found is None:
         fault = ', error="invalid_token"' if given else ""
         raise ProblemError(

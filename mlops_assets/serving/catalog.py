@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from mlops_assets.features.catalog.duplicates import repeats_of
 from mlops_assets.features.catalog.shown import found_as_json, table_as_json
 from mlops_assets.features.catalog.statistics import table_statistics
 from mlops_assets.governance.access import Principal
@@ -57,7 +58,8 @@ def router(context: ServingContext) -> APIRouter:
                 "a source or feature table of the project",
                 "look it up in /v1/catalog/search",
             )
-        schema = context.platform.project.table(table).schema
-        return table_as_json(tables[table], table_statistics(context.platform, table), schema, principal)
+        project = context.platform.project
+        statistics, repeats = table_statistics(context.platform, table), repeats_of(project, table)
+        return table_as_json(tables[table], statistics, repeats, project.table(table).schema, principal)
 
     return routes

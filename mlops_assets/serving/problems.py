@@ -120,16 +120,13 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
         assert isinstance(error, PlatformError)
         status = status_of(error)
         if status == 500:
-            _logger.error("%s %s: %s", request.method, request.url.path, error)
-            return _internal(str(uuid.uuid4()))
+            return _internal(request, error)
         headers = {"Retry-After": str(retry_seconds)} if status == 503 else None
         path = request.url.path
         return problem(status, None, error.found, error.expected, error.cure, headers=headers, instance=path)
 
     async def on_failure(request: Request, error: Exception) -> Response:
-        occurrence = str(uuid.uuid4())
-        _logger.error("%s %s failed (urn:uuid:%s)", request.method, request.url.path, occurrence)
-        return _internal(occurrence)
+        return _internal(request, error)
 
     app.add_exception_handler(PlatformError, on_platform_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -137,10 +134,12 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
     app.add_exception_handler(Exception, on_failure)  # the server logs its traceback
 
 
-def _internal(occurrence: str) -> Response:
+def _internal(request: Request, error: Exception) -> Response:
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    _logger.error("%s: %s %s failed: %s", instance, request.method, request.url.path, error)
     return problem(
         500, None, "a failure inside the server", "an answer",
-        "ask whoever runs the server to look this instance up in its log", instance=f"urn:uuid:{occurrence}",
+        "ask whoever runs the server to look this instance up in its log", instance=instance,
     )  # fmt: skip
 
 

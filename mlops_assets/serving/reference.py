@@ -1,15 +1,16 @@
 """The description of all routes: ``/openapi.json`` for programs, and ``/docs`` for people, without scripts."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from mlops_assets.serving.context import ServingContext
+from mlops_assets.serving.pages.rendering import Frame, render
+from mlops_assets.serving.pages.routes import page
 from mlops_assets.serving.problems import KINDS, MEDIA_TYPE, ProblemError
 
 _OPEN = ("/healthz", "/readyz", "/metrics")
@@ -95,7 +96,7 @@ def router(context: ServingContext) -> APIRouter:
 
     @routes.get("/docs")
     async def reference(request: Request) -> Response:
-        return HTMLResponse(_page(request.app.openapi()), headers=_HEADERS)
+        return page(render("reference", Frame(None), schema=request.app.openapi()))
 
     @routes.get("/problems/{kind}")
     async def kind_of_problem(kind: str) -> Response:
@@ -106,17 +107,3 @@ def router(context: ServingContext) -> APIRouter:
         raise ProblemError(404, f"a kind of problem '{kind}'", f"one of: {known}", "correct the path")
 
     return routes
-
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-def _page(schema: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(loader=PackageLoader("mlops_assets.serving"), autoescape=True, trim_blocks=True)
-    environment.filters["as_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    return environment.get_template("reference.html").render(schema=schema)

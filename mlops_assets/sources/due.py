@@ -78,7 +78,7 @@ def pushed_periods(platform: Platform, source: SourceDefinition, before: str | N
     asked = {key: memory["asked"].get(key) for key in wanted}
     due = {
         key: number
-        for key, number in wanted.items()
+        for key, number in sorted(wanted.items())
         if (last := asked[key]) is None or number > last[0] or now >= datetime.fromisoformat(last[1]) + BETWEEN_ATTEMPTS
     }
     remembered = {key: [due[key], now.isoformat()] if key in due else asked[key] for key in wanted}

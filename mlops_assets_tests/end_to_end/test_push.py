@@ -1,6 +1,7 @@
 """An application pushes over HTTP, the server is killed after its answer, and every row counts once and at its time."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.client import Client
+from mlops_assets.errors import AnswerError
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
@@ -27,7 +29,7 @@ attributes:
   primary_keys: [shop]
   timestamp: sold_at
   period: day
-  first_period: 2024-03-01
+  first_period: 2024-02-29
   publication_lag: 1 hours
   online: true
   push: {}
@@ -74,10 +76,8 @@ class Live:
         )
         ticked = sensor.evaluate_tick(context)
         self.seen = ticked.cursor
-        started = [
-            (str(request.asset_selection[0].to_user_string()), request.partition_key)
-            for request in ticked.run_requests or []
-        ]
+        requests: list[Any] = list(ticked.run_requests or [])
+        started = [(request.asset_selection[0].to_user_string(), request.partition_key) for request in requests]
         for name, key in started:
             self.run(name, key)
         while asked := self._asked():
@@ -101,7 +101,7 @@ class Live:
             self.definitions, self.instance, evaluation_time=self.platform.clock.now(), cursor=self.conditions
         )
         self.conditions = evaluated.cursor
-        return [("daily", str(key)) for key in sorted(evaluated.get_requested_partitions(dg.AssetKey("daily")))]
+        return [("daily", key) for key in sorted(map(str, evaluated.get_requested_partitions(dg.AssetKey("daily"))))]
 
 
 @pytest.fixture
@@ -115,6 +115,9 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     home = Home(tmp_path / "home").prepare()
     monkeypatch.setenv(HOME_VARIABLE, str(home.folder))
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.syspath_prepend(str(project))
+    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     home.dagster.mkdir(parents=True)
     with dg.DagsterInstance.ephemeral(tempdir=str(home.dagster)) as instance:
         yield Live(project, home, instance)
@@ -132,7 +135,8 @@ def test_what_is_pushed_is_served_at_once_and_its_features_when_the_day_is_over(
     platform, project = live.platform, live.platform.project.folder.parent.parent
     platform.home.clock.set(at(1, 12))
     token = platform.tokens.create("till", ("application",), None, at(1, 12))
-    assert live.carry_on(at(1, 12)) == []
+    assert live.carry_on(datetime(2024, 2, 29, 12, tzinfo=UTC)) == []
+    assert live.carry_on(at(1, 12)) == [("sales", "2024-02-29"), ("daily", "2024-02-29")]  # nobody pushed yet
     first = [sale("north", at(1, 11), 3), sale("south", at(1, 11), 5)]
     with served(project, platform.home.folder) as server, Client(server.url, token) as client:
         answered = client.push("sales", first, idempotency_key="batch 1")
@@ -163,5 +167,9 @@ def test_what_is_pushed_is_served_at_once_and_its_features_when_the_day_is_over(
         assert live.carry_on(at(3, 2)) == [("sales", "2024-03-01"), ("daily", "2024-03-01")]
         assert units("daily") == [19]
         assert live.carry_on(at(3, 3)) == []
+
+        platform.tokens.revoke("till", at(3, 3))  # and the server, another process, knows it at once
+        with pytest.raises(AnswerError, match="unknown, revoked or expired"):
+            client.push("sales", [sale("north", at(3, 1), 1)])
     known = platform.engine.known_at(platform.table("daily"), at(2, 1)).to_pylist()
     assert [(row["shop"], row["units"]) for row in known] == [("north", 9), ("south", 5)]

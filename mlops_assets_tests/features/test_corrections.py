@@ -178,7 +178,7 @@ def test_whatever_was_delivered_when_features_are_as_computed_from_what_was_know
 
 
 @pytest.mark.slow
-@given(history=st.lists(steps, min_size=2, max_size=6))
+@given(history=st.lists(steps, min_size=2, max_size=5))
 @settings(max_examples=5)
 def test_whatever_was_pushed_when_features_are_as_computed_from_what_was_known_and_the_same_when_built_anew(
     tmp_path_factory: pytest.TempPathFactory, history: list[Step]

@@ -1,6 +1,7 @@
 """Deliveries: kept byte for byte, counted, recorded, and not twice."""
 
 import hashlib
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,16 @@ def keep(store: DeliveryStore, file: Path, content: bytes, days: int = 0, period
     file.write_bytes(content)
     later = timedelta(days=days)
     return store.keep([file], "sales", period, suffix=".csv", arrived_at=ARRIVED + later, known_at=KNOWN + later)
+
+
+def test_deliveries_are_in_their_order_also_beyond_ten_thousand(store: DeliveryStore, landed: Path) -> None:
+    record = store.folder / "sales" / "2024-01" / f"0001-{keep(store, landed, b'first').sha256[:12]}.json"
+    last = json.loads(record.read_text(encoding="utf-8")) | {"number": 9_999}
+    record.with_name("9999-of-many.json").write_text(json.dumps(last), encoding="utf-8")
+    assert [keep(store, landed, b"second").number, keep(store, landed, b"third").number] == [10_000, 10_001]
+    newest = store.newest("sales", "2024-01")
+    assert newest and newest.number == 10_001
+    assert [delivery.number for delivery in store.of("sales", "2024-01")] == [1, 9_999, 10_000, 10_001]
 
 
 def files(store: DeliveryStore) -> list[str]:

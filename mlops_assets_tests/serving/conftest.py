@@ -1,6 +1,6 @@
 """A small project that has lived some days, with tables that are published online; and its application."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +92,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return lived_shop(Line(tmp_path_factory.mktemp("shop") / "line", CHANGES))
 
 
-@pytest.fixture
-def client(shop: Shop) -> Iterator[TestClient]:
+@pytest.fixture(scope="session")
+def client(shop: Shop) -> TestClient:
     """The application, asked by somebody who may read what is not personal."""
-    with application(shop) as client:
-        yield client
+    return application(shop)
 
 
 def application(shop: Shop, token: str | None = None, **settings: Any) -> TestClient:

@@ -13,8 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, ReusedKeyError, StoreUnavailableError
+from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.errors import (
+    ConflictError,
+    ContractError,
+    DefinitionError,
+    MissingDataError,
+    ReusedKeyError,
+    StoreUnavailableError,
+)
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.sources.pushed import keep_pushed
+from mlops_assets_tests.engines import oracle
 from mlops_assets_tests.sources.pushing import Pushed, command, row
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 
@@ -238,7 +249,8 @@ def _columns(rules: str) -> str:
 """
 
 
-@settings(max_examples=40)
+@pytest.mark.slow
+@settings(max_examples=15)
 @given(
     batches=st.lists(
         st.dictionaries(
@@ -255,7 +267,8 @@ def test_what_was_accepted_is_in_the_table_as_the_last_batch_had_it(
 ) -> None:
     home = Home(tmp_path_factory.mktemp("pushed") / "home").prepare()
     home.clock.set(NOON)
-    shop, expected = Pushed.of(home), {}
+    shop = Pushed.of(home)
+    expected: dict[tuple[str, datetime], int | None] = {}
     for number, batch in enumerate(batches):
         rows = [row(name, time.isoformat(), units) for (name, time), units in batch.items()]
         try:
@@ -271,7 +284,53 @@ def test_what_was_accepted_is_in_the_table_as_the_last_batch_had_it(
     assert {(found["shop"], found["day"].replace(tzinfo=UTC)): found["units"] for found in known} == expected
 
 
+moments = st.integers(0, 50).map(lambda hours: datetime(2024, 1, 30, tzinfo=UTC) + timedelta(hours=hours))
+
+
+@pytest.mark.slow
+@settings(max_examples=8)
+@given(
+    pushes=st.lists(st.tuples(moments, moments, st.booleans()), min_size=1, max_size=8),
+    lags=st.lists(st.integers(0, 30).map(lambda hours: timedelta(hours=hours)), min_size=1, max_size=3),
+    lookback=st.sampled_from([None, Duration.parse("5 hours")]),
+)
+def test_a_lookup_finds_what_the_oracle_finds_in_rows_that_are_known_before_their_period_is_over(
+    tmp_path_factory: pytest.TempPathFactory,
+    pushes: list[tuple[datetime, datetime, bool]],
+    lags: list[timedelta],
+    lookback: Duration | None,
+) -> None:
+    import pyarrow as pa
+
+    shop = Pushed.of(Home(tmp_path_factory.mktemp("pushed") / "home").prepare(), "publication_lag: 6 hours")
+    for number, (event, now, ingested) in enumerate(sorted(pushes, key=lambda item: max(item[:2]))):
+        shop.push(f"batch {number}", row("a", event.isoformat(), number), at=max(event, now))
+        for key in shop.platform.pushed.waiting_periods("sales") if ingested else ():
+            shop.ingest(key)
+    for key in shop.platform.pushed.waiting_periods("sales"):
+        shop.ingest(key)
+    states = shop.table.states().to_pylist()
+    turning = {state[name] for state in states for name in ("event_time", "known_at")}
+    anchors = sorted({moment + step * timedelta(microseconds=1) for moment in turning for step in (-1, 0, 1)})
+    asked = [{"shop": "a", "anchor": anchor, "as_of": anchor + lag} for anchor in anchors for lag in lags]
+    types = [("shop", pa.string()), ("anchor", pa.timestamp("us", "UTC")), ("as_of", pa.timestamp("us", "UTC"))]
+    engine = shop.platform.engine
+    found = engine.lookup(
+        engine.rows(pa.Table.from_pylist(asked, schema=pa.schema(types))),
+        [FeatureLookup(shop.table, ("units",), lookback)],
+    )
+    expected = [oracle.lookup(states, label, ("shop",), lookback.rest if lookback else None) for label in asked]
+    assert engine.to_arrow(found).column("units").to_pylist() == [state and state["units"] for state in expected]
+
+
 # Kills, crowds, and full disks
+
+
+def test_of_many_that_send_the_same_batch_at_once_one_is_the_first(shop: Pushed) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda _: shop.push("one", row("a", "2024-01-09", 1)), range(24)))
+    assert sorted(accepted.repeated for accepted in done) == [False, *[True] * 23]
+    assert shop.ingest("2024-01").rows == 1
 
 
 @pytest.mark.slow
@@ -286,6 +345,15 @@ def test_what_was_answered_survives_a_kill_at_once_after_the_answer(shop: Pushed
     assert all(shop.push(key, rows[number]).repeated for number, key in enumerate(answered))
     assert shop.ingest("2024-01").rows == 1
     assert shop.known(NOON)["a 2024-01-05 00:00:00+00:00"] in (len(answered) - 1, len(answered))
+
+
+@pytest.mark.slow
+def test_a_batch_whose_answer_was_lost_in_a_kill_is_sent_again_and_counts_once(shop: Pushed) -> None:
+    words = command(shop.platform.home, "push", "a", "1")
+    done = subprocess.run(words, env={**os.environ, "MLOPS_KILL_AT_WRITE": "1"}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+    assert shop.push("a 0", row("a", "2024-01-05", 0)).repeated
+    assert shop.ingest("2024-01").appended == {"2024-01": 1}
 
 
 @pytest.mark.slow
@@ -328,9 +396,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
     shop: Pushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.push("one", row("a", "2024-01-09", 1))
-    from mlops_assets.sources import ingest as module
-
-    keep, others = module.keep_pushed, [True]
+    keep, others = keep_pushed, [True]
 
     def keep_while_another_ingests(*args: Any, **kwargs: Any) -> Any:
         kept = keep(*args, **kwargs)
@@ -340,7 +406,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
             shop.ingest("2024-01")
         return kept
 
-    monkeypatch.setattr(module, "keep_pushed", keep_while_another_ingests)
+    monkeypatch.setattr("mlops_assets.sources.ingest.keep_pushed", keep_while_another_ingests)
     shop.ingest("2024-01")
     assert [units for _, units, _, _ in shop.states()] == [2]
 
@@ -348,7 +414,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
 @pytest.mark.slow
 def test_many_that_push_while_others_ingest_lose_nothing(shop: Pushed) -> None:
     home = shop.platform.home
-    pushing = [subprocess.Popen(command(home, "push", name, "60"), stdout=subprocess.PIPE) for name in "abc"]
+    pushing = [subprocess.Popen(command(home, "push", name, "30"), stdout=subprocess.PIPE) for name in "abc"]
     while any(process.poll() is None for process in pushing) or shop.platform.pushed.waiting_periods("sales"):
         if shop.platform.pushed.waiting_periods("sales"):
             with ThreadPoolExecutor(2) as pool:
@@ -357,15 +423,13 @@ def test_many_that_push_while_others_ingest_lose_nothing(shop: Pushed) -> None:
     for process in pushing:
         assert process.stdout is not None
         process.stdout.close()
-    assert shop.known(NOON) == {f"{name} 2024-01-05 00:00:00+00:00": 59 for name in "abc"}
+    assert shop.known(NOON) == {f"{name} 2024-01-05 00:00:00+00:00": 29 for name in "abc"}
     for name in "abc":
         units = [units for key, units, _, _ in shop.states() if key.startswith(name)]
         assert units == sorted(set(units))
 
 
 def _ingest_once_more(shop: Pushed) -> None:
-    from mlops_assets.errors import ConflictError
-
     try:
         shop.ingest("2024-01")
     except (ConflictError, MissingDataError):

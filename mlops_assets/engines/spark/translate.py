@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.named_windows import windows_written_out
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def translate(sql: str, file: Path) -> SparkQuery:
     translation = _Translation(file)
     translation.check(tree)
     try:
-        text = translation.of(_windows_written_out(tree)).sql("spark", unsupported_level=ErrorLevel.RAISE)
+        text = translation.of(windows_written_out(tree)).sql("spark", unsupported_level=ErrorLevel.RAISE)
     except UnsupportedError as error:
         raise translation.refused(tree, str(error).splitlines()[0].rstrip(".")) from error
     return SparkQuery(text, tuple(translation.functions))
@@ -396,29 +397,6 @@ def _logarithms_as_written(tree: "exp.Expr", sql: str) -> None:
         written = re.match(r"\w+", sql[node.meta.get("start", len(sql)) :])
         if written and written.group().lower() in {"log10", "log2"}:
             node.replace(exp.Anonymous(this=written.group().lower(), expressions=[node.expression]))
-
-
-def _windows_written_out(tree: "exp.Expr") -> "exp.Expr":
-    """The tree with each named window's definition where it is used: Spark gives no frame to a name."""
-    from sqlglot import exp
-
-    for select in list(tree.find_all(exp.Select)):
-        named = {window.name.lower(): window for window in select.args.get("windows") or ()}
-        for window in select.find_all(exp.Window):
-            alias = window.args.get("alias")
-            defined = named.get(alias.name.lower()) if alias is not None and window.parent is not select else None
-            if defined is None or window.find_ancestor(exp.Select) is not select:
-                continue
-            if defined.args.get("alias") is not None:
-                defined = named.get(defined.args["alias"].name.lower(), defined)
-            window.set("alias", None)
-            for part in ("partition_by", "order", "spec"):
-                value = defined.args.get(part)
-                if value and not window.args.get(part):
-                    copied = [item.copy() for item in value] if isinstance(value, list) else value.copy()
-                    window.set(part, copied)
-        select.set("windows", None)
-    return tree
 
 
 def _months_and_days(frame: "exp.Expr") -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_assets.engines.column_expressions import written_expressions
+from mlops_assets.engines.column_expressions import ColumnExpression, column_expressions, written_expressions
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.lakehouse.schema import Column
@@ -29,7 +29,8 @@ class ColumnEntry:
         description: What a value means.
         owners: Who answers for it.
         sensitivity: ``public``, ``internal`` or ``personal``.
-        expression: The SQL that computes it; None of a source's column, and where SQL does not name it.
+        expression: The SQL that computes it, over the columns of the inputs where that can be told; None of a
+            source's column, and where no SQL names it.
         sources: What its value is computed from, as TABLE.COLUMN; none of a source's column.
         used_by: The models that look it up.
     """
@@ -128,6 +129,14 @@ def catalog(project: ProjectDefinition) -> Catalog:
     return Catalog({table.name: _entry(project, table) for table in tables})
 
 
+def table_expressions(project: ProjectDefinition, table: FeatureTableDefinition) -> Mapping[str, ColumnExpression]:
+    """How the columns of a feature table are computed, as far as its SQL can be followed; nothing of a function."""
+    if table.query is None:
+        return {}
+    inputs = {name: project.table(name).schema for name in table.inputs}
+    return column_expressions(table.query, inputs, table.schema, table.history)
+
+
 def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> str:
     """YAML that looks a table up: one item of a model's ``features``.
 
@@ -157,9 +166,26 @@ def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> s
             f"one of: {', '.join(values) or 'it has keys only'}",
             "choose one",
         )
-    lines = [f"- table: {entry.name}", f"  columns: [{', '.join(map(_yaml, chosen))}]"]
+    lines = [f"- table: {entry.name}", *_in_lines("  columns: [", map(_yaml, chosen), "]")]
     return "".join(f"    {line}\n" for line in lines)
 
+
+def _in_lines(begin: str, names: Iterable[str], end: str) -> list[str]:
+    """A list on as few lines as hold it, each but the first indented as far as the first name."""
+    lines = [begin]
+    for place, name in enumerate(names):
+        part = f", {name}" if place else name
+        if len(lines[-1]) + len(part) > WIDTH and place:
+            lines[-1] += ","
+            lines.append(" " * len(begin) + name)
+        else:
+            lines[-1] += part
+    lines[-1] += end
+    return lines
+
+
+WIDTH = 58
+"""Letters on a line of what is pasted, before its indentation."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -179,7 +205,9 @@ def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
         for edge in feature_table_lineage(project, table):
             if edge.how != "rows":
                 sources.setdefault(edge.target.column, []).append(str(edge.source))
-        expressions = written_expressions(table.query) if table.query else {}
+        told = {name: expression.sql for name, expression in table_expressions(project, table).items()}
+        written = written_expressions(table.query) if table.query else {}
+        expressions = {name: told.get(name) or written.get(name.lower(), "") for name in table.schema.names}
     users = [model for model in project.models.values() if table.name in (*model.inputs, *model.label.inputs)]
     return TableEntry(
         name=table.name,
@@ -190,10 +218,10 @@ def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
         keys=table.schema.keys,
         timestamp=table.schema.timestamp,
         columns=tuple(
-            _column(table, column, expressions.get(column.name.lower()), sources.get(column.name, ()), users)
+            _column(table, column, expressions.get(column.name) or None, sources.get(column.name, ()), users)
             for column in table.schema.columns
         ),
-        online=bool(getattr(table, "online", False)),
+        online=table.online,
         used_by=tuple(model.name for model in users),
         inputs=table.inputs if isinstance(table, FeatureTableDefinition) else (),
         readers=tuple(name for name, other in project.feature_tables.items() if table.name in other.inputs),

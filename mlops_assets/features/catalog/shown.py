@@ -5,7 +5,7 @@ values of persons, and stay.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
@@ -60,13 +60,18 @@ def found_as_json(found: Found, catalog: Catalog, freshness: Mapping[str, str]) 
 
 
 def table_as_json(
-    entry: TableEntry, statistics: TableStatistics, schema: TableSchema, principal: Principal
+    entry: TableEntry,
+    statistics: TableStatistics,
+    repeats: Mapping[str, Sequence[str]],
+    schema: TableSchema,
+    principal: Principal,
 ) -> dict[str, Any]:
     """A table for programs, as somebody may see it.
 
     Returns:
         The entry with the statistics of each column in it, ``statistics`` of the table, ``sample`` with null for what
-        is masked, ``masked`` with the names of these columns, and ``lines_to_paste`` (null where there is no feature).
+        is masked, ``masked`` with the names of these columns, ``repeats`` by column, and ``lines_to_paste`` (null where
+        there is no feature).
     """
     hidden = masked_columns(schema, principal)
     seen = masked(statistics, hidden)
@@ -88,6 +93,7 @@ def table_as_json(
         },
         "sample": [{name: _plain(value) for name, value in row.items()} for row in seen.sample],
         "masked": hidden,
+        "repeats": repeats,
         "lines_to_paste": lines_to_paste(entry) if values else None,
     }
 

@@ -51,8 +51,8 @@ class Freshness:
         state: ``never`` where nothing of it is known; ``late`` where the next period is overdue, or a declared
             expectation of freshness is broken; else ``fresh``.
         newest_period: Key of the newest period of which something is known; None of a static table.
-        due_at: When the next period is known, at the period's end and the lag; None of a static table, and where no
-            period comes any more.
+        due_at: When the next period is known, at the period's end and the lag; None of a static table, where no
+            period comes any more, and where all comes from pushed sources: a period without rows is none that is late.
         age: How long ago the newest period ended; None where there is none.
     """
 
@@ -222,10 +222,11 @@ def _known(moments: Mapping[str, tuple[StateMoment, ...]], now: datetime) -> tup
 
 def _freshness(platform: Platform, table: TableDefinition, newest: _Newest | None) -> Freshness:
     now, period = platform.clock.now(), newest.period if newest else None
-    due = _next_due(table, period)
+    sources = [source for source in platform.project.upstream_sources(table.name) if not source.static]
+    expected = not sources or any(not source.pushed for source in sources)
+    due = _next_due(table, period) if expected else None
     if newest is None:
         return Freshness("never", None, due, None)
-    sources = list(platform.project.upstream_sources(table.name))
     patience = max((source.overdue_after for source in sources), default=timedelta(0))
     overdue = due is not None and now > due + patience
     broken = any(not outcome.passed for outcome in judged_freshness(platform, table))

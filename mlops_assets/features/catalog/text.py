@@ -1,7 +1,7 @@
 """The catalog as text for the terminal."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from mlops_assets.features.catalog.entries import Catalog, TableEntry, lines_to_paste
@@ -33,7 +33,13 @@ def found_as_text(found: Found, catalog: Catalog, marked: Callable[[str], str] =
     return "\n".join([*_aligned(rows), f"{found.total} found{shown}", *counts])
 
 
-def table_as_text(entry: TableEntry, statistics: TableStatistics, schema: TableSchema, principal: Principal) -> str:
+def table_as_text(
+    entry: TableEntry,
+    statistics: TableStatistics,
+    repeats: Mapping[str, Sequence[str]],
+    schema: TableSchema,
+    principal: Principal,
+) -> str:
     """A table with its columns, as somebody may see it."""
     period = f" in {statistics.period}" if statistics.period else ""
     time = f", by {entry.timestamp}" if entry.timestamp else ""
@@ -64,6 +70,7 @@ def table_as_text(entry: TableEntry, statistics: TableStatistics, schema: TableS
     lines = [f"{entry.name}, a {entry.kind}", entry.description, ""]
     lines += _aligned([(f"{what}:", said) for what, said in facts if said])
     lines += ["", *_aligned([("  column", "type", "kind", "sensitivity", "null", "such as", "description"), *columns])]
+    lines += [f"warning: {column} is the same as {', '.join(others)}" for column, others in repeats.items()]
     if any(column.kind not in ("key", "time") for column in entry.columns):
         lines += ["", "To paste below features: in a model's YAML:", lines_to_paste(entry).rstrip("\n")]
     return "\n".join(lines)

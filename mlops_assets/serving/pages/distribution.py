@@ -70,11 +70,19 @@ def distribution(column: ColumnStatistics, rows: int) -> Distribution | None:
     if column.histogram:
         return Distribution(_bars(column.histogram), least, most, (), 0, _histogram_in_words(column))
     frequent = tuple(Frequent(name, count, count / values) for name, count in column.frequent[:MOST_FREQUENT])
+    if column.distinct > MOST_FREQUENT and len({count for _, count in column.frequent}) == 1:
+        return Distribution((), None, None, (), 0, f"{counted(column.distinct, 'value')}, equally frequent")
     if frequent:
         others = max(column.distinct - len(frequent), 0)
         said = ", ".join(f"{item.value} {share(item.share)}" for item in frequent)
         return Distribution((), None, None, frequent, others, said)
-    return Distribution((), least, most, (), 0, f"{least} to {most}" if least is not None else "")
+    return Distribution((), least, most, (), 0, _range(least, most))
+
+
+def _range(least: str | None, most: str | None) -> str:
+    if least is None:
+        return ""
+    return least if least == most else f"{least} to {most}"
 
 
 def _bars(bins: Sequence[Bin]) -> tuple[Bar, ...]:

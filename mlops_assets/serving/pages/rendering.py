@@ -6,6 +6,7 @@ their hashes, and nothing else: whatever a description smuggled in would not run
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,6 +96,7 @@ def _environment() -> Any:
             Markup("<mark>{}</mark>").format(part) if matched else Markup.escape(part)
             for part, matched in words.marked_parts(text)
         ),
+        "as_json": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
         "number": words.number,
         "share": words.share,
         "moment": words.moment,

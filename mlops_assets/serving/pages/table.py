@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from mlops_assets.errors import DefinitionError
+from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import ColumnEntry, TableEntry, lines_to_paste
 from mlops_assets.features.catalog.shown import masked, masked_columns
 from mlops_assets.features.catalog.statistics import ColumnStatistics, TableStatistics
@@ -28,11 +29,17 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 3
 """So many different values of a column are shown."""
 
+SHORT = 60
+"""An expression of so many letters is read at a glance."""
+
 WIDE = 960
 """Drawings wider than this, in pixels, are not made smaller than it: a narrow screen scrolls them."""
 
 MOST_ARROWS = 400
 """A drawing of more arrows than this is left to the command that writes it to a file."""
+
+
+_COLUMN = re.compile(r"[\w.\"]+")
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class TableContent:
         statistics: What its newest period looks like.
         checks: Its checks as they stand.
         generations: Its generations, the oldest first; none of a source.
+        repeats: Its columns that compute what another column does already.
         lineage: The part of the lineage around it.
     """
 
@@ -53,6 +61,7 @@ class TableContent:
     statistics: TableStatistics
     checks: tuple[CheckState, ...]
     generations: tuple[ShownGeneration, ...]
+    repeats: tuple[Repeat, ...]
     lineage: LineageGraph
 
 
@@ -60,6 +69,7 @@ class TableContent:
 class _ShownColumn:
     entry: ColumnEntry
     masked: bool
+    computed: Literal["long", "short"] | None
     owners: tuple[str, ...]
     null_share: float | None
     distribution: Distribution | None
@@ -97,6 +107,7 @@ def table_page(content: TableContent, frame: Frame) -> str:
         picture=_picture(content.lineage, entry.name),
         checks=[_shown_check(check, bool(hidden)) for check in content.checks],
         generations=tuple(reversed(content.generations)),
+        repeats=content.repeats,
         address_of=address_of,
         dagster=f"{frame.dagster.rstrip('/')}/assets/{quote(entry.name, safe='')}",
     )
@@ -110,11 +121,19 @@ def _shown(
     return _ShownColumn(
         column,
         masked=not seen,
+        computed=_computed(column),
         owners=column.owners if column.owners != table.owners else (),
         null_share=found.null_share,
         distribution=distribution(found, statistics.rows) if seen else None,
         samples=_samples(found, statistics.sample) if seen else (),
     )
+
+
+def _computed(column: ColumnEntry) -> Literal["long", "short"] | None:
+    """How much there is to say of a column's expression; nothing of one that only hands a column on."""
+    if column.expression is None or _COLUMN.fullmatch(column.expression):
+        return None
+    return "long" if len(column.expression) > SHORT or "\n" in column.expression else "short"
 
 
 def _shown_check(check: CheckState, masked: bool) -> _ShownCheck:

@@ -1,8 +1,10 @@
 """What the catalog says of the small project of shops, and the lines that a model takes from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.catalog.entries import TableEntry, catalog, lines_to_paste
@@ -36,7 +38,7 @@ def test_a_source_says_which_feature_tables_read_it_and_which_models_read_it_the
 def test_a_column_says_its_sql_what_it_is_computed_from_and_the_models_that_look_it_up(files: SmallProject) -> None:
     level = entry(files, "trend").column("level")
     assert (level.type, level.kind, level.sensitivity) == ("double", "number", "internal")
-    assert level.expression == "LN(units + 1)"
+    assert level.expression == "LN(sales.units + 1)"
     assert (level.sources, level.used_by) == (("sales.units",), ("forecast",))
     day = entry(files, "trend").column("day")
     assert (day.kind, day.sources, day.used_by) == ("time", ("sales.day",), ())
@@ -49,14 +51,12 @@ def test_a_column_has_the_owners_of_its_table_unless_it_has_its_own(files: Small
     assert sales.column("price").owners == ("team:shops",)
 
 
-def test_of_a_source_and_of_a_star_there_is_no_expression(files: SmallProject) -> None:
-    files.write(
-        "trend/trend.sql",
-        "SELECT shop, day, * EXCLUDE (shop, day) FROM (SELECT shop, day, 1.5 AS level, 2 AS crowd FROM sales)",
-    )
+def test_the_sql_of_a_column_is_followed_through_with_and_stars_or_else_given_as_it_stands(files: SmallProject) -> None:
     assert entry(files, "sales").column("units").expression is None
-    assert entry(files, "trend").column("level").expression is None
-    assert entry(files, "trend").column("level").sources == ()
+    within = "WITH w AS (SELECT shop, day, units * 2.0 AS level, (SELECT max(price) FROM sales) AS p FROM sales)"
+    files.write("trend/trend.sql", f"{within} SELECT * EXCLUDE (p), p AS crowd FROM w")
+    assert entry(files, "trend").column("level").expression == "units * 2.0"
+    assert entry(files, "trend").column("crowd").expression == "p"
 
 
 def test_an_unknown_table_and_an_unknown_column_are_one_message_each(files: SmallProject) -> None:
@@ -72,6 +72,16 @@ def test_lines_to_paste_are_an_item_of_a_models_features(files: SmallProject) ->
     files.change("forecast/defs.yaml", "    - {table: trend, columns: [level, crowd], lookback: 2 days}\n", lines)
     (trend, _) = files.load().models["forecast"].lookups
     assert (trend.table, trend.columns) == ("trend", ("level", "crowd"))
+
+
+def test_many_columns_to_paste_stand_on_lines_of_their_own(files: SmallProject) -> None:
+    trend = entry(files, "trend")
+    names = [f"a_column_of_a_longer_name_{number}" for number in range(12)]
+    wide = replace(trend, columns=tuple(replace(trend.column("level"), name=name) for name in names))
+    lines = lines_to_paste(wide)
+    assert max(map(len, lines.splitlines())) <= 64
+    assert yaml.safe_load(lines) == [{"table": "trend", "columns": names}]
+    assert lines.splitlines()[2].startswith(" " * 16 + "a_column")
 
 
 @pytest.mark.parametrize("name", ["on", "last units", "1st", "a: b", 'the "best"', "größe", "null", "y"])

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 WITHOUT_END = {"meta", "link", "input", "br", "img"}
-BLOCKS = {"li", "p", "h1", "h2", "h3", "dt", "dd", "td", "th", "div"}
+BLOCKS = {"li", "p", "h1", "h2", "h3", "dt", "dd", "td", "th", "div", "summary", "pre"}
 
 
 class ReadPage(HTMLParser):

@@ -163,7 +163,9 @@ def test_what_is_no_form_of_ours_is_refused(client: Browser, body: bytes, kind: 
     assert client.post("/login", body, kind).status == status
 
 
-@pytest.mark.parametrize("path", ["/", "/features", "/features/trend", "/features/none", "/login?next=/", "/login"])
+@pytest.mark.parametrize(
+    "path", ["/", "/features", "/features/trend", "/features/none", "/login?next=/", "/login", "/docs"]
+)
 def test_every_page_runs_its_own_style_and_script_and_nothing_else(
     client: Browser, platform: Platform, path: str
 ) -> None:

@@ -42,7 +42,7 @@ attributes:
   period: day
   first_period: {DAY}
   publication_lag: 1 hours
-  files: {format: parquet}
+  files: {{format: parquet}}
   columns:
     entity: {{type: bigint, description: Entity}}
     day: {{type: date, description: Day}}
@@ -89,7 +89,8 @@ def _write_rows(folder: Path) -> Sequence[Mapping[str, Any]]:
     landing.mkdir(parents=True)
     delivery = pa.table({"entity": entities, "day": moments.cast(pa.date32()), **columns})
     pq.write_table(delivery, landing / f"{DAY}.parquet")
-    return pa.table(columns).to_pylist()
+    rows: list[dict[str, float]] = pa.table(columns).to_pylist()
+    return rows
 
 
 @contextmanager
@@ -122,7 +123,7 @@ def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str,
     port = _free_port()
     command = [
         str(python.parent / "feast"), "-c", str(folder / feast_peer.REPOSITORY), "serve", "--no-access-log",
-        "-p", str(port), "-w", str(workers),
+        "-p", str(port), "-w", str(workers), "--max-requests", "1000000",
     ]  # fmt: skip
     asked = {"features": [f"rows:{name}" for name in FEATURES], "entities": {"entity": ["KEY"]}}
     load = Load(port, "/get-online-features", "", json.dumps(asked).replace('"KEY"', "KEY"), KEYS)
@@ -171,7 +172,7 @@ def _first_answer(load: Load, process: "subprocess.Popen[bytes]") -> Any:
 def _measured(load: Load) -> Loaded:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load", json.dumps(asdict(load))],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True, stdout=subprocess.PIPE, text=True, timeout=60,
     )  # fmt: skip
     return Loaded(**json.loads(done.stdout))
 
