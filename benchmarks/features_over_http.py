@@ -89,7 +89,8 @@ def _write_rows(folder: Path) -> Sequence[Mapping[str, Any]]:
     landing.mkdir(parents=True)
     delivery = pa.table({"entity": entities, "day": moments.cast(pa.date32()), **columns})
     pq.write_table(delivery, landing / f"{DAY}.parquet")
-    return pa.table(columns).to_pylist()
+    rows: list[dict[str, float]] = pa.table(columns).to_pylist()
+    return rows
 
 
 @contextmanager

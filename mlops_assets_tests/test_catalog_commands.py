@@ -66,7 +66,7 @@ def test_search_is_narrowed_by_facets_and_shortened_by_a_limit(shop: Lived) -> N
 
 @pytest.mark.slow
 def test_search_for_programs_gives_what_each_hit_is(shop: Lived) -> None:
-    found = json.loads(said(shop, "search", "logarithm", "--json"))
+    found = json.loads(said(shop, "search", "logarithm", "--format", "json"))
     (hit,) = found["hits"]
     assert (hit["table"], hit["column"], hit["matched"]) == ("order_trend", "log_units", ["logarithm"])
     assert (hit["used_by"], hit["freshness"], found["total"]) == (["orders_forecast"], "fresh", 1)
@@ -80,12 +80,13 @@ def test_show_tells_columns_freshness_users_and_lines_to_paste(shop: Lived) -> N
     for line in ("used by:        orders_forecast", "computed from:  orders", "rows:           24 in 2024-01-27"):
         assert f"\n{line}\n" in text
     assert "freshness:      fresh, the newest period 2024-01-27 ended" in text
-    assert "    - table: order_trend\n      columns: [log_units, growth_1d, growth_7d,\n" in text
+    pasted = "    - table: order_trend\n      columns: [log_units, growth_1d, growth_7d,\n"
+    assert f"{pasted}                next_growth_last_week]\n" in text
 
 
 @pytest.mark.slow
 def test_values_of_personal_columns_are_masked_without_the_scope(shop: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, document = said(shop, "show", "orders"), said(shop, "show", "orders", "--json")
+    text, document = said(shop, "show", "orders"), said(shop, "show", "orders", "--format", "json")
     assert MASK in text and "alpha" in text, "products are not personal"
     assert "centre" not in text + document
     table = json.loads(document)
@@ -97,7 +98,7 @@ def test_values_of_personal_columns_are_masked_without_the_scope(shop: Lived, mo
     assert said(shop, "show", "orders") == text
     act_as(shop, monkeypatch, "data_scientist")
     assert MASK not in said(shop, "show", "orders") and "centre" in said(shop, "show", "orders")
-    table = json.loads(said(shop, "show", "orders", "--json"))
+    table = json.loads(said(shop, "show", "orders", "--format", "json"))
     assert (table["masked"], table["sample"][0]["region"]) == ([], "centre")
 
 

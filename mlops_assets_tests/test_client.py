@@ -19,7 +19,7 @@ import pytest
 from mlops_assets.client import AnswerError, Client, FoundRow
 from mlops_assets.errors import DefinitionError
 from mlops_assets.governance import tokens
-from mlops_assets_tests.conftest import HOME_VARIABLE
+from mlops_assets.lakehouse.home import HOME_VARIABLE
 
 PROBLEM = {"title": "No", "status": 422, "found": "table 'sale'", "expected": "one of: sales", "cure": "write 'sales'"}
 ANSWER = {

@@ -8,14 +8,17 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlops_assets.governance.tokens import TOKEN_VARIABLE
 from mlops_assets.lakehouse.home import HOME_VARIABLE
-from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.conftest import Lived, require_program
+from mlops_assets_tests.serving.running import Served, served
 
 pytestmark = pytest.mark.slow
 DOCS = Path(__file__).parent.parent / "docs"
@@ -38,11 +41,17 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(found[1], found[2] or "", found[3], text.count("\n", 0, found.start()) + 1)
 
 
+SERVER = "http://127.0.0.1:8000"
+"""The address that a page gives the server; the test's is on a free port."""
+
+
 @dataclass
 class Reader:
     """Does what a page says, block by block, in a project that has lived through some days."""
 
     lived: Lived
+    server: Served | None = None
+    running: ExitStack = field(default_factory=ExitStack)
     names: dict[str, Any] = field(default_factory=dict)
     output: str = ""
 
@@ -52,14 +61,14 @@ class Reader:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
         elif block.language == "console":
-            for line in block.text.splitlines():
-                if line.startswith("$ "):
-                    self.output = self.run(line[2:])
-                else:
-                    self.expect(line)
+            for line in re.split(r"\n(?=\$ )", block.text.rstrip("\n")):
+                command, shown = _command_and_output(line)
+                self.output = self.run(command)
+                for expected in shown:
+                    self.expect(expected)
         elif block.language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as printed:
-                exec(compile(block.text, f"line {block.line}", "exec"), self.names)
+                exec(compile(self.at_server(block.text), f"line {block.line}", "exec"), self.names)
             self.output = printed.getvalue()
         elif block.language == "text":
             for line in block.text.splitlines():
@@ -70,12 +79,34 @@ class Reader:
         pattern = ".*".join(map(re.escape, line.rstrip().split("…")))
         assert re.search(f"^{pattern} *$", self.output, re.MULTILINE), f"{line!r} is not in:\n{self.output}"
 
+    def at_server(self, text: str) -> str:
+        """A text of the page with the address that the server has here."""
+        return text.replace(SERVER, self.server.url) if self.server else text
+
+    def serve(self) -> str:
+        """Start the server, on the port of the one before it, which is stopped; gives what it printed."""
+        self.running.close()
+        port = str(self.server.address[1] if self.server else 0)
+        self.server = self.running.enter_context(served(self.lived.project, self.lived.home.folder, "--port", port))
+        return "\n".join(self.server.printed).replace(self.server.url, SERVER)
+
     def run(self, line: str) -> str:
         """Run a command as a reader would type it, in the project's folder; it must succeed."""
         words = shlex.split(line)
-        assert words[0] == "mlops-assets", line
+        if words == ["mlops-assets", "serve"]:
+            return self.serve()
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            assert value == "mlops_…", "what was printed last"
+            os.environ[name] = self.output.strip()
+            return ""
+        if words[0] == "curl":
+            command = [require_program("bash", "bash"), "-c", self.at_server(line)]
+        else:
+            assert words[0] == "mlops-assets", line
+            command = [sys.executable, "-m", "mlops_assets", *words[1:]]
         done = subprocess.run(
-            [sys.executable, "-m", "mlops_assets", *words[1:]],
+            command,
             cwd=self.lived.project,
             env={**os.environ, HOME_VARIABLE: str(self.lived.home.folder), "HOME": str(self.lived.user)},
             capture_output=True,
@@ -86,8 +117,20 @@ class Reader:
         return done.stdout
 
 
+def _command_and_output(text: str) -> tuple[str, list[str]]:
+    """A command with the lines that go on with it (after a backslash, or inside quotes), and what it shows."""
+    lines = text.removeprefix("$ ").split("\n")
+    for count in range(1, len(lines) + 1):
+        command = "\n".join(lines[:count])
+        with contextlib.suppress(ValueError):
+            shlex.split(command)
+            if not command.endswith("\\"):
+                return command, lines[count:]
+    raise AssertionError(f"a command that does not end: {text}")
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", ["features.md", "discovery.md"])
+@pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md"])
 def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = lived.copy(tmp_path)
     copy.user.mkdir(exist_ok=True)
@@ -96,11 +139,13 @@ def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeyp
     for name in [name for name in sys.modules if name.split(".")[0] == copy.project.name]:
         monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     monkeypatch.setenv(HOME_VARIABLE, str(copy.home.folder))
+    monkeypatch.setenv(TOKEN_VARIABLE, "")  # the page sets it
     reader = Reader(copy)
     found = list(blocks(DOCS / page))
     assert found
-    for block in found:
-        try:
-            reader.follow(block)
-        except Exception as error:
-            raise AssertionError(f"{page}, line {block.line}: {error}") from error
+    with reader.running:
+        for block in found:
+            try:
+                reader.follow(block)
+            except Exception as error:
+                raise AssertionError(f"{page}, line {block.line}: {error}") from error

@@ -20,11 +20,13 @@ class Served:
     Args:
         url: Its address.
         token: The token that it printed; None if it printed none.
+        printed: What it printed.
         process: Its process.
     """
 
     url: str
     token: str | None
+    printed: tuple[str, ...]
     process: "subprocess.Popen[str]"
 
     @property
@@ -57,12 +59,13 @@ def served(project: Path, home: Path, *arguments: str, **variables: str) -> Iter
 
 def _started(process: "subprocess.Popen[str]") -> Served:
     assert process.stdout is not None
-    token = None
+    token, printed = None, []
     for line in process.stdout:
+        printed.append(line.rstrip())
         if found := re.search(r"mlops_\S{43}", line):
             token = found[0]
         if found := re.search(r"http://\S+", line):
-            return Served(found[0], token, process)
+            return Served(found[0], token, tuple(printed), process)
     raise AssertionError(process.communicate()[1])
 
 
