@@ -11,6 +11,7 @@ from benchmarks.chain import chain
 from benchmarks.compaction import compaction
 from benchmarks.features_over_http import http
 from benchmarks.load import load
+from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
 from benchmarks.search import search
@@ -31,6 +32,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "compaction": compaction,
     "http": http,
     "search": search,
+    "online-1": online_1,
+    "online-100": online_100,
+    "online-redis": online_redis,
+    "publish": publish,
 }
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-FEAST = "feast[duckdb]==0.67.0"
+FEAST = "feast[duckdb,redis]==0.67.0"
 ENGINES = ("dask", "duckdb")
 ROWS, LABELS = "rows.parquet", "entities.parquet"
 TIMES = 2

@@ -16,6 +16,7 @@ import click
 
 from mlops_assets.commands.features import features
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
@@ -58,9 +59,6 @@ def check(folder: Path) -> None:
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
         f"{len(definition.models)} models"
     )
-
-
-AS_TEXT_OR_JSON = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
 @main.command()

@@ -12,9 +12,8 @@ from mlops_assets.governance.access import MASK
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
+from mlops_assets.starter import write_project
 from mlops_assets_tests.conftest import Lived
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -49,6 +48,7 @@ def act_as(shop: Lived, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_search_lists_hits_best_first_with_what_they_have_in_common(shop: Lived) -> None:
     lines = said(shop, "search", "growth").splitlines()
     assert lines[0].split()[:2] == ["order_trend.growth_1d", "double"]
@@ -57,31 +57,36 @@ def test_search_lists_hits_best_first_with_what_they_have_in_common(shop: Lived)
     assert "  owner: team:analytics 4" in lines
 
 
+@pytest.mark.slow
 def test_search_is_narrowed_by_facets_and_shortened_by_a_limit(shop: Lived) -> None:
     lines = said(shop, "search", "region", "--sensitivity", "personal", "--limit", "1").splitlines()
     assert lines[:2] == ["orders.region  string  Sales region", "2 found, the best 1 shown"]
     assert said(shop, "search", "--freshness", "never") == "0 found\n"
 
 
+@pytest.mark.slow
 def test_search_for_programs_gives_what_each_hit_is(shop: Lived) -> None:
-    found = json.loads(said(shop, "search", "logarithm", "--json"))
+    found = json.loads(said(shop, "search", "logarithm", "--format", "json"))
     (hit,) = found["hits"]
     assert (hit["table"], hit["column"], hit["matched"]) == ("order_trend", "log_units", ["logarithm"])
     assert (hit["used_by"], hit["freshness"], found["total"]) == (["orders_forecast"], "fresh", 1)
     assert found["facets"]["sensitivity"] == {"internal": 1}
 
 
+@pytest.mark.slow
 def test_show_tells_columns_freshness_users_and_lines_to_paste(shop: Lived) -> None:
     text = said(shop, "show", "order_trend")
     assert text.startswith("order_trend, a feature table\nLevel and growth of orders of a product in a region\n")
     for line in ("used by:        orders_forecast", "computed from:  orders", "rows:           24 in 2024-01-27"):
         assert f"\n{line}\n" in text
     assert "freshness:      fresh, the newest period 2024-01-27 ended" in text
-    assert "    - table: order_trend\n      columns: [log_units, growth_1d, growth_7d, next_growth_last_week]\n" in text
+    pasted = "    - table: order_trend\n      columns: [log_units, growth_1d, growth_7d,\n"
+    assert f"{pasted}                next_growth_last_week]\n" in text
 
 
+@pytest.mark.slow
 def test_values_of_personal_columns_are_masked_without_the_scope(shop: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, document = said(shop, "show", "orders"), said(shop, "show", "orders", "--json")
+    text, document = said(shop, "show", "orders"), said(shop, "show", "orders", "--format", "json")
     assert MASK in text and "alpha" in text, "products are not personal"
     assert "centre" not in text + document
     table = json.loads(document)
@@ -93,10 +98,11 @@ def test_values_of_personal_columns_are_masked_without_the_scope(shop: Lived, mo
     assert said(shop, "show", "orders") == text
     act_as(shop, monkeypatch, "data_scientist")
     assert MASK not in said(shop, "show", "orders") and "centre" in said(shop, "show", "orders")
-    table = json.loads(said(shop, "show", "orders", "--json"))
+    table = json.loads(said(shop, "show", "orders", "--format", "json"))
     assert (table["masked"], table["sample"][0]["region"]) == ([], "centre")
 
 
+@pytest.mark.slow
 def test_an_unknown_table_and_a_token_that_is_not_valid_are_one_message_each(
     shop: Lived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,3 +113,17 @@ def test_an_unknown_table_and_a_token_that_is_not_valid_are_one_message_each(
     for command in (("search", "growth"), ("show", "orders")):
         done = run(shop, *command)
         assert done.exit_code == 1 and "a token in MLOPS_TOKEN" in done.output
+
+
+def test_before_there_is_any_data_the_catalog_is_that_of_the_definitions(tmp_path: Path) -> None:
+    write_project(tmp_path / "shop")
+    project = str(tmp_path / "shop")
+    found = CliRunner().invoke(main, ["--project", project, "features", "search", "growth", "--freshness", "never"])
+    assert found.exit_code == 0 and "\n4 found\n" in found.output
+    shown = CliRunner().invoke(main, ["--project", project, "features", "show", "order_trend"]).output
+    assert "\nfreshness:      never, nothing is known of it yet\nrows:           0\n" in shown
+    assert (
+        "  growth_1d              double  number  internal     -              Log change of units against the day"
+        in shown
+    )
+    assert not (tmp_path / "shop" / ".mlops").exists() and not (tmp_path / "home").exists()

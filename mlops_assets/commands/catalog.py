@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import find_project
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
     from mlops_assets.project.platform import Platform
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @click.command("search")
@@ -25,7 +24,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--freshness", type=click.Choice(["fresh", "late", "never"]), help="Only tables that are so.")
 @click.option("--model", help="Only what this model uses.")
 @click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="How many hits to show.")
-@AS_JSON
+@AS_TEXT_OR_JSON
 @click.pass_obj
 @in_one_message
 def search(
@@ -36,7 +35,7 @@ def search(
     freshness: str | None,
     model: str | None,
     limit: int,
-    as_json: bool,
+    form: str,
 ) -> None:
     """Find tables and columns by the words of TEXT, in names, descriptions, tags and owners.
 
@@ -52,7 +51,7 @@ def search(
     found = now.index().search(
         text, owner=owner, sensitivity=sensitivity, freshness=freshness, model=model, limit=limit
     )
-    if as_json:
+    if form == "json":
         _echo_json(found_as_json(found, now.catalog, now.freshness()))
     else:
         click.echo(found_as_text(found, now.catalog, lambda word: click.style(word, bold=True)))
@@ -60,10 +59,10 @@ def search(
 
 @click.command("show")
 @click.argument("table")
-@AS_JSON
+@AS_TEXT_OR_JSON
 @click.pass_obj
 @in_one_message
-def show(folder: Path, table: str, as_json: bool) -> None:
+def show(folder: Path, table: str, form: str) -> None:
     """Show TABLE: its columns with sample values, freshness, the models that use it, and lines to paste into one.
 
     Values of personal columns are masked, unless MLOPS_TOKEN holds a token that may read them.
@@ -79,7 +78,7 @@ def show(folder: Path, table: str, as_json: bool) -> None:
     entry = catalog(platform.project).table(table)
     statistics, repeats = table_statistics(platform, table), repeats_of(platform.project, table)
     schema = platform.project.table(table).schema
-    if as_json:
+    if form == "json":
         _echo_json(table_as_json(entry, statistics, repeats, schema, principal))
     else:
         click.echo(table_as_text(entry, statistics, repeats, schema, principal))

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.options import AS_TEXT_OR_JSON
 
 
 @click.group()
@@ -37,10 +38,10 @@ def create(folder: Path, name: str, roles: tuple[str, ...], expires: str | None)
 
 
 @tokens.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@AS_TEXT_OR_JSON
 @click.pass_obj
 @in_one_message
-def list_tokens(folder: Path, as_json: bool) -> None:
+def list_tokens(folder: Path, form: str) -> None:
     """Show the tokens that were ever created, the valid ones first; never the tokens themselves."""
     from mlops_assets.governance.tokens import TokenRecord
     from mlops_assets.lakehouse.home import Home
@@ -59,7 +60,7 @@ def list_tokens(folder: Path, as_json: bool) -> None:
             return f"{'valid until' if record.valid(now) else 'expired'} {record.expires_at.isoformat()}"
         return "valid"
 
-    if as_json:
+    if form == "json":
         shown = [
             {
                 "id": record.id,

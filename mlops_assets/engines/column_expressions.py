@@ -5,7 +5,7 @@ and detours do not count. What counts beside the expression:
 
 - of an aggregate or a window, the rows that it is over: FROM, joins, WHERE and GROUP BY; and ``history``, unless a
   frame, the timestamp among the groups or a FILTER bounds how far back it looks;
-- of a column that was joined, the condition, unless it only says that columns of one name are equal;
+- of a column that was joined, the condition, unless it only says that columns of one name in two tables are equal;
 - where a row of the answer does not tell the row of the input that a value comes from (its keys are not among those of
   the answer), what chooses rows.
 
@@ -105,12 +105,21 @@ _Columns = tuple[tuple[str, _Value | None], ...]
 
 @dataclass(frozen=True)
 class _Relation:
-    """Something that is read from: its columns, what decides which rows it has, and what tells a row of it."""
+    """Something that is read from.
+
+    Args:
+        name: What it is called.
+        columns: Its columns.
+        rows: What decides which rows it has.
+        identity: What tells a row of it from others.
+        bases: The inputs that it comes from.
+    """
 
     name: str
     columns: _Columns
     rows: str
     identity: frozenset[str]
+    bases: frozenset[str]
 
     def called(self, alias: "exp.Expr | None") -> "_Relation":
         """The same under an alias, with its names of columns."""
@@ -132,6 +141,7 @@ class _Scope:
         aliases: What the select list defines before this place.
         rows: What decides which rows there are; windows are over them.
         identity: What tells a row from others.
+        bases: The inputs that the rows come from.
         grouped: The same as ``rows`` for aggregates; None where there are none, or within one.
         bounded: Whether the groups are of one time each.
         behind: Whether this is a clause where a column and an alias of one name may be meant.
@@ -144,6 +154,7 @@ class _Scope:
     aliases: Mapping[str, _Value | None] = field(default_factory=dict)
     rows: str = ""
     identity: frozenset[str] = frozenset()
+    bases: frozenset[str] = frozenset()
     grouped: str | None = None
     bounded: bool = False
     behind: bool = False
@@ -209,7 +220,7 @@ def _input(name: str, schema: TableSchema, *, alone: bool) -> _Relation:
         (column, _Value(f"{name}.{column.lower()}", _name(name, column, alone), (name, column), identity))
         for column in schema.names
     )
-    return _Relation(name.lower(), columns, name, identity)
+    return _Relation(name.lower(), columns, name, identity, frozenset({name}))
 
 
 def _name(table: str, column: str, alone: bool) -> str:
@@ -246,14 +257,14 @@ class _Walk:
             pairs = zip(left.columns, right.columns, strict=False)
             columns = tuple((name, _either(kind, left, one, right, other)) for (name, one), (_, other) in pairs)
             rows += self._taken(node, _Scope(tables), columns)
-            return _Relation("", columns, rows, left.identity | right.identity)
+            return _Relation("", columns, rows, left.identity | right.identity, left.bases | right.bases)
         raise _NotFollowed
 
     def _select(self, node: "exp.Expr", tables: Mapping[str, _Relation]) -> _Relation:
         if node.args.get("laterals") or not node.args.get("from_"):
             raise _NotFollowed
         first = self._source(node.args["from_"].this, tables)
-        scope = _Scope(tables, (first,), first.columns, rows=first.rows, identity=first.identity)
+        scope = _Scope(tables, (first,), first.columns, rows=first.rows, identity=first.identity, bases=first.bases)
         for join in node.args.get("joins") or ():
             scope = self._joined(join, scope)
         items = list(self._items(node))
@@ -284,7 +295,8 @@ class _Walk:
         if distinct := node.args.get("distinct"):
             on = distinct.args.get("on")
             rows += f" distinct {self._condition(on, over, {}) if on else _forms(columns)}"
-        return _Relation("", tuple(columns), rows + self._taken(node, over, tuple(columns)), over.identity)
+        rows += self._taken(node, over, tuple(columns))
+        return _Relation("", tuple(columns), rows, over.identity, over.bases)
 
     def _items(self, node: "exp.Expr") -> "Iterator[exp.Expr]":
         for item in node.expressions:
@@ -326,7 +338,7 @@ class _Walk:
             plain = type(key).__name__ == "Column" and not key.args.get("table")
             if type(key).__name__ == "Literal" and not key.args.get("is_string"):
                 forms.append(_forms(columns[int(key.name) - 1 :][:1]) + how)
-            elif plain and key.name.lower() == "all":
+            elif key.name.lower() == "all":
                 forms.append(_forms(columns) + how)
             elif plain and any(name.lower() == key.name.lower() for name, _ in columns):
                 forms.append(_forms([("", _first_of(key.name.lower(), columns))]) + how)
@@ -402,19 +414,19 @@ class _Walk:
         if method == "NATURAL":
             here = {name.lower() for name, _ in scope.columns}
             names = [name.lower() for name, _ in right.columns if name.lower() in here]
-        both = replace(scope, relations=(*scope.relations, right), columns=(*scope.columns, *right.columns))
-        conditions = []
-        for part in _conjunction(join.args.get("on")):
-            if not self._is_natural(part, both):
-                conditions.append(self.value(part, both).text)
-        every = sorted(self.value(part, both).text for part in _conjunction(join.args.get("on")))
-        rows = f"{scope.rows} {side} {kind} {method} join ({right.rows}) on {every} using {sorted(names)}"
+        marked = tuple((name, value and replace(value, text=f"joined {value.text}")) for name, value in right.columns)
+        there = replace(right, columns=marked)
+        both = replace(scope, relations=(*scope.relations, there), columns=(*scope.columns, *marked))
+        parts = list(_conjunction(join.args.get("on")))
+        conditions = sorted(self.value(part, both).text for part in parts)
+        natural = all(self._is_natural(part, both) for part in parts) and not right.bases & scope.bases
+        how = f"{method} on {conditions} using {sorted(names)}"
+        rows = f"{scope.rows} {side} {kind} join ({right.rows}) {how}"
         if kind in ("SEMI", "ANTI"):
             return replace(scope, rows=rows)
         columns = right.columns
-        if conditions or method == "ASOF":
-            words = f"@[{method} {' and '.join(sorted(conditions))}]"
-            columns = tuple((name, _joined_value(value, words, scope.identity)) for name, value in right.columns)
+        if not natural or method == "ASOF":
+            columns = tuple((name, _joined_value(value, f"@[{how}]", scope.identity)) for name, value in right.columns)
         mine = {name: _first_of(name, scope.columns) for name in names}
         theirs = {name: _first_of(name, columns) for name in names}
         keys = {name: None if side == "FULL" else (theirs if side == "RIGHT" else mine)[name] for name in names}
@@ -427,6 +439,7 @@ class _Walk:
             merged={**scope.merged, **keys},
             rows=rows,
             identity=scope.identity | right.identity,
+            bases=scope.bases | right.bases,
         )
 
     def _is_natural(self, node: "exp.Expr", scope: _Scope) -> bool:
@@ -507,7 +520,8 @@ class _Walk:
                 return part
             names = [part.args[name].name.lower() for name in ("catalog", "db", "table") if part.args.get(name)]
             value = scope.resolve([*names, part.name.lower()])
-            return exp.Var(this=value.sql if value.whole else f"({value.sql})")
+            alone = isinstance(part.parent, exp.Func) and not isinstance(part.parent, exp.Binary)
+            return exp.Var(this=value.sql if value.whole or alone else f"({value.sql})")
 
         return node.copy().transform(replaced).sql("duckdb")
 

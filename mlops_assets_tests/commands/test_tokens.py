@@ -48,9 +48,9 @@ def test_a_token_is_printed_once_and_opens_what_was_asked_until_it_is_revoked(pr
 
 
 def test_programs_are_given_a_list_without_hashes(project: Path) -> None:
-    assert json.loads(run(project, "list", "--json").output) == []
+    assert json.loads(run(project, "list", "--format", "json").output) == []
     run(project, "create", "till", "--role", "reader")
-    (shown,) = json.loads(run(project, "list", "--json").output)
+    (shown,) = json.loads(run(project, "list", "--format", "json").output)
     del shown["id"]
     assert shown == {
         "name": "till",

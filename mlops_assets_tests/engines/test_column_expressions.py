@@ -151,7 +151,7 @@ def test_the_sql_to_read_is_over_the_columns_of_the_inputs() -> None:
         return found.sql
 
     assert sql("WITH s AS (SELECT *, units + 1 AS u FROM sales) SELECT shop, day, ln(u) * u AS x FROM s") == (
-        "LN((units + 1)) * (units + 1)"
+        "LN(units + 1) * (units + 1)"
     )
     assert sql("SELECT s.shop, day, s.units / v.visitors AS x FROM sales s JOIN visits v USING (shop, day)") == (
         "sales.units / visits.visitors"

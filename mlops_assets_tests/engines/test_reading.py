@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import Changes, Engine, QueryInput
+from mlops_assets.engines.figures import COUNT, largest
 from mlops_assets.engines.query import parse_query
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Period
@@ -135,6 +136,16 @@ def test_only_events_inside_the_periods_asked_for_are_read(engine: Engine, table
     table = tables.of([sale(f"event {number}", event, event) for number, event in enumerate(events)])
     known = engine.known_at(table, at(5), first=month(2), last=month(3))
     assert known.column("note").to_pylist() == ["event 1", "event 2"]
+
+
+def test_known_rows_are_those_that_would_be_fetched_and_can_be_measured_where_they_are(
+    engine: Engine, tables: Tables
+) -> None:
+    table = tables.of([sale(f"n{number}", at(number), at(number)) for number in range(1, 6)])
+    rows = engine.known_rows(table, at(4), first=month(2), last=month(5))
+    assert engine.to_arrow(rows).equals(engine.known_at(table, at(4), first=month(2), last=month(5)))
+    assert engine.measure(rows, {"rows": COUNT, "newest": largest("event_time")}) == {"rows": 3, "newest": at(4)}
+    assert engine.first_rows(rows, 2).column("note").to_pylist() == ["n2", "n3"]
 
 
 def test_an_earlier_version_of_a_table_is_read_as_it_was(engine: Engine, tables: Tables) -> None:

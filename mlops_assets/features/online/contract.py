@@ -87,6 +87,8 @@ class Outcome:
         removed: Rows that are gone.
         older: Entries left out, because what is there was read later.
         crossing: Keys whose answer must be read anew.
+        read_from_us: Of the rows that are there of these, the latest moment of reading; another machine's clock may go
+            before.
     """
 
     written: int = 0
@@ -94,6 +96,7 @@ class Outcome:
     removed: int = 0
     older: int = 0
     crossing: list[bytes] = field(default_factory=list)
+    read_from_us: int = 0
 
     def add(self, other: "Outcome") -> None:
         """Count another one in."""
@@ -102,6 +105,7 @@ class Outcome:
         self.removed += other.removed
         self.older += other.older
         self.crossing += other.crossing
+        self.read_from_us = max(self.read_from_us, other.read_from_us)
 
 
 class Published(NamedTuple):

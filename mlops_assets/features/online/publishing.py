@@ -21,7 +21,7 @@ from mlops_assets.features.online.contract import (
     Space,
     SpaceGoneError,
 )
-from mlops_assets.features.online.encoding import entries_of, layout_of, micros, moment
+from mlops_assets.features.online.encoding import EPOCH, entries_of, layout_of, micros, moment
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
@@ -129,8 +129,7 @@ def publish(
             continue
         finally:
             store.clean(name)
-        if store.served(name) == space:
-            return Publication(layout.generation, work.guard, work.outcome, work.expired, whole)
+        return Publication(layout.generation, work.guard, work.outcome, work.expired, whole)
     raise ConflictError(
         f"the published rows of '{name}' were replaced {MOST_ATTEMPTS} times meanwhile",
         "one rebuilding of a table at a time",
@@ -216,8 +215,8 @@ class _Publishing:
         lag = self._platform.project.table(self._table.name).lag
         return period is None or done.guard.known_us >= micros(period.end + lag)
 
-    def _read_position(self) -> tuple[datetime, Guard]:
-        now = self._platform.clock.now()
+    def _read_position(self, least: datetime = EPOCH) -> tuple[datetime, Guard]:
+        now = max(self._platform.clock.now(), least)  # what another machine called now already
         self.guard = Guard(micros(now), self._table.delta.version() or 0)
         return now, self.guard
 
@@ -228,17 +227,17 @@ class _Publishing:
                 answers = self._answers(waiting, first, now, guard.version)
                 entries = list(entries_of(answers, self._space.layout, EVENT, self._earlier(answers, now, guard)))
                 outcome = self._store.write(self._space, entries, guard)
-                self.outcome.add(replace(outcome, crossing=[]))
+                self.outcome.add(replace(outcome, crossing=[], read_from_us=0))
                 if not outcome.crossing:
                     break
                 crossing = set(outcome.crossing)
                 waiting = answers.select(keys.column_names).filter([entry.key in crossing for entry in entries])
-                now, guard = self._read_position()
+                now, guard = self._read_position(moment(outcome.read_from_us))
             else:
                 raise ConflictError(
-                    f"{waiting.num_rows} keys of '{self._table.name}' that another machine published with a later time",
-                    "machines whose clocks agree",
-                    "set the clocks, and publish it again",
+                    f"{waiting.num_rows} keys of '{self._table.name}' that others published each time before this run",
+                    "fewer publishers of one table at a time",
+                    "publish it again",
                 )
 
     def _answers(self, keys: "pa.Table", first: Period | None, now: datetime, version: int) -> "pa.Table":

@@ -26,7 +26,7 @@ GONE = b"gone"
 WRITE = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'gone' end
 local known, version = struct.unpack('>dd', ARGV[2])
-local prefix, outcome = tonumber(ARGV[3]), {}
+local prefix, outcome, latest = tonumber(ARGV[3]), {}, 0
 for place = 3, #KEYS do
   local row, event = ARGV[2 * place - 2], ARGV[2 * place - 1]
   local held = redis.call('GET', KEYS[place])
@@ -39,9 +39,12 @@ for place = 3, #KEYS do
     if row == '' then outcome[#outcome + 1] = before == '' and '.' or 'r'
     else outcome[#outcome + 1] = row == before and 'u' or 'w' end
   elseif known <= held_known and version <= held_version then outcome[#outcome + 1] = 'o'
-  else outcome[#outcome + 1] = 'c' end
+  else
+    outcome[#outcome + 1] = 'c'
+    latest = math.max(latest, held_known)
+  end
 end
-return table.concat(outcome)
+return string.format('%s %.0f', table.concat(outcome), latest)
 """
 EXPIRE = """
 local keys = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
@@ -268,8 +271,9 @@ class RedisStore:
 
 
 def _count(total: Outcome, entries: Sequence[Entry], answer: bytes) -> None:
-    """Count what a script says of each entry, in a letter."""
-    letters = answer.decode()
+    """Count what a script says of each entry, in a letter, and of the latest reading among those that cross."""
+    letters, latest = answer.decode().split(" ")
+    total.read_from_us = max(total.read_from_us, int(latest))
     total.written += letters.count("w")
     total.unchanged += letters.count("u")
     total.removed += letters.count("r")

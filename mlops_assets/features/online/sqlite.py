@@ -330,5 +330,6 @@ def _write(connection: sqlite3.Connection, space: int, entries: Sequence[Entry],
             outcome.older += 1
         else:
             outcome.crossing.append(key)
+            outcome.read_from_us = max(outcome.read_from_us, held_us)
     connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)", written)
     return outcome

@@ -1,5 +1,6 @@
 """Gathers what the page of a table shows."""
 
+from mlops_assets.features.catalog.duplicates import repeated_columns
 from mlops_assets.features.catalog.entries import Catalog
 from mlops_assets.features.catalog.statistics import table_statistics
 from mlops_assets.features.lineage import lineage_graph
@@ -27,5 +28,6 @@ def table_content(platform: Platform, catalog: Catalog, name: str) -> TableConte
         generations=tuple(shown_generations(platform, definition))
         if isinstance(definition, FeatureTableDefinition)
         else (),
+        repeats=tuple(repeat for repeat in repeated_columns(platform.project) if repeat.column.table == name),
         lineage=graph.around(graph.named(name), up=True, down=True),
     )

@@ -71,7 +71,7 @@ def distribution(column: ColumnStatistics, rows: int) -> Distribution | None:
         return Distribution(_bars(column.histogram), least, most, (), 0, _histogram_in_words(column))
     frequent = tuple(Frequent(name, count, count / values) for name, count in column.frequent[:MOST_FREQUENT])
     if column.distinct > MOST_FREQUENT and len({count for _, count in column.frequent}) == 1:
-        return Distribution((), None, None, (), 0, f"{counted(column.distinct, 'value')}, none more frequent")
+        return Distribution((), None, None, (), 0, f"{counted(column.distinct, 'value')}, equally frequent")
     if frequent:
         others = max(column.distinct - len(frequent), 0)
         said = ", ".join(f"{item.value} {share(item.share)}" for item in frequent)

@@ -107,11 +107,11 @@ def search_page(catalog: Catalog, freshness: Mapping[str, str], found: Found, as
     """
     if asked.everything:
         tables = sorted(catalog.tables.values(), key=lambda entry: (entry.kind == "source", entry.name))
-        hits = [Hit(entry.name, None, 0, entry.description) for entry in tables]
-        total = len(hits)
+        shown = tables[asked.offset : asked.offset + HITS_ON_A_PAGE]
+        hits, total = [Hit(entry.name, None, 0, entry.description) for entry in shown], len(tables)
     else:
         hits, total = list(found.hits), found.total
-    last = max((total - 1) // HITS_ON_A_PAGE + 1, 1) if not asked.everything else 1
+    last = max((total - 1) // HITS_ON_A_PAGE + 1, 1)
     return render(
         "search",
         frame,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from mlops_assets.errors import DefinitionError
+from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import ColumnEntry, TableEntry, lines_to_paste
 from mlops_assets.features.catalog.shown import masked, masked_columns
 from mlops_assets.features.catalog.statistics import ColumnStatistics, TableStatistics
@@ -51,6 +52,7 @@ class TableContent:
         statistics: What its newest period looks like.
         checks: Its checks as they stand.
         generations: Its generations, the oldest first; none of a source.
+        repeats: Its columns that compute what another column does already.
         lineage: The part of the lineage around it.
     """
 
@@ -59,6 +61,7 @@ class TableContent:
     statistics: TableStatistics
     checks: tuple[CheckState, ...]
     generations: tuple[ShownGeneration, ...]
+    repeats: tuple[Repeat, ...]
     lineage: LineageGraph
 
 
@@ -104,6 +107,7 @@ def table_page(content: TableContent, frame: Frame) -> str:
         picture=_picture(content.lineage, entry.name),
         checks=[_shown_check(check, bool(hidden)) for check in content.checks],
         generations=tuple(reversed(content.generations)),
+        repeats=content.repeats,
         address_of=address_of,
         dagster=f"{frame.dagster.rstrip('/')}/assets/{quote(entry.name, safe='')}",
     )

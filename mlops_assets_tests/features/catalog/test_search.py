@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -184,3 +185,9 @@ def test_whatever_somebody_types_is_searched_for_and_never_an_error(text: str, l
     assert found.hits == whole.hits[offset : offset + limit]
     assert found.total == len(whole.hits) == len(set(names(whole)))
     assert found.facets["freshness"] == Counter(FRESHNESS.get(hit.table, "never") for hit in whole.hits)
+
+
+def test_several_threads_search_one_index_each_with_its_own_answer() -> None:
+    texts = ["", "growth", "units", "birthday", "zebra", "o"] * 20
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(INDEX.search, texts)) == [INDEX.search(text) for text in texts]

@@ -84,7 +84,7 @@ def test_a_write_holds_by_the_position_that_it_was_read_from(store: OnlineStore,
     elif max(known, version) <= 0:
         assert (done, row(store)) == (Outcome(older=1), b"there")
     else:
-        assert (done, row(store)) == (Outcome(crossing=[key()]), b"there")
+        assert (done, row(store)) == (Outcome(crossing=[key()], read_from_us=1_700_000_000_000_000), b"there")
 
 
 def test_the_same_answer_from_a_later_position_keeps_older_ones_out(store: OnlineStore) -> None:

@@ -22,7 +22,7 @@ from mlops_assets_tests.serving.running import Served, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("pages")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE = 30_000
 NOT_FOUND = "responded with a status of 4"  # where a page of an error is what a test asks for
 LINES = "- table: order_trend"
@@ -152,7 +152,8 @@ def test_without_javascript_all_is_there_and_no_button_that_does_nothing(visit: 
     page.get_by_role("link", name="order_trend").first.click()
     assert LINES in page.locator("#lines").inner_text()
     assert not page.get_by_role("button", name="Copy").is_visible()
-    assert page.locator("#column-growth_7d code").is_visible()
+    page.locator("#column-growth_7d summary").click()
+    assert "INTERVAL '7' DAY" in page.locator("#column-growth_7d pre").inner_text()
     assert page.get_by_role("region", name="Picture of the column lineage").is_visible()
     page.get_by_role("link", name="Features", exact=True).click()
     page.get_by_role("heading", name="All tables").wait_for()

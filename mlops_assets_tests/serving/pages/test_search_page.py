@@ -96,6 +96,21 @@ def test_a_long_answer_has_pages_that_together_hold_every_hit_once(shops: Catalo
     assert beyond.links["/features?q=level&page=3"] == ["Go to the last one", "Previous page"]
 
 
+def test_many_tables_have_pages_too(shops: Catalog) -> None:
+    trend = shops.table("trend")
+    names = [f"table_{number:02}" for number in range(30)]
+    many = Catalog({name: replace(trend, name=name, columns=()) for name in names})
+    first, second = page_of(many), page_of(many, page="2")
+    seen = [
+        [text for link in page.links if link.startswith("/features/") for text in page.links[link]]
+        for page in (first, second)
+    ]
+    assert [len(part) for part in seen] == [HITS_ON_A_PAGE, 5]
+    assert seen[0] + seen[1] == names
+    assert first.links["/features?page=2"] == ["Next page"]
+    assert second.links["/features"][-1] == "Previous page"
+
+
 def test_names_and_descriptions_full_of_markup_stay_text(shops: Catalog) -> None:
     trend = shops.table("trend")
     level = replace(trend.column("level"), name=MARKUP, description=MARKUP, owners=(MARKUP,), used_by=(MARKUP,))

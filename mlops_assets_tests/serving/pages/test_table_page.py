@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import catalog
 from mlops_assets.features.catalog.statistics import Bin, ColumnStatistics, Freshness, TableStatistics
-from mlops_assets.features.lineage import LineageGraph, lineage_graph
+from mlops_assets.features.lineage import LineageGraph, TableColumn, lineage_graph
 from mlops_assets.generations import ShownGeneration
 from mlops_assets.governance.access import AT_THE_MACHINE, MASK, ROLES, Principal
 from mlops_assets.serving.checks import CheckState
@@ -61,7 +62,7 @@ def content(files: SmallProject, name: str = "trend", **changes: Any) -> TableCo
     entry = catalog(project).table(name)
     never = Freshness("never", None, None, None)
     unknown = TableStatistics(None, None, 0, {column.name: nothing(column.name) for column in entry.columns}, (), never)
-    made = TableContent(project.table(name), entry, unknown, (), (), around)
+    made = TableContent(project.table(name), entry, unknown, (), (), (), around)
     return replace(made, **changes)
 
 
@@ -73,7 +74,7 @@ def test_the_page_says_what_the_table_is_and_where_it_stands(files: SmallProject
     page = read(content(files, statistics=statistics(level=numbers("level"))))
     for told in (
         "trend", "Level of sales", "Fresh, newest period ended 1 day ago", "Next period due 2024-03-03 00:00 UTC",
-        "2024-03-01, 40 rows", "as known at 2024-03-02 06:00 UTC", "Logarithm of the units", "LN(units + 1)",
+        "2024-03-01, 40 rows", "as known at 2024-03-02 06:00 UTC", "Logarithm of the units", "LN(sales.units + 1)",
         "from sales.units", "double", "internal", "10 %",
     ):  # fmt: skip
         assert told in page.text
@@ -99,7 +100,7 @@ def test_a_category_is_listed_with_its_most_frequent_values(files: SmallProject)
 def test_of_values_that_are_all_as_frequent_only_their_number_is_told(files: SmallProject) -> None:
     shops = words("shop", *((f"shop-{number}", 4) for number in range(10)), distinct=84)
     text = read(content(files, statistics=statistics(shop=shops))).text
-    assert "84 values, none more frequent" in text
+    assert "84 values, equally frequent" in text
     assert "shop-0" not in text
     assert "north-7" in text, "the sample tells what they look like"
 
@@ -112,7 +113,7 @@ def test_a_long_expression_is_opened_a_short_one_stands_there_and_a_name_alone_s
     files.change("trend/trend.sql", "ln(units + 1)", long)
     page = read(content(files))
     assert page.tags.count("details") == 1
-    assert "How it is computed COALESCE(LN(units + 1), 0)" in page.text
+    assert "How it is computed COALESCE(LN(sales.units + 1), 0)" in page.text
     assert "Shop from sales.shop" in page.text
 
 
@@ -183,6 +184,7 @@ def test_names_descriptions_and_values_full_of_markup_stay_text(files: SmallProj
         statistics=measured,
         checks=(CheckState(MARKUP, False, NOW, "block", MARKUP, MARKUP),),
         generations=(ShownGeneration(MARKUP, True, NOW, {}, (MARKUP,), (MARKUP,)),),
+        repeats=(Repeat(TableColumn("trend", MARKUP), TableColumn(MARKUP, MARKUP), MARKUP),),
         lineage=LineageGraph({"trend": (MARKUP,), MARKUP: (MARKUP,)}, ()),
     )
     page = ReadPage(table_page(made, Frame(AT_THE_MACHINE)))
@@ -221,6 +223,13 @@ def test_generations_say_which_is_served_and_what_is_kept(files: SmallProject) -
     assert "bbbb Served 2024-03-02 06:00 UTC none nothing" in text
     assert "aaaa Kept 2024-02-22 06:00 UTC 2 2024-01-01 to 2024-01-02 forecast at 2" in text
     assert text.index("bbbb") < text.index("aaaa")
+
+
+def test_a_column_that_repeats_another_is_warned_of(files: SmallProject) -> None:
+    level, other = TableColumn("trend", "level"), TableColumn("other", "log_units")
+    page = read(content(files, repeats=(Repeat(level, other, "LN(units + 1)"),)))
+    assert "level repeats other.log_units: LN(units + 1), over the same columns" in page.text
+    assert page.links["/features/other#column-log_units"] == ["other.log_units"]
 
 
 def test_a_table_that_nothing_is_known_of_says_so(files: SmallProject) -> None:
