@@ -22,7 +22,7 @@ def command(python: Path, folder: Path, store: str, sizes: str) -> list[str]:
 
     ``sizes`` are how many times to ask for how many keys, such as ``1:2000,100:200``. The last line is JSON.
     """
-    return [str(python), __file__, str(folder), store, sizes]
+    return [str(python), "-P", __file__, str(folder), store, sizes]
 
 
 def _measured_here(folder: Path, store_name: str, sizes: str) -> dict[str, Any]:

@@ -30,14 +30,17 @@ def install(folder: Path) -> Path:
     return python
 
 
+# With -P, because the folder of this file has modules that are called as some of Python's own are.
+
+
 def command(python: Path, folder: Path, engine: str, lookback_days: int) -> list[str]:
     """What measures one of Feast's `ENGINES` on the data in a folder; prints JSON in its last line."""
-    return [str(python), __file__, str(folder), engine, str(lookback_days)]
+    return [str(python), "-P", __file__, str(folder), engine, str(lookback_days)]
 
 
 def online_command(python: Path, folder: Path) -> list[str]:
     """What makes a repository of the rows in a folder, all of them in Feast's online store in SQLite."""
-    return [str(python), __file__, str(folder)]
+    return [str(python), "-P", __file__, str(folder)]
 
 
 def _online_here(folder: Path) -> None:
