@@ -1,15 +1,19 @@
 """Features over HTTP: what is answered, to whom, and how a request is refused."""
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.features.online import redis
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
@@ -271,6 +275,25 @@ def test_a_store_that_is_down_is_named_and_the_same_server_answers_when_it_is_ba
         assert ask(client, [{"shop": "s01"}], *LOOKUPS) == before
     finally:
         server.close()
+
+
+def test_a_store_that_is_slow_holds_up_nobody_else(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "SECONDS_TO_ANSWER", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLOPS_ONLINE_STORE", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        app = create_app(shop.platform, ServingSettings())
+        headers = {"Authorization": f"Bearer {shop.reading}"}
+
+        async def both() -> tuple[bool, int]:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers) as client:
+                body = {"rows": [{"shop": "s01"}], "lookups": LOOKUPS}
+                slow = asyncio.create_task(client.post("/v1/features", json=body, timeout=60))
+                await asyncio.get_running_loop().run_in_executor(None, silent.accept)  # it has begun to ask the store
+                assert (await client.get("/healthz")).status_code == 200
+                return slow.done(), (await slow).status_code
+
+        assert asyncio.run(both()) == (False, 503)
 
 
 @settings(max_examples=40)
