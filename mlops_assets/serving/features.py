@@ -156,11 +156,14 @@ async def _answered(
     rows: Sequence[dict[str, object]],
 ) -> Response:
     masked = () if principal.may("features:read_personal") else plan.personal
+
+    def content() -> bytes:
+        return _rendered(context, now, plan.answer(rows, now), masked)
+
     try:
         if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
-            answers = await run_in_threadpool(plan.answer, rows, now)
-        else:
-            answers = plan.answer(rows, now)
+            return Response(await run_in_threadpool(content), media_type="application/json")
+        return Response(content(), media_type="application/json")
     except MissingDataError as error:
         raise ProblemError(
             503, error.found, error.expected, error.cure, headers={"Retry-After": str(context.settings.retry_seconds)}
@@ -172,7 +175,6 @@ async def _answered(
             422, "a feature that cannot be computed", "values that its expression takes",
             "correct the request, or ask with a token that may read personal columns",
         ) from error  # fmt: skip
-    return Response(_rendered(context, now, answers, masked), media_type="application/json")
 
 
 def _rendered(

@@ -197,6 +197,28 @@ def test_a_body_that_is_no_json_is_refused(client: TestClient, content: bytes, k
     refusal(client, status, content=content, headers={"Content-Type": kind} if kind else {})
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"\ud800": 1},
+        {"rows": [], "model": "\ud800"},
+        {"rows": [], "lookups": [{"table": "\ud800"}]},
+        {"rows": [{}], "lookups": [{"table": "trend", "lookup_key": "\ud800"}]},
+        {"rows": [], "lookups": [{"table": "trend", "features": "level", "rename": {"\ud800": "a"}}]},
+    ],
+)
+def test_a_name_of_half_a_character_is_refused_as_any_other(client: TestClient, body: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert "\\ud800" in json.dumps(refusal(client, 422, content=json.dumps(body), headers=headers)["found"])
+
+
+def test_a_feature_may_be_called_anything_that_json_can_say(client: TestClient) -> None:
+    lookup = {"table": "trend", "features": "level", "rename": {"level": "\ud800"}}
+    body = json.dumps({"rows": [{"shop": "s01"}], "lookups": [lookup]})
+    answer = client.post("/v1/features", content=body, headers={"Content-Type": "application/json"})
+    assert list(answer.json()["rows"][0]["features"]) == ["\ud800"]
+
+
 def test_more_rows_or_lookups_than_allowed_are_refused(shop: Shop) -> None:
     client = application(shop, most_keys=2, most_lookups=1)
     rows = [{"shop": "s01"}] * 3
