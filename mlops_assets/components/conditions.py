@@ -47,7 +47,7 @@ def carry_on(due: Due | None, label: str, *ignored: dg.AssetKey) -> AutomationCo
     it changes something, and no further.
 
     Args:
-        due: Says which partitions' time has come; None of an asset without partitions, whose time has always come.
+        due: Says which partitions' time has come; None where it has always come.
         label: What that stands for.
         ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
             never what was.

@@ -15,7 +15,13 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
 from mlops_assets.project.attributes import SharedAttributes
-from mlops_assets.project.definition import Documentation, ModelDefinition, ProjectDefinition
+from mlops_assets.project.definition import (
+    Documentation,
+    ModelDefinition,
+    ProjectDefinition,
+    SourceDefinition,
+    TableDefinition,
+)
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
 
@@ -86,6 +92,14 @@ def partitions_of(
         return dg.MonthlyPartitionsDefinition(first.key, **common)
     first_day = (WEEKDAYS.index(calendar.week_ends_on) + 2) % 7  # Dagster counts from Sunday
     return dg.WeeklyPartitionsDefinition(first.key, day_offset=first_day, **common)
+
+
+def partitions_of_table(table: TableDefinition) -> dg.TimeWindowPartitionsDefinition | None:
+    """The periods of a source or feature table; None where it is static. One that is pushed has the running one too."""
+    if table.first is None:
+        return None
+    running = isinstance(table, SourceDefinition) and table.pushed
+    return partitions_of(table.schema.calendar, table.first, table.last, running=running)
 
 
 def window_mapping(first_offset: int, last_offset: int = 0) -> dg.TimeWindowPartitionMapping:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.conditions import carry_on
-from mlops_assets.components.loading import documented, partitions_of, platform_of
+from mlops_assets.components.loading import documented, partitions_of_table, platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.online.encoding import moment
@@ -15,7 +15,13 @@ from mlops_assets.features.online.publishing import Publication, publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.governance.evidence import evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.project.definition import Documentation, FeatureTableDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import (
+    Documentation,
+    FeatureTableDefinition,
+    ProjectDefinition,
+    SourceDefinition,
+    TableDefinition,
+)
 
 
 def online_assets(project: ProjectDefinition, table: TableDefinition) -> list[dg.AssetsDefinition]:
@@ -27,7 +33,8 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
     """The asset that publishes a table, a partition for each of the table's."""
     key = dg.AssetKey([table.name, "online"])
     calendar = table.schema.calendar
-    partitions = partitions_of(calendar, table.first, table.last) if table.first else None
+    partitions = partitions_of_table(table)
+    pushed = isinstance(table, SourceDefinition) and table.pushed
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
@@ -71,7 +78,8 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
 
     @dg.asset(
         partitions_def=partitions,
-        automation_condition=carry_on(due, "everything about it is known"),
+        # What was pushed is read while its period runs.
+        automation_condition=carry_on(None if pushed else due, "everything about it is known"),
         backfill_policy=ONE_RUN,
         **shared,
     )

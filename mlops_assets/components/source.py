@@ -11,7 +11,7 @@ from mlops_assets.components.loading import (
     ProjectComponent,
     column_schema,
     documented,
-    partitions_of,
+    partitions_of_table,
     platform_of,
     project_of,
 )
@@ -56,13 +56,6 @@ class Source(ProjectComponent):
         return dg.Definitions(assets=[source_asset(project, source), *online_assets(project, source)])
 
 
-def source_partitions(source: SourceDefinition) -> dg.TimeWindowPartitionsDefinition | None:
-    """A source's periods; None where it is static."""
-    if source.first is None:
-        return None
-    return partitions_of(source.schema.calendar, source.first, source.last, running=source.pushed)
-
-
 _KINDS = {"csv": "csv", "parquet": "parquet", "json_lines": "json"}
 
 
@@ -84,7 +77,7 @@ def _kind(origin: Files | Database | Push) -> str:
 def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.AssetsDefinition:
     """The asset of a source: ingests the delivery of its partition."""
     key = dg.AssetKey(source.name)
-    partitions = source_partitions(source)
+    partitions = partitions_of_table(source)
     definition_hash = text_hash(source.name, repr(source.schema), source.delivers)
 
     @dg.asset(

@@ -12,8 +12,6 @@ import pytest
 
 from mlops_assets.client import Client
 from mlops_assets.errors import AnswerError
-from mlops_assets.features.online.publishing import publish
-from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
@@ -68,7 +66,7 @@ class Live:
         self.conditions: Any = None
 
     def carry_on(self, at: datetime) -> list[tuple[str, str]]:
-        """Let sensor and conditions start what is due at a moment, until nothing is; what was started, in order."""
+        """Start what sensor and conditions find due, until nothing is; what they started, but publishing."""
         self.platform.home.clock.set(at)
         sensor = self.definitions.resolve_sensor_def("deliveries")
         context = dg.build_sensor_context(
@@ -83,16 +81,14 @@ class Live:
         while asked := self._asked():
             for name, key in asked:
                 self.run(name, key)
-            started += asked
-        for name in ("sales", "daily"):
-            if self.platform.table(name).delta.exists():
-                publish(self.platform, open_store(self.platform), name)
+            started += [one for one in asked if not one[0].endswith("/online")]
         return started
 
     def run(self, name: str, key: str) -> None:
         job = self.definitions.resolve_implicit_global_asset_job_def()
+        asset = dg.AssetKey(name.split("/"))
         done = job.execute_in_process(
-            instance=self.instance, partition_key=key, asset_selection=[dg.AssetKey(name)], raise_on_error=True
+            instance=self.instance, partition_key=key, asset_selection=[asset], raise_on_error=True
         )
         assert done.success
 
@@ -101,7 +97,11 @@ class Live:
             self.definitions, self.instance, evaluation_time=self.platform.clock.now(), cursor=self.conditions
         )
         self.conditions = evaluated.cursor
-        return [("daily", key) for key in sorted(map(str, evaluated.get_requested_partitions(dg.AssetKey("daily"))))]
+        return [
+            (name, key)
+            for name in ("daily", "sales/online", "daily/online")
+            for key in sorted(map(str, evaluated.get_requested_partitions(dg.AssetKey(name.split("/")))))
+        ]
 
 
 @pytest.fixture

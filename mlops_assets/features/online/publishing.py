@@ -103,12 +103,14 @@ def publish(
         ConflictError: Other publishers were faster, again and again.
         StoreUnavailableError: The store is down.
     """
-    if not platform.project.table(name).online:
+    definition = platform.project.table(name)
+    if not definition.online:
         raise DefinitionError(
             f"table '{name}', which is not published", "a table with online: true", "write it in the table's YAML"
         )
     table = platform.table(name)
-    if table.delta.version() is None:
+    without_rows = isinstance(definition, SourceDefinition) and definition.pushed  # a period into which nobody pushed
+    if table.delta.version() is None and not without_rows:
         raise MissingDataError(f"nothing to publish: table '{name}' was never written", "rows", f"materialize {name}")
     layout = layout_of(table)
     for _ in range(MOST_ATTEMPTS):
