@@ -1,10 +1,13 @@
 """``mlops-assets features verify-online`` and ``rebuild-online``."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.errors import DefinitionError, PlatformError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import find_project
@@ -15,23 +18,26 @@ TABLE = click.argument("table", required=False)
 
 @click.command("verify-online")
 @TABLE
+@AS_TEXT_OR_JSON
 @click.pass_obj
 @in_one_message
-def verify_online(folder: Path, table: str | None) -> None:
+def verify_online(folder: Path, table: str | None, form: str) -> None:
     """Compare the online store with the lookup's answer for now, key by key: of TABLE, or of every online table."""
     from mlops_assets.features.online.store import open_store
     from mlops_assets.features.online.verifying import verify
 
     platform = _platform(folder)
     store = open_store(platform)
-    different = 0
-    for name in _online(platform, table):
-        found = verify(platform, store, name)
-        different += found.different
-        words = f"{found.different} differ" if found.different else "all as in the lakehouse"
-        click.echo(f"{name}: {found.keys} keys, {found.rows} with a row now, {words}")
-        for difference in found.first:
-            click.echo(f"    {difference}")
+    found = [verify(platform, store, name) for name in _online(platform, table)]
+    if form == "json":
+        click.echo(json.dumps([asdict(one) for one in found], indent=2, default=str))
+    else:
+        for one in found:
+            words = f"{one.different} differ" if one.different else "all as in the lakehouse"
+            click.echo(f"{one.table}: {one.keys} keys, {one.rows} with a row now, {words}")
+            for difference in one.first:
+                click.echo(f"    {difference}")
+    different = sum(one.different for one in found)
     if different:
         raise PlatformError(
             f"{different} keys that the online store {store} answers otherwise than the lookup",

@@ -463,3 +463,41 @@ def test_after_its_changes_are_appended_a_table_reads_as_was_delivered(
     assert engine.known_at(table, now - DAY).equals(before)
     again = engine.changes(table, rows_of(rows), covered=covered, seen_at=None, missing_is_removed=True)
     assert (again.states.num_rows, again.held, again.removed) == (0, len(rows), 0)
+
+
+@given(pack.sales_states(), windows, st.none() | st.tuples(st.integers(0, 5), st.sampled_from(pack.EVENTS)))
+@settings(max_examples=20)
+@pytest.mark.slow
+def test_the_keys_with_states_after_a_place_are_those_of_a_scan(
+    engine: Engine,
+    tables: Tables,
+    states: list[dict[str, Any]],
+    window: tuple[Period, Period] | None,
+    after: tuple[int, datetime] | None,
+) -> None:
+    table = tables.of(states)
+    first, last = window or (month(1), month(12))
+    found = engine.changed_keys(table, first=first, last=last, after=after, version=table.delta.version() or 0)
+    # Files of a period before or after it are not read; months are whole.
+    within = [state for state in states if first.start <= state["event_time"] < last.end]
+    new = [
+        state
+        for state in within
+        if after is None or state["seq"] > after[0] or max(state["known_at"], state["event_time"]) > after[1]
+    ]
+    expected = sorted({(state["shop"], state["product"]) for state in new})
+    assert found.column_names == ["shop", "product"]
+    assert [tuple(row.values()) for row in found.to_pylist()] == expected
+
+
+def test_the_keys_of_a_version_and_of_a_static_table_are_found(engine: Engine, tables: Tables) -> None:
+    table = tables.of([sale("one", at(1), at(2))], [sale("two", at(1), at(3), seq=2, product=2)])
+    version = table.delta.version() or 0
+    names = {"first": month(1), "last": month(1)}
+    assert engine.changed_keys(table, **names, after=(1, YEARS_END), version=version).to_pylist() == [
+        {"shop": "north", "product": 2}
+    ]
+    assert engine.changed_keys(table, **names, after=(1, YEARS_END), version=version - 1).num_rows == 0
+    shops = tables.of([pack.region("west", "w"), pack.region("east", "e")], schema=SHOPS)
+    found = engine.changed_keys(shops, first=None, last=None, after=None, version=shops.delta.version() or 0)
+    assert found.column("shop").to_pylist() == ["east", "west"]

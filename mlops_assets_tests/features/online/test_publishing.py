@@ -1,6 +1,11 @@
 """Publishing: whatever the order and the interleaving, the store ends with the lookup's answer for now."""
 
+import os
 import random
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.errors import ContractError, DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.contract import Entry, Guard, OnlineStore, Outcome, Space
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.reading import OnlineFeatures
+from mlops_assets.features.online.store import STORE_VARIABLE, open_store
 from mlops_assets.features.online.verifying import verify
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
@@ -45,6 +52,11 @@ class Project:
         home = Home(folder).prepare()
         home.clock.set(day(20))
         return replace(self, platform=Platform.of(self.platform.project, home))
+
+    def copied(self, folder: Path) -> "Project":
+        """A copy of the home, and the project in it."""
+        shutil.copytree(self.platform.home.folder, folder)
+        return replace(self, platform=Platform.of(self.platform.project, Home(folder)))
 
     def period(self, number: int) -> Period:
         return self.platform.project.sources["sales"].schema.calendar.of(day(number))
@@ -187,7 +199,7 @@ class History:
 
 @pytest.mark.slow
 @given(st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_any_order_and_interleaving_the_store_ends_with_the_lookups_answer(
     project: Project, open_new_store: Callable[[], OnlineStore], seed: int
 ) -> None:
@@ -200,3 +212,100 @@ def test_in_any_order_and_interleaving_the_store_ends_with_the_lookups_answer(
         history.publish(history.waiting.pop())
     found = verify(history.platform, history.store, "sales")
     assert found.different == 0, found.first
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mlops_assets.features.online.publishing import publish
+from mlops_assets.features.online.store import open_store
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+
+platform = Platform.of(load_project(Path(sys.argv[1])), Home(Path(sys.argv[2])))
+publish(platform, open_store(platform), "sales", rebuild=sys.argv[3] == "rebuild")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["first", "rebuild"])
+def test_a_publishing_that_is_killed_anywhere_and_run_again_ends_the_same(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.delenv(STORE_VARIABLE, raising=False)
+    project.add(1, day(2), a=1, b=10)
+    project.add(2, day(3), a=2, c=20)
+    if how == "rebuild":
+        publish(project.platform, open_store(project.platform), "sales")
+        project.add(3, day(4), a=None, b=30)
+    command = [sys.executable, "-c", KILLED, str(project.files.folder), str(project.platform.home.folder), how]
+    for point in range(1, 20):
+        copy = project.copied(tmp_path / f"at {point}")
+        command[-2] = str(copy.platform.home.folder)
+        done = subprocess.run(command, env={**os.environ, "MLOPS_KILL_AT_WRITE": str(point)}, check=False)
+        store = open_store(copy.platform)
+        if done.returncode == 0:
+            break
+        if how == "rebuild":
+            assert copy.units(store) is not None  # the old rows, or the new ones
+        subprocess.run(command, check=True)
+        assert_as_the_lookup(copy, store)
+        spaces = sqlite3.connect(str(store)).execute("SELECT count(*) FROM spaces WHERE gone").fetchone()
+        assert spaces == (0,)
+    assert point > 4
+
+
+def test_publishing_refuses_what_it_cannot_do(project: Project, store: OnlineStore) -> None:
+    with pytest.raises(MissingDataError, match="nothing to publish: table 'sales' was never written"):
+        publish(project.platform, store, "sales")
+    with pytest.raises(DefinitionError, match="table 'visits', which is not published"):
+        publish(project.platform, store, "visits")
+    with pytest.raises(DefinitionError, match="table 'visits', which is not published"):
+        OnlineFeatures(project.platform, store).look_up([{"shop": "a"}], [FeatureLookup("visits")])
+    with pytest.raises(MissingDataError, match="nothing was published of 'sales'"):
+        project.units(store)
+    project.add(1, day(2), a=1)
+    project.add(2, day(3), a=2)
+    publish(project.platform, store, "sales")
+    shutil.rmtree(project.platform.table("sales").delta.folder)
+    project.add(1, day(2), a=1)
+    with pytest.raises(ContractError, match="table 'sales' at Delta version 1, before what was published from it"):
+        publish(project.platform, store, "sales", project.period(1))
+    publish(project.platform, store, "sales", rebuild=True)
+    assert project.units(store) == 1
+
+
+def test_rows_live_as_long_as_the_longest_lookback_reaches(project: Project, store: OnlineStore) -> None:
+    project.files.change(
+        "forecast/defs.yaml",
+        "    - {table: shops",
+        "    - {table: sales, columns: [open], lookback: 3 days}\n    - {table: shops",
+    )
+    project.platform = Platform.of(project.files.load(), project.platform.home)
+    project.add(1, day(2), a=1)
+    project.add(17, day(18), b=17)
+    done = publish(project.platform, store, "sales", project.period(17))
+    assert (done.outcome.written, done.expired) == (1, 0)
+    project.platform.home.clock.set(day(40))
+    project.add(38, day(39), c=38)
+    done = publish(project.platform, store, "sales", project.period(38))
+    assert (done.outcome.written, done.expired) == (1, 1)
+    assert [project.units(store, shop) for shop in "abc"] == [None, None, 38]
+    assert_as_the_lookup(project, store)
+
+
+def test_verifying_names_the_keys_that_differ(project: Project, store: OnlineStore) -> None:
+    project.add(1, day(2), a=1, b=10, c=3)
+    publish(project.platform, store, "sales")
+    project.add(2, day(3), a=2, c=None, d=4)
+    project.add(1, day(3), b=None)
+    found = verify(project.platform, store, "sales")
+    assert (found.keys, found.rows, found.different) == (4, 3, 3)
+    assert [str(difference) for difference in found.first] == [
+        "shop='a': event_time is datetime.datetime(2024, 1, 2, 0, 0, tzinfo=datetime.timezone.utc), and "
+        "datetime.datetime(2024, 1, 3, 0, 0, tzinfo=datetime.timezone.utc) in the lakehouse, units is 1, and 2 in the "
+        "lakehouse",
+        "shop='b': a row in the store, none in the lakehouse",
+        "shop='d': no row in the store, one in the lakehouse",
+    ]
