@@ -103,7 +103,6 @@ def _ours(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Load]:
     platform = Platform.of(find_project(project).read(), home)
     source = platform.project.sources["rows"]
     day = source.schema.calendar.at_key(DAY)
-    home.clock.set(day.end + source.lag)
     ingest(platform, source, day)
     publish(platform, open_store(platform), "rows")
     token = platform.tokens.create("load", ("reader",), None, home.clock.now())

@@ -51,7 +51,7 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
     app.state.context = context
     add_problem_handlers(app, settings.retry_seconds)
     for make in ROUTERS:
-        app.include_router(make(context))
+        app.router.routes.extend(make(context).routes)  # include_router looks a route up twice at each request
     reference.describe(app)
     app.add_middleware(LimitedBody, largest=settings.largest_body)
     app.add_middleware(Measured, metrics=context.metrics)

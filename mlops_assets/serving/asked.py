@@ -19,7 +19,7 @@ from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError, found_by_pydantic
 from mlops_assets.serving.values import FROM_JSON, NotOfTypeError
 
-_KEPT_PLANS = 1_000
+_KEPT_PLANS, _LONGEST_KEPT = 1_000, 20_000
 Names = Annotated[list[str] | str, Field(min_length=1)]
 
 
@@ -153,6 +153,8 @@ class Plans:
         return self._kept.get(key) or self._keep(key, self._of_lookups((FeatureLookup(table, features),)))
 
     def _keep(self, key: object, plan: Plan) -> Plan:
+        if isinstance(key, str) and len(key) > _LONGEST_KEPT:
+            return plan
         if len(self._kept) >= _KEPT_PLANS:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = plan

@@ -1,16 +1,19 @@
 """Features over HTTP: of many keys and tables in one call, or of one key."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
 
 from mlops_assets.errors import ContractError, MissingDataError, nearest
 from mlops_assets.governance.access import Principal
+from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of
 from mlops_assets.serving.authorization import principal_of
 from mlops_assets.serving.context import ServingContext
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 _MEMBERS = tuple(AskedFeatures.model_fields)
 _MOST_ROWS_IN_LOOP = 20
+"""So many rows are read from a local store in less time than it takes to hand them to a thread and back."""
 _EXAMPLES = {
     "Two tables for two keys": {
         "rows": [{"shop": "s01", "product": 7}, {"shop": "s02", "product": 7}],
@@ -88,42 +92,52 @@ def router(context: ServingContext) -> APIRouter:
     async def look_up_one(request: Request, table: str) -> Response:
         """Looks one key up: each column of the key is a query parameter; ``columns`` names features, with commas."""
         now, principal = await _reader(context, request)
-        if table not in {**context.platform.project.sources, **context.platform.project.feature_tables}:
-            known = [*context.platform.project.sources, *context.platform.project.feature_tables]
-            raise ProblemError(
-                404, f"table '{table}'", f"one of: {', '.join(known)}", nearest(table, known, "correct the name")
-            )
-        keys = context.platform.project.table(table).schema.keys
-        given = request.query_params.multi_items()
-        for name in (name for name, _ in given if name not in (*keys, "columns")):
-            expected = ", ".join((*keys, "columns"))
-            raise ProblemError(
-                422, f"a parameter '{name}'", expected, nearest(name, (*keys, "columns"), "leave it out")
-            )
-        values = dict(given)
-        if len(values) < len(given):
-            raise ProblemError(422, "a parameter twice", "each once", "ask for several keys with POST /v1/features")
-        columns = values.pop("columns", None) if "columns" not in keys else None
-        plan = plans.of_table(table, tuple(columns.split(",")) if columns is not None else None)
-        row: dict[str, object] = {}
-        for name in keys:
-            if name not in values:
-                raise ProblemError(422, f"no parameter '{name}'", f"{', '.join(keys)}: the key", "add it")
-            try:
-                row[name] = from_text(plan.types[name], values[name])
-            except NotOfTypeError as error:
-                raise ProblemError(422, f"another value in '{name}'", str(error), "correct it") from None
+        plan, row = _of_address(context.platform.project, plans, table, request.query_params)
         return await _answered(context, now, principal, plan, [row])
 
     return routes
 
 
+def _of_address(
+    project: ProjectDefinition, plans: Plans, table: str, parameters: QueryParams
+) -> tuple[Plan, dict[str, object]]:
+    """What an address asks of a table, and the row that it asks for."""
+    tables = (*project.sources, *project.feature_tables)
+    if table not in tables:
+        raise ProblemError(
+            404, f"table '{table}'", f"one of: {', '.join(tables)}", nearest(table, tables, "correct the name")
+        )
+    keys = project.table(table).schema.keys
+    taken = keys if "columns" in keys else (*keys, "columns")
+    given = parameters.multi_items()
+    for name in (name for name, _ in given if name not in taken):
+        raise ProblemError(422, f"a parameter '{name}'", ", ".join(taken), nearest(name, taken, "leave it out"))
+    values = dict(given)
+    if len(values) < len(given):
+        raise ProblemError(422, "a parameter twice", "each once", "ask for several keys with POST /v1/features")
+    columns = values.get("columns") if "columns" not in keys else None
+    plan = plans.of_table(table, None if columns is None else tuple(columns.split(",")))
+    row: dict[str, object] = {}
+    for name in keys:
+        if name not in values:
+            raise ProblemError(422, f"no parameter '{name}'", f"{', '.join(keys)}: the key", "add it")
+        try:
+            row[name] = from_text(plan.types[name], values[name])
+        except NotOfTypeError as error:
+            raise ProblemError(422, f"another value in '{name}'", str(error), "correct it") from None
+    return plan, row
+
+
 class _DirectRoute(APIRoute):
     """A route whose endpoint takes the request itself: what FastAPI does for others costs more than the answer."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint."""
-        return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with what the endpoint gives."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        response: Response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 async def _reader(context: ServingContext, request: Request) -> tuple[datetime, Principal]:
@@ -142,11 +156,14 @@ async def _answered(
     rows: Sequence[dict[str, object]],
 ) -> Response:
     masked = () if principal.may("features:read_personal") else plan.personal
+
+    def content() -> bytes:
+        return _rendered(context, now, plan.answer(rows, now), masked)
+
     try:
         if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
-            answers = await run_in_threadpool(plan.answer, rows, now)
-        else:
-            answers = plan.answer(rows, now)
+            return Response(await run_in_threadpool(content), media_type="application/json")
+        return Response(content(), media_type="application/json")
     except MissingDataError as error:
         raise ProblemError(
             503, error.found, error.expected, error.cure, headers={"Retry-After": str(context.settings.retry_seconds)}
@@ -158,7 +175,6 @@ async def _answered(
             422, "a feature that cannot be computed", "values that its expression takes",
             "correct the request, or ask with a token that may read personal columns",
         ) from error  # fmt: skip
-    return Response(_rendered(context, now, answers, masked), media_type="application/json")
 
 
 def _rendered(

@@ -100,7 +100,7 @@ def problem(
         **extra,
     }
     content = json.dumps({name: value for name, value in document.items() if value is not None}, ensure_ascii=False)
-    return Response(content, status, headers, MEDIA_TYPE)
+    return Response(content.encode(errors="backslashreplace"), status, headers, MEDIA_TYPE)  # half a character, too
 
 
 def status_of(error: PlatformError) -> int:

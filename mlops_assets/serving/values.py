@@ -128,11 +128,12 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def to_json(content: Any) -> bytes:
-    """Content as JSON, with numbers that are not finite as null."""
+    """Content as JSON, with numbers that are not finite as null; half a character stays an escape."""
     try:
-        return _ENCODER.encode(content).encode()
+        text = _ENCODER.encode(content)
     except ValueError:
-        return _ENCODER.encode(_finite(content)).encode()
+        text = _ENCODER.encode(_finite(content))
+    return text.encode(errors="backslashreplace")
 
 
 def _finite(content: Any) -> Any:

@@ -185,6 +185,7 @@ def expressions_of(made: Made) -> dict[str, ColumnExpression]:
     return dict(column_expressions(query, RANDOM, answer, 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(made=queries())
 def test_columns_of_one_form_have_the_same_values_whatever_the_query(made: Made) -> None:

@@ -1,15 +1,19 @@
 """Features over HTTP: what is answered, to whom, and how a request is refused."""
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.features.online import redis
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
@@ -193,6 +197,28 @@ def test_a_body_that_is_no_json_is_refused(client: TestClient, content: bytes, k
     refusal(client, status, content=content, headers={"Content-Type": kind} if kind else {})
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"\ud800": 1},
+        {"rows": [], "model": "\ud800"},
+        {"rows": [], "lookups": [{"table": "\ud800"}]},
+        {"rows": [{}], "lookups": [{"table": "trend", "lookup_key": "\ud800"}]},
+        {"rows": [], "lookups": [{"table": "trend", "features": "level", "rename": {"\ud800": "a"}}]},
+    ],
+)
+def test_a_name_of_half_a_character_is_refused_as_any_other(client: TestClient, body: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert "\\ud800" in json.dumps(refusal(client, 422, content=json.dumps(body), headers=headers)["found"])
+
+
+def test_a_feature_may_be_called_anything_that_json_can_say(client: TestClient) -> None:
+    lookup = {"table": "trend", "features": "level", "rename": {"level": "\ud800"}}
+    body = json.dumps({"rows": [{"shop": "s01"}], "lookups": [lookup]})
+    answer = client.post("/v1/features", content=body, headers={"Content-Type": "application/json"})
+    assert list(answer.json()["rows"][0]["features"]) == ["\ud800"]
+
+
 def test_more_rows_or_lookups_than_allowed_are_refused(shop: Shop) -> None:
     client = application(shop, most_keys=2, most_lookups=1)
     rows = [{"shop": "s01"}] * 3
@@ -271,6 +297,25 @@ def test_a_store_that_is_down_is_named_and_the_same_server_answers_when_it_is_ba
         assert ask(client, [{"shop": "s01"}], *LOOKUPS) == before
     finally:
         server.close()
+
+
+def test_a_store_that_is_slow_holds_up_nobody_else(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "SECONDS_TO_ANSWER", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLOPS_ONLINE_STORE", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        app = create_app(shop.platform, ServingSettings())
+        headers = {"Authorization": f"Bearer {shop.reading}"}
+
+        async def both() -> tuple[bool, int]:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers) as client:
+                body = {"rows": [{"shop": "s01"}], "lookups": LOOKUPS}
+                slow = asyncio.create_task(client.post("/v1/features", json=body, timeout=60))
+                await asyncio.get_running_loop().run_in_executor(None, silent.accept)  # it has begun to ask the store
+                assert (await client.get("/healthz")).status_code == 200
+                return slow.done(), (await slow).status_code
+
+        assert asyncio.run(both()) == (False, 503)
 
 
 @settings(max_examples=40)

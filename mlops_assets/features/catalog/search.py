@@ -249,6 +249,11 @@ class CatalogIndex:
         return Hit(entry.table, entry.name, round(score, 6), snippet)
 
 
+def beginnings(text: str) -> list[str]:
+    """What words begin with that a text looks for."""
+    return [_stem(word) for word in _words(text)]
+
+
 def _words(text: str) -> list[str]:
     """The words that somebody typed, in lower case, without those that say nothing beside the others."""
     words = [word[:MOST_LETTERS] for word in _WORD.findall(text.lower())]

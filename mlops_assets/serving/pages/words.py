@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from mlops_assets.features.catalog.search import BEGIN, END
+from mlops_assets.features.catalog.search import BEGIN, END, beginnings
 
 _MATCHED = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
 _WORD = re.compile(r"[^\W_]+")
@@ -79,7 +79,8 @@ def marked_parts(snippet: str) -> Iterator[tuple[str, bool]]:
 
 def marked_name(name: str, text: str) -> str:
     """A name with the beginnings that a text asked for between marks, as in a snippet of the search."""
-    asked = sorted({word for word in _WORD.findall(text) if len(word) > 1}, key=len, reverse=True)
+    words = {*_WORD.findall(text), *beginnings(text)}
+    asked = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
     if not asked:
         return name
     pattern = "|".join(map(re.escape, asked))

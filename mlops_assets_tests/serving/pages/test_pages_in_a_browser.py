@@ -3,15 +3,14 @@
 All tests share one server and one browser. No page may ask another host for anything, nor break its own policy.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from mlops_assets.cli import main
 from mlops_assets.governance.access import MASK
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.project.folder import find_project
@@ -354,19 +353,9 @@ def test_what_somebody_smuggled_in_would_not_run(visit: Any) -> None:
 
 def test_the_page_that_the_command_writes_is_whole_without_a_server(visit: Any, project: Lived, tmp_path: Path) -> None:
     file = tmp_path / "order_trend.html"
-    command = [
-        sys.executable,
-        "-m",
-        "mlops_assets",
-        "--project",
-        str(project.project),
-        "features",
-        "page",
-        "order_trend",
-    ]
-    variables = {**os.environ, HOME_VARIABLE: str(project.home.folder), "HOME": str(project.user)}
-    done = subprocess.run([*command, "-o", str(file)], env=variables, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, f"Wrote {file}\n"), done.stderr
+    words = ["--project", str(project.project), "features", "page", "order_trend", "-o", str(file)]
+    done = CliRunner().invoke(main, words, env={HOME_VARIABLE: str(project.home.folder)})
+    assert (done.exit_code, done.output) == (0, f"Wrote {file}\n")
     page = visit(None, viewport={"width": 360, "height": 800}, color_scheme="dark")
     page.goto(file.as_uri())
     page.get_by_role("heading", name="order_trend", level=1).wait_for()

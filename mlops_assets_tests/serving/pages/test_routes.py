@@ -194,3 +194,9 @@ def test_the_link_into_dagster_follows_the_environment(
 
 def test_pages_are_no_part_of_the_described_interface(client: Browser) -> None:
     assert "/login" not in client.get("/openapi.json").text
+
+
+def test_what_docstrings_mark_as_code_is_shown_as_code(client: Browser) -> None:
+    text = client.get("/docs").text
+    assert "with <code>model</code> the answer" in " ".join(text.split())
+    assert "``" not in text

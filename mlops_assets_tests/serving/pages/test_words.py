@@ -59,3 +59,4 @@ def test_matched_words_and_the_beginnings_of_names_are_marked() -> None:
     ]  # fmt: skip
     assert marked_name("class_growth_1m", "Grow clas.s") == "\x02clas\x03s_\x02grow\x03th_1m"
     assert marked_name("growth", "row (") == "growth"
+    assert marked_name("unit_price", "Units") == "\x02unit\x03_price", "as the search finds a singular by its plural"

@@ -7,13 +7,13 @@ if (navigator.clipboard) {
       const text = document.getElementById(button.dataset.copies).textContent;
       try {
         await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
+        button.firstElementChild.textContent = "Copied";
         said.textContent = "Copied";
       } catch {
         said.textContent = "The browser did not allow copying: select the lines instead.";
         said.classList.remove("hidden");
       }
-      setTimeout(() => { button.textContent = "Copy"; said.textContent = ""; }, 2500);
+      setTimeout(() => { button.firstElementChild.textContent = "Copy"; said.textContent = ""; }, 2500);
     });
   }
 }
