@@ -37,11 +37,14 @@ def serve(folder: Path, host: str, port: int) -> None:
     from mlops_assets.governance.tokens import first_token, require_tokens_for
     from mlops_assets.project.platform import Platform
     from mlops_assets.serving.app import create_app
+    from mlops_assets.serving.context import ServingContext
     from mlops_assets.serving.server import listen, run
 
     platform = Platform.of(definition, home)
     app = create_app(platform, settings)
-    tokens, now = app.state.context.tokens, home.clock.now()
+    context: ServingContext = app.state.context
+    _ = context.online  # a URL of no store is refused now, and not with the first request
+    tokens, now = context.tokens, home.clock.now()
     require_tokens_for(host, tokens, now)
     with listen(settings) as listening:
         token = first_token(tokens, now)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
+from mlops_assets.governance.access import ANONYMOUS, visible
 from mlops_assets.lakehouse.schema import Column, ColumnType
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.context import ServingContext
@@ -239,7 +240,7 @@ def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _is_personal(column: Column) -> bool:
-    return column.sensitivity == "personal"
+    return not visible(ANONYMOUS, column)
 
 
 async def json_of(request: Request) -> dict[str, Any]:

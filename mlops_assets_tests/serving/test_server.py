@@ -160,6 +160,17 @@ def test_the_help_lists_every_limit() -> None:
         assert variable in shown
 
 
-def test_a_limit_that_is_no_number_is_refused(folder: Path, tmp_path: Path) -> None:
-    refused = _refused(folder / "shop", tmp_path / "fresh", MLOPS_MOST_KEYS="many")
-    assert "Found: MLOPS_MOST_KEYS is 'many'. Expected: a whole number above zero." in refused
+@pytest.mark.parametrize(
+    ("arguments", "variables", "found"),
+    [
+        ([], {"MLOPS_MOST_KEYS": "many"}, "Found: MLOPS_MOST_KEYS is 'many'. Expected: a whole number above zero."),
+        ([], {"MLOPS_ONLINE_STORE": "ftp://store"}, "MLOPS_ONLINE_STORE with no URL of a store"),
+        (["--port", "70000"], {}, "127.0.0.1 port 70000 cannot be listened on"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_the_start(
+    folder: Path, tmp_path: Path, arguments: list[str], variables: dict[str, str], found: str
+) -> None:
+    refused = _refused(folder / "shop", tmp_path / "fresh", *arguments, **variables)
+    assert found in refused
+    assert not (tmp_path / "fresh" / "trail").exists()

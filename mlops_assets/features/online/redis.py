@@ -105,33 +105,38 @@ class RedisStore:
             for name, text in (("write", WRITE), ("expire", EXPIRE), ("record", RECORD), ("serve", SERVE))
         }
         self._seen: dict[str, bytes] = {}
+        self._pointers: dict[str, bytes] = {}
 
     def __str__(self) -> str:
         return self._shown
 
     def read(self, asked: Sequence[tuple[str, Sequence[bytes]]]) -> list[tuple[int | None, list[bytes | None]]]:
         """See `OnlineStore.read`."""
-        tables = list(dict.fromkeys(table for table, _ in asked))
-        pointers = [self._name("served", table) for table in tables]
+        tables = list(dict.fromkeys([table for table, _ in asked]))
+        pointers = [self._pointers.get(table) or self._pointer(table) for table in tables]
         while True:
-            spaces = {table: self._seen.get(table, b"") for table in tables}
-            names = list(pointers)
-            for table, keys in asked:
-                prefix = self._rows_of(spaces[table])
-                names += [prefix + key for key in keys]
-            with self._failing():
+            spaces = [self._seen.get(table, b"") for table in tables]
+            prefixes = dict(zip(tables, map(self._rows_of, spaces), strict=True))
+            names = [*pointers, *(prefixes[table] + key for table, keys in asked for key in keys)]
+            try:
                 found = self._client.mget(names)
-            served = dict(zip(tables, (one or b"" for one in found), strict=False))
+            except self._errors as error:
+                raise self._unavailable(error) from error
+            served = [one or b"" for one in found[: len(tables)]]
             if served == spaces:
                 break
-            self._seen.update(served)  # another space is served than was read: its rows are asked for
+            self._seen.update(zip(tables, served, strict=True))  # other spaces are served: their rows are asked for
+        numbers = {table: int(space) if space else None for table, space in zip(tables, spaces, strict=True)}
         answers: list[tuple[int | None, list[bytes | None]]] = []
         start = len(tables)
         for table, keys in asked:
             rows = [value[16:] or None if value else None for value in found[start : start + len(keys)]]
             start += len(keys)
-            answers.append((int(spaces[table]), rows) if spaces[table] else (None, rows))
+            answers.append((numbers[table], rows))
         return answers
+
+    def _pointer(self, table: str) -> bytes:
+        return self._pointers.setdefault(table, self._name("served", table))
 
     def served(self, table: str) -> Space | None:
         """See `OnlineStore.served`."""
@@ -263,11 +268,14 @@ class RedisStore:
         try:
             yield
         except self._errors as error:
-            raise StoreUnavailableError(
-                f"the online store {self._shown} does not answer ({error})",
-                "a Redis or Valkey server that answers, accepts the password, and has memory",
-                "start it, or correct MLOPS_ONLINE_STORE; nothing has to be started again here",
-            ) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"the online store {self._shown} does not answer ({error})",
+            "a Redis or Valkey server that answers, accepts the password, and has memory",
+            "start it, or correct MLOPS_ONLINE_STORE; nothing has to be started again here",
+        )
 
 
 def _count(total: Outcome, entries: Sequence[Entry], answer: bytes) -> None:
