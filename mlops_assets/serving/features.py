@@ -191,12 +191,12 @@ def _rendered(
             if row is None:
                 found[table] = None
                 missing[table] = missing.get(table, 0) + 1
-            elif row.event_time is None or row.age is None:
+            elif (event_time := row.event_time) is None:
                 found[table] = {"event_time": None, "age_seconds": None}
                 of_table.append(None)
             else:
-                age = row.age.total_seconds()
-                found[table] = {"event_time": moment(row.event_time), "age_seconds": age}
+                age = (now - event_time).total_seconds()
+                found[table] = {"event_time": moment(event_time), "age_seconds": age}
                 of_table.append(age)
         rows.append({"features": {**answer.features, **hidden} if hidden else answer.features, "found": found})
     for table, seen in ages.items():

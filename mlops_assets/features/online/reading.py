@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -35,12 +34,22 @@ class FoundRow(NamedTuple):
     """The row of one table that answered.
 
     Args:
-        event_time: The row's time, UTC; None of a static table.
-        age: How long before the platform clock's now that is.
+        event_us: The row's time, in microseconds since 1970; None of a static table.
+        now: The platform clock's moment of reading, UTC.
     """
 
-    event_time: datetime | None
-    age: timedelta | None
+    event_us: int | None
+    now: datetime
+
+    @property
+    def event_time(self) -> datetime | None:
+        """The row's time, UTC; None of a static table."""
+        return None if self.event_us is None else moment(self.event_us)
+
+    @property
+    def age(self) -> timedelta | None:
+        """How long before the platform clock's now that is; None of a static table."""
+        return None if self.event_us is None else self.now - moment(self.event_us)
 
 
 class OnlineAnswer(NamedTuple):
@@ -162,7 +171,7 @@ class _Bound:
         self._special = bool(self._decoders or self._defaults)
         self._lookback = lookup.lookback
         self._rest = lookup.lookback.rest // MICROSECOND if lookup.lookback else 0
-        self._moment: Callable[[int], datetime | None] = (lambda _: None) if layout.static else _moment
+        self._static = layout.static
 
     def __call__(
         self,
@@ -175,7 +184,7 @@ class _Bound:
         """Add the features of rows to answers, or make these of the first; ``latest`` is the anchor in microseconds."""
         unpack, pick, names, table = self._unpack, self._pick, self._names, self._table
         earliest, earlier, special = self._earliest(anchor, latest), self._earlier, self._special
-        moment_of, before = self._moment, list(answers)
+        static, before = self._static, list(answers)
         # All of this takes less than two microseconds a row, of which asking zip to be strict would be a fourth.
         for place, row in enumerate(rows):
             values: Any = _NO_ROW if row is None else unpack(row)
@@ -187,8 +196,7 @@ class _Bound:
                 features: dict[str, object] = dict(zip(names, pick(values)))  # noqa: B905
                 if special:
                     self._decode(features)
-                event_time = moment_of(values[0])
-                found = FoundRow(event_time, now - event_time) if event_time else _STATIC
+                found = FoundRow(None if static else values[0], now)
             else:
                 features = self._missing.copy()
             if before:
@@ -216,9 +224,6 @@ class _Bound:
 
 _NEVER = -(2**63)
 _NO_ROW = [_NEVER]
-_STATIC = FoundRow(None, None)
-_moment = lru_cache(maxsize=4096)(moment)
-"""Many rows share their time."""
 
 
 class OnlineFeatures:

@@ -9,7 +9,7 @@ import pytest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.labels import population
 from mlops_assets.features.online.publishing import earlier_anchors, publish
-from mlops_assets.features.online.reading import FoundRow, OnlineFeatures
+from mlops_assets.features.online.reading import OnlineFeatures
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.training_sets import with_features
 from mlops_assets.lakehouse.periods import Period
@@ -91,4 +91,6 @@ def test_a_row_that_is_gone_from_the_period_spoken_about_lets_the_row_before_it_
 
     (answer,) = OnlineFeatures.open(line.platform).of_model("forecast", [{"shop": "s05"}])
     assert answer.features["units"] == units_of("s05", first)
-    assert answer.found["sales"] == FoundRow(line.period(first).start, now - line.period(first).start)
+    found = answer.found["sales"]
+    assert found is not None
+    assert (found.event_time, found.age) == (line.period(first).start, now - line.period(first).start)
