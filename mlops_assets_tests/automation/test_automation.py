@@ -141,7 +141,8 @@ def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_
     assert shop.run(request).success
     found, cursor = requested(cursor)
     steps = ("labels", "predictions", "performance", "drift_report")
-    expected = {(f"orders_forecast/{step}", NEXT_DAY) for step in steps} | {("order_trend", NEXT_DAY)}
+    tables = {("order_trend", NEXT_DAY), ("order_trend/online", NEXT_DAY)}
+    expected = {(f"orders_forecast/{step}", NEXT_DAY) for step in steps} | tables
     assert found == expected
     assert (
         shop.definitions.resolve_implicit_global_asset_job_def()
