@@ -11,7 +11,7 @@ from mlops_assets.components.loading import documented, partitions_of_table, pla
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.online.encoding import moment
-from mlops_assets.features.online.publishing import Publication, publish
+from mlops_assets.features.online.publishing import Publication, missing_past, publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.governance.evidence import evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -38,6 +38,8 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
+        if missing_past(platform, platform.table(table.name)):
+            return set()
         now = platform.clock.now()
         return {key for key in keys if platform.known_from([table.name], calendar.at_key(key)) <= now}
 
@@ -79,7 +81,9 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
     @dg.asset(
         partitions_def=partitions,
         # What was pushed is read while its period runs.
-        automation_condition=carry_on(None if pushed else due, "everything about it is known"),
+        automation_condition=carry_on(
+            None if pushed else due, "everything about it is known, and its past is computed under a new definition"
+        ),
         backfill_policy=ONE_RUN,
         **shared,
     )

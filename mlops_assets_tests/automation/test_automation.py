@@ -12,6 +12,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.errors import MissingDataError
+from mlops_assets.features.online.publishing import publish
+from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
@@ -344,6 +347,13 @@ def test_the_schedule_of_compaction_leaves_every_data_version_as_it_was(
     assert table.data_version(period) == before
 
 
+def served_columns(shop: Shop) -> list[str]:
+    """What applications read of order_trend."""
+    space = open_store(shop.platform).served("order_trend")
+    assert space is not None
+    return sorted(name for name, _ in space.layout.columns)
+
+
 def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_then_follows(
     lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,7 +377,10 @@ def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_th
         assert found == dict.fromkeys(follow, [NEXT_DAY])
         assert materialize(shop, NEXT_DAY, *follow).success
         found, cursor = requested(shop, cursor)
-        assert "orders_forecast/predictions" not in found
+        assert not {"orders_forecast/predictions", "order_trend/online"} & set(found)
+        with pytest.raises(MissingDataError, match="'order_trend' has a new definition, and"):
+            publish(shop.platform, open_store(shop.platform), "order_trend")
+        assert served_columns(shop) == ["growth_1d", "growth_7d", "log_units", "next_growth_last_week"]
         ticked = shop.tick("retrain_policy")
         assert not ticked.run_requests
         assert "orders_forecast: a training waits: 'order_trend' has a new definition" in ticked.skip_message
@@ -378,6 +391,9 @@ def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_th
             assert materialize(shop, day, "order_trend").success
         found, _ = requested(shop, cursor)
         assert NEXT_DAY in found["orders_forecast/predictions"]
+        assert NEXT_DAY in found["order_trend/online"]
+        assert materialize(shop, NEXT_DAY, "order_trend/online").success
+        assert "placed" in served_columns(shop)
         done = materialize(shop, NEXT_DAY, "orders_forecast/predictions")
         assert done.success
         (event,) = done.get_asset_materialization_events()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.errors import ConflictError, ContractError, DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import TIMES, periods_held
+from mlops_assets.features.generations import earlier_generations, missing_history, require_history
 from mlops_assets.features.online.contract import (
     Guard,
     OnlineStore,
@@ -84,6 +85,18 @@ def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> li
     return [period.anchor for period in reversed(list(calendar.between(min(spoken), newest))[:-1])]
 
 
+def missing_past(platform: Platform, table: StateTable) -> tuple[Period, Period] | None:
+    """First and last period that rows may be read from, where some of it is not computed under a new definition yet."""
+    newest = [key for folder in earlier_generations(table) if (key := folder.newest_period())]
+    first = platform.project.table(table.name).first
+    if not newest or first is None:
+        return None
+    calendar = table.schema.calendar
+    oldest = oldest_wanted(platform.project, table.name, platform.clock.now())
+    span = max(first, calendar.of(oldest)) if oldest else first, calendar.at_key(max(newest))
+    return span if missing_history(table, *span) else None
+
+
 def publish(
     platform: Platform, store: OnlineStore, name: str, period: Period | None = None, *, rebuild: bool = False
 ) -> Publication:
@@ -98,7 +111,7 @@ def publish(
 
     Raises:
         DefinitionError: The table is not online.
-        MissingDataError: The table holds nothing.
+        MissingDataError: The table holds nothing, or its definition is new and its past is not computed under it.
         ContractError: The lakehouse stands before what was published from it.
         ConflictError: Other publishers were faster, again and again.
         StoreUnavailableError: The store is down.
@@ -112,6 +125,8 @@ def publish(
     without_rows = isinstance(definition, SourceDefinition) and definition.pushed  # a period into which nobody pushed
     if table.delta.version() is None and not without_rows:
         raise MissingDataError(f"nothing to publish: table '{name}' was never written", "rows", f"materialize {name}")
+    if span := missing_past(platform, table):
+        require_history(table, *span)  # until then applications read the generation before
     layout = layout_of(table)
     for _ in range(MOST_ATTEMPTS):
         served = store.served(name)
