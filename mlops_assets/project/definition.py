@@ -362,9 +362,9 @@ class ProjectDefinition:
         return _named("model", name, self.models)
 
     def calendar_of(self, asset: str) -> Calendar:
-        """How an asset is cut into periods: a table's name, or a model's with one of its steps (MODEL/labels)."""
-        name, _, step = asset.partition("/")
-        return self.model(name).schema.calendar if step else self.table(name).schema.calendar
+        """How an asset is cut into periods: TABLE, TABLE/online, or a step of a model such as MODEL/labels."""
+        name, _, _ = asset.partition("/")
+        return self.models[name].schema.calendar if name in self.models else self.table(name).schema.calendar
 
     @property
     def online_tables(self) -> tuple[str, ...]:
