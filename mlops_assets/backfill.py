@@ -18,14 +18,13 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from mlops_assets.components import constants
 from mlops_assets.components.feature_table import tables_evidence
-from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
+from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
 from mlops_assets.in_process import SILENT, failure_words
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
-from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 
 Progress = Callable[[str, int, Iterator[str]], Iterable[str]]

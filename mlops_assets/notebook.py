@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup, look_up, periods_held
 from mlops_assets.features.frames import arrow_rows, is_pandas, pandas_types
 from mlops_assets.features.labels import newest_labelled
@@ -28,7 +28,6 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
 

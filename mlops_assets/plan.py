@@ -18,6 +18,7 @@ from mlops_assets.features.generations import (
     generation_as_stored,
     generations,
     missing_history,
+    newest_earlier,
     to_compute,
 )
 from mlops_assets.lakehouse.periods import Period
@@ -132,10 +133,9 @@ def _table(platform: Platform, table: FeatureTableDefinition) -> Planned:
 
 def _missing(table: StateTable, first: Period) -> list[Period]:
     """The periods that an earlier generation has and the present one lacks."""
-    calendar = table.schema.calendar
-    newest = [key for folder in earlier_generations(table) if (key := folder.newest_period())]
-    keys = missing_history(table, first, calendar.at_key(max(newest))) if newest else []
-    return [calendar.at_key(key) for key in keys]
+    newest = newest_earlier(table)
+    keys = missing_history(table, first, newest) if newest else []
+    return [table.schema.calendar.at_key(key) for key in keys]
 
 
 def _cost(platform: Platform, table: FeatureTableDefinition, periods: list[Period]) -> Cost:

@@ -13,7 +13,7 @@ from mlops_assets.components.loading import (
     ProjectComponent,
     column_schema,
     documented,
-    partitions_of,
+    partitions_of_table,
     platform_of,
     project_of,
     window_mapping,
@@ -55,7 +55,7 @@ class FeatureTable(ProjectComponent):
 def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:
     """The asset of a feature table: a partition as known at its as_of, and at each correction since."""
     key = dg.AssetKey(table.name)
-    partitions = partitions_of(table.schema.calendar, table.first, table.last)
+    partitions = partitions_of_table(table)
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mlops_assets.lakehouse.periods import Duration, Period
+from mlops_assets.lakehouse.periods import EPOCH, Duration, Period
 from mlops_assets.lakehouse.schema import ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mlops_assets.engines.expression import Expression
     from mlops_assets.engines.query import Query
 
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Rows = Any
 """Rows that an engine computed, wherever they are: an Arrow table on DuckDB, a DataFrame on Spark.
@@ -88,9 +86,9 @@ class FeatureLookup:
             return []
         calendar = table.schema.calendar
         try:
-            oldest = _EPOCH + timedelta(microseconds=first)
+            oldest = EPOCH + timedelta(microseconds=first)
             begin = calendar.of(self.lookback.before(oldest)).key if self.lookback else "0"  # before every key
-            end = calendar.of(_EPOCH + timedelta(microseconds=last)).key
+            end = calendar.of(EPOCH + timedelta(microseconds=last)).key
         except (OverflowError, ValueError):  # an anchor at the end of all time
             return table.files(version=self.version)
         return table.delta.files((begin, end), self.version)

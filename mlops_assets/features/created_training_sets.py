@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines import contract
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.frames import key_values, moment_values
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.lookups import check_chosen, check_feature, check_lookup_key, nearest, typed_default
+from mlops_assets.project.lookups import check_chosen, check_feature, check_lookup_key, typed_default
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:

@@ -131,6 +131,12 @@ def earlier_generations(table: StateTable) -> list[DeltaFolder]:
     return [DeltaFolder(other, table.name) for other in folder.parent.iterdir() if other.is_dir() and other != folder]
 
 
+def newest_earlier(table: StateTable) -> Period | None:
+    """The newest period that an earlier generation of a table has; None where there is none."""
+    newest = [key for folder in earlier_generations(table) if (key := folder.newest_period())]
+    return table.schema.calendar.at_key(max(newest)) if newest else None
+
+
 def generation_as_stored(platform: Platform, table: StateTable, record: GenerationRecord) -> StateTable:
     """An earlier generation of a feature table, with the columns that it had."""
     keys = tuple(key for key in record.definition["primary_keys"].split(", ") if key)

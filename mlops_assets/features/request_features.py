@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import ContractError, PlatformError
+from mlops_assets.errors import ContractError, PlatformError, nearest
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.schema import ColumnType, arrow_type
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:

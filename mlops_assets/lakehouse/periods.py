@@ -14,6 +14,7 @@ from mlops_assets.errors import DefinitionError
 
 Unit = Literal["day", "week", "month"]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_MICROSECOND = timedelta(microseconds=1)
 
 

@@ -8,14 +8,13 @@ from typing import Literal, TypeVar
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
-from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
-from mlops_assets.project.lookups import nearest
 from mlops_assets.project.python_function import PythonFunction
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
-from mlops_assets.errors import DefinitionError
-from mlops_assets.errors import nearest as nearest
+from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, ColumnType, arrow_type
-from mlops_assets.project.lookups import nearest, typed_default
+from mlops_assets.project.lookups import typed_default
 
 TYPES: tuple[ColumnType, ...] = ("string", "bigint", "double", "boolean", "date", "timestamp")
 VALUES = (

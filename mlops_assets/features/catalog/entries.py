@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.engines.column_expressions import ColumnExpression, column_expressions, written_expressions
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
-from mlops_assets.project.lookups import nearest
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
 from mlops_assets.features.online.contract import Entry, Layout
-from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, in_utc
 from mlops_assets.lakehouse.schema import ALWAYS, ColumnType
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.lookups import WHOLE_NUMBERS
@@ -23,9 +23,7 @@ from mlops_assets.project.lookups import WHOLE_NUMBERS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_DAY = EPOCH.toordinal()
-MICROSECOND = timedelta(microseconds=1)
 
 
 def layout_of(table: StateTable) -> Layout:
@@ -55,7 +53,7 @@ def layout_from(text: str) -> Layout:
 
 def micros(moment: datetime) -> int:
     """A moment as microseconds since 1970."""
-    return (moment - EPOCH) // MICROSECOND
+    return (moment - EPOCH) // ONE_MICROSECOND
 
 
 def moment(micros: int) -> datetime:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.errors import ConflictError, ContractError, DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import TIMES, periods_held
-from mlops_assets.features.generations import earlier_generations, missing_history, require_history
+from mlops_assets.features.generations import missing_history, newest_earlier, require_history
 from mlops_assets.features.online.contract import (
     Guard,
     OnlineStore,
@@ -22,8 +22,8 @@ from mlops_assets.features.online.contract import (
     Space,
     SpaceGoneError,
 )
-from mlops_assets.features.online.encoding import EPOCH, entries_of, layout_of, micros, moment
-from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
+from mlops_assets.features.online.encoding import entries_of, layout_of, micros, moment
+from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
@@ -87,13 +87,11 @@ def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> li
 
 def missing_past(platform: Platform, table: StateTable) -> tuple[Period, Period] | None:
     """First and last period that rows may be read from, where some of it is not computed under a new definition yet."""
-    newest = [key for folder in earlier_generations(table) if (key := folder.newest_period())]
-    first = platform.project.table(table.name).first
-    if not newest or first is None:
+    newest, first = newest_earlier(table), platform.project.table(table.name).first
+    if newest is None or first is None:
         return None
-    calendar = table.schema.calendar
     oldest = oldest_wanted(platform.project, table.name, platform.clock.now())
-    span = max(first, calendar.of(oldest)) if oldest else first, calendar.at_key(max(newest))
+    span = max(first, table.schema.calendar.of(oldest)) if oldest else first, newest
     return span if missing_history(table, *span) else None
 
 

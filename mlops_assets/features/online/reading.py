@@ -6,12 +6,11 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mlops_assets.engines import contract
-from mlops_assets.errors import DefinitionError, MissingDataError
+from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
 from mlops_assets.features.online.contract import Layout, OnlineStore
 from mlops_assets.features.online.encoding import (
     DECODERS,
-    MICROSECOND,
     key_encoder,
     layout_of,
     micros,
@@ -21,9 +20,9 @@ from mlops_assets.features.online.encoding import (
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.request_features import request_features
+from mlops_assets.lakehouse.periods import ONE_MICROSECOND
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.lookups import nearest
 from mlops_assets.project.platform import Platform
 
 MOST_PREPARED = 256
@@ -170,7 +169,7 @@ class _Bound:
         self._missing = {**dict.fromkeys(lookup.names), **dict(self._defaults)}
         self._special = bool(self._decoders or self._defaults)
         self._lookback = lookup.lookback
-        self._rest = lookup.lookback.rest // MICROSECOND if lookup.lookback else 0
+        self._rest = lookup.lookback.rest // ONE_MICROSECOND if lookup.lookback else 0
         self._static = layout.static
 
     def __call__(
