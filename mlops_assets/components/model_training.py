@@ -25,8 +25,9 @@ from mlops_assets.features.labels import compute_labels, label_history, label_in
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import VersionRecord, candidates, versions
-from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 
 Partitions = dg.TimeWindowPartitionsDefinition

@@ -13,8 +13,9 @@ from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
+from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
-from mlops_assets.models.training import baseline_values, feature_frame
+from mlops_assets.models.training import baseline_values
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 

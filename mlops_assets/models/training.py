@@ -13,22 +13,19 @@ from mlops_assets.lakehouse.records import write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
 from mlops_assets.models.records import (
     CandidateRecord,
-    ChampionRecord,
-    VersionRecord,
     candidate_of_version,
     candidates,
-    champions,
     present_champion,
 )
-from mlops_assets.models.templates import build_estimator, find_template
+from mlops_assets.models.templates import find_template
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 SHARE_OF_ROWS_TO_JUDGE = 10
@@ -67,16 +64,6 @@ class Fitted:
     fitted_rows: int
 
 
-def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
-    """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
-    frame = rows.select(list(model.feature_names)).to_pandas()
-    for name in model.numbers:
-        frame[name] = frame[name].astype("float64")
-    for name in model.categories:
-        frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
-    return frame
-
-
 def baseline_values(model: ModelDefinition, rows: "pa.Table") -> "pa.ChunkedArray":
     """The baseline's prediction for each row: a feature, 0 where it is missing."""
     import pyarrow.compute as pc
@@ -112,10 +99,10 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
                 "train later, or shorten train.validation",
             )
     truth = judged.column(model.label.column).to_numpy()
-    judged_fit = _fit(model, fitted)
+    judged_fit = fit(model, fitted)
     return Fitted(
         judged=judged_fit,
-        model=_fit(model, rows),
+        model=fit(model, rows),
         split=parts,
         candidate=errors(truth, judged_fit.predict(feature_frame(model, judged))),
         baseline=errors(truth, baseline_values(model, judged).to_numpy()),
@@ -212,45 +199,6 @@ def train(
     return record, verdict
 
 
-def register(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, at: Period
-) -> VersionRecord | None:
-    """Register the candidate of a period as a version; None where its gates said no.
-
-    A version that awaits approval becomes the challenger.
-
-    Raises:
-        MissingDataError: Nothing was trained at the period.
-    """
-    candidate = _candidate(platform, model, at)
-    if not candidate.passed:
-        return None
-    version = mlflow_registry.register_version(
-        registry,
-        model_name=model.name,
-        model_uri=candidate.model_uri,
-        run_id=candidate.run_id,
-        tags={"period": at.key, "reason": candidate.reason, "model_hash": candidate.model_hash},
-    )
-    record = VersionRecord(at.key, version)
-    write_record(platform.records(model, "version"), record)
-    if model.approval == "required":
-        mlflow_registry.set_alias(registry, model.name, "challenger", version)
-    return record
-
-
-def promote(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, record: VersionRecord
-) -> ChampionRecord:
-    """Make a version the champion, from now on; running it again changes nothing."""
-    promoted = [champion for champion in champions(platform, model) if champion.version == record.version]
-    champion = promoted[0] if promoted else ChampionRecord(record.period, platform.clock.now(), record.version)
-    if not promoted:
-        write_record(platform.records(model, "champion"), champion)
-    mlflow_registry.set_alias(registry, model.name, "champion", record.version)
-    return champion
-
-
 def read_training_set(platform: Platform, model: ModelDefinition, at: Period) -> "pa.Table":
     """The rows of a training set that was built.
 
@@ -265,42 +213,6 @@ def read_training_set(platform: Platform, model: ModelDefinition, at: Period) ->
             f"materialize {model.name}/training_set for {at.key} first",
         )
     return rows
-
-
-def _candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:
-    found = [record for record in candidates(platform, model) if record.period == at.key]
-    if not found:
-        raise MissingDataError(
-            f"no candidate of '{model.name}' at {at.key}",
-            "a candidate that was trained",
-            f"materialize {model.name}/candidate for {at.key} first",
-        )
-    return found[0]
-
-
-def _fit(model: ModelDefinition, rows: "pa.Table") -> Any:
-    from threadpoolctl import threadpool_limits
-
-    frame, truth = feature_frame(model, rows), rows.column(model.label.column).to_numpy()
-    # A table younger than the training set's window is null in every row of it: nothing can be learned from that.
-    filled = [name for name in model.feature_names if frame[name].notna().any()]
-    if not filled:
-        raise ContractError(
-            f"no value in any feature of '{model.name}' in {rows.num_rows} rows to train on",
-            "at least one feature with values",
-            "train later, or look why the lookups find nothing (keys, lookback)",
-        )
-    template = find_template(model.template.name, model.template.version)
-    estimator = build_estimator(
-        template,
-        model.template.params,
-        categories=[name for name in model.categories if name in filled],
-        numbers=[name for name in model.numbers if name in filled],
-        seed=model.template.seed,
-    )
-    # Threads that wait for each other spin: beside other work, two take four times as long as one.
-    with threadpool_limits(limits=model.threads):
-        return estimator.fit(frame, truth)
 
 
 def _period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:

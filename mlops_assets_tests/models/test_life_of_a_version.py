@@ -10,6 +10,7 @@ import pytest
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.judging import Verdict
+from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import CandidateRecord, ChampionRecord, VersionRecord, candidates, champions, versions
 from mlops_assets.models.registry import (
     Registry,
@@ -20,7 +21,7 @@ from mlops_assets.models.registry import (
     version_with_alias,
 )
 from mlops_assets.models.scoring import Scored, score
-from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets.models.training import Request, train
 from mlops_assets_tests.small_line import SHOPS, Line, hours
 
 pytestmark = pytest.mark.slow
@@ -178,7 +179,7 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
 
 
 def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(line: Line) -> None:
-    from mlops_assets.models.training import feature_frame
+    from mlops_assets.models.fitting import feature_frame
 
     promote_at(line, FIRST_TRAINING)
     judged = load_fit(registry_of(line), candidates(line.platform, line.model)[0].judged_uri)

@@ -8,9 +8,10 @@ import pytest
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.registry import open_registry, start_run
 from mlops_assets.models.scoring import score
-from mlops_assets.models.training import Request, promote, register, train
+from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance, performance_history
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
