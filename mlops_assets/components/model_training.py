@@ -25,8 +25,8 @@ from mlops_assets.features.labels import compute_labels, label_history, label_in
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.records import VersionRecord, candidates, versions
+from mlops_assets.models.promotion import newest_candidate, promote, register
+from mlops_assets.models.records import candidate_of_version, versions
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 
@@ -301,10 +301,10 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
         at = model.schema.calendar.at_key(context.partition_key)
         with in_words():
             record = register(platform, open_registry(platform.home.mlflow), model, at)
-        training = {found.period: found for found in candidates(platform, model)}[at.key]
         if record is None:
-            context.log.info(f"The champion stays: {training.verdict}.")
+            context.log.info(f"The champion stays: {newest_candidate(platform, model, at).verdict}.")
             return
+        training = candidate_of_version(platform, model, record.version)
         read = InputEvidence(f"{model.name}/candidate", None, training.model_hash, (at.key, at.key))
         yield result(
             platform,
@@ -341,17 +341,17 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         if not registered or model.approval == "required":
             context.log.info("No version, or it awaits approval: the champion stays.")
             return
-        newest: VersionRecord = max(registered, key=lambda record: record.version)
+        newest = registered[-1]
         with in_words():
             record = promote(platform, open_registry(platform.home.mlflow), model, newest)
-        training = {found.period: found for found in candidates(platform, model)}[newest.period]
-        read = InputEvidence(f"{model.name}/version", None, training.model_hash, (newest.period, newest.period))
+        training = candidate_of_version(platform, model, newest.version)
+        read = InputEvidence(f"{model.name}/version", None, training.model_hash, (newest.at, newest.at))
         yield result(
             platform,
             key,
             evidence([read], model.generation),
             text_hash(str(record.version), training.model_hash),
-            figures={"version": record.version, "promoted at": record.promoted_at.isoformat(), "level": training.level},
+            figures={"version": record.version, "promoted at": record.happened_at.isoformat(), "level": training.level},
         )
 
     return champion

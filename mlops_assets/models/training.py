@@ -9,7 +9,7 @@ from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import write_record
+from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.content import estimator_hash
@@ -17,6 +17,7 @@ from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
 from mlops_assets.models.records import (
     CandidateRecord,
+    candidate_key,
     candidate_of_version,
     candidates,
     present_champion,
@@ -132,7 +133,7 @@ def train(
         platform.training_sets(model).data_version(at.key) or "", repr(model.template), repr(model.gates), repr(request)
     )
     for record in candidates(platform, model):
-        if record.period == at.key and record.inputs_hash == inputs_hash:
+        if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)
     champion = present_champion(platform, model)
     champion_judged = None
@@ -176,7 +177,8 @@ def train(
         trusted_types=find_template(model.template.name, model.template.version).trusted_types,
     )
     record = CandidateRecord(
-        period=at.key,
+        key=candidate_key(at, inputs_hash),
+        at=at.key,
         trained_at=platform.clock.now(),
         reason=request.reason,
         requested_by=request.requested_by,
@@ -195,7 +197,7 @@ def train(
         figures=json.dumps(figures, sort_keys=True),
     )
     record_generation(platform, model)
-    write_record(platform.records(model, "candidate"), record)
+    write_new_record(platform.records(model, "candidate"), record)
     return record, verdict
 
 

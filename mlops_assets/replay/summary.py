@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.judging import Errors, errors
-from mlops_assets.models.records import candidates, champions, versions
+from mlops_assets.models.records import candidate_of_version, candidates, promotions, versions
 from mlops_assets.models.scoring import predict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -39,12 +39,12 @@ class ModelSummary:
 
 def summarize(platform: Platform, model: ModelDefinition) -> ModelSummary | None:
     """Compare what happened with what would have; None where no prediction has a label yet."""
-    promoted = champions(platform, model)
+    promoted = promotions(platform, model)
     rows = _labelled_predictions(platform, model)
     if not promoted or rows is None or rows.num_rows == 0:
         return None
     label = rows.column(model.label.column).to_numpy()
-    first = {record.period: record for record in candidates(platform, model)}[promoted[0].period]
+    first = candidate_of_version(platform, model, promoted[0].version)
     fit = mlflow_registry.load_fit(mlflow_registry.open_registry(platform.home.mlflow), first.model_uri)
     return ModelSummary(
         model=model.name,

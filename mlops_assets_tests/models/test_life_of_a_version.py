@@ -11,7 +11,14 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.records import CandidateRecord, ChampionRecord, VersionRecord, candidates, champions, versions
+from mlops_assets.models.records import (
+    CandidateRecord,
+    TransitionRecord,
+    VersionRecord,
+    candidates,
+    promotions,
+    versions,
+)
 from mlops_assets.models.registry import (
     Registry,
     load_fit,
@@ -61,7 +68,7 @@ def train_at(line: Line, key: str, request: Request = BY_POLICY) -> tuple[Candid
         return train(line.platform, registry, line.model, period, run_id, request)
 
 
-def promote_at(line: Line, key: str) -> ChampionRecord:
+def promote_at(line: Line, key: str) -> TransitionRecord:
     """Train, register and promote; the candidate must have passed its gates."""
     record, _ = train_at(line, key)
     assert record.passed, record.verdict
@@ -87,7 +94,7 @@ def predictions(line: Line, key: str) -> list[dict[str, Any]]:
 
 def test_a_training_records_why_on_what_and_how_well(line: Line) -> None:
     record, verdict = train_at(line, FIRST_TRAINING)
-    assert (record.period, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
+    assert (record.at, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
     assert record.trained_at == line.period(FIRST_TRAINING).end + hours(48)
     assert record.generation == line.model.generation
     assert record.passed is verdict.passed is True
@@ -153,9 +160,9 @@ def test_registering_and_promoting_twice_is_once(line: Line) -> None:
     line.platform.home.clock.set(line.platform.clock.now() + hours(5))
     registry = registry_of(line)
     version = register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
-    assert version == VersionRecord(FIRST_TRAINING, 1)
+    assert version == VersionRecord(1, candidates(line.platform, line.model)[0].key, FIRST_TRAINING)
     assert promote(line.platform, registry, line.model, version) == first
-    assert (versions(line.platform, line.model), champions(line.platform, line.model)) == ([version], [first])
+    assert (versions(line.platform, line.model), promotions(line.platform, line.model)) == ([version], [first])
     assert version_with_alias(registry, "forecast", "champion") == 1
     client = mlflow.MlflowClient(registry.tracking_uri)
     (registered,) = client.search_model_versions("name = 'forecast'")
@@ -175,7 +182,7 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
     assert "is not below the baseline's" in record.verdict
     assert [outcome.passed for outcome in verdict.outcomes][:2] == [True, False]
     assert register(line.platform, registry_of(line), line.model, line.period(SECOND_TRAINING)) is None
-    assert champions(line.platform, line.model) == [first]
+    assert promotions(line.platform, line.model) == [first]
 
 
 def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(line: Line) -> None:
@@ -199,9 +206,9 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
 
     assert score_at(line, "2024-01-17").version == 1
     registry = registry_of(line)
-    uri = train_at(line, SECOND_TRAINING)[0].model_uri
-    number = register_version(registry, model_name="forecast", model_uri=uri, run_id="", tags={})
-    promote(line.platform, registry, line.model, VersionRecord(SECOND_TRAINING, number))
+    record, _ = train_at(line, SECOND_TRAINING)
+    number = register_version(registry, model_name="forecast", model_uri=record.model_uri, run_id="", tags={})
+    promote(line.platform, registry, line.model, VersionRecord(number, record.key, SECOND_TRAINING))
     again = score_at(line, "2024-01-17")
     assert (again.version, again.written.appended) == (1, 0)
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
