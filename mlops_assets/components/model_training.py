@@ -57,7 +57,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "When the period that is predicted from was known, UTC"),
-        (model.label.column, "double", f"The label, {model.label.unit}"),
+        (model.label.column, model.label.type, f"The label, {model.label.unit}"),
         *((column.name, column.type, column.description) for column in model.request),
         *STATE_COLUMN_SCHEMA,
     )
@@ -139,7 +139,7 @@ def training_set_asset(
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "The as_of of the row's prediction, UTC"),
-        (model.label.column, "double", f"The label, {model.label.unit}"),
+        (model.label.column, model.label.type, f"The label, {model.label.unit}"),
         *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
     )
 

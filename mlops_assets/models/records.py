@@ -32,7 +32,8 @@ class CandidateRecord:
         passed: Whether it may become a version.
         generation: The model's generation: its own definition.
         trained_on: Generations of labels and tables, and the columns of them that it uses, as JSON.
-        figures: Errors by who predicted and metric, and rows, as JSON.
+        baseline: What the baseline learned from everything known, as JSON.
+        figures: Metrics by who predicted, and rows, as JSON.
     """
 
     period: str
@@ -51,6 +52,7 @@ class CandidateRecord:
     passed: bool
     generation: str
     trained_on: str
+    baseline: str
     figures: str
 
     @property

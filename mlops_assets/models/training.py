@@ -1,7 +1,7 @@
 """Training a candidate: fitted once to be judged and once to serve, logged, and put through its gates."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, MissingDataError
@@ -12,9 +12,12 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
+from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fitting import feature_frame, fit
-from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
+from mlops_assets.models.judging import Split, Verdict, judge, split
+from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.records import (
     CandidateRecord,
     candidate_of_version,
@@ -49,27 +52,19 @@ class Fitted:
         judged: Fitted without the newest periods.
         model: Fitted on everything known; serves once the candidate won.
         split: Which periods the judged fit was fitted and judged on.
-        candidate: Errors of the judged fit.
-        baseline: Errors of the baseline on the same rows.
-        champion: Errors of the champion's judged fit on the same rows, or None.
+        candidate: Figures of the judged fit.
+        baseline: Those of the baseline, learned from the same rows, on the same rows.
+        champion: Those of the champion's judged fit on the same rows, or None.
         fitted_rows: Rows that the judged fit was fitted on.
     """
 
     judged: Any
     model: Any
     split: Split
-    candidate: Errors
-    baseline: Errors
-    champion: Errors | None
+    candidate: Measured
+    baseline: Measured
+    champion: Measured | None
     fitted_rows: int
-
-
-def baseline_values(model: ModelDefinition, rows: "pa.Table") -> "pa.ChunkedArray":
-    """The baseline's prediction for each row: a feature, 0 where it is missing."""
-    import pyarrow.compute as pc
-
-    values: pa.ChunkedArray = pc.fill_null(pc.cast(rows.column(model.baseline), "double"), 0.0)
-    return values
 
 
 def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion_judged: Any | None) -> Fitted:
@@ -98,15 +93,19 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
                 "labels before and in the validation periods",
                 "train later, or shorten train.validation",
             )
-    truth = judged.column(model.label.column).to_numpy()
+    truth, frame = truth_of(model, judged), feature_frame(model, judged)
     judged_fit = fit(model, fitted)
+
+    def measured(scores: Any) -> Measured:
+        return measure(model.task, truth, scores)
+
     return Fitted(
         judged=judged_fit,
         model=fit(model, rows),
         split=parts,
-        candidate=errors(truth, judged_fit.predict(feature_frame(model, judged))),
-        baseline=errors(truth, baseline_values(model, judged).to_numpy()),
-        champion=errors(truth, champion_judged.predict(feature_frame(model, judged))) if champion_judged else None,
+        candidate=measured(scores_of_fit(model, judged_fit, frame)),
+        baseline=measured(baseline_scores(model, fit_baseline(model, fitted), judged)),
+        champion=measured(scores_of_fit(model, champion_judged, frame)) if champion_judged else None,
         fitted_rows=fitted.num_rows,
     )
 
@@ -192,6 +191,7 @@ def train(
         passed=verdict.passed,
         generation=model.generation,
         trained_on=TrainedOn.of(platform, model, at).as_json(),
+        baseline=fit_baseline(model, rows).as_json(),
         figures=json.dumps(figures, sort_keys=True),
     )
     record_generation(platform, model)
@@ -237,5 +237,5 @@ def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
         ("champion", fitted.champion),
     ):
         if outcome:
-            figures |= {f"{name}_{metric}": value for metric, value in asdict(outcome).items() if metric != "rows"}
+            figures |= {f"{name}_{metric}": value for metric, value in outcome.values.items()}
     return figures

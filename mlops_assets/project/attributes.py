@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from mlops_assets.project.tasks import Task
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
@@ -310,6 +312,10 @@ class LabelAttributes(Attributes):
     horizon: int = Field(ge=1, description="How many periods ahead the label lies.")
     delay: int = Field(default=0, ge=0, description="How many further periods pass until the label is known.")
     unit: str = Field(default="", description="Unit of the label, for people.")
+    classes: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]] = Field(
+        default_factory=list,
+        description="The classes of a multiclass label, at least two; columns of probabilities are named after them.",
+    )
 
 
 class LookupAttributes(Attributes):
@@ -401,7 +407,10 @@ class MonitorAttributes(Attributes):
     """What is watched."""
 
     drift: DriftAttributes = Field(default_factory=DriftAttributes, description="Drift of the model's features.")
-    metric: Literal["mae", "rmse"] = Field(default="mae", description="The figure that decides on retraining.")
+    metric: str | None = Field(
+        default=None,
+        description="The figure that decides on retraining, of which less is better: by default mae, or log_loss.",
+    )
 
 
 class RetrainAttributes(Attributes):
@@ -420,13 +429,20 @@ class RetrainAttributes(Attributes):
 class ModelAttributes(SharedAttributes):
     """A model: its population, label, features, template, gates and retrain policy."""
 
-    task: Literal["regression"] = Field(description="What kind of prediction it is.")
+    task: Task = Field(
+        description="regression: a number; binary: whether it is so, a boolean; multiclass: one of label.classes."
+    )
     primary_keys: list[str] = Field(min_length=1, description="Columns that name what is predicted for.")
     timestamp: str = Field(description="Column with the time of a row in population and label.")
     population: str = Field(description="File with one SELECT that gives keys and timestamp to train on and score.")
     history: str = Field(description="How far back population and label look, horizon and delay included.")
     label: LabelAttributes = Field(description="What is predicted.")
-    baseline: str = Field(description="TABLE.COLUMN of a feature that is the simplest prediction; 0 where missing.")
+    baseline: str = Field(
+        description=(
+            "TABLE.COLUMN of a feature that is the simplest prediction: of a regression its value, 0 where missing; of "
+            "a classification each class's share by its level. prior: each class's share over all."
+        )
+    )
     features: list[LookupAttributes] = Field(min_length=1, description="What the model looks at.")
     request: RequestAttributes | None = Field(
         default=None, description="Values that come with a request; the population's SQL gives columns of their names."
