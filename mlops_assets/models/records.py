@@ -33,6 +33,9 @@ class CandidateRecord:
         generation: The model's generation: its own definition.
         trained_on: Generations of labels and tables, and the columns of them that it uses, as JSON.
         figures: Errors by who predicted and metric, and rows, as JSON.
+        template: Name and version of the template.
+        template_hash: Hash of its recipe.
+        params: The template's parameters that both fits were given, chosen ones among them, as JSON.
     """
 
     period: str
@@ -52,6 +55,9 @@ class CandidateRecord:
     generation: str
     trained_on: str
     figures: str
+    template: str
+    template_hash: str
+    params: str
 
     @property
     def figure_values(self) -> Mapping[str, float]:

@@ -41,6 +41,9 @@ def training(number: int) -> CandidateRecord:
         generation="g1",
         trained_on="{}",
         figures="{}",
+        template="",
+        template_hash="",
+        params="{}",
     )
 
 
