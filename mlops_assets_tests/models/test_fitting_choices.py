@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def line(shared: Line, tmp_path: Path) -> Line:
     return made
 
 
-def rows_of(line: Line) -> "object":
+def rows_of(line: Line) -> Any:
     return build_training_set(line.platform, line.model, line.period("2024-01-26")).rows
 
 
@@ -58,9 +59,9 @@ def changed(line: Line, *changes: tuple[str, str]) -> Line:
 
 def test_an_own_template_is_called_with_what_it_wants_and_its_parameters(line: Line) -> None:
     changed(line, (RIDGE, OWN))
-    estimator = fit(line.model, rows_of(line))  # type: ignore[arg-type]
+    estimator = fit(line.model, rows_of(line))
     assert estimator[-1].alpha == 3.0
-    assert estimator.predict(feature_frame(line.model, rows_of(line))).shape[0] > 0  # type: ignore[arg-type]
+    assert estimator.predict(feature_frame(line.model, rows_of(line))).shape[0] > 0
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_template_that_raises_is_named_with_its_line(line: Line) -> None:
     line.files.write("forecast/mine.py", "def ridge(*, alpha=1.0):\n    raise ValueError('no')\n")
     changed(line, (RIDGE, OWN))
     with pytest.raises(ContractError) as caught:
-        fit(line.model, rows_of(line))  # type: ignore[arg-type]
+        fit(line.model, rows_of(line))
     assert caught.value.found == "'ridge' raised ValueError: no"
     assert caught.value.where is not None and caught.value.where.line == 2
 
@@ -131,11 +132,11 @@ def test_weights_reach_the_last_step_and_bad_ones_are_refused_with_their_number(
     import pyarrow as pa
 
     rows = rows_of(line)
-    plain = fit(line.model, rows)[-1].coef_  # type: ignore[arg-type]
+    plain = fit(line.model, rows)[-1].coef_
     changed(line, (TRAIN, TRAIN.replace("}", ", weight: crowd}")))
-    assert not (fit(line.model, rows)[-1].coef_ == plain).all()  # type: ignore[arg-type]
-    count = rows.num_rows  # type: ignore[attr-defined]
-    bad = rows.set_column(rows.column_names.index("crowd"), "crowd", pa.array([None, 0] + [1] * (count - 2)))  # type: ignore[attr-defined]
+    assert not (fit(line.model, rows)[-1].coef_ == plain).all()
+    count = rows.num_rows
+    bad = rows.set_column(rows.column_names.index("crowd"), "crowd", pa.array([None, 0] + [1] * (count - 2)))
     with pytest.raises(ContractError) as caught:
         fit(line.model, bad)
     assert caught.value.found == (
@@ -146,14 +147,14 @@ def test_weights_reach_the_last_step_and_bad_ones_are_refused_with_their_number(
 def test_early_stopping_takes_fewer_rounds_and_repeats(line: Line) -> None:
     changed(line, (RIDGE, BOOSTED), (TRAIN, TRAIN.replace("}", ", early_stopping: {periods: 3 days, patience: 3}}")))
     rows = rows_of(line)
-    counts = {fit(line.model, rows)[-1].n_iter_ for _ in range(2)}  # type: ignore[arg-type]
+    counts = {fit(line.model, rows)[-1].n_iter_ for _ in range(2)}
     assert len(counts) == 1
     assert 1 <= counts.pop() <= 40
 
 
 def test_what_is_fitted_lies_before_what_is_judged_by_the_horizon(line: Line) -> None:
     rows, calendar = rows_of(line), line.model.schema.calendar
-    for fitted, judged in [*expanding_folds(line.model, rows, 3), newest(line.model, rows, 3)]:  # type: ignore[arg-type]
+    for fitted, judged in [*expanding_folds(line.model, rows, 3), newest(line.model, rows, 3)]:
         last, first = (calendar.of(moment) for moment in (
             max(period_starts(line.model, fitted)), min(period_starts(line.model, judged))
         ))  # fmt: skip
@@ -167,8 +168,8 @@ def test_a_search_repeats_tells_its_progress_and_is_never_worse_than_what_is_dec
     search = f", search: {{strategy: {strategy}, params: {{alpha: [0.01, 1.0, 100.0]}}, folds: 2, trials: 3}}}}"
     changed(line, (TRAIN, TRAIN.replace("}", search)))
     told: list[tuple[Trial, str]] = []
-    chosen = choose_parameters(line.model, rows_of(line), lambda *trial: told.append(trial))  # type: ignore[arg-type]
-    assert chosen == choose_parameters(line.model, rows_of(line))  # type: ignore[arg-type]
+    chosen = choose_parameters(line.model, rows_of(line), lambda *trial: told.append(trial))
+    assert chosen == choose_parameters(line.model, rows_of(line))
     assert chosen.trials[0].params == {"alpha": 1.0}
     assert sorted(trial.params["alpha"] for trial in chosen.trials) == [0.01, 1.0, 100.0]
     assert min(trial.error for trial in chosen.trials) == next(
@@ -179,7 +180,7 @@ def test_a_search_repeats_tells_its_progress_and_is_never_worse_than_what_is_dec
     ticks = iter([0.0, 3600.0])
     json.dumps(chosen.params)
     line.files.change(YAML, "trials: 3", "trials: 3, minutes: 10")
-    assert len(choose_parameters(line.open().model, rows_of(line), clock=lambda: next(ticks)).trials) == 1  # type: ignore[arg-type]
+    assert len(choose_parameters(line.open().model, rows_of(line), clock=lambda: next(ticks)).trials) == 1
 
 
 def test_a_training_logs_each_trial_below_its_run_and_records_what_was_chosen(line: Line) -> None:
@@ -191,7 +192,7 @@ def test_a_training_logs_each_trial_below_its_run_and_records_what_was_chosen(li
     search = ", search: {strategy: grid, params: {alpha: [0.01, 100.0]}, folds: 2}}"
     changed(line, (TRAIN, TRAIN.replace("}", search)))
     at = line.period("2024-01-26")
-    line.platform.training_sets(line.model).write(at.key, rows_of(line))  # type: ignore[arg-type]
+    line.platform.training_sets(line.model).write(at.key, rows_of(line))
     registry, words = open_registry(line.platform.home.mlflow), list[str]()
     with start_run(registry, "search") as run_id:
         record, _ = train(line.platform, registry, line.model, at, run_id, Request("a test", "ana"), words.append)
