@@ -25,12 +25,20 @@ def scores_of_fit(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> "n
         return np.zeros((0, len(model.classes)) if model.task == "multiclass" else 0)
     with threadpool_limits(limits=model.threads):
         if model.task == "regression":
-            numbers: npt.NDArray[Any] = np.asarray(fit.predict(frame), float)
-            return numbers
-        known = np.asarray(fit.predict_proba(frame), float)
-    scores = np.zeros((len(frame), len(model.classes)))
-    for place, seen in enumerate(fit.classes_):
-        scores[:, model.classes.index(str(seen).lower() if model.task == "binary" else str(seen))] = known[:, place]
+            return scores_of_values(model, fit.predict(frame), ())
+        return scores_of_values(model, fit.predict_proba(frame), fit.classes_)
+
+
+def scores_of_values(model: ModelDefinition, values: Any, classes: Sequence[Any]) -> "npt.NDArray[Any]":
+    """What an estimator said as scores: its numbers, or its probabilities of the classes that it saw."""
+    import numpy as np
+
+    found = np.asarray(values, float)
+    if model.task == "regression":
+        return found
+    scores = np.zeros((len(found), len(model.classes)))
+    for place, seen in enumerate(classes):
+        scores[:, model.classes.index(str(seen).lower() if model.task == "binary" else str(seen))] = found[:, place]
     return scores[:, 1] if model.task == "binary" else scores
 
 

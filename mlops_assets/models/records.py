@@ -34,6 +34,9 @@ class CandidateRecord:
         trained_on: Generations of labels and tables, and the columns of them that it uses, as JSON.
         baseline: What the baseline learned from everything known, as JSON.
         figures: Metrics by who predicted, and rows, as JSON.
+        template: Name and version of the template.
+        template_hash: Hash of its recipe.
+        params: The template's parameters that both fits were given, chosen ones among them, as JSON.
     """
 
     period: str
@@ -54,6 +57,9 @@ class CandidateRecord:
     trained_on: str
     baseline: str
     figures: str
+    template: str
+    template_hash: str
+    params: str
 
     @property
     def figure_values(self) -> Mapping[str, float]:

@@ -1,6 +1,7 @@
 """Training a candidate: fitted once to be judged and once to serve, logged, and put through its gates."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
-from mlops_assets.models.fitting import feature_frame, fit
+from mlops_assets.models.fitting import feature_frame, fit, trusted_types
+from mlops_assets.models.folds import period_starts
 from mlops_assets.models.judging import Split, Verdict, judge, split
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
@@ -24,7 +26,8 @@ from mlops_assets.models.records import (
     candidates,
     present_champion,
 )
-from mlops_assets.models.templates import find_template
+from mlops_assets.models.search import Chosen, Trial, choose_parameters
+from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -56,6 +59,7 @@ class Fitted:
         baseline: Those of the baseline, learned from the same rows, on the same rows.
         champion: Those of the champion's judged fit on the same rows, or None.
         fitted_rows: Rows that the judged fit was fitted on.
+        chosen: The parameters of both fits, and the trials that chose them.
     """
 
     judged: Any
@@ -65,9 +69,16 @@ class Fitted:
     baseline: Measured
     champion: Measured | None
     fitted_rows: int
+    chosen: Chosen
 
 
-def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion_judged: Any | None) -> Fitted:
+def fit_candidate(
+    model: ModelDefinition,
+    rows: "pa.Table",
+    at: Period,
+    champion_judged: Any | None,
+    report: Callable[[Trial, str], None] = lambda trial, words: None,
+) -> Fitted:
     """Fit a candidate twice and judge it.
 
     Args:
@@ -75,12 +86,13 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
         rows: Its training set.
         at: The period trained at.
         champion_judged: The champion's judged fit, or None where none can be compared.
+        report: Told of each trial of a search.
 
     Raises:
         ContractError: No rows are left to fit on, or none to judge on.
     """
     parts = split(model, labelled_period(model, at))
-    times = _period_starts(model, rows)
+    times = period_starts(model, rows)
     fitted = rows.filter(times <= parts.last_fitted.start)
     judged = rows.filter(times >= parts.first_judged.start)
     for name, part, periods in (
@@ -94,19 +106,21 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
                 "train later, or shorten train.validation",
             )
     truth, frame = truth_of(model, judged), feature_frame(model, judged)
-    judged_fit = fit(model, fitted)
+    chosen = choose_parameters(model, fitted, report)
+    judged_fit = fit(model, fitted, chosen.params)
 
     def measured(scores: Any) -> Measured:
         return measure(model.task, truth, scores)
 
     return Fitted(
         judged=judged_fit,
-        model=fit(model, rows),
+        model=fit(model, rows, chosen.params),
         split=parts,
         candidate=measured(scores_of_fit(model, judged_fit, frame)),
         baseline=measured(baseline_scores(model, fit_baseline(model, fitted), judged)),
         champion=measured(scores_of_fit(model, champion_judged, frame)) if champion_judged else None,
         fitted_rows=fitted.num_rows,
+        chosen=chosen,
     )
 
 
@@ -117,6 +131,7 @@ def train(
     at: Period,
     run_id: str,
     request: Request,
+    progress: Callable[[str], None] = lambda words: None,
 ) -> tuple[CandidateRecord, Verdict]:
     """Train a candidate on its training set, log it into an MLflow run, judge and record it.
 
@@ -125,10 +140,16 @@ def train(
 
     Raises:
         MissingDataError: The training set of the period was not built.
+        DefinitionError: The template changed since its version was used first.
     """
+    require_same_recipe(platform, model)
     rows = read_training_set(platform, model, at)
     inputs_hash = text_hash(
-        platform.training_sets(model).data_version(at.key) or "", repr(model.template), repr(model.gates), repr(request)
+        platform.training_sets(model).data_version(at.key) or "",
+        repr(model.template),
+        repr(model.fitting),
+        repr(model.gates),
+        repr(request),
     )
     for record in candidates(platform, model):
         if record.period == at.key and record.inputs_hash == inputs_hash:
@@ -139,7 +160,12 @@ def train(
         its_training = candidate_of_version(platform, model, champion.version)
         if agreement(platform, model, its_training).may_score:
             champion_judged = mlflow_registry.load_fit(registry, its_training.judged_uri)
-    fitted = fit_candidate(model, rows, at, champion_judged)
+
+    def report(trial: Trial, words: str) -> None:
+        mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
+        progress(words)
+
+    fitted = fit_candidate(model, rows, at, champion_judged, report)
     verdict = judge(
         model.gates,
         fitted.candidate,
@@ -153,7 +179,7 @@ def train(
         registry,
         run_id,
         params={
-            **model.template.params,
+            **fitted.chosen.params,
             "template": f"{model.template.name} v{model.template.version}",
             "seed": model.template.seed,
             "threads": model.threads,
@@ -172,7 +198,7 @@ def train(
         },
         fits={"judged": fitted.judged, "model": fitted.model},
         input_example=example,
-        trusted_types=find_template(model.template.name, model.template.version).trusted_types,
+        trusted_types=trusted_types(model),
     )
     record = CandidateRecord(
         period=at.key,
@@ -193,7 +219,11 @@ def train(
         trained_on=TrainedOn.of(platform, model, at).as_json(),
         baseline=fit_baseline(model, rows).as_json(),
         figures=json.dumps(figures, sort_keys=True),
+        template=f"{model.template.name} v{model.template.version}",
+        template_hash=model.template.definition_hash,
+        params=json.dumps(dict(fitted.chosen.params), sort_keys=True),
     )
+    record_recipe(platform, model)
     record_generation(platform, model)
     write_record(platform.records(model, "candidate"), record)
     return record, verdict
@@ -215,21 +245,12 @@ def read_training_set(platform: Platform, model: ModelDefinition, at: Period) ->
     return rows
 
 
-def _period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:
-    import numpy as np
-
-    from mlops_assets.sources.contract import moments
-
-    calendar = model.schema.calendar
-    starts = {moment: calendar.of(moment).start for moment in set(moments(rows, model.schema)) if moment}
-    return np.array([starts[moment] for moment in moments(rows, model.schema) if moment], dtype=object)
-
-
 def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
     figures: dict[str, float] = {
         "rows": rows,
         "fitted_rows": fitted.fitted_rows,
         "judged_rows": fitted.candidate.rows,
+        **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
     }
     for name, outcome in (
         ("candidate", fitted.candidate),

@@ -374,6 +374,45 @@ class TemplateAttributes(Attributes):
     version: int = Field(default=1, ge=1, description="Version of the template.")
     params: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Its parameters.")
     seed: int = Field(default=0, description="Seed of everything random.")
+    python: str | None = Field(
+        default=None,
+        description="MODULE:FUNCTION of the project that gives an estimator, for a template of your own.",
+    )
+    allow_pickle: list[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]] = Field(
+        default_factory=list,
+        description="MODULE.CLASS of an own template's estimator that may be kept as a pickle, which runs code.",
+    )
+
+
+class EarlyStoppingAttributes(Attributes):
+    """Fewer rounds of boosting, where the newest periods say so."""
+
+    periods: str = Field(description="The newest periods of a fit's rows, whose loss is watched, such as 3 months.")
+    patience: int = Field(
+        default=10, ge=1, description="After how many rounds without a smaller loss the best so far is taken."
+    )
+
+
+class RangeAttributes(Attributes):
+    """A range of numbers that random search draws from; whole numbers where both ends are."""
+
+    low: int | FiniteNumber = Field(description="Smallest value.")
+    high: int | FiniteNumber = Field(description="Largest value.")
+    log: bool = Field(default=False, description="Whether to draw evenly over orders of magnitude.")
+
+
+class SearchAttributes(Attributes):
+    """A search for the template's parameters, by folds in the order of time."""
+
+    strategy: Literal["grid", "random"] = Field(default="random", description="All combinations, or some at random.")
+    params: dict[str, list[str | int | float | bool | None] | RangeAttributes] = Field(
+        min_length=1, description="By parameter, a list of values, or low and high for random."
+    )
+    folds: int = Field(default=3, ge=1, description="How many times each trial is fitted and judged.")
+    trials: int = Field(default=20, ge=1, description="Most trials; the first is the parameters as declared.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="No trial begins after so many minutes; one is always made."
+    )
 
 
 class TrainAttributes(Attributes):
@@ -385,6 +424,13 @@ class TrainAttributes(Attributes):
         default=1, ge=1, description="Threads of a fit; one repeats to the last digit on every machine."
     )
     min_rows: int = Field(default=1, ge=1, description="Fewest labels to train on, and a tenth of it to judge on.")
+    weight: str | None = Field(
+        default=None, description="A feature or request column with the weight of each row, greater than 0."
+    )
+    early_stopping: EarlyStoppingAttributes | None = Field(
+        default=None, description="Take fewer rounds, for templates that have rounds."
+    )
+    search: SearchAttributes | None = Field(default=None, description="Search for parameters before each training.")
 
 
 class GateAttributes(Attributes):

@@ -17,6 +17,7 @@ from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import LABEL_TYPES, Task
+from mlops_assets.project.template_function import TemplateFunction
 
 
 @dataclass(frozen=True)
@@ -188,12 +189,56 @@ class LabelDefinition:
 
 @dataclass(frozen=True)
 class TemplateChoice:
-    """Which recipe, with which parameters."""
+    """Which recipe, with which parameters.
+
+    ``function`` is what makes an own template's estimator; ``definition_hash`` is that of the recipe, whoever wrote it;
+    ``allow_pickle`` are classes of an own template whose fits may be kept as pickles.
+    """
 
     name: str
     version: int
     params: Mapping[str, object]
     seed: int
+    definition_hash: str
+    function: TemplateFunction | None = field(default=None, repr=False)
+    allow_pickle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Fewer rounds, by the loss on the newest ``periods`` of a fit's rows."""
+
+    periods: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range that random search draws from, both ends included."""
+
+    low: float
+    high: float
+    log: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for parameters; see `mlops_assets.models.search`."""
+
+    strategy: Literal["grid", "random"]
+    params: Mapping[str, tuple[object, ...] | Range]
+    folds: int
+    trials: int
+    minutes: float | None
+
+
+@dataclass(frozen=True)
+class FittingChoice:
+    """How a template is fitted: the column that weighs rows, early stopping, and search."""
+
+    weight: str | None = None
+    early_stopping: EarlyStopping | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +289,7 @@ class ModelDefinition:
     computed: tuple[ComputedFeature, ...]
     features: tuple[Column, ...]
     template: TemplateChoice
+    fitting: FittingChoice
     window: int | None
     validation: int
     threads: int

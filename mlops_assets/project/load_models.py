@@ -16,9 +16,9 @@ from mlops_assets.project.definition import (
     ProjectDefinition,
     RetrainPolicy,
     TableDefinition,
-    TemplateChoice,
     common_calendar,
 )
+from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
     check_chosen,
     check_feature,
@@ -134,6 +134,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
     parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
+    template = load_template(document, parsed, features, project.folder.parent.parent)
     return ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -150,9 +151,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         request=request,
         computed=computed,
         features=features,
-        template=TemplateChoice(
-            parsed.template.name, parsed.template.version, parsed.template.params, parsed.template.seed
-        ),
+        template=template,
+        fitting=load_fitting(document, parsed, template, features, periods),
         window=None if parsed.train.window == "expanding" else periods("train", "window"),
         validation=periods("train", "validation"),
         threads=parsed.train.threads,

@@ -117,6 +117,11 @@ class Platform:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
         return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
 
+    @property
+    def used_templates(self) -> PeriodTable:
+        """The recipe of each template and version that a candidate was trained with, by any model."""
+        return PeriodTable(self._delta("templates", "records"))
+
     def quarantine(self, source: str) -> PeriodTable:
         """The rows that were put aside of a source's deliveries, by the period of the delivery."""
         return PeriodTable(self._delta(f"{source}.quarantine", "records"))

@@ -42,6 +42,9 @@ def training(number: int) -> CandidateRecord:
         trained_on="{}",
         baseline="{}",
         figures="{}",
+        template="",
+        template_hash="",
+        params="{}",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
+from mlops_assets.models.templates import find_template
 from mlops_assets.project.definition import Files, Gate, LookupDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load import load_project
@@ -139,7 +140,9 @@ def test_a_model_is_what_was_written(project: SmallProject) -> None:
     )
     assert model.feature_names == ("level", "crowd", "region")
     assert (model.numbers, model.categories) == (("level", "crowd"), ("region",))
-    assert model.template == TemplateChoice("ridge_regressor", 1, {"alpha": 1.0}, 7)
+    assert model.template == TemplateChoice(
+        "ridge_regressor", 1, {"alpha": 1.0}, 7, find_template("ridge_regressor", 1).definition_hash
+    )
     assert (model.window, model.validation, model.min_rows) == (60, 7, 100)
     assert model.gates == (Gate("mae", "baseline", 0.0), Gate("rmse", "champion", 0.1))
     assert model.retrain == RetrainPolicy(0.3, 3, 14, 28)
