@@ -90,7 +90,7 @@ class Platform:
                 "When the period that is predicted from was known",
                 nullable=False,
             ),
-            Column(model.label.column, "double", f"The label, {model.label.unit}".strip(", ")),
+            Column(model.label.column, model.label.type, f"The label, {model.label.unit}".strip(", ")),
             *model.request,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
@@ -100,8 +100,8 @@ class Platform:
         """A model's predictions: keys, timestamp, prediction, baseline, version, and what it was computed from."""
         columns = (
             *model.schema.columns,
-            Column("prediction", "double", f"What the champion predicted, {model.label.unit}".strip(", ")),
-            Column("baseline", "double", "The simplest prediction"),
+            *model.prediction_columns,
+            *model.baseline_columns,
             Column("version", "bigint", "Version that predicted"),
             *model.looked_up_by,
             *model.features,
@@ -116,6 +116,11 @@ class Platform:
     def records(self, model: ModelDefinition, kind: str) -> PeriodTable:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
         return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
+
+    @property
+    def used_templates(self) -> PeriodTable:
+        """The recipe of each template and version that a candidate was trained with, by any model."""
+        return PeriodTable(self._delta("templates", "records"))
 
     def quarantine(self, source: str) -> PeriodTable:
         """The rows that were put aside of a source's deliveries, by the period of the delivery."""
