@@ -436,9 +436,14 @@ class TrainAttributes(Attributes):
 class GateAttributes(Attributes):
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"] = Field(description="mae: mean absolute error; rmse: root of the mean square.")
+    metric: str = Field(
+        description=(
+            "The figure to compare: mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, "
+            "accuracy, calibration_error, of two classes also roc_auc, average_precision, of several also macro_f1."
+        )
+    )
     better_than: Literal["baseline", "champion"] = Field(description="What the candidate must beat on the same rows.")
-    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's error; 0 for any.")
+    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's figure; 0 for any.")
 
 
 class DriftAttributes(Attributes):

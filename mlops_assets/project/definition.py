@@ -245,7 +245,7 @@ class FittingChoice:
 class Gate:
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"]
+    metric: str
     better_than: Literal["baseline", "champion"]
     margin: float
 
