@@ -95,6 +95,13 @@ def judge(
         if other is None:
             outcomes.append(GateOutcome(name, True, "there is no champion to compare with"))
             continue
+        lacking = [
+            who for who, of in (("candidate", candidate), (gate.better_than, other)) if gate.metric not in of.values
+        ]
+        if lacking:
+            words = f"{gate.metric} could not be measured of the {' and the '.join(lacking)} on these rows"
+            outcomes.append(GateOutcome(name, False, words))
+            continue
         mine, theirs = candidate.of(gate.metric), other.of(gate.metric)
         metric = METRICS[gate.metric]
         passed = metric.is_better(mine, theirs, gate.margin)
