@@ -13,6 +13,7 @@ from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
+from mlops_assets.models.blocks import in_blocks
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.training import baseline_values
@@ -134,4 +135,4 @@ def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> "pa.Array":
     if rows.num_rows == 0:
         return pa.array([], pa.float64())
     with threadpool_limits(limits=model.threads):
-        return pa.array(fit.predict(feature_frame(model, rows)), pa.float64())
+        return pa.array(in_blocks(fit.predict, feature_frame(model, rows)), pa.float64())
