@@ -59,5 +59,5 @@ class Frames:
         made = {}
         for name in self._model.feature_names:
             values = parts[0][name] if len(parts) == 1 else [value for part in parts for value in part[name]]
-            made[name] = np.array(values, "float64" if name in self._numbers else object)
+            made[name] = np.array(values, "float64") if name in self._numbers else pd.Series(values, dtype=object)
         return pd.DataFrame(made, copy=False)

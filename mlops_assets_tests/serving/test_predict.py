@@ -254,7 +254,7 @@ def test_a_share_of_the_requests_is_kept_by_their_ids_alone(line: Line, tmp_path
         for name in ids:
             client.post(ROUTE, json={"rows": KEYS[:1]}, headers={"X-Request-ID": name})
     kept = {row["request_id"] for row in rows_kept(own)}
-    assert kept == {name for name in ids if is_sampled(name, 0.5)}
+    assert kept == {name for name in ids if request_log.is_sampled(name, 0.5)}
     assert 5 < len(kept) < 25
 
 
