@@ -11,6 +11,7 @@ from benchmarks.chain import chain
 from benchmarks.compaction import compaction
 from benchmarks.features_over_http import http
 from benchmarks.load import load
+from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.replay import demo, replay
@@ -19,6 +20,7 @@ from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "load": load,
+    "models-500": models_500,
     "chain": chain,
     "demo": demo,
     "replay": replay,

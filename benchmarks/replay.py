@@ -51,14 +51,14 @@ def demo() -> Figure:
 def replay() -> Figure:
     """Mean absolute error of the champions, against never retraining and against the baseline, on the same rows."""
     found = _replayed().summary
-    best = min(found.never_retrained.mae, found.baseline.mae)
+    best = min(found.never_retrained.of("mae"), found.baseline.of("mae"))
     return Figure(
         "replay",
-        {"champions": round(found.champions.mae, 5), "trainings": found.trainings, "rows": found.champions.rows},
-        {"never retrained": round(found.never_retrained.mae, 5), "baseline": round(found.baseline.mae, 5)},
-        round(found.champions.mae / best, 4),
+        {"champions": round(found.champions.of("mae"), 5), "trainings": found.trainings, "rows": found.champions.rows},
+        {"never retrained": round(found.never_retrained.of("mae"), 5), "baseline": round(found.baseline.of("mae"), 5)},
+        round(found.champions.of("mae") / best, 4),
         f"mean absolute error below both, with fewer than {FEWER_TRAININGS} trainings",
-        found.champions.mae < best and found.trainings < FEWER_TRAININGS,
+        found.champions.of("mae") < best and found.trainings < FEWER_TRAININGS,
     )
 
 

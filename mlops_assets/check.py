@@ -11,13 +11,13 @@ from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.models.templates import check_parameters, find_template
+from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
 
 
 def check_project(project: ProjectDefinition, home: Home | None = None) -> list[str]:
-    """Run every SQL over empty tables of the declared columns, prove every history, and try every template.
+    """Run every SQL over empty tables of the declared columns, and prove every history.
 
     Args:
         project: What `load_project` gave; its names and types were checked there.
@@ -29,9 +29,8 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
     Raises:
         ContractError: An SQL or expression does not run over its inputs, or gives other columns or types than
             declared.
-        DefinitionError: An SQL that is to run on Spark means something else there; a template does not exist, or does
-            not take a parameter; a history is too short; or a column that a model looks up has another type than the
-            home holds.
+        DefinitionError: An SQL that is to run on Spark means something else there; a history is too short; a column
+            that a model looks up has another type than the home holds; or a template changed under its version.
     """
     check_spark(project)
     if home:
@@ -47,7 +46,6 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
                 subject.rows(empty, subject.first, subject.history)
                 warnings += row_based_frames(subject.computation, subject.schema.calendar.unit)
         for model in project.models.values():
-            check_parameters(find_template(model.template.name, model.template.version), model.template.params)
             check_computed_features(empty, model)
         for subject in subjects_of(project):
             warnings += prove_history(project, subject, folder, data)
@@ -70,13 +68,15 @@ def check_spark(project: ProjectDefinition) -> None:
 
 
 def check_home(project: ProjectDefinition, home: Home) -> None:
-    """See that no column which a model looks up has another type than the home holds; writes nothing.
+    """See that columns which models look up, and templates, are as the home knows them; writes nothing.
 
     Raises:
-        DefinitionError: One has.
+        DefinitionError: A column has another type, or a template another recipe under the same version.
     """
     if not home.tables.is_dir():
         return
     platform = Platform.of(project, home)
     for name in (*project.sources, *project.feature_tables):
         require_same_types(platform, project.table(name))
+    for model in project.models.values():
+        require_same_recipe(platform, model)

@@ -1,6 +1,6 @@
 """What the three components share: finding the project, and its platform, calendars and documentation for Dagster."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -52,8 +52,29 @@ class ProjectComponent(dg.Component):
 
 
 def project_of(context: dg.ComponentLoadContext) -> ProjectDefinition:
-    """The project whose component is being loaded; read once for each state of its files."""
-    return read_project(Path(context.defs_module_path))
+    """The project whose component is being loaded; read once for all components of one tree.
+
+    To look at every file again for every component would take a project of many models longer than all else.
+    """
+    return _project_of_tree(_ById(context.component_tree), Path(context.defs_module_path))
+
+
+@dataclass(frozen=True, eq=False)
+class _ById:
+    """One object and no other that is equal to it; it is kept, so that its address is nobody else's."""
+
+    held: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+@lru_cache(maxsize=1)
+def _project_of_tree(tree: "_ById", folder: Path) -> ProjectDefinition:
+    return read_project(folder)
 
 
 def read_project(folder: Path) -> ProjectDefinition:

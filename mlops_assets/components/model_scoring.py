@@ -49,8 +49,8 @@ def predictions_asset(
     waits = model.when_late == "wait"
     shown = column_schema(
         model.schema,
-        ("prediction", "double", f"What the champion predicted, {model.label.unit}"),
-        ("baseline", "double", "The simplest prediction"),
+        *((column.name, column.type, column.description) for column in model.prediction_columns),
+        *((column.name, column.type, column.description) for column in model.baseline_columns),
         ("version", "bigint", "The version that predicted"),
         *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
         *STATE_COLUMN_SCHEMA,
@@ -157,9 +157,7 @@ def performance_asset(
             data_version,
             rows=record.rows,
             figures={
-                model.metric: record.error,
-                "mae": record.mae,
-                "rmse": record.rmse,
+                **record.figure_values,
                 f"baseline {model.metric}": record.baseline_error,
                 "level at training": record.level,
                 "version": record.version,

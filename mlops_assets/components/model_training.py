@@ -57,7 +57,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "When the period that is predicted from was known, UTC"),
-        (model.label.column, "double", f"The label, {model.label.unit}"),
+        (model.label.column, model.label.type, f"The label, {model.label.unit}"),
         *((column.name, column.type, column.description) for column in model.request),
         *STATE_COLUMN_SCHEMA,
     )
@@ -139,7 +139,7 @@ def training_set_asset(
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "The as_of of the row's prediction, UTC"),
-        (model.label.column, "double", f"The label, {model.label.unit}"),
+        (model.label.column, model.label.type, f"The label, {model.label.unit}"),
         *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
     )
 
@@ -209,7 +209,12 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
         },
     }
     definition_hash = text_hash(
-        model.generation, repr(model.template), repr(model.gates), str(model.validation), str(model.threads)
+        model.generation,
+        repr(model.template),
+        repr(model.fitting),
+        repr(model.gates),
+        str(model.validation),
+        str(model.threads),
     )
 
     @dg.asset(
@@ -246,7 +251,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
         with in_words():
             registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
-            record, verdict = train(platform, registry, model, at, run_id, request)
+            record, verdict = train(platform, registry, model, at, run_id, request, context.log.info)
         rows = platform.training_sets(model)
         read = InputEvidence(rows.delta.name, rows.delta.version(), rows.data_version(at.key) or "", (at.key, at.key))
         return result(

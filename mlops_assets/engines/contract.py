@@ -109,6 +109,28 @@ class ComputedFeature:
     expression: "Expression"
 
 
+class ColumnFunction(Protocol):
+    """Computes columns of rows in Python, a batch of rows at a time.
+
+    What it gives for a row must not depend on which rows are in its batch. It can be pickled, for an engine may call
+    it in other processes.
+    """
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of the rows that it is given."""
+        ...
+
+    @property
+    def gives(self) -> "pa.Schema":
+        """The columns that it computes, with their types."""
+        ...
+
+    def __call__(self, batch: "pa.Table") -> Mapping[str, Any]:
+        """An array for each column that it gives, with a value for each row of the batch (which may have none)."""
+        ...
+
+
 class Engine(Protocol):
     """Runs what needs many rows at once."""
 
@@ -293,6 +315,21 @@ class Engine(Protocol):
 
         Raises:
             ContractError: A column is not there, an expression has another type than declared, or it failed.
+        """
+        ...
+
+    def extend(self, rows: Rows, function: ColumnFunction) -> Rows:
+        """Add columns that a function of Python computes, in batches, where the rows are.
+
+        Args:
+            rows: The columns that it reads; any other is carried along, but for one of a name that it gives.
+            function: What computes them.
+
+        Returns:
+            One row for each row, in the same order, with the columns that the function gives at the end.
+
+        Raises:
+            ContractError: The function refused the rows.
         """
         ...
 

@@ -56,7 +56,7 @@ def population(platform: Platform, model: ModelDefinition, period: Period) -> "p
 
 def label_schema(model: ModelDefinition) -> TableSchema:
     """What a model's label SQL answers: keys, timestamp and the label's column."""
-    columns = (*model.schema.columns, Column(model.label.column, "double"))
+    columns = (*model.schema.columns, Column(model.label.column, model.label.type))
     return TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
 
 

@@ -206,14 +206,23 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
     asking = {
         key: [TableColumn(origin.table, origin.column) for origin in origins] for key, origins in population.items()
     }
-    prediction, baseline = TableColumn(name, "prediction"), TableColumn(name, "baseline")
+    predicted, baselines = (
+        [TableColumn(name, column.name) for column in columns]
+        for columns in (model.prediction_columns, model.baseline_columns)
+    )
     learned = (*model.feature_names, model.label.column)
+    by_baseline = () if model.task == "regression" else (model.baseline, model.label.column)
     return _distinct(
         [
             *(edge for key in population for edge in _edges(population[key], name, key)),
-            *(ColumnEdge(TableColumn(name, feature), prediction, "computed") for feature in model.feature_names),
-            *(ColumnEdge(TableColumn(training, column), prediction, "learned") for column in learned),
-            ColumnEdge(TableColumn(name, model.baseline), baseline, "computed"),
+            *(
+                ColumnEdge(TableColumn(name, origin), to, "computed")
+                for to in predicted
+                for origin in model.feature_names
+            ),
+            *(ColumnEdge(TableColumn(training, column), to, "learned") for to in predicted for column in learned),
+            *(ColumnEdge(TableColumn(name, model.baseline), to, "computed") for to in baselines if model.baseline),
+            *(ColumnEdge(TableColumn(training, of), to, "learned") for to in baselines for of in by_baseline if of),
             *_looked_up(project, model, name, asking),
             *_computed(model, name),
         ]

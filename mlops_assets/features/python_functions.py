@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput
-from mlops_assets.errors import ContractError, Location
+from mlops_assets.errors import ContractError, Location, PlatformError
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
 from mlops_assets.project.platform import Platform
@@ -66,16 +66,8 @@ def call_function(
         arguments[table.name] = _as_frame(rows.select(list(table.schema.names)), frames[table.name])
     if function.takes_period:
         arguments[PERIOD] = period
-    with _modules_of(function):
-        try:
-            answer = _loaded(function)(**arguments)
-        except Exception as error:
-            raise ContractError(
-                f"'{function.name}' raised {type(error).__name__}: {error}",
-                "a function that answers for all rows that the contracts of its inputs allow",
-                "correct it",
-                where=_raised_at(error, function),
-            ) from error
+    with called(function, "a function that answers for all rows that the contracts of its inputs allow") as call:
+        answer = call(**arguments)
     return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
 
 
@@ -235,6 +227,27 @@ def _modules_of(function: PythonFunction) -> Iterator[None]:
             sys.meta_path.remove(finder)
             _OWN[function] = {name: sys.modules.pop(name) for name in finder.names if name in sys.modules}
             sys.modules.update(others)
+
+
+@contextmanager
+def called(function: PythonFunction, expected: str) -> Iterator[Callable[..., Any]]:
+    """A function of the project, whose modules can be imported inside the block only.
+
+    Raises:
+        ContractError: Something raised inside the block; names the last line of the project that it went through.
+    """
+    with _modules_of(function):
+        try:
+            yield _loaded(function)
+        except PlatformError:
+            raise
+        except Exception as error:
+            raise ContractError(
+                f"'{function.name}' raised {type(error).__name__}: {error}",
+                expected,
+                "correct it",
+                where=_raised_at(error, function),
+            ) from error
 
 
 def _loaded(function: PythonFunction) -> Callable[..., Any]:

@@ -20,12 +20,14 @@ def estimator_hash(estimator: Any) -> str:
 def _parts(value: Any, above: list[int]) -> Iterator[bytes]:
     """Everything that a value is made of, in an order that does not depend on where it lies in memory."""
     import numpy as np
+    from numpy.lib.recfunctions import repack_fields
 
     if value is None or isinstance(value, bool | int | str | bytes):
         yield f"{type(value).__name__}:{value!r}".encode()
     elif isinstance(value, float | np.generic):
         yield f"number:{np.asarray(value).dtype.str}".encode() + np.asarray(value).tobytes()
     elif isinstance(value, np.ndarray) and value.dtype != object:
+        value = repack_fields(value)  # between the fields of a tree's nodes lie bytes that nobody wrote
         yield f"array:{value.dtype.str}:{value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
     elif id(value) in above:

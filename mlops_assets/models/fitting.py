@@ -1,10 +1,16 @@
-"""Fitting: a model's estimator on rows of its training set, with the threads that it declares."""
+"""Fitting: a model's estimator on rows of its training set, with the weights, rounds and threads that it declares."""
 
+import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
-from mlops_assets.models.templates import build_estimator, find_template
-from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.features.python_functions import called
+from mlops_assets.models.folds import newest
+from mlops_assets.models.metrics import measure
+from mlops_assets.models.predicting import scores_of_values, truth_of
+from mlops_assets.models.templates import TEMPLATES, build_estimator, find_template
+from mlops_assets.project.definition import EarlyStopping, ModelDefinition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,19 +27,66 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     return frame
 
 
-def fit(model: ModelDefinition, rows: "pa.Table") -> Any:
+def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | None = None) -> Any:
     """Fit a model's estimator.
+
+    With early stopping it is fitted on the earlier rows first, and then on all with the number of rounds after which
+    the loss on the newest was smallest.
 
     Args:
         model: The model.
         rows: Rows of its training set.
+        params: The template's parameters, where a search chose others than the model declares.
 
     Raises:
-        ContractError: No feature has a value in any of the rows.
+        ContractError: No feature has a value in any of the rows, a weight is missing or not greater than 0, there are
+            too few periods to stop early, or an own template fails.
     """
+    given = dict(model.template.params if params is None else params)
+    stopping = model.fitting.early_stopping
+    rounds = None if model.template.function else find_template(model.template.name, model.template.version).rounds
+    if stopping and rounds:
+        given[rounds] = _best_rounds(model, rows, given, stopping)
+    return _fit(model, rows, given)
+
+
+def trusted_types(model: ModelDefinition) -> tuple[str, ...]:
+    """Types beyond skops's own list that a model's files may hold; of an own template, all that the library needs."""
+    choice = model.template
+    if choice.function is None:
+        return find_template(choice.name, choice.version).trusted_types
+    return tuple(sorted({name for template in TEMPLATES for name in template.trusted_types}))
+
+
+def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
+    """The weight of each row, or None where the model declares none.
+
+    Raises:
+        ContractError: One is missing or not greater than 0.
+    """
+    import numpy as np
+
+    name = model.fitting.weight
+    if name is None:
+        return None
+    column = rows.column(name)
+    values = column.cast("double").to_numpy()
+    missing, low = column.null_count, int((values <= 0).sum())
+    if missing or low or not np.isfinite(values).all():
+        raise ContractError(
+            f"{missing} of {rows.num_rows} rows of '{model.name}' without a weight in '{name}', and {low} with a "
+            "weight that is not greater than 0",
+            "a finite weight greater than 0 for each row to train on",
+            "leave such rows out of the population, or give the column a default",
+        )
+    return values
+
+
+def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) -> Any:
     from threadpoolctl import threadpool_limits
 
     frame, truth = feature_frame(model, rows), rows.column(model.label.column).to_numpy()
+    weights = row_weights(model, rows)
     # A table younger than the training set's window is null in every row of it: nothing can be learned from that.
     filled = [name for name in model.feature_names if frame[name].notna().any()]
     if not filled:
@@ -42,14 +95,67 @@ def fit(model: ModelDefinition, rows: "pa.Table") -> Any:
             "at least one feature with values",
             "train later, or look why the lookups find nothing (keys, lookback)",
         )
-    template = find_template(model.template.name, model.template.version)
-    estimator = build_estimator(
-        template,
-        model.template.params,
-        categories=[name for name in model.categories if name in filled],
-        numbers=[name for name in model.numbers if name in filled],
-        seed=model.template.seed,
-    )
-    # Threads that wait for each other spin: beside other work, two take four times as long as one.
-    with threadpool_limits(limits=model.threads):
-        return estimator.fit(frame, truth)
+    choice = model.template
+    categories = [name for name in model.categories if name in filled]
+    numbers = [name for name in model.numbers if name in filled]
+    if choice.function is None:
+        template = find_template(choice.name, choice.version)
+        estimator = build_estimator(template, params, categories=categories, numbers=numbers, seed=choice.seed)
+        # Threads that wait for each other spin: beside other work, two take four times as long as one.
+        with threadpool_limits(limits=model.threads):
+            return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
+    given = {"categories": categories, "numbers": numbers, "seed": choice.seed}
+    expected = "a function that gives an estimator which fits the model's features"
+    with called(choice.function.function, expected) as function:
+        estimator = function(**{name: given[name] for name in choice.function.given}, **params)
+        missing = [name for name in ("fit", "predict") if not callable(getattr(estimator, name, None))]
+        if missing:
+            raise ContractError(
+                f"'{choice.name}' gave {type(estimator).__name__} without {' and '.join(missing)}",
+                "an unfitted estimator as scikit-learn has them",
+                "return one",
+                where=choice.function.function.location,
+            )
+        with threadpool_limits(limits=model.threads):
+            return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
+
+
+def _weighted(model: ModelDefinition, estimator: Any, weights: Any) -> dict[str, Any]:
+    """The argument of ``fit`` that weighs rows: that of a pipeline's last step."""
+    if weights is None:
+        return {}
+    steps = getattr(estimator, "steps", None)
+    name, last = steps[-1] if steps else ("", estimator)
+    takes = inspect.signature(last.fit).parameters
+    if "sample_weight" not in takes and not any(part.kind is part.VAR_KEYWORD for part in takes.values()):
+        raise ContractError(
+            f"{type(last).__name__} of template '{model.template.name}', which takes no weights of rows",
+            "an estimator whose fit takes sample_weight",
+            "take train.weight out, or choose another template",
+        )
+    return {f"{name}__sample_weight" if steps else "sample_weight": weights}
+
+
+def _best_rounds(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any], stopping: EarlyStopping) -> int:
+    """After how many rounds the loss on the newest periods is smallest, as far as patience looks."""
+    earlier, watched = newest(model, rows, stopping.periods)
+    if earlier.num_rows == 0 or watched.num_rows == 0:
+        raise ContractError(
+            f"{earlier.num_rows} rows of '{model.name}' before the {stopping.periods} periods whose loss is watched, "
+            f"and {watched.num_rows} in them",
+            "rows on both sides, with the label's horizon between them",
+            "train later, or shorten train.early_stopping.periods",
+        )
+    fitted = _fit(model, earlier, params)
+    truth, last = truth_of(model, watched), fitted[-1]
+    best, least = 1, float("inf")
+    staged = last.staged_predict if model.task == "regression" else last.staged_predict_proba
+    stages = staged(fitted[:-1].transform(feature_frame(model, watched)))
+    for number, predicted in enumerate(stages, start=1):
+        scores = scores_of_values(model, predicted, getattr(last, "classes_", ()))
+        loss = measure(model.task, truth, scores).of(model.metric)
+        if loss < least:
+            best, least = number, loss
+        elif number - best >= stopping.patience:
+            break
+    return best

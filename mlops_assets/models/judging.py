@@ -3,35 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
 
-from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.metrics import Measured
 from mlops_assets.project.definition import Gate, ModelDefinition
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-Metric = Literal["mae", "rmse"]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """How far predictions lie from the truth.
-
-    Args:
-        rows: How many predictions were compared.
-        mae: Mean absolute error, in the label's unit.
-        rmse: Root of the mean squared error, in the label's unit.
-    """
-
-    rows: int
-    mae: float
-    rmse: float
-
-    def of(self, metric: Metric) -> float:
-        """The error by one metric."""
-        return self.mae if metric == "mae" else self.rmse
 
 
 @dataclass(frozen=True)
@@ -84,20 +59,6 @@ class Verdict:
         return cls(tuple(GateOutcome(**outcome) for outcome in json.loads(text)))
 
 
-def errors(truth: "npt.ArrayLike", predicted: "npt.ArrayLike") -> Errors:
-    """Compare predictions with the truth.
-
-    Raises:
-        ContractError: There is nothing to compare.
-    """
-    import numpy as np
-
-    difference = np.asarray(truth, float) - np.asarray(predicted, float)
-    if difference.size == 0:
-        raise ContractError("no rows to compare", "at least one prediction with its label", "wait for labels")
-    return Errors(difference.size, float(np.abs(difference).mean()), float(np.sqrt((difference**2).mean())))
-
-
 def split(model: ModelDefinition, last: Period) -> Split:
     """Split the labels that end with period ``last``: the newest ``validation`` periods are judged on.
 
@@ -109,15 +70,15 @@ def split(model: ModelDefinition, last: Period) -> Split:
 
 
 def judge(
-    gates: Sequence[Gate], candidate: Errors, *, baseline: Errors, champion: Errors | None, least_rows: int
+    gates: Sequence[Gate], candidate: Measured, *, baseline: Measured, champion: Measured | None, least_rows: int
 ) -> Verdict:
     """Put a candidate through its gates.
 
     Args:
         gates: The model's gates.
-        candidate: Errors of the candidate's judged fit.
-        baseline: Errors of the baseline on the same rows.
-        champion: Errors of the champion's judged fit on the same rows; None where no champion can be compared.
+        candidate: Figures of the candidate's judged fit.
+        baseline: Those of the baseline on the same rows.
+        champion: Those of the champion's judged fit on the same rows; None where no champion can be compared.
         least_rows: Fewest rows that a judgement may rest on.
     """
     outcomes = [

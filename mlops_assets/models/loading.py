@@ -1,17 +1,18 @@
 """A version as it serves: its fit in memory, proven to predict, beside what it was promoted by."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import agreement, require_agreement
-from mlops_assets.models.blocks import in_blocks
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
+from mlops_assets.models.predicting import prediction_arrays, scores_by_threads_there_are
 from mlops_assets.models.records import CandidateRecord, ChampionRecord, candidate_of_version
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -51,7 +52,7 @@ class LoadedVersion:
             Exception: A value is not of its type, or what the fit raises.
         """
         frame = self.frames.frame([self.frames.columns(rows) for rows in parts])
-        return _answers(self.fit, frame) if len(frame) else []
+        return _answers(self.model, self.fit, frame) if len(frame) else []
 
 
 def load_version(platform: Platform, model: ModelDefinition, promotion: ChampionRecord) -> LoadedVersion:
@@ -65,7 +66,7 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Champion
     require_agreement(agreement(platform, model, training), model, promotion.version)
     fit = mlflow_registry.load_fit(mlflow_registry.open_registry(platform.home.mlflow), training.model_uri)
     try:
-        _answers(fit, _rows_to_try(platform, model, training))
+        _answers(model, fit, _rows_to_try(platform, model, training))
     except Exception as error:  # a user's estimator may raise anything
         raise ContractError(
             f"version {promotion.version} of '{model.name}' does not predict ({type(error).__name__}: {error})",
@@ -87,17 +88,18 @@ def _rows_to_try(platform: Platform, model: ModelDefinition, training: Candidate
     return frames.frame([frames.columns([dict.fromkeys(names)])])
 
 
-def _answers(fit: Any, frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    _one_thread().limit(limits=1)
-    answers = [{"prediction": float(value)} for value in in_blocks(fit.predict, frame)]
-    if len(answers) != len(frame):
-        raise ValueError(f"{len(answers)} predictions for {len(frame)} rows")
-    return answers
+def _answers(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    _threads(len(sys.modules)).limit(limits=1)
+    scores = scores_by_threads_there_are(model, fit, frame)
+    if len(scores) != len(frame):
+        raise ValueError(f"{len(scores)} predictions for {len(frame)} rows")
+    columns = {name: values.tolist() for name, values in prediction_arrays(model, scores).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-@cache
-def _one_thread() -> Any:
-    """Holds every batch to one thread, so that models predict beside each other; finding the libraries takes long."""
+@lru_cache(maxsize=1)
+def _threads(modules: int) -> Any:
+    """What holds every batch to one thread, so that models predict beside each other; libraries come with modules."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -32,7 +32,11 @@ class CandidateRecord:
         passed: Whether it may become a version.
         generation: The model's generation: its own definition.
         trained_on: Generations of labels and tables, and the columns of them that it uses, as JSON.
-        figures: Errors by who predicted and metric, and rows, as JSON.
+        baseline: What the baseline learned from everything known, as JSON.
+        figures: Metrics by who predicted, and rows, as JSON.
+        template: Name and version of the template.
+        template_hash: Hash of its recipe.
+        params: The template's parameters that both fits were given, chosen ones among them, as JSON.
     """
 
     period: str
@@ -51,7 +55,11 @@ class CandidateRecord:
     passed: bool
     generation: str
     trained_on: str
+    baseline: str
     figures: str
+    template: str
+    template_hash: str
+    params: str
 
     @property
     def figure_values(self) -> Mapping[str, float]:

@@ -123,6 +123,22 @@ def log_candidate(
     return uris
 
 
+def log_trial(
+    registry: Registry, run_id: str, number: int, params: Mapping[str, Any], metric: str, value: float
+) -> None:
+    """Log one trial of a search as a run below another, with its parameters and its error."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    experiment = client.get_run(run_id).info.experiment_id
+    tags = {"mlflow.parentRunId": run_id, "mlflow.runName": f"trial {number}"}
+    trial = client.create_run(experiment, tags=tags).info.run_id
+    for name, given in params.items():
+        client.log_param(trial, name, given)
+    client.log_metric(trial, metric, value)
+    client.set_terminated(trial)
+
+
 def register_version(
     registry: Registry, *, model_name: str, model_uri: str, run_id: str, tags: Mapping[str, str]
 ) -> int:

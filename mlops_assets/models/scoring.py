@@ -1,6 +1,6 @@
 """Scoring a period's population by the champion of that time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from mlops_assets.features.training_sets import first_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
-from mlops_assets.models.blocks import in_blocks
+from mlops_assets.models.baseline import Baseline, baseline_scores
 from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.predicting import baseline_arrays, prediction_arrays, scores_of_fit
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
-from mlops_assets.models.training import baseline_values
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -72,15 +72,15 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     known_at = platform.model_as_of(model, period)
     rows = features_to_score(platform, model, period)
     fit = mlflow_registry.load_fit(registry, training.model_uri)
-    predicted = predict(model, fit, rows)
+    added = {
+        **predict(model, fit, rows),
+        **baseline_arrays(model, baseline_scores(model, Baseline.from_json(training.baseline), rows)),
+        "version": pa.array([champion.version] * rows.num_rows, pa.int64()),
+    }
+    for name, values in added.items():
+        rows = rows.append_column(name, values)
     table = platform.predictions(model)
-    rows = (
-        rows.append_column("prediction", predicted)
-        .append_column("baseline", baseline_values(model, rows))
-        .append_column("version", pa.array([champion.version] * rows.num_rows, pa.int64()))
-        .select(list(table.schema.names))
-        .cast(table.schema.arrow())
-    )
+    rows = rows.select(list(table.schema.names)).cast(table.schema.arrow())
     nulls = sum(rows.column(name).null_count for name in model.feature_names)
     cells = max(rows.num_rows * len(model.feature_names), 1)
     written = append_computed(platform, table, platform.engine.rows(rows), period, known_at)
@@ -127,12 +127,6 @@ def features_to_score(platform: Platform, model: ModelDefinition, period: Period
     return with_features(platform, model, asked, as_of="predicted_at")
 
 
-def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> "pa.Array":
-    """What a fit predicts for rows that carry the model's features; an empty array for no rows."""
-    import pyarrow as pa
-    from threadpoolctl import threadpool_limits
-
-    if rows.num_rows == 0:
-        return pa.array([], pa.float64())
-    with threadpool_limits(limits=model.threads):
-        return pa.array(in_blocks(fit.predict, feature_frame(model, rows)), pa.float64())
+def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> Mapping[str, "pa.Array"]:
+    """What a fit predicts for rows that carry the model's features, as the model's prediction columns."""
+    return prediction_arrays(model, scores_of_fit(model, fit, feature_frame(model, rows)))

@@ -1,7 +1,8 @@
 """Training a candidate: fitted once to be judged and once to serve, logged, and put through its gates."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, MissingDataError
@@ -12,16 +13,21 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
+from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
-from mlops_assets.models.fitting import feature_frame, fit
-from mlops_assets.models.judging import Errors, Split, Verdict, errors, judge, split
+from mlops_assets.models.fitting import feature_frame, fit, trusted_types
+from mlops_assets.models.folds import period_starts
+from mlops_assets.models.judging import Split, Verdict, judge, split
+from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.records import (
     CandidateRecord,
     candidate_of_version,
     candidates,
     present_champion,
 )
-from mlops_assets.models.templates import find_template
+from mlops_assets.models.search import Chosen, Trial, choose_parameters
+from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -49,30 +55,30 @@ class Fitted:
         judged: Fitted without the newest periods.
         model: Fitted on everything known; serves once the candidate won.
         split: Which periods the judged fit was fitted and judged on.
-        candidate: Errors of the judged fit.
-        baseline: Errors of the baseline on the same rows.
-        champion: Errors of the champion's judged fit on the same rows, or None.
+        candidate: Figures of the judged fit.
+        baseline: Those of the baseline, learned from the same rows, on the same rows.
+        champion: Those of the champion's judged fit on the same rows, or None.
         fitted_rows: Rows that the judged fit was fitted on.
+        chosen: The parameters of both fits, and the trials that chose them.
     """
 
     judged: Any
     model: Any
     split: Split
-    candidate: Errors
-    baseline: Errors
-    champion: Errors | None
+    candidate: Measured
+    baseline: Measured
+    champion: Measured | None
     fitted_rows: int
+    chosen: Chosen
 
 
-def baseline_values(model: ModelDefinition, rows: "pa.Table") -> "pa.ChunkedArray":
-    """The baseline's prediction for each row: a feature, 0 where it is missing."""
-    import pyarrow.compute as pc
-
-    values: pa.ChunkedArray = pc.fill_null(pc.cast(rows.column(model.baseline), "double"), 0.0)
-    return values
-
-
-def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion_judged: Any | None) -> Fitted:
+def fit_candidate(
+    model: ModelDefinition,
+    rows: "pa.Table",
+    at: Period,
+    champion_judged: Any | None,
+    report: Callable[[Trial, str], None] = lambda trial, words: None,
+) -> Fitted:
     """Fit a candidate twice and judge it.
 
     Args:
@@ -80,12 +86,13 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
         rows: Its training set.
         at: The period trained at.
         champion_judged: The champion's judged fit, or None where none can be compared.
+        report: Told of each trial of a search.
 
     Raises:
         ContractError: No rows are left to fit on, or none to judge on.
     """
     parts = split(model, labelled_period(model, at))
-    times = _period_starts(model, rows)
+    times = period_starts(model, rows)
     fitted = rows.filter(times <= parts.last_fitted.start)
     judged = rows.filter(times >= parts.first_judged.start)
     for name, part, periods in (
@@ -98,16 +105,22 @@ def fit_candidate(model: ModelDefinition, rows: "pa.Table", at: Period, champion
                 "labels before and in the validation periods",
                 "train later, or shorten train.validation",
             )
-    truth = judged.column(model.label.column).to_numpy()
-    judged_fit = fit(model, fitted)
+    truth, frame = truth_of(model, judged), feature_frame(model, judged)
+    chosen = choose_parameters(model, fitted, report)
+    judged_fit = fit(model, fitted, chosen.params)
+
+    def measured(scores: Any) -> Measured:
+        return measure(model.task, truth, scores)
+
     return Fitted(
         judged=judged_fit,
-        model=fit(model, rows),
+        model=fit(model, rows, chosen.params),
         split=parts,
-        candidate=errors(truth, judged_fit.predict(feature_frame(model, judged))),
-        baseline=errors(truth, baseline_values(model, judged).to_numpy()),
-        champion=errors(truth, champion_judged.predict(feature_frame(model, judged))) if champion_judged else None,
+        candidate=measured(scores_of_fit(model, judged_fit, frame)),
+        baseline=measured(baseline_scores(model, fit_baseline(model, fitted), judged)),
+        champion=measured(scores_of_fit(model, champion_judged, frame)) if champion_judged else None,
         fitted_rows=fitted.num_rows,
+        chosen=chosen,
     )
 
 
@@ -118,6 +131,7 @@ def train(
     at: Period,
     run_id: str,
     request: Request,
+    progress: Callable[[str], None] = lambda words: None,
 ) -> tuple[CandidateRecord, Verdict]:
     """Train a candidate on its training set, log it into an MLflow run, judge and record it.
 
@@ -126,10 +140,16 @@ def train(
 
     Raises:
         MissingDataError: The training set of the period was not built.
+        DefinitionError: The template changed since its version was used first.
     """
+    require_same_recipe(platform, model)
     rows = read_training_set(platform, model, at)
     inputs_hash = text_hash(
-        platform.training_sets(model).data_version(at.key) or "", repr(model.template), repr(model.gates), repr(request)
+        platform.training_sets(model).data_version(at.key) or "",
+        repr(model.template),
+        repr(model.fitting),
+        repr(model.gates),
+        repr(request),
     )
     for record in candidates(platform, model):
         if record.period == at.key and record.inputs_hash == inputs_hash:
@@ -140,7 +160,12 @@ def train(
         its_training = candidate_of_version(platform, model, champion.version)
         if agreement(platform, model, its_training).may_score:
             champion_judged = mlflow_registry.load_fit(registry, its_training.judged_uri)
-    fitted = fit_candidate(model, rows, at, champion_judged)
+
+    def report(trial: Trial, words: str) -> None:
+        mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
+        progress(words)
+
+    fitted = fit_candidate(model, rows, at, champion_judged, report)
     verdict = judge(
         model.gates,
         fitted.candidate,
@@ -154,7 +179,7 @@ def train(
         registry,
         run_id,
         params={
-            **model.template.params,
+            **fitted.chosen.params,
             "template": f"{model.template.name} v{model.template.version}",
             "seed": model.template.seed,
             "threads": model.threads,
@@ -173,7 +198,7 @@ def train(
         },
         fits={"judged": fitted.judged, "model": fitted.model},
         input_example=example,
-        trusted_types=find_template(model.template.name, model.template.version).trusted_types,
+        trusted_types=trusted_types(model),
     )
     record = CandidateRecord(
         period=at.key,
@@ -192,8 +217,13 @@ def train(
         passed=verdict.passed,
         generation=model.generation,
         trained_on=TrainedOn.of(platform, model, at).as_json(),
+        baseline=fit_baseline(model, rows).as_json(),
         figures=json.dumps(figures, sort_keys=True),
+        template=f"{model.template.name} v{model.template.version}",
+        template_hash=model.template.definition_hash,
+        params=json.dumps(dict(fitted.chosen.params), sort_keys=True),
     )
+    record_recipe(platform, model)
     record_generation(platform, model)
     write_record(platform.records(model, "candidate"), record)
     return record, verdict
@@ -215,21 +245,12 @@ def read_training_set(platform: Platform, model: ModelDefinition, at: Period) ->
     return rows
 
 
-def _period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:
-    import numpy as np
-
-    from mlops_assets.sources.contract import moments
-
-    calendar = model.schema.calendar
-    starts = {moment: calendar.of(moment).start for moment in set(moments(rows, model.schema)) if moment}
-    return np.array([starts[moment] for moment in moments(rows, model.schema) if moment], dtype=object)
-
-
 def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
     figures: dict[str, float] = {
         "rows": rows,
         "fitted_rows": fitted.fitted_rows,
         "judged_rows": fitted.candidate.rows,
+        **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
     }
     for name, outcome in (
         ("candidate", fitted.candidate),
@@ -237,5 +258,5 @@ def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
         ("champion", fitted.champion),
     ):
         if outcome:
-            figures |= {f"{name}_{metric}": value for metric, value in asdict(outcome).items() if metric != "rows"}
+            figures |= {f"{name}_{metric}": value for metric, value in outcome.values.items()}
     return figures

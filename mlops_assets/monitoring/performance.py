@@ -1,5 +1,7 @@
 """Performance: predictions against the labels known by now, by the champion that made them."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlops_assets.errors import MissingDataError
@@ -7,7 +9,8 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
-from mlops_assets.models.judging import Errors, errors
+from mlops_assets.models.metrics import measure
+from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -22,11 +25,10 @@ class PerformanceRecord:
         about: Key of the period that was predicted from.
         version: The version that predicted.
         rows: Predictions that have a label.
-        error: Error by the model's metric, in the label's unit.
-        mae: Mean absolute error.
-        rmse: Root of the mean squared error.
-        baseline_error: The baseline's error on the same rows.
-        level: Error of the version's judged fit when it was trained.
+        error: By the model's metric, of which less is better.
+        baseline_error: The baseline's on the same rows.
+        level: That of the version's judged fit when it was trained.
+        figures: All metrics of the task, by name, as JSON.
     """
 
     period: str
@@ -34,10 +36,14 @@ class PerformanceRecord:
     version: int
     rows: int
     error: float
-    mae: float
-    rmse: float
     baseline_error: float
     level: float
+    figures: str
+
+    @property
+    def figure_values(self) -> Mapping[str, float]:
+        """The metrics, by name."""
+        return dict(json.loads(self.figures))
 
 
 def measure_performance(
@@ -64,25 +70,25 @@ def measure_performance(
     names = list(model.schema.names)
     truth = platform.engine.known_at(labels, known_at, first=about, last=about)
     made = platform.engine.known_at(predictions, known_at, first=about, last=about)
-    joined = made.select([*names, "prediction", "baseline", "version"]).join(
+    kept = [column.name for column in (*model.prediction_columns, *model.baseline_columns)]
+    joined = made.select([*names, *kept, "version"]).join(
         truth.select([*names, model.label.column]), keys=names, join_type="inner"
     )
     joined = joined.filter(joined.column(model.label.column).is_valid())
     if joined.num_rows == 0:
         return None
-    label = joined.column(model.label.column).to_numpy()
-    model_errors: Errors = errors(label, joined.column("prediction").to_numpy())
+    label = truth_of(model, joined)
+    measured = measure(model.task, label, stored_scores(model, joined))
     version = int(joined.column("version")[0].as_py())
     record = PerformanceRecord(
         period=known_in.key,
         about=about.key,
         version=version,
-        rows=model_errors.rows,
-        error=model_errors.of(model.metric),
-        mae=model_errors.mae,
-        rmse=model_errors.rmse,
-        baseline_error=errors(label, joined.column("baseline").to_numpy()).of(model.metric),
+        rows=measured.rows,
+        error=measured.of(model.metric),
+        baseline_error=measure(model.task, label, stored_baseline(model, joined)).of(model.metric),
         level=candidate_of_version(platform, model, version).level,
+        figures=json.dumps(measured.values, sort_keys=True),
     )
     return record, write_record(platform.records(model, "performance"), record)
 

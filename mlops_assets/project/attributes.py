@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from mlops_assets.project.tasks import Task
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
@@ -310,6 +312,10 @@ class LabelAttributes(Attributes):
     horizon: int = Field(ge=1, description="How many periods ahead the label lies.")
     delay: int = Field(default=0, ge=0, description="How many further periods pass until the label is known.")
     unit: str = Field(default="", description="Unit of the label, for people.")
+    classes: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]] = Field(
+        default_factory=list,
+        description="The classes of a multiclass label, at least two; columns of probabilities are named after them.",
+    )
 
 
 class LookupAttributes(Attributes):
@@ -368,6 +374,45 @@ class TemplateAttributes(Attributes):
     version: int = Field(default=1, ge=1, description="Version of the template.")
     params: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Its parameters.")
     seed: int = Field(default=0, description="Seed of everything random.")
+    python: str | None = Field(
+        default=None,
+        description="MODULE:FUNCTION of the project that gives an estimator, for a template of your own.",
+    )
+    allow_pickle: list[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]] = Field(
+        default_factory=list,
+        description="MODULE.CLASS of an own template's estimator that may be kept as a pickle, which runs code.",
+    )
+
+
+class EarlyStoppingAttributes(Attributes):
+    """Fewer rounds of boosting, where the newest periods say so."""
+
+    periods: str = Field(description="The newest periods of a fit's rows, whose loss is watched, such as 3 months.")
+    patience: int = Field(
+        default=10, ge=1, description="After how many rounds without a smaller loss the best so far is taken."
+    )
+
+
+class RangeAttributes(Attributes):
+    """A range of numbers that random search draws from; whole numbers where both ends are."""
+
+    low: int | FiniteNumber = Field(description="Smallest value.")
+    high: int | FiniteNumber = Field(description="Largest value.")
+    log: bool = Field(default=False, description="Whether to draw evenly over orders of magnitude.")
+
+
+class SearchAttributes(Attributes):
+    """A search for the template's parameters, by folds in the order of time."""
+
+    strategy: Literal["grid", "random"] = Field(default="random", description="All combinations, or some at random.")
+    params: dict[str, list[str | int | float | bool | None] | RangeAttributes] = Field(
+        min_length=1, description="By parameter, a list of values, or low and high for random."
+    )
+    folds: int = Field(default=3, ge=1, description="How many times each trial is fitted and judged.")
+    trials: int = Field(default=20, ge=1, description="Most trials; the first is the parameters as declared.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="No trial begins after so many minutes; one is always made."
+    )
 
 
 class TrainAttributes(Attributes):
@@ -379,6 +424,13 @@ class TrainAttributes(Attributes):
         default=1, ge=1, description="Threads of a fit; one repeats to the last digit on every machine."
     )
     min_rows: int = Field(default=1, ge=1, description="Fewest labels to train on, and a tenth of it to judge on.")
+    weight: str | None = Field(
+        default=None, description="A feature or request column with the weight of each row, greater than 0."
+    )
+    early_stopping: EarlyStoppingAttributes | None = Field(
+        default=None, description="Take fewer rounds, for templates that have rounds."
+    )
+    search: SearchAttributes | None = Field(default=None, description="Search for parameters before each training.")
 
 
 class GateAttributes(Attributes):
@@ -401,7 +453,10 @@ class MonitorAttributes(Attributes):
     """What is watched."""
 
     drift: DriftAttributes = Field(default_factory=DriftAttributes, description="Drift of the model's features.")
-    metric: Literal["mae", "rmse"] = Field(default="mae", description="The figure that decides on retraining.")
+    metric: str | None = Field(
+        default=None,
+        description="The figure that decides on retraining, of which less is better: by default mae, or log_loss.",
+    )
 
 
 class ServeAttributes(Attributes):
@@ -431,13 +486,20 @@ class RetrainAttributes(Attributes):
 class ModelAttributes(SharedAttributes):
     """A model: its population, label, features, template, gates and retrain policy."""
 
-    task: Literal["regression"] = Field(description="What kind of prediction it is.")
+    task: Task = Field(
+        description="regression: a number; binary: whether it is so, a boolean; multiclass: one of label.classes."
+    )
     primary_keys: list[str] = Field(min_length=1, description="Columns that name what is predicted for.")
     timestamp: str = Field(description="Column with the time of a row in population and label.")
     population: str = Field(description="File with one SELECT that gives keys and timestamp to train on and score.")
     history: str = Field(description="How far back population and label look, horizon and delay included.")
     label: LabelAttributes = Field(description="What is predicted.")
-    baseline: str = Field(description="TABLE.COLUMN of a feature that is the simplest prediction; 0 where missing.")
+    baseline: str = Field(
+        description=(
+            "TABLE.COLUMN of a feature that is the simplest prediction: of a regression its value, 0 where missing; of "
+            "a classification each class's share by its level. prior: each class's share over all."
+        )
+    )
     features: list[LookupAttributes] = Field(min_length=1, description="What the model looks at.")
     request: RequestAttributes | None = Field(
         default=None, description="Values that come with a request; the population's SQL gives columns of their names."

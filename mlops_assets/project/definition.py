@@ -11,11 +11,13 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.python_function import PythonFunction
+from mlops_assets.project.tasks import LABEL_TYPES, Task
+from mlops_assets.project.template_function import TemplateFunction
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,10 @@ class LookupDefinition:
 
 @dataclass(frozen=True)
 class LabelDefinition:
-    """What a model predicts; ``column`` is of type double."""
+    """What a model predicts.
+
+    ``classes`` are those of a multiclass model, in the order that its YAML declares, and empty otherwise.
+    """
 
     query: Query
     inputs: tuple[str, ...]
@@ -173,6 +178,8 @@ class LabelDefinition:
     horizon: int
     delay: int
     unit: str
+    type: ColumnType = "double"
+    classes: tuple[str, ...] = ()
 
     @property
     def known_after(self) -> int:
@@ -182,12 +189,56 @@ class LabelDefinition:
 
 @dataclass(frozen=True)
 class TemplateChoice:
-    """Which recipe, with which parameters."""
+    """Which recipe, with which parameters.
+
+    ``function`` is what makes an own template's estimator; ``definition_hash`` is that of the recipe, whoever wrote it;
+    ``allow_pickle`` are classes of an own template whose fits may be kept as pickles.
+    """
 
     name: str
     version: int
     params: Mapping[str, object]
     seed: int
+    definition_hash: str
+    function: TemplateFunction | None = field(default=None, repr=False)
+    allow_pickle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Fewer rounds, by the loss on the newest ``periods`` of a fit's rows."""
+
+    periods: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range that random search draws from, both ends included."""
+
+    low: float
+    high: float
+    log: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for parameters; see `mlops_assets.models.search`."""
+
+    strategy: Literal["grid", "random"]
+    params: Mapping[str, tuple[object, ...] | Range]
+    folds: int
+    trials: int
+    minutes: float | None
+
+
+@dataclass(frozen=True)
+class FittingChoice:
+    """How a template is fitted: the column that weighs rows, early stopping, and search."""
+
+    weight: str | None = None
+    early_stopping: EarlyStopping | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -226,7 +277,8 @@ class RetrainPolicy:
 class ModelDefinition:
     """A model.
 
-    Its ``schema`` holds keys and timestamp, ``request`` what comes with each row beside them, ``computed`` what is
+    Its ``baseline`` is a feature, or None for the classes' shares among the labels that are learned from. Its
+    ``schema`` holds keys and timestamp, ``request`` what comes with each row beside them, ``computed`` what is
     computed from both and from what is looked up; ``features`` are all that the estimator sees, in order.
 
     ``generation`` is the hash of ``parts``, the model's own definition: population, label, lookups and what it
@@ -242,13 +294,15 @@ class ModelDefinition:
     population_inputs: tuple[str, ...]
     history: int
     history_location: Location
+    task: Task
     label: LabelDefinition
-    baseline: str
+    baseline: str | None
     lookups: tuple[LookupDefinition, ...]
     request: tuple[Column, ...]
     computed: tuple[ComputedFeature, ...]
     features: tuple[Column, ...]
     template: TemplateChoice
+    fitting: FittingChoice
     window: int | None
     validation: int
     threads: int
@@ -257,7 +311,7 @@ class ModelDefinition:
     approval: Literal["automatic", "required"]
     when_late: Literal["wait", "score_without"]
     drift_share: float
-    metric: Literal["mae", "rmse"]
+    metric: str
     request_log: RequestLog
     retrain: RetrainPolicy
     lag: timedelta
@@ -310,6 +364,33 @@ class ModelDefinition:
     def inputs(self) -> tuple[str, ...]:
         """The tables that population and features read."""
         return tuple(dict.fromkeys([*self.population_inputs, *self.feature_tables]))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What may come true: of a binary model false and true, of a regression nothing."""
+        return ("false", "true") if self.task == "binary" else self.label.classes
+
+    @property
+    def prediction_columns(self) -> tuple[Column, ...]:
+        """What a prediction consists of: the likeliest value, and of a classification the probabilities."""
+        about = ", ".join(text for text in ("What the champion predicted", self.label.unit) if text)
+        predicted = Column("prediction", LABEL_TYPES[self.task], about)
+        if self.task == "binary":
+            return predicted, Column("probability", "double", "Probability that it is so")
+        return predicted, *(
+            Column(f"probability_{name}", "double", f"Probability of {name}") for name in self.label.classes
+        )
+
+    @property
+    def baseline_columns(self) -> tuple[Column, ...]:
+        """What the baseline predicts: a number, the probability that it is so, or that of each class."""
+        if self.task == "multiclass":
+            return tuple(
+                Column(f"baseline_{name}", "double", f"Probability of {name} by the simplest prediction")
+                for name in self.label.classes
+            )
+        of = " (probability that it is so)" if self.task == "binary" else ""
+        return (Column("baseline", "double", f"The simplest prediction{of}"),)
 
     def speaks_about(self, now: datetime) -> Period:
         """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""

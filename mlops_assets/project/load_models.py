@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import attributes as written
@@ -17,9 +17,9 @@ from mlops_assets.project.definition import (
     RequestLog,
     RetrainPolicy,
     TableDefinition,
-    TemplateChoice,
     common_calendar,
 )
+from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
     check_chosen,
     check_feature,
@@ -38,7 +38,11 @@ from mlops_assets.project.resolving import (
     span_of_tables,
     unknown_table,
 )
+from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, metrics_of
 from mlops_assets.project.yaml_files import Document
+
+PRIOR = "prior"
+"""The baseline of a classification that looks at no feature."""
 
 
 def load_model(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> ModelDefinition:
@@ -102,6 +106,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         parsed.label.horizon,
         parsed.label.delay,
         parsed.label.unit,
+        LABEL_TYPES[parsed.task],
+        _classes(document, parsed),
     )
 
     def periods(*path: str) -> int:
@@ -123,11 +129,13 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         "population": population.canonical,
         "label": label_query.canonical,
         "label column": f"{parsed.label.column}, horizon {label.horizon}, delay {label.delay}",
+        **({} if parsed.task == "regression" else {"label values": f"{label.type} {', '.join(label.classes)}".strip()}),
         "history": f"{history} {calendar.unit}s",
         **schema_parts(replace(schema, columns=(*schema.columns, *request))),
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
     parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
+    template = load_template(document, parsed, features, project.folder.parent.parent)
     return ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -137,15 +145,15 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         population_inputs=tuple(inputs),
         history=history,
         history_location=document.at("history"),
+        task=parsed.task,
         label=label,
         baseline=_baseline(document, parsed, lookups, features),
         lookups=lookups,
         request=request,
         computed=computed,
         features=features,
-        template=TemplateChoice(
-            parsed.template.name, parsed.template.version, parsed.template.params, parsed.template.seed
-        ),
+        template=template,
+        fitting=load_fitting(document, parsed, template, features, periods),
         window=None if parsed.train.window == "expanding" else periods("train", "window"),
         validation=periods("train", "validation"),
         threads=parsed.train.threads,
@@ -154,7 +162,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         approval=parsed.approval,
         when_late=parsed.when_late,
         drift_share=parsed.monitor.drift.share,
-        metric=parsed.monitor.metric,
+        metric=_watched_metric(document, parsed),
         request_log=RequestLog(parsed.serve.log_share, parsed.serve.log_personal),
         retrain=RetrainPolicy(
             parsed.retrain.worse_by,
@@ -266,13 +274,60 @@ def _lookups(
     return tuple(lookups), tuple(features.values())
 
 
+def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, ...]:
+    """The classes of a multiclass label."""
+    classes = parsed.label.classes
+    if (parsed.task == "multiclass") != bool(classes) or len(classes) == 1 or len(set(classes)) < len(classes):
+        raise DefinitionError(
+            f"a {parsed.task} label with " + (f"the classes {', '.join(classes)}" if classes else "no classes"),
+            "two classes or more, each once, where the task is multiclass, and none elsewhere",
+            "list them under label.classes, or change the task",
+            where=document.at("label", "classes"),
+        )
+    return tuple(classes)
+
+
+def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
+    """The metric that decides on retraining: one of which less is better, for it is held against a level."""
+    metric = parsed.monitor.metric or DEFAULT_METRIC[parsed.task]
+    losses = [found.name for found in metrics_of(parsed.task) if found.is_loss]
+    if metric not in losses:
+        raise DefinitionError(
+            f"metric '{metric}' of a {parsed.task} model",
+            f"one of: {', '.join(losses)}",
+            nearest(metric, losses, "choose one of which less is better"),
+            where=document.at("monitor", "metric"),
+        )
+    return metric
+
+
 def _baseline(
     document: Document,
     parsed: written.ModelAttributes,
     lookups: Sequence[LookupDefinition],
     features: Sequence[Column],
-) -> str:
+) -> str | None:
     """The feature that TABLE.COLUMN or its own name means; of several from one column, the one that was not renamed."""
+    if parsed.baseline == PRIOR and parsed.task != "regression":
+        return None
+    name = _baseline_feature(document, parsed, lookups, features)
+    kind = next(column.kind for column in features if column.name == name)
+    if (kind == "number") != (parsed.task == "regression"):
+        raise DefinitionError(
+            f"baseline '{parsed.baseline}', a {kind}, of a {parsed.task} model",
+            "a number" if parsed.task == "regression" else f"a category, such as a boolean, or {PRIOR}",
+            "choose another feature, or compute one under computed",
+            where=document.at("baseline"),
+        )
+    return name
+
+
+def _baseline_feature(
+    document: Document,
+    parsed: written.ModelAttributes,
+    lookups: Sequence[LookupDefinition],
+    features: Sequence[Column],
+) -> str:
     choices = [
         (f"{lookup.table}.{column}", name)
         for lookup in lookups

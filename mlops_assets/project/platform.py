@@ -90,7 +90,7 @@ class Platform:
                 "When the period that is predicted from was known",
                 nullable=False,
             ),
-            Column(model.label.column, "double", f"The label, {model.label.unit}".strip(", ")),
+            Column(model.label.column, model.label.type, f"The label, {model.label.unit}".strip(", ")),
             *model.request,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
@@ -100,8 +100,8 @@ class Platform:
         """A model's predictions: keys, timestamp, prediction, baseline, version, and what it was computed from."""
         columns = (
             *model.schema.columns,
-            Column("prediction", "double", f"What the champion predicted, {model.label.unit}".strip(", ")),
-            Column("baseline", "double", "The simplest prediction"),
+            *model.prediction_columns,
+            *model.baseline_columns,
             Column("version", "bigint", "Version that predicted"),
             *model.looked_up_by,
             *model.features,
@@ -122,7 +122,7 @@ class Platform:
             Column("asked_at", "timestamp", "When it was asked", "time", nullable=False),
             Column("asked_by", "string", "Name of the token that asked"),
             Column("version", "bigint", "Version that predicted"),
-            Column("prediction", "double", f"What was answered, {model.label.unit}".strip(", ")),
+            *model.prediction_columns,
             *(Column(f"found_{name}", "timestamp", f"Time of the row of {name}") for name in model.feature_tables),
         )
         keys = (column for column in model.schema.columns if column.name in model.schema.keys)
@@ -141,6 +141,11 @@ class Platform:
     def records(self, model: ModelDefinition, kind: str) -> PeriodTable:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
         return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
+
+    @property
+    def used_templates(self) -> PeriodTable:
+        """The recipe of each template and version that a candidate was trained with, by any model."""
+        return PeriodTable(self._delta("templates", "records"))
 
     def quarantine(self, source: str) -> PeriodTable:
         """The rows that were put aside of a source's deliveries, by the period of the delivery."""

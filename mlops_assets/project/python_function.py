@@ -1,4 +1,4 @@
-"""A Python function that computes a feature table: found and read, and never imported here.
+"""A Python function of the project that computes a feature table: found and read, and never imported here.
 
 The function is trusted code of the project. The sandbox that holds SQL does not hold it: that it asks for no clock,
 no randomness and no file is up to its author, and `mlops-assets check` only sees whether it answers the same twice.
@@ -113,6 +113,18 @@ def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: 
     Raises:
         DefinitionError: There is no such module or function, it does not parse, or its parameters are others.
     """
+    main, tree, definition = find_definition(reference, beside=beside, root=root)
+    frames = _frames(main, tree, definition, inputs)
+    takes_period = PERIOD in [argument.arg for argument in (*definition.args.args, *definition.args.kwonlyargs)]
+    return function_of(main, definition, root=root, frames=frames, takes_period=takes_period)
+
+
+def find_definition(reference: str, *, beside: Path, root: Path) -> tuple[ModuleSource, ast.Module, ast.FunctionDef]:
+    """Find the definition of a function of the project, without importing anything; see `read_function`.
+
+    Raises:
+        DefinitionError: There is no such module or function, or it does not parse.
+    """
     module, colon, name = reference.partition(":")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise DefinitionError(f"'{reference}'", "MODULE:FUNCTION", "write, say, 'weekly:features' for weekly.py")
@@ -135,33 +147,51 @@ def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: 
             "correct the name, or define it at the top level of the module",
             where=Location(file),
         )
-    frames = _frames(main, tree, definition, inputs)
+    return main, tree, definition
+
+
+def function_of(
+    main: ModuleSource,
+    definition: ast.FunctionDef,
+    *,
+    root: Path,
+    frames: Mapping[str, Frame] | None = None,
+    takes_period: bool = False,
+) -> PythonFunction:
+    """A function with the modules of the project that it rests on, and the hash of them all."""
     modules = _with_imports(main, root)
     texts = [
         part
-        for module_ in sorted(modules, key=lambda module_: _relative(module_, main))
-        for part in (_relative(module_, main), module_.canonical())
+        for module in sorted(modules, key=lambda module: _relative(module, main))
+        for part in (_relative(module, main), module.canonical())
     ]
     return PythonFunction(
-        name,
+        definition.name,
         modules,
-        tuple(frames.items()),
-        PERIOD in [argument.arg for argument in (*definition.args.args, *definition.args.kwonlyargs)],
+        tuple((frames or {}).items()),
+        takes_period,
         definition.lineno,
-        text_hash(name, *texts),
+        text_hash(definition.name, *texts),
     )
+
+
+def parameters_of(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[str], list[str]]:
+    """What a function takes by keyword; which of it has a default; and what it takes otherwise."""
+    where = definition.args
+    arguments = {argument.arg: argument for argument in (*where.args, *where.kwonlyargs)}
+    optional = {argument.arg for argument in where.args[len(where.args) - len(where.defaults) :]}
+    optional |= {a.arg for a, default in zip(where.kwonlyargs, where.kw_defaults, strict=True) if default is not None}
+    others = [*(a.arg for a in where.posonlyargs), *(f"*{a.arg}" for a in (where.vararg, where.kwarg) if a)]
+    return arguments, optional, others
 
 
 def _frames(
     main: ModuleSource, tree: ast.Module, definition: ast.FunctionDef, inputs: Sequence[str]
 ) -> dict[str, Frame]:
     """What each input is given as; refuses parameters that no input fills, and inputs that no parameter takes."""
-    where, given = definition.args, Location(main.file, definition.lineno)
-    arguments = {argument.arg: argument for argument in (*where.args, *where.kwonlyargs)}
-    optional = {argument.arg for argument in where.args[len(where.args) - len(where.defaults) :]}
-    optional |= {a.arg for a, default in zip(where.kwonlyargs, where.kw_defaults, strict=True) if default is not None}
+    given = Location(main.file, definition.lineno)
+    arguments, optional, surplus = parameters_of(definition)
     expected = f"the parameters {', '.join(inputs)}, and '{PERIOD}' where it is wanted"
-    surplus = [*(a.arg for a in where.posonlyargs), *(f"*{a.arg}" for a in (where.vararg, where.kwarg) if a)]
     surplus += [name for name in arguments if name not in (*inputs, PERIOD) and name not in optional]
     if surplus:
         found = f"function '{definition.name}' with the parameter {', '.join(surplus)}"

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.models import registry as mlflow_registry
-from mlops_assets.models.judging import Errors, errors
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.predicting import scores_of_fit, stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidates, champions, versions
-from mlops_assets.models.scoring import predict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -20,18 +21,20 @@ class ModelSummary:
 
     Args:
         model: Its name.
-        champions: Errors of the predictions as they were made.
-        never_retrained: Errors of the first version on the same rows.
-        baseline: Errors of the baseline on the same rows.
+        metric: The metric by which the model is watched.
+        champions: Figures of the predictions as they were made.
+        never_retrained: Those of the first version on the same rows.
+        baseline: Those of the baseline on the same rows.
         trainings: How many candidates were trained.
         versions: How many of them were registered.
         champion: The version that serves now.
     """
 
     model: str
-    champions: Errors
-    never_retrained: Errors
-    baseline: Errors
+    metric: str
+    champions: Measured
+    never_retrained: Measured
+    baseline: Measured
     trainings: int
     versions: int
     champion: int
@@ -43,14 +46,15 @@ def summarize(platform: Platform, model: ModelDefinition) -> ModelSummary | None
     rows = _labelled_predictions(platform, model)
     if not promoted or rows is None or rows.num_rows == 0:
         return None
-    label = rows.column(model.label.column).to_numpy()
+    label = truth_of(model, rows)
     first = {record.period: record for record in candidates(platform, model)}[promoted[0].period]
     fit = mlflow_registry.load_fit(mlflow_registry.open_registry(platform.home.mlflow), first.model_uri)
     return ModelSummary(
         model=model.name,
-        champions=errors(label, rows.column("prediction").to_numpy()),
-        never_retrained=errors(label, predict(model, fit, rows).to_numpy(zero_copy_only=False)),
-        baseline=errors(label, rows.column("baseline").to_numpy()),
+        metric=model.metric,
+        champions=measure(model.task, label, stored_scores(model, rows)),
+        never_retrained=measure(model.task, label, scores_of_fit(model, fit, feature_frame(model, rows))),
+        baseline=measure(model.task, label, stored_baseline(model, rows)),
         trainings=len(candidates(platform, model)),
         versions=len(versions(platform, model)),
         champion=promoted[-1].version,
@@ -61,10 +65,10 @@ def as_table(summary: ModelSummary) -> str:
     """The summary as text for a terminal."""
     lines = [
         f"{summary.model}: {summary.champions.rows} predictions with a label",
-        f"  {'':24}{'mean absolute error':>20}",
-        f"  {'champions':24}{summary.champions.mae:>20.4f}",
-        f"  {'never retrained':24}{summary.never_retrained.mae:>20.4f}",
-        f"  {'baseline':24}{summary.baseline.mae:>20.4f}",
+        f"  {'':24}{summary.metric:>20}",
+        f"  {'champions':24}{summary.champions.of(summary.metric):>20.4f}",
+        f"  {'never retrained':24}{summary.never_retrained.of(summary.metric):>20.4f}",
+        f"  {'baseline':24}{summary.baseline.of(summary.metric):>20.4f}",
         f"  trainings {summary.trainings}, versions {summary.versions}, champion: version {summary.champion}",
     ]
     return "\n".join(lines)

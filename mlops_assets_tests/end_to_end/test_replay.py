@@ -24,7 +24,7 @@ def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(live
     history = performance_history(platform, model)
 
     assert [record.about for record in history] == ["2024-01-25", "2024-01-26"]
-    assert all(0 < record.mae < record.baseline_error for record in history)
+    assert all(0 < record.error < record.baseline_error for record in history)
     assert (lived.home.reports / model.name / "2024-01-25" / "drift.json").exists()
 
 

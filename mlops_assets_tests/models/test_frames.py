@@ -64,7 +64,10 @@ def test_a_frame_of_rows_is_the_one_that_the_engine_gives(model: ModelDefinition
 def test_times_are_as_the_engine_gives_them_too(model: ModelDefinition) -> None:
     columns = (Column("day", "date", kind="category"), Column("at", "timestamp", kind="category"))
     of_all = replace(model, features=columns)
-    rows = [{"day": date(2024, 1, 2), "at": datetime(2024, 1, 2, 3, tzinfo=UTC)}, {"day": None, "at": None}]
+    rows: list[dict[str, Any]] = [
+        {"day": date(2024, 1, 2), "at": datetime(2024, 1, 2, 3, tzinfo=UTC)},
+        {"day": None, "at": None},
+    ]
     frames = Frames(of_all)
     same(frames.frame([frames.columns(rows)]), of_the_engine(of_all, rows))
 

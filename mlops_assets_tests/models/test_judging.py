@@ -1,6 +1,5 @@
 """Judging: the same rows for all, an embargo before them, and gates that say what they measured."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.errors import ContractError
-from mlops_assets.models.judging import Errors, Verdict, errors, judge, split
+from mlops_assets.models.judging import Verdict, judge, split
+from mlops_assets.models.metrics import Measured
 from mlops_assets.project.definition import Gate, ModelDefinition
 from mlops_assets_tests.project.small_project import SmallProject
 
-BASELINE = Errors(100, 2.0, 3.0)
+
+def figures(rows: int, mae: float, rmse: float) -> Measured:
+    return Measured(rows, {"mae": mae, "rmse": rmse})
+
+
+BASELINE = figures(100, 2.0, 3.0)
 BETTER_THAN_BASELINE = Gate("mae", "baseline", 0.0)
 BETTER_THAN_CHAMPION = Gate("mae", "champion", 0.0)
 
@@ -21,20 +25,6 @@ BETTER_THAN_CHAMPION = Gate("mae", "champion", 0.0)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelDefinition:
     return SmallProject(Path(tmp_path_factory.mktemp("project"))).load().models["forecast"]
-
-
-def test_errors_are_the_mean_of_the_absolute_and_the_root_of_the_squared() -> None:
-    found = errors([1.0, 2.0, 3.0], [1.0, 4.0, 0.0])
-    assert found.rows == 3
-    assert found.mae == pytest.approx(5 / 3)
-    assert found.rmse == pytest.approx(math.sqrt(13 / 3))
-    assert (found.of("mae"), found.of("rmse")) == (found.mae, found.rmse)
-
-
-def test_nothing_to_compare_is_refused() -> None:
-    with pytest.raises(ContractError) as caught:
-        errors([], [])
-    assert caught.value.found == "no rows to compare"
 
 
 @given(horizon=st.integers(1, 12), delay=st.integers(0, 12), validation=st.integers(1, 24), day=st.integers(0, 300))
@@ -54,36 +44,48 @@ def test_no_label_of_the_judged_fit_reaches_into_what_is_judged(
 
 def test_a_candidate_must_be_strictly_better_than_the_baseline() -> None:
     for mae, passed in ((1.999, True), (2.0, False), (2.1, False)):
-        verdict = judge([BETTER_THAN_BASELINE], Errors(100, mae, 9.0), baseline=BASELINE, champion=None, least_rows=1)
+        verdict = judge(
+            [BETTER_THAN_BASELINE],
+            figures(100, mae, 9.0),
+            baseline=BASELINE,
+            champion=None,
+            least_rows=1,
+        )
         assert verdict.passed is passed
     assert verdict.reason == "judged on 100 rows, 1 are needed; mae 2.1000 is not below the baseline's 2.0000"
 
 
 def test_the_margin_is_a_share_of_the_champion_s_error() -> None:
     gate = Gate("mae", "champion", 0.1)
-    champion = Errors(100, 1.0, 1.0)
+    champion = figures(100, 1.0, 1.0)
     for mae, passed in ((0.89, True), (0.9, False), (0.95, False)):
-        verdict = judge([gate], Errors(100, mae, 9.0), baseline=BASELINE, champion=champion, least_rows=1)
+        verdict = judge([gate], figures(100, mae, 9.0), baseline=BASELINE, champion=champion, least_rows=1)
         assert verdict.passed is passed, mae
     assert verdict.outcomes[-1].name == "mae_better_than_champion"
     assert verdict.outcomes[-1].reason == "mae 0.9500 is not below the champion's 1.0000 by 10%"
 
 
 def test_without_a_champion_there_is_nothing_to_beat() -> None:
-    verdict = judge([BETTER_THAN_CHAMPION], Errors(100, 9.0, 9.0), baseline=BASELINE, champion=None, least_rows=1)
+    verdict = judge([BETTER_THAN_CHAMPION], figures(100, 9.0, 9.0), baseline=BASELINE, champion=None, least_rows=1)
     assert verdict.passed
     assert verdict.outcomes[-1].reason == "there is no champion to compare with"
 
 
 def test_too_few_rows_are_no_judgement() -> None:
-    verdict = judge([], Errors(9, 0.1, 0.1), baseline=BASELINE, champion=None, least_rows=10)
+    verdict = judge([], figures(9, 0.1, 0.1), baseline=BASELINE, champion=None, least_rows=10)
     assert not verdict.passed
     assert verdict.reason == "judged on 9 rows, 10 are needed"
 
 
 def test_one_gate_that_fails_is_enough() -> None:
     gates = [BETTER_THAN_BASELINE, Gate("rmse", "champion", 0.0)]
-    verdict = judge(gates, Errors(100, 1.0, 5.0), baseline=BASELINE, champion=Errors(100, 2.0, 4.0), least_rows=1)
+    verdict = judge(
+        gates,
+        figures(100, 1.0, 5.0),
+        baseline=BASELINE,
+        champion=figures(100, 2.0, 4.0),
+        least_rows=1,
+    )
     assert [outcome.passed for outcome in verdict.outcomes] == [True, True, False]
     assert not verdict.passed
     assert Verdict.from_json(verdict.as_json()) == verdict

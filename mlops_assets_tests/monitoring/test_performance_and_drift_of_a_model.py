@@ -59,8 +59,10 @@ def test_predictions_are_compared_with_the_labels_that_became_known_later(line: 
         line.platform.labels(line.model), later, first=day, last=day).to_pylist()}  # fmt: skip
     made = line.platform.engine.known_at(line.platform.predictions(line.model), later, first=day, last=day).to_pylist()
     difference = [abs(row["prediction"] - truth[row["shop"]]) for row in made]
-    assert record.error == record.mae == pytest.approx(sum(difference) / len(difference))
-    assert record.rmse == pytest.approx(math.sqrt(sum(value**2 for value in difference) / len(difference)))
+    assert record.error == record.figure_values["mae"] == pytest.approx(sum(difference) / len(difference))
+    assert record.figure_values["rmse"] == pytest.approx(
+        math.sqrt(sum(value**2 for value in difference) / len(difference))
+    )
     assert record.baseline_error == pytest.approx(
         sum(abs(row["baseline"] - truth[row["shop"]]) for row in made) / len(made)
     )

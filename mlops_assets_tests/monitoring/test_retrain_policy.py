@@ -40,12 +40,16 @@ def training(number: int) -> CandidateRecord:
         passed=True,
         generation="g1",
         trained_on="{}",
+        baseline="{}",
         figures="{}",
+        template="",
+        template_hash="",
+        params="{}",
     )
 
 
 def performance(number: int, error: float, version: int = 1, rows: int = 100) -> PerformanceRecord:
-    return PerformanceRecord(month(number), month(number - 1), version, rows, error, error, error, 2.0, 1.0)
+    return PerformanceRecord(month(number), month(number - 1), version, rows, error, 2.0, 1.0, "{}")
 
 
 def history(at: int, *errors: float, trained: tuple[int, ...] = (0,), champion: int | None = 0) -> History:

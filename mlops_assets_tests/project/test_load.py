@@ -8,6 +8,7 @@ import pytest
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
+from mlops_assets.models.templates import find_template
 from mlops_assets.project.definition import Files, Gate, LookupDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load import load_project
@@ -139,7 +140,9 @@ def test_a_model_is_what_was_written(project: SmallProject) -> None:
     )
     assert model.feature_names == ("level", "crowd", "region")
     assert (model.numbers, model.categories) == (("level", "crowd"), ("region",))
-    assert model.template == TemplateChoice("ridge_regressor", 1, {"alpha": 1.0}, 7)
+    assert model.template == TemplateChoice(
+        "ridge_regressor", 1, {"alpha": 1.0}, 7, find_template("ridge_regressor", 1).definition_hash
+    )
     assert (model.window, model.validation, model.min_rows) == (60, 7, 100)
     assert model.gates == (Gate("mae", "baseline", 0.0), Gate("rmse", "champion", 0.1))
     assert model.retrain == RetrainPolicy(0.3, 3, 14, 28)
@@ -653,6 +656,74 @@ def test_a_key_or_timestamp_without_a_column(project: SmallProject, old: str, ne
     assert error.where == Location(project.folder / "visits/defs.yaml", project.line("visits/defs.yaml", field))
 
 
+def test_a_classification_declares_its_classes_and_a_category_as_its_baseline(project: SmallProject) -> None:
+    file = "forecast/defs.yaml"
+    project.change(file, "task: regression", "task: multiclass")
+    project.change(file, "delay: 2, unit: log ratio", "delay: 2, classes: [down, up]")
+    project.change(file, "baseline: trend.level", "baseline: shops.region")
+    model = project.load().models["forecast"]
+    assert (model.task, model.classes, model.label.type) == ("multiclass", ("down", "up"), "string")
+    assert (model.baseline, model.metric) == ("region", "log_loss")
+    kept = [(column.name, column.type) for column in (*model.prediction_columns, *model.baseline_columns)]
+    assert kept == [
+        ("prediction", "string"),
+        ("probability_down", "double"),
+        ("probability_up", "double"),
+        ("baseline_down", "double"),
+        ("baseline_up", "double"),
+    ]
+    project.change(file, "baseline: shops.region", "baseline: prior")
+    project.change(file, "task: multiclass", "task: binary")
+    project.change(file, ", classes: [down, up]", "")
+    binary = project.load().models["forecast"]
+    assert (binary.classes, binary.label.type, binary.baseline) == (("false", "true"), "boolean", None)
+    assert [column.name for column in binary.prediction_columns] == ["prediction", "probability"]
+    assert binary.label_generation != model.label_generation != ""
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "found"),
+    [
+        ("multiclass", "", "a multiclass label with no classes"),
+        ("multiclass", ", classes: [up]", "a multiclass label with the classes up"),
+        ("multiclass", ", classes: [up, up]", "a multiclass label with the classes up, up"),
+        ("binary", ", classes: [up, down]", "a binary label with the classes up, down"),
+    ],
+)
+def test_classes_that_do_not_fit_the_task(project: SmallProject, task: str, classes: str, found: str) -> None:
+    project.change("forecast/defs.yaml", "task: regression", f"task: {task}")
+    project.change("forecast/defs.yaml", "delay: 2, unit: log ratio", f"delay: 2{classes}")
+    check(
+        project,
+        ("forecast/defs.yaml", "label: {"),
+        found,
+        "two classes or more, each once, where the task is multiclass, and none elsewhere",
+        "list them under label.classes, or change the task",
+    )
+
+
+def test_a_baseline_of_the_wrong_kind(project: SmallProject) -> None:
+    project.change("forecast/defs.yaml", "baseline: trend.level", "baseline: shops.region")
+    check(
+        project,
+        ("forecast/defs.yaml", "baseline"),
+        "baseline 'shops.region', a category, of a regression model",
+        "a number",
+        "choose another feature, or compute one under computed",
+    )
+
+
+def test_a_metric_that_no_level_can_be_held_against(project: SmallProject) -> None:
+    project.change("forecast/defs.yaml", "  retrain:", "  monitor: {metric: r2}\n  retrain:")
+    check(
+        project,
+        ("forecast/defs.yaml", "monitor: {"),
+        "metric 'r2' of a regression model",
+        "one of: mae, rmse, median_absolute_error",
+        "choose one of which less is better",
+    )
+
+
 def test_a_model_key_that_no_table_has(project: SmallProject) -> None:
     project.change("forecast/defs.yaml", "primary_keys: [shop]", "primary_keys: [till]")
     check(
@@ -807,7 +878,13 @@ def test_a_missing_field_deep_inside_points_at_the_closest_place(project: SmallP
         ("visits", "2024-01-05", "202401", "first_period", "Input should be a valid string"),
         ("forecast", "horizon: 1", "horizon: 0", "label.horizon", "Input should be greater than or equal to 1"),
         ("forecast", "horizon: 1", "horizon: one", "label.horizon", "Input should be a valid integer"),
-        ("forecast", "task: regression", "task: guessing", "task", "Input should be 'regression'"),
+        (
+            "forecast",
+            "task: regression",
+            "task: guessing",
+            "task",
+            "Input should be 'regression', 'binary' or 'multiclass'",
+        ),
         ("forecast", "margin: 0.1", "margin: 1.0", "gates.1.margin", "Input should be less than 1"),
         ("forecast", "[level, crowd]", "[]", "features.0.columns", "List should have at least 1 item"),
         ("forecast", "features:", "features: none\n  feature:", "features", "Input should be a valid list"),

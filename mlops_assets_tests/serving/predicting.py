@@ -1,5 +1,6 @@
 """A shop with a model that was trained twice, and what tests do with its versions."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from mlops_assets_tests.serving.running import until
 from mlops_assets_tests.small_line import Line, hours
 
 TRAININGS = ("2024-01-16", "2024-01-18")
-KEYS = [{"shop": f"s{number:02d}", "sister": "s00", "asked": 100 * number} for number in range(14)]
+KEYS: list[dict[str, Any]] = [
+    {"shop": f"s{number:02d}", "sister": "s00", "asked": 100 * number} for number in range(14)
+]
 
 
 def trained_line(folder: Path, changes: Mapping[tuple[str, str], str] | None = None) -> Line:
@@ -68,3 +71,11 @@ def broken(line: Line, version: int) -> Iterator[None]:
         yield
     finally:
         (line.folder / "broken").rename(files)
+
+
+def as_project(line: Line) -> Path:
+    """The folder of a project for `mlops-assets serve`, with the line's definitions as they stand."""
+    folder = line.folder / "served"
+    shutil.copytree(line.files.folder, folder / "shops" / "defs", dirs_exist_ok=True)
+    (folder / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "shops"\n', encoding="utf-8")
+    return folder

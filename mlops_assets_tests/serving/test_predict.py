@@ -186,7 +186,7 @@ def test_many_at_once_are_answered_each_with_its_own_rows(line: Line, client: Te
     alone = {row["shop"]: ask(client, rows=[row])["rows"] for row in KEYS}
     bearer = {"Authorization": f"Bearer {token(line, 'application')}"}
 
-    async def own() -> list[tuple[str, Any]]:
+    async def own() -> list[tuple[Any, Any]]:
         app = create_app(line.platform, ServingSettings())
         async with app.router.lifespan_context(app):
             while app.state.context.champions.loading:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.checks import check_lookups
-from mlops_assets.engines.contract import Changes, ComputedFeature, FeatureLookup, QueryInput, Rows
+from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput, Rows
 from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
 from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
@@ -28,6 +28,9 @@ _ANSWER = '"the answer"'
 
 _GIVEN = '"the rows"'
 """Where rows to compute on are kept; with a space, as above."""
+
+ROWS_AT_ONCE = 65_536
+"""How many rows a function of Python is given at once, so that what it makes of them on the way stays small."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,18 @@ class DuckDBEngine:
                     ) from error
                 result = result.append_column(feature.name, values.column("value").cast(arrow_type(feature.type)))
         return result
+
+    def extend(self, rows: "pa.Table", function: ColumnFunction) -> "pa.Table":
+        """See `Engine.extend`."""
+        import pyarrow as pa
+
+        read = rows.select(list(function.reads))
+        starts = range(0, rows.num_rows, ROWS_AT_ONCE) or [0]
+        made = [pa.table(function(read.slice(start, ROWS_AT_ONCE)), schema=function.gives) for start in starts]
+        extended = rows.drop_columns([name for name in function.gives.names if name in rows.column_names])
+        for name, values in zip(function.gives.names, pa.concat_tables(made).columns, strict=True):
+            extended = extended.append_column(name, values)
+        return extended
 
 
 def _in_utc(value: Any) -> Any:

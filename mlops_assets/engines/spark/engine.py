@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.checks import check_lookups
-from mlops_assets.engines.contract import Changes, ComputedFeature, FeatureLookup, QueryInput
+from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
 from mlops_assets.engines.spark.functions import register_functions
@@ -259,6 +259,31 @@ class SparkEngine:
             answered = pa.schema([*rows.schema, *list(empty.schema)[len(rows.schema) :]])
             return SparkRows(kept(frame), rows.order, answered)
 
+    def extend(self, rows: SparkRows, function: ColumnFunction) -> SparkRows:
+        """See `Engine.extend`; the function goes to the executors, pickled."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import from_arrow_schema
+        from pyspark.sql.types import StructType
+
+        gives, reads = function.gives, pa.schema([rows.schema.field(name) for name in function.reads])
+        carried = [name for name in rows.frame.columns if name not in gives.names]
+        fields = [field for field in rows.frame.schema.fields if field.name in carried]
+        types = StructType([*fields, *from_arrow_schema(gives).fields])
+
+        def extended(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+            for batch in batches:
+                given = pa.Table.from_batches([batch])
+                made = pa.table(function(given.select(reads.names).cast(reads)), schema=gives)
+                whole = given.select(carried)
+                for name in gives.names:
+                    whole = whole.append_column(name, made.column(name))
+                yield from whole.combine_chunks().to_batches()
+
+        frame = rows.frame.mapInArrow(extended, types)
+        with _failing(_told_by_executor):
+            answered = [field for field in rows.schema if field.name in carried]
+            return SparkRows(kept(frame), rows.order, pa.schema([*answered, *gives]))
+
 
 def _read_schema(table: StateTable) -> "pa.Schema":
     import pyarrow as pa
@@ -285,7 +310,7 @@ def _plain(value: Any) -> Any:
 def _told_by_executor(words: str) -> ContractError:
     """An error of ours again, which an executor raised: Spark hands on its text only."""
     told = re.search(r"Found: (.*)\. Expected: (.*)\. What to do: (.*)\.$", words)
-    found, expected, cure = told.groups() if told else (words, "features that can be computed", "correct them")
+    found, expected, cure = told.groups() if told else (words, "columns that can be computed", "correct what computes")
     return ContractError(found, expected, cure)
 
 

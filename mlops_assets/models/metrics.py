@@ -1,0 +1,229 @@
+"""Metrics of predictions against the truth, for one weighting of the rows or many at once.
+
+Many weightings are a matrix with a column for each: a bootstrap is one pass over it and not a loop over drawn rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import ContractError
+from mlops_assets.project.tasks import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+CALIBRATION_BINS = 10
+"""A calibration is looked at in this many bins of equal counts."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How predictions did on some rows.
+
+    Args:
+        rows: How many were compared.
+        values: By metric's name. A metric that the rows do not define is not in it: the area under the curve of one
+            class only, the share explained of a truth that does not vary, everything where a prediction is missing.
+    """
+
+    rows: int
+    values: Mapping[str, float]
+
+    def of(self, metric: str) -> float:
+        """One metric.
+
+        Raises:
+            ContractError: The rows do not define it.
+        """
+        if metric not in self.values:
+            raise ContractError(
+                f"no {metric} on {self.rows} rows",
+                "rows that define it: predictions without gaps, a truth that varies",
+                "measure on more rows, or choose another metric",
+            )
+        return self.values[metric]
+
+
+def measure(
+    task: Task, truth: "npt.ArrayLike", scores: "npt.ArrayLike", weights: "npt.ArrayLike | None" = None
+) -> Measured:
+    """Compare predictions with the truth.
+
+    Args:
+        task: What kind of prediction it is.
+        truth: For each row: a number; 0 or 1; or the number of a class, from 0.
+        scores: For each row: the number predicted; the probability of 1; or those of all classes, in their order.
+        weights: For each row, not negative; all alike by default.
+
+    Raises:
+        ContractError: There is nothing to compare.
+    """
+    import numpy as np
+
+    rows = len(np.asarray(truth))
+    if rows == 0:
+        raise ContractError("no rows to compare", "at least one prediction with its label", "wait for labels")
+    matrix = np.ones((rows, 1)) if weights is None else np.asarray(weights, float).reshape(rows, 1)
+    found = measure_each(task, truth, scores, matrix)
+    return Measured(rows, {name: float(value[0]) for name, value in found.items() if np.isfinite(value[0])})
+
+
+def measure_each(task: Task, truth: "npt.ArrayLike", scores: "npt.ArrayLike", weights: "Floats") -> "dict[str, Floats]":
+    """Every metric of the task under each column of the weights; NaN where it is not defined.
+
+    Args:
+        task: What kind of prediction it is.
+        truth: As in `measure`.
+        scores: As in `measure`.
+        weights: One row for each row, one column for each weighting.
+    """
+    import numpy as np
+
+    said, real = np.asarray(scores, float), np.asarray(truth, float)
+    if not (np.isfinite(said).all() and np.isfinite(real).all()):
+        return {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if task == "regression":
+            return _of_numbers(real, said, weights)
+        if task == "binary":
+            return _of_probabilities(real, said, weights)
+        return _of_classes(real.astype(int), said, weights)
+
+
+def predicted_classes(task: Task, scores: "npt.ArrayLike") -> "npt.NDArray[np.int64]":
+    """The class that scores speak for: 1 above one half, or the first of the most probable ones."""
+    import numpy as np
+
+    said = np.asarray(scores, float)
+    return (said > 0.5).astype(np.int64) if task == "binary" else said.argmax(axis=1)
+
+
+def confidence(task: Task, truth: "npt.ArrayLike", scores: "npt.ArrayLike") -> "tuple[Floats, Floats]":
+    """What a classifier claimed and what came true, for each row: the two that a calibration compares.
+
+    Of two classes the probability of 1, and whether it was; of several that of the class it chose, and whether it was.
+    """
+    import numpy as np
+
+    said, real = np.asarray(scores, float), np.asarray(truth, float)
+    if task == "binary":
+        return said, real
+    return said.max(axis=1), (said.argmax(axis=1) == real).astype(float)
+
+
+def equal_count_bins(values: "npt.ArrayLike", bins: int = CALIBRATION_BINS) -> "npt.NDArray[np.int64]":
+    """The bin of each value, from 0 up, with about as many values in each; equal values are never parted."""
+    import numpy as np
+
+    numbers = np.asarray(values, float)
+    ordered = np.sort(numbers)
+    starts = np.unique(ordered[np.arange(1, bins) * len(ordered) // bins])
+    found = np.searchsorted(starts, numbers, side="right")
+    return np.unique(found, return_inverse=True)[1]
+
+
+def _means(weights: "Floats", **values: "Floats") -> "dict[str, Floats]":
+    import numpy as np
+
+    return dict(zip(values, np.stack(list(values.values())) @ weights / weights.sum(axis=0), strict=True))
+
+
+def _of_numbers(truth: "Floats", scores: "Floats", weights: "Floats") -> "dict[str, Floats]":
+    import numpy as np
+
+    bias = scores - truth
+    centred = truth - truth.mean()  # the variance below is a difference, which large numbers would lose
+    means = _means(weights, mae=np.abs(bias), squared=bias**2, bias=bias, centre=centred, spread=centred**2)
+    variance = means["spread"] - means["centre"] ** 2
+    varies = variance > 1e-12 * means["spread"]
+    return {
+        "mae": means["mae"],
+        "rmse": np.sqrt(means["squared"]),
+        "median_absolute_error": _medians(np.abs(bias), weights),
+        "bias": means["bias"],
+        "r2": 1 - means["squared"] / np.where(varies, variance, np.nan),
+    }
+
+
+def _medians(values: "Floats", weights: "Floats") -> "Floats":
+    """The weighted median; where the weights halve between two values, their mean."""
+    import numpy as np
+
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order], axis=0)
+    half = reached[-1] / 2
+    last = len(values) - 1
+    lower, upper = ((reached < half).sum(axis=0), (reached <= half).sum(axis=0))
+    found: Floats = (values[order][np.minimum(lower, last)] + values[order][np.minimum(upper, last)]) / 2
+    return np.where(half > 0, found, np.nan)
+
+
+def _of_probabilities(truth: "Floats", scores: "Floats", weights: "Floats") -> "dict[str, Floats]":
+    import numpy as np
+
+    smallest = np.finfo(float).eps
+    clipped = np.clip(scores, smallest, 1 - smallest)
+    means = _means(
+        weights,
+        log_loss=-np.where(truth == 1, np.log(clipped), np.log1p(-clipped)),
+        brier=(scores - truth) ** 2,
+        accuracy=(predicted_classes("binary", scores) == truth).astype(float),
+    )
+    return {**means, **_of_order(truth, scores, weights), "calibration_error": _calibration(scores, truth, weights)}
+
+
+def _of_order(truth: "Floats", scores: "Floats", weights: "Floats") -> "dict[str, Floats]":
+    """The areas under two curves, which only the order of the scores decides; equal scores are one step."""
+    import numpy as np
+
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    drawn = weights[order]
+    everything, positive = (np.cumsum(found, axis=0)[ends] for found in (drawn, drawn * truth[order, None]))
+    below, positive_below = (np.concatenate([np.zeros_like(found[:1]), found[:-1]]) for found in (everything, positive))
+    steps, negative = positive - positive_below, everything - positive
+    negative_below = below - positive_below
+    positives, negatives = positive[-1], negative[-1]
+    above, positive_above = everything[-1] - below, positives - positive_below
+    precision = np.divide(positive_above, above, out=np.zeros_like(above), where=above > 0)
+    return {
+        "roc_auc": (steps * (negative_below + negative)).sum(axis=0) / (2 * positives * negatives),
+        "average_precision": (steps * precision).sum(axis=0) / positives,
+    }
+
+
+def _of_classes(truth: "npt.NDArray[np.int64]", scores: "Floats", weights: "Floats") -> "dict[str, Floats]":
+    import numpy as np
+
+    smallest = np.finfo(float).eps
+    real = np.eye(scores.shape[1])[truth]
+    chosen = np.eye(scores.shape[1])[predicted_classes("multiclass", scores)]
+    clipped = np.clip(scores, smallest, 1 - smallest)
+    claimed, came_true = confidence("multiclass", truth, scores)
+    means = _means(
+        weights,
+        log_loss=-np.log(clipped[np.arange(len(truth)), truth]),
+        brier=((scores - real) ** 2).sum(axis=1),
+        accuracy=came_true,
+    )
+    hits, occurring = (real * chosen).T @ weights, (real + chosen).T @ weights
+    return {
+        **means,
+        "macro_f1": np.nanmean(np.where(occurring > 0, 2 * hits / occurring, np.nan), axis=0),
+        "calibration_error": _calibration(claimed, came_true, weights),
+    }
+
+
+def _calibration(claimed: "Floats", came_true: "Floats", weights: "Floats") -> "Floats":
+    """Mean distance between claim and truth over bins of equal counts, weighted by the bins."""
+    import numpy as np
+
+    member = np.eye(CALIBRATION_BINS)[equal_count_bins(claimed)]
+    gaps = (member * (came_true - claimed)[:, None]).T @ weights
+    found: Floats = np.abs(gaps).sum(axis=0) / weights.sum(axis=0)
+    return found

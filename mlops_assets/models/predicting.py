@@ -1,0 +1,102 @@
+"""What a fit says of rows, as numbers, and the columns in which that is kept.
+
+Scores are one array: of a regression the numbers (rows), of a binary model the probability that it is so (rows), of a
+multiclass model the probabilities (rows × classes, in the order of ``model.classes``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.lakehouse.schema import Column
+from mlops_assets.models.blocks import in_blocks
+from mlops_assets.project.definition import ModelDefinition
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+    import pyarrow as pa
+
+
+def scores_of_fit(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> "npt.NDArray[Any]":
+    """The scores of a fit, with the threads that the model declares; a class that it never saw has probability 0."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=model.threads):
+        return scores_by_threads_there_are(model, fit, frame)
+
+
+def scores_by_threads_there_are(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> "npt.NDArray[Any]":
+    """As `scores_of_fit`, for who has set the threads: finding out what there is to set takes milliseconds."""
+    import numpy as np
+
+    if frame.empty:
+        return np.zeros((0, len(model.classes)) if model.task == "multiclass" else 0)
+    if model.task == "regression":
+        return scores_of_values(model, in_blocks(fit.predict, frame), ())
+    return scores_of_values(model, in_blocks(fit.predict_proba, frame), fit.classes_)
+
+
+def scores_of_values(model: ModelDefinition, values: Any, classes: Sequence[Any]) -> "npt.NDArray[Any]":
+    """What an estimator said as scores: its numbers, or its probabilities of the classes that it saw."""
+    import numpy as np
+
+    found = np.asarray(values, float)
+    if model.task == "regression":
+        return found
+    scores = np.zeros((len(found), len(model.classes)))
+    for place, seen in enumerate(classes):
+        scores[:, model.classes.index(str(seen).lower() if model.task == "binary" else str(seen))] = found[:, place]
+    return scores[:, 1] if model.task == "binary" else scores
+
+
+def truth_of(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
+    """What came true of rows that all have a label: numbers, 0.0 or 1.0, or the place of the class."""
+    import numpy as np
+
+    label = rows.column(model.label.column).to_numpy()
+    if model.task == "multiclass":
+        return np.array([model.classes.index(value) for value in label], dtype=int)
+    truth: npt.NDArray[Any] = label.astype(float)
+    return truth
+
+
+def prediction_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
+    """Scores as the model's prediction columns: the likeliest value, and the probabilities of a classification."""
+    import numpy as np
+    import pyarrow as pa
+
+    if model.task == "regression":
+        return {"prediction": pa.array(scores, pa.float64())}
+    if model.task == "binary":
+        return {"prediction": pa.array(scores > 0.5, pa.bool_()), "probability": pa.array(scores, pa.float64())}
+    likeliest = np.array(model.classes, dtype=object)[scores.argmax(axis=1)]
+    return {"prediction": pa.array(likeliest, pa.string()), **_by_column(model.prediction_columns[1:], scores)}
+
+
+def baseline_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
+    """Scores of the baseline as the model's baseline columns."""
+    return _by_column(model.baseline_columns, scores)
+
+
+def stored_scores(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
+    """The scores that `prediction_arrays` made columns of."""
+    return _from_columns(model, rows, model.prediction_columns[0 if model.task == "regression" else 1 :])
+
+
+def stored_baseline(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
+    """The scores that `baseline_arrays` made columns of."""
+    return _from_columns(model, rows, model.baseline_columns)
+
+
+def _by_column(columns: Sequence[Column], scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
+    import pyarrow as pa
+
+    table = scores.reshape(len(scores), len(columns))
+    return {column.name: pa.array(table[:, place], pa.float64()) for place, column in enumerate(columns)}
+
+
+def _from_columns(model: ModelDefinition, rows: "pa.Table", columns: Sequence[Column]) -> "npt.NDArray[Any]":
+    import numpy as np
+
+    found = np.column_stack([rows.column(column.name).to_numpy() for column in columns])
+    return found if model.task == "multiclass" else found[:, 0]

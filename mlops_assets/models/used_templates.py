@@ -1,0 +1,66 @@
+"""Which recipe each version of a template had when it was first used: it may not change under the same version."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_assets.errors import ConflictError, DefinitionError
+from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.project.definition import ModelDefinition, TemplateChoice
+from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class UsedTemplate:
+    """The first use of a template's version.
+
+    Args:
+        period: Name and version (the lakehouse keeps it as the record's period).
+        definition_hash: Hash of the recipe.
+        model: The model that was trained with it first.
+        used_at: Platform clock, UTC.
+    """
+
+    period: str
+    definition_hash: str
+    model: str
+    used_at: datetime
+
+
+def require_same_recipe(platform: Platform, model: ModelDefinition) -> None:
+    """See that a model's template is the one that was used under its name and version before.
+
+    Raises:
+        DefinitionError: It is another.
+    """
+    choice = model.template
+    for used in read_records(platform.used_templates, UsedTemplate):
+        if used.period == _key(choice) and used.definition_hash != choice.definition_hash:
+            raise DefinitionError(
+                f"template '{choice.name}' version {choice.version} of '{model.name}', changed since '{used.model}' "
+                f"was trained with it at {used.used_at.isoformat()}",
+                f"the recipe {used.definition_hash[:8]} under that version; it is {choice.definition_hash[:8]} now",
+                f"raise the version to {choice.version + 1}, or take the change back",
+                where=choice.function.function.location if choice.function else model.location,
+            )
+
+
+def record_recipe(platform: Platform, model: ModelDefinition) -> None:
+    """Record the recipe of a model's template, unless that was done.
+
+    Raises:
+        DefinitionError: Another was recorded under its name and version.
+    """
+    require_same_recipe(platform, model)
+    key = _key(model.template)
+    if key not in {used.period for used in read_records(platform.used_templates, UsedTemplate)}:
+        with suppress(ConflictError):  # another training was faster
+            write_record(
+                platform.used_templates,
+                UsedTemplate(key, model.template.definition_hash, model.name, platform.clock.now()),
+            )
+        require_same_recipe(platform, model)
+
+
+def _key(choice: TemplateChoice) -> str:
+    return f"{choice.name}.{choice.version}"

@@ -1,0 +1,162 @@
+"""A model's template and how it is fitted, from its document."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.lakehouse.schema import Column
+from mlops_assets.models.templates import TEMPLATES, check_parameters, find_template
+from mlops_assets.project import attributes as written
+from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
+from mlops_assets.project.resolving import located
+from mlops_assets.project.template_function import TemplateFunction, read_template_function
+from mlops_assets.project.yaml_files import Document
+
+
+def load_template(
+    document: Document, parsed: written.ModelAttributes, features: Sequence[Column], root: Path
+) -> TemplateChoice:
+    """Resolve a model's template, one of the library or the user's own.
+
+    Raises:
+        DefinitionError: There is none such, it is for another task, or does not take a parameter.
+    """
+    chosen = parsed.template
+    if chosen.python is not None:
+        function = _own_function(document, chosen, root)
+        hash_, allowed = function.function.definition_hash, tuple(chosen.allow_pickle)
+        return TemplateChoice(chosen.name, chosen.version, chosen.params, chosen.seed, hash_, function, allowed)
+    if chosen.allow_pickle:
+        raise DefinitionError(
+            f"allow_pickle for '{chosen.name}', which comes with the platform",
+            "allow_pickle only beside python, for a template of your own",
+            "take it out: model files of this template run no code",
+            where=document.at("template", "allow_pickle"),
+        )
+    template = located(document, ("template", "name"), lambda: find_template(chosen.name, chosen.version))
+    if parsed.task not in template.tasks:
+        raise DefinitionError(
+            f"template '{chosen.name}' for the task {parsed.task}",
+            f"one of: {', '.join(dict.fromkeys(each.name for each in TEMPLATES if parsed.task in each.tasks))}",
+            "choose one of them, or correct the task",
+            where=document.at("template", "name"),
+        )
+    unknown = [name for name in chosen.params if name not in template.takes]
+    place = ("template", "params", *unknown[:1])
+    located(document, place, lambda: check_parameters(template, chosen.params))
+    for name, kind in template.columns.items():
+        fitting = [column.name for column in features if column.kind == kind]
+        if chosen.params[name] not in fitting:
+            raise DefinitionError(
+                f"'{chosen.params[name]}' as the {name} of '{chosen.name}'",
+                f"a feature that is a {kind}: {', '.join(fitting) or 'this model has none'}",
+                nearest(str(chosen.params[name]), fitting, "name one of them, or add it to features"),
+                where=document.at("template", "params", name),
+            )
+    return TemplateChoice(chosen.name, chosen.version, chosen.params, chosen.seed, template.definition_hash)
+
+
+def _own_function(document: Document, chosen: written.TemplateAttributes, root: Path) -> TemplateFunction:
+    if chosen.name in {template.name for template in TEMPLATES}:
+        raise DefinitionError(
+            f"an own template named '{chosen.name}', as one that comes with the platform",
+            "a name of its own",
+            "choose another name",
+            where=document.at("template", "name"),
+        )
+    try:
+        function = read_template_function(chosen.python or "", beside=document.file.parent, root=root)
+    except DefinitionError as error:
+        raise (error if error.where else error.at(document.at("template", "python"))) from None
+    for name in chosen.params:
+        if name not in function.parameters:
+            raise DefinitionError(
+                f"parameter {name} of template '{chosen.name}'",
+                f"among: {', '.join(function.parameters) or 'none, it takes no parameters'}",
+                nearest(name, function.parameters, "correct the name, or give the function such a parameter"),
+                where=document.at("template", "params", name),
+            )
+    return function
+
+
+def load_fitting(
+    document: Document,
+    parsed: written.ModelAttributes,
+    template: TemplateChoice,
+    features: Sequence[Column],
+    periods: Callable[..., int],
+) -> FittingChoice:
+    """How a model's template is fitted.
+
+    Args:
+        document: Where it stands.
+        parsed: The model.
+        template: Its template.
+        features: Its features, those that come with a request among them.
+        periods: Counts the periods of the duration at a place of the document.
+
+    Raises:
+        DefinitionError: The weight is no number of the training set, the template has no rounds to stop, or a
+            parameter cannot be searched.
+    """
+    train = parsed.train
+    numbers = [column.name for column in features if column.type in ("bigint", "double")]
+    if train.weight is not None and train.weight not in numbers:
+        raise DefinitionError(
+            f"'{train.weight}' as the weight of rows",
+            f"a feature or request column of type bigint or double: {', '.join(numbers)}",
+            nearest(train.weight, numbers, "name one of them, or let the population's SQL give it"),
+            where=document.at("train", "weight"),
+        )
+    library = None if template.function else find_template(template.name, template.version)
+    rounds = library.rounds if library else None
+    stopping = None
+    if train.early_stopping is not None:
+        if rounds is None:
+            raise DefinitionError(
+                f"early stopping of template '{template.name}', which has no rounds",
+                f"one of: {', '.join(dict.fromkeys(each.name for each in TEMPLATES if each.rounds))}",
+                "take early_stopping out, or choose another template",
+                where=document.at("train", "early_stopping"),
+            )
+        stopping = EarlyStopping(periods("train", "early_stopping", "periods"), train.early_stopping.patience)
+    if train.search is None:
+        return FittingChoice(train.weight, stopping)
+    takes = library.parameters if library else template.function.parameters if template.function else ()
+    names = [name for name in takes if not (stopping and name == rounds)]
+    search = train.search
+    for name, values in search.params.items():
+        place = document.at("train", "search", "params", name)
+        if name not in names:
+            raise DefinitionError(
+                f"a search for '{name}'" + (", which early stopping sets" if name == rounds else ""),
+                f"among: {', '.join(names)}",
+                nearest(name, names, "correct the name, or leave it out"),
+                where=place,
+            )
+        if isinstance(values, written.RangeAttributes):
+            if search.strategy == "grid":
+                raise DefinitionError(
+                    f"a range of '{name}' in a grid",
+                    "a list of values for each parameter",
+                    "list them, or write strategy: random",
+                    where=place,
+                )
+            if values.low >= values.high or (values.log and values.low <= 0):
+                raise DefinitionError(
+                    f"a range of '{name}' from {values.low:g} to {values.high:g}",
+                    "low below high" + (", and above 0 with log" if values.log else ""),
+                    "correct it",
+                    where=place,
+                )
+        elif not values:
+            raise DefinitionError(f"no value of '{name}' to try", "at least one", "list some", where=place)
+    ranges = {
+        name: Range(values.low, values.high, values.log)
+        if isinstance(values, written.RangeAttributes)
+        else tuple(values)
+        for name, values in search.params.items()
+    }
+    return FittingChoice(
+        train.weight, stopping, Search(search.strategy, ranges, search.folds, search.trials, search.minutes)
+    )

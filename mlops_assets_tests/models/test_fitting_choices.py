@@ -1,0 +1,208 @@
+"""Own templates, weights, early stopping and search: used as declared, or refused with file and line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.fitting import feature_frame, fit
+from mlops_assets.models.folds import expanding_folds, newest, period_starts
+from mlops_assets.models.search import Trial, choose_parameters
+from mlops_assets.models.used_templates import record_recipe, require_same_recipe
+from mlops_assets_tests.small_line import Line
+
+pytestmark = pytest.mark.slow
+YAML = "forecast/defs.yaml"
+RIDGE = "template: {name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"
+TRAIN = "train: {window: 60 days, validation: 3 days, min_rows: 60}"
+OWN = "template: {name: mine, version: 2, python: 'mine:ridge', params: {alpha: 3.0}}"
+BOOSTED = "template: {name: hist_gradient_boosting_regressor, params: {max_iter: 40, min_samples_leaf: 3}}"
+MODULE = '''\
+def ridge(numbers, seed, *, alpha=1.0):
+    """Of numbers alone."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import Pipeline
+
+    columns = ColumnTransformer([("numbers", SimpleImputer(), list(numbers))])
+    return Pipeline([("columns", columns), ("ridge", Ridge(alpha=alpha, random_state=seed))])
+'''
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = Line(tmp_path_factory.mktemp("choices") / "line")
+    line.live(24)
+    return line
+
+
+@pytest.fixture
+def line(shared: Line, tmp_path: Path) -> Line:
+    made = shared.copy(tmp_path / "line")
+    made.files.write("forecast/mine.py", MODULE)
+    return made
+
+
+def rows_of(line: Line) -> Any:
+    return build_training_set(line.platform, line.model, line.period("2024-01-26")).rows
+
+
+def changed(line: Line, *changes: tuple[str, str]) -> Line:
+    for old, new in changes:
+        line.files.change(YAML, old, new)
+    return line.open()
+
+
+def test_an_own_template_is_called_with_what_it_wants_and_its_parameters(line: Line) -> None:
+    changed(line, (RIDGE, OWN))
+    estimator = fit(line.model, rows_of(line))
+    assert estimator[-1].alpha == 3.0
+    assert estimator.predict(feature_frame(line.model, rows_of(line))).shape[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found", "text"),
+    [
+        (RIDGE, OWN.replace("alpha", "alfa"), "parameter alfa of template 'mine'", "template:"),
+        (RIDGE, OWN.replace("mine:ridge", "mine:rigde"), "no function 'rigde' in mine.py", None),
+        (RIDGE, OWN.replace("name: mine", "name: ridge_regressor"),
+         "an own template named 'ridge_regressor', as one that comes with the platform", "template:"),
+        (RIDGE, RIDGE.replace("alpha", "alfa"), "parameter alfa of template 'ridge_regressor'", "template:"),
+        (RIDGE, RIDGE.replace("ridge_regressor", "logistic_regression"),
+         "template 'logistic_regression' for the task regression", "template:"),
+        (RIDGE, "template: {name: seasonal_naive_regressor, params: {column: region}}",
+         "'region' as the column of 'seasonal_naive_regressor'", "template:"),
+        (TRAIN, TRAIN.replace("}", ", weight: region}"), "'region' as the weight of rows", "train:"),
+        (TRAIN, TRAIN.replace("}", ", early_stopping: {periods: 3 days}}"),
+         "early stopping of template 'ridge_regressor', which has no rounds", "train:"),
+        (TRAIN, TRAIN.replace("}", ", search: {params: {beta: [1]}}}"), "a search for 'beta'", "train:"),
+        (TRAIN, TRAIN.replace("}", ", search: {strategy: grid, params: {alpha: {low: 1, high: 2}}}}"),
+         "a range of 'alpha' in a grid", "train:"),
+        (TRAIN, TRAIN.replace("}", ", search: {params: {alpha: {low: 2, high: 1}}}}"),
+         "a range of 'alpha' from 2 to 1", "train:"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line(line: Line, old: str, new: str, found: str, text: str | None) -> None:
+    line.files.change(YAML, old, new)
+    error = line.files.refusal()
+    assert error.found == found
+    assert error.where is not None
+    if text:
+        assert error.where.line == line.files.line(YAML, text)
+
+
+def test_a_parameter_without_default_is_refused_at_the_function(line: Line) -> None:
+    line.files.write("forecast/mine.py", MODULE.replace("alpha=1.0", "alpha"))
+    line.files.change(YAML, RIDGE, OWN)
+    error = line.files.refusal()
+    assert error.found == "template function 'ridge' with the parameter alpha"
+    assert error.where is not None and (error.where.file.name, error.where.line) == ("mine.py", 1)
+
+
+def test_a_template_that_raises_is_named_with_its_line(line: Line) -> None:
+    line.files.write("forecast/mine.py", "def ridge(*, alpha=1.0):\n    raise ValueError('no')\n")
+    changed(line, (RIDGE, OWN))
+    with pytest.raises(ContractError) as caught:
+        fit(line.model, rows_of(line))
+    assert caught.value.found == "'ridge' raised ValueError: no"
+    assert caught.value.where is not None and caught.value.where.line == 2
+
+
+def test_a_recipe_that_changed_under_its_version_is_refused_until_the_version_is_raised(line: Line) -> None:
+    changed(line, (RIDGE, OWN))
+    record_recipe(line.platform, line.model)
+    record_recipe(line.platform, line.model)
+    line.files.write("forecast/mine.py", MODULE.replace('"""Of numbers alone."""', '"""Words."""'))
+    require_same_recipe(line.open().platform, line.model)
+    line.files.write("forecast/mine.py", MODULE.replace("SimpleImputer()", "SimpleImputer(strategy='median')"))
+    with pytest.raises(DefinitionError) as caught:
+        require_same_recipe(line.open().platform, line.model)
+    assert caught.value.found.startswith(
+        "template 'mine' version 2 of 'forecast', changed since 'forecast' was trained"
+    )
+    assert caught.value.cure == "raise the version to 3, or take the change back"
+    require_same_recipe(changed(line, ("version: 2", "version: 3")).platform, line.model)
+
+
+def test_weights_reach_the_last_step_and_bad_ones_are_refused_with_their_number(line: Line) -> None:
+    import pyarrow as pa
+
+    rows = rows_of(line)
+    plain = fit(line.model, rows)[-1].coef_
+    changed(line, (TRAIN, TRAIN.replace("}", ", weight: crowd}")))
+    assert not (fit(line.model, rows)[-1].coef_ == plain).all()
+    count = rows.num_rows
+    bad = rows.set_column(rows.column_names.index("crowd"), "crowd", pa.array([None, 0] + [1] * (count - 2)))
+    with pytest.raises(ContractError) as caught:
+        fit(line.model, bad)
+    assert caught.value.found == (
+        f"1 of {count} rows of 'forecast' without a weight in 'crowd', and 1 with a weight that is not greater than 0"
+    )
+
+
+def test_early_stopping_takes_fewer_rounds_and_repeats(line: Line) -> None:
+    changed(line, (RIDGE, BOOSTED), (TRAIN, TRAIN.replace("}", ", early_stopping: {periods: 3 days, patience: 3}}")))
+    rows = rows_of(line)
+    counts = {fit(line.model, rows)[-1].n_iter_ for _ in range(2)}
+    assert len(counts) == 1
+    assert 1 <= counts.pop() <= 40
+
+
+def test_what_is_fitted_lies_before_what_is_judged_by_the_horizon(line: Line) -> None:
+    rows, calendar = rows_of(line), line.model.schema.calendar
+    for fitted, judged in [*expanding_folds(line.model, rows, 3), newest(line.model, rows, 3)]:
+        last, first = (calendar.of(moment) for moment in (
+            max(period_starts(line.model, fitted)), min(period_starts(line.model, judged))
+        ))  # fmt: skip
+        assert calendar.distance(last, first) == line.model.label.known_after + 1
+
+
+@pytest.mark.parametrize("strategy", ["grid", "random"])
+def test_a_search_repeats_tells_its_progress_and_is_never_worse_than_what_is_declared(
+    line: Line, strategy: str
+) -> None:
+    search = f", search: {{strategy: {strategy}, params: {{alpha: [0.01, 1.0, 100.0]}}, folds: 2, trials: 3}}}}"
+    changed(line, (TRAIN, TRAIN.replace("}", search)))
+    told: list[tuple[Trial, str]] = []
+    chosen = choose_parameters(line.model, rows_of(line), lambda *trial: told.append(trial))
+    assert chosen == choose_parameters(line.model, rows_of(line))
+    assert chosen.trials[0].params == {"alpha": 1.0}
+    assert sorted(trial.params["alpha"] for trial in chosen.trials) == [0.01, 1.0, 100.0]
+    assert min(trial.error for trial in chosen.trials) == next(
+        trial.error for trial in chosen.trials if trial.params == chosen.params
+    )
+    assert [trial for trial, _ in told] == list(chosen.trials)
+    assert told[2][1].startswith("trial 3 of 3: mae 0.") and ", best 0." in told[2][1]
+    ticks = iter([0.0, 3600.0])
+    json.dumps(chosen.params)
+    line.files.change(YAML, "trials: 3", "trials: 3, minutes: 10")
+    assert len(choose_parameters(line.open().model, rows_of(line), clock=lambda: next(ticks)).trials) == 1
+
+
+def test_a_training_logs_each_trial_below_its_run_and_records_what_was_chosen(line: Line) -> None:
+    import mlflow  # noqa: TID253
+
+    from mlops_assets.models.registry import open_registry, start_run
+    from mlops_assets.models.training import Request, train
+
+    search = ", search: {strategy: grid, params: {alpha: [0.01, 100.0]}, folds: 2}}"
+    changed(line, (TRAIN, TRAIN.replace("}", search)))
+    at = line.period("2024-01-26")
+    line.platform.training_sets(line.model).write(at.key, rows_of(line))
+    registry, words = open_registry(line.platform.home.mlflow), list[str]()
+    with start_run(registry, "search") as run_id:
+        record, _ = train(line.platform, registry, line.model, at, run_id, Request("a test", "ana"), words.append)
+    assert [text.partition(":")[0] for text in words] == ["trial 1 of 3", "trial 2 of 3", "trial 3 of 3"]
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    experiment = client.get_run(run_id).info.experiment_id
+    below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    assert {run.data.params["alpha"] for run in below} == {"1.0", "0.01", "100.0"}
+    best = min(below, key=lambda run: run.data.metrics["mae"])
+    assert client.get_run(run_id).data.params["alpha"] == best.data.params["alpha"]
+    assert json.loads(record.params) == {"alpha": float(best.data.params["alpha"])}
+    assert (record.template, record.template_hash) == ("ridge_regressor v1", line.model.template.definition_hash)
+    assert record.figure_values["trials"] == 3
