@@ -464,6 +464,17 @@ class MonitorAttributes(Attributes):
     )
 
 
+class ServeAttributes(Attributes):
+    """How predictions are served over HTTP."""
+
+    log_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the requests that are kept in the lakehouse, with their answers."
+    )
+    log_personal: bool = Field(
+        default=False, description="Whether personal columns of these are kept, too; otherwise they are null."
+    )
+
+
 class RetrainAttributes(Attributes):
     """When the retrain policy asks for a training."""
 
@@ -512,4 +523,5 @@ class ModelAttributes(SharedAttributes):
         description="What to do when a source is late: wait for it, or score with what is known.",
     )
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
+    serve: ServeAttributes = Field(default_factory=ServeAttributes, description="Predictions over HTTP.")
     retrain: RetrainAttributes = Field(description="When a training is asked for.")

@@ -14,6 +14,7 @@ from mlops_assets.project.definition import (
     LookupDefinition,
     ModelDefinition,
     ProjectDefinition,
+    RequestLog,
     RetrainPolicy,
     TableDefinition,
     common_calendar,
@@ -162,6 +163,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         when_late=parsed.when_late,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
+        request_log=RequestLog(parsed.serve.log_share, parsed.serve.log_personal),
         retrain=RetrainPolicy(
             parsed.retrain.worse_by,
             parsed.retrain.persistence,
