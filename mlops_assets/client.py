@@ -1,4 +1,4 @@
-"""The client of a platform's server, for applications: features now, and rows pushed into a source.
+"""The client of a platform's server, for applications: features and predictions now, and rows pushed into a source.
 
 It needs nothing of the platform but this module: no Dagster, no pandas, no engine.
 """
@@ -18,7 +18,7 @@ from mlops_assets.errors import AnswerError, DefinitionError
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["AnswerError", "Client", "Features", "FoundRow", "Row"]
+__all__ = ["AnswerError", "Client", "Features", "FoundRow", "Prediction", "Predictions", "Row"]
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
 LONGEST_WAIT_SECONDS = 60
@@ -64,6 +64,40 @@ class Features:
     now: datetime
     rows: tuple[Row, ...]
     masked: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one row that was asked.
+
+    Args:
+        prediction: A number; or the likelier class (a boolean, or one of several texts).
+        probabilities: Of each class; of a model that says whether something is so, of True and False; else empty.
+        found: By table the row that answered; empty where features were given.
+    """
+
+    prediction: float | bool | str | None
+    probabilities: Mapping[str | bool, float]
+    found: Mapping[str, FoundRow | None]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """An answer, all by one version.
+
+    Args:
+        now: The platform's clock when it was given, UTC.
+        version: The version that predicted.
+        promoted_at: When it was promoted, UTC.
+        request_id: What the request is called in the inference table.
+        rows: A prediction for each row that was asked, in their order.
+    """
+
+    now: datetime
+    version: int
+    promoted_at: datetime
+    request_id: str
+    rows: tuple[Prediction, ...]
 
 
 class Client:
@@ -141,6 +175,31 @@ class Client:
             tuple(answer["masked"]),
         )
 
+    def predict(
+        self,
+        model: str,
+        rows: Sequence[Mapping[str, object]] | None = None,
+        *,
+        features: Sequence[Mapping[str, object]] | None = None,
+    ) -> Predictions:
+        """Ask for predictions of the version that serves.
+
+        Args:
+            model: The model.
+            rows: For each answer the keys, and the values that come with a request; their features are looked up as
+                known now.
+            features: Or for each answer every feature of the model by name, None where it is missing.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        asked = {name: given for name, given in (("rows", rows), ("features", features)) if given is not None}
+        answer = self._post(f"/v1/models/{quote(model, safe='')}/predict", asked)
+        return Predictions(
+            datetime.fromisoformat(answer["now"]), answer["version"], datetime.fromisoformat(answer["promoted_at"]),
+            answer["request_id"], tuple(_prediction(one) for one in answer["rows"]),
+        )  # fmt: skip
+
     def push(
         self, source: str, rows: Sequence[Mapping[str, object]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
@@ -211,6 +270,14 @@ def _content(answer: "urllib3.BaseHTTPResponse", url: str) -> Any:
         "see that the address is the server's, and what stands between",
         status=answer.status,
     )
+
+
+def _prediction(row: Mapping[str, Any]) -> Prediction:
+    probabilities = dict(row.get("probabilities") or {})
+    if (probability := row.get("probability")) is not None:
+        probabilities = {True: probability, False: 1 - probability}
+    found = {table: _found(one) for table, one in row["found"].items()}
+    return Prediction(row["prediction"], probabilities, found)
 
 
 def _found(row: Mapping[str, Any] | None) -> FoundRow | None:

@@ -112,6 +112,30 @@ def test_an_answer_holds_times_as_times_and_whole_numbers_exactly() -> None:
     assert asked[0].headers["Authorization"] == "Bearer t"
 
 
+def test_predictions_hold_version_times_and_probabilities_by_class() -> None:
+    found = {"sales": None}
+    rows: list[dict[str, Any]] = [
+        {"prediction": 1.5, "found": found},
+        {"prediction": True, "probability": 0.75, "found": {}},
+        {"prediction": "b", "probabilities": {"a": 0.25, "b": 0.75}, "found": {}},
+    ]
+    content = {
+        "now": "2024-01-02T06:00:00Z", "model": "forecast", "version": 3, "promoted_at": "2024-01-01T00:00:00Z",
+        "request_id": "r", "rows": rows,
+    }  # fmt: skip
+    with answering(Answer(content=content), Answer(content=content)) as (url, asked), Client(url, "t") as client:
+        answer = client.predict("forecast", [{"shop": "s1"}])
+        client.predict("forecast", features=[{"level": None}])
+    assert (answer.version, answer.request_id) == (3, "r")
+    assert answer.promoted_at == datetime(2024, 1, 1, tzinfo=UTC)
+    number, whether, which = answer.rows
+    assert (number.prediction, number.probabilities, number.found) == (1.5, {}, found)
+    assert (whether.prediction, whether.probabilities) == (True, {True: 0.75, False: 0.25})
+    assert (which.prediction, which.probabilities) == ("b", {"a": 0.25, "b": 0.75})
+    assert [one.path for one in asked] == ["/v1/models/forecast/predict"] * 2
+    assert [one.content for one in asked] == [{"rows": [{"shop": "s1"}]}, {"features": [{"level": None}]}]
+
+
 def test_dates_times_and_numbers_of_numpy_are_sent_as_the_server_reads_them() -> None:
     import numpy as np
 

@@ -29,6 +29,7 @@ from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import candidate_of_version, versions
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.tasks import METRICS
 
 Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
@@ -202,7 +203,8 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
     gates = {
         "enough_rows": "The judgement rests on enough rows.",
         **{
-            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is below the {gate.better_than}'s"
+            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is {METRICS[gate.metric].better} the "
+            + f"{gate.better_than}'s"
             + (f" by {gate.margin:.0%}" if gate.margin else "")
             + " on the same rows."
             for gate in model.gates

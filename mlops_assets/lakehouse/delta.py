@@ -60,6 +60,12 @@ class DeltaFolder:
         """The newest Delta version, or None where the table was never written."""
         return int(self._open().version()) if self.exists() else None
 
+    def is_at(self, version: int | None) -> bool:
+        """Whether a version is still the newest one (None: it was never written); one or two looks at the log."""
+        if version is None:
+            return not self.exists()
+        return log_file(self.folder, version).exists() and not log_file(self.folder, version + 1).exists()
+
     def files(self, periods: tuple[str, str] | None = None, version: int | None = None) -> list[str]:
         """The Parquet files of the table, or of the periods from the first key to the last (both included).
 

@@ -436,9 +436,14 @@ class TrainAttributes(Attributes):
 class GateAttributes(Attributes):
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"] = Field(description="mae: mean absolute error; rmse: root of the mean square.")
+    metric: str = Field(
+        description=(
+            "The figure to compare: mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, "
+            "accuracy, calibration_error, of two classes also roc_auc, average_precision, of several also macro_f1."
+        )
+    )
     better_than: Literal["baseline", "champion"] = Field(description="What the candidate must beat on the same rows.")
-    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's error; 0 for any.")
+    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's figure; 0 for any.")
 
 
 class DriftAttributes(Attributes):
@@ -456,6 +461,17 @@ class MonitorAttributes(Attributes):
     metric: str | None = Field(
         default=None,
         description="The figure that decides on retraining, of which less is better: by default mae, or log_loss.",
+    )
+
+
+class ServeAttributes(Attributes):
+    """How predictions are served over HTTP."""
+
+    log_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the requests that are kept in the lakehouse, with their answers."
+    )
+    log_personal: bool = Field(
+        default=False, description="Whether personal columns of these are kept, too; otherwise they are null."
     )
 
 
@@ -516,4 +532,5 @@ class ModelAttributes(SharedAttributes):
     )
     retention: RetentionAttributes = Field(default_factory=RetentionAttributes, description="What is kept how long.")
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
+    serve: ServeAttributes = Field(default_factory=ServeAttributes, description="Predictions over HTTP.")
     retrain: RetrainAttributes = Field(description="When a training is asked for.")

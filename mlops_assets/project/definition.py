@@ -245,9 +245,22 @@ class FittingChoice:
 class Gate:
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"]
+    metric: str
     better_than: Literal["baseline", "champion"]
     margin: float
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """Which requests for predictions are kept.
+
+    Args:
+        share: Share of them, from 0 to 1.
+        personal: Whether personal columns are kept, too.
+    """
+
+    share: float = 0.0
+    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -300,6 +313,7 @@ class ModelDefinition:
     when_late: Literal["wait", "score_without"]
     drift_share: float
     metric: str
+    request_log: RequestLog
     retrain: RetrainPolicy
     lag: timedelta
     first: Period
@@ -332,6 +346,15 @@ class ModelDefinition:
     def categories(self) -> tuple[str, ...]:
         """The features that are categories."""
         return tuple(column.name for column in self.features if column.kind == "category")
+
+    @property
+    def personal_names(self) -> frozenset[str]:
+        """Those of its keys, request columns and features that are personal, or computed from what is."""
+        columns = (*self.schema.columns, *self.request, *self.features)
+        personal = {column.name for column in columns if column.sensitivity == "personal"}
+        spelled = {name.lower() for name in personal}
+        made = (one.name for one in self.computed if spelled & {name.lower() for name in one.expression.columns})
+        return frozenset({*personal, *made})
 
     @property
     def feature_tables(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A project in a home: where its tables lie, which engine works on them, and what time it is."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -114,6 +114,31 @@ class Platform:
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
         return StateTable(self._delta(f"{model.name}.predictions", model.generation), schema)
+
+    def requests(self, model: ModelDefinition) -> StateTable:
+        """The requests for a model's predictions over HTTP that were kept, a row for each row that was asked.
+
+        By ``request_id`` and ``request_row``: when (``asked_at``, platform clock) and by whose token it was asked, the
+        keys (null where features were given), the features as they were used, what was predicted, by which version,
+        and the time of the row that answered from each table.
+        """
+        asked = (
+            Column("request_id", "string", "Request", "key", nullable=False),
+            Column("request_row", "bigint", "Row of the request, from 0", "key", nullable=False),
+            Column("asked_at", "timestamp", "When it was asked", "time", nullable=False),
+            Column("asked_by", "string", "Name of the token that asked"),
+            Column("version", "bigint", "Version that predicted"),
+            *model.prediction_columns,
+            *(Column(f"found_{name}", "timestamp", f"Time of the row of {name}") for name in model.feature_tables),
+        )
+        keys = (column for column in model.schema.columns if column.name in model.schema.keys)
+        values = (
+            replace(column, kind="number" if column.kind == "time" else column.kind, nullable=True,
+                    sensitivity="personal" if column.name in model.personal_names else column.sensitivity)
+            for column in (*keys, *model.looked_up_by, *model.features)
+        )  # fmt: skip
+        schema = TableSchema(("request_id", "request_row"), "asked_at", (*asked, *values), model.schema.calendar)
+        return StateTable(self._delta(f"{model.name}.requests", model.generation), schema)
 
     def training_sets(self, model: ModelDefinition) -> PeriodTable:
         """A model's training sets, one for each period it was trained at."""

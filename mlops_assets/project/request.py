@@ -11,13 +11,16 @@ from mlops_assets.project.lookups import check_new_name
 from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
-OWN_COLUMNS = ("predicted_at", "prediction", "baseline", "version")
-"""Columns that the platform adds to a model's labels and predictions."""
+OWN_COLUMNS = (
+    "predicted_at", "prediction", "baseline", "version", "request_id", "request_row", "asked_at", "asked_by",
+)  # fmt: skip
+"""Columns that the platform adds to a model's labels, predictions and requests."""
 
 
 def taken_names(parsed: written.ModelAttributes) -> set[str]:
     """Names that no feature of a model may have: those of its other columns."""
-    return {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS}
+    found = (f"found_{lookup.table}" for lookup in parsed.features)
+    return {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS, *found}
 
 
 def request_columns(document: Document, parsed: written.ModelAttributes, features: Sequence[str]) -> tuple[Column, ...]:

@@ -1,5 +1,6 @@
 """The application: all routes over one platform, with limits, metrics, and errors as problem documents."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -7,7 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import catalog, features, health, push, reference
+from mlops_assets.serving import catalog, features, health, predict, push, reference
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
@@ -17,6 +18,7 @@ from mlops_assets.serving.settings import ServingSettings
 
 ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
     features.router,
+    predict.router,
     health.router,
     catalog.router,
     push.router,
@@ -37,11 +39,20 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        champions, log = context.champions, context.request_log
+        await champions.look()
+        following = [asyncio.create_task(one) for one in (champions.follow(), log.follow(settings.request_log_seconds))]
+        try:
+            yield
+        finally:
+            for task in following:
+                task.cancel()
+            champions.close()
+            await log.close()
 
     app = FastAPI(
         title="mlops-assets",
-        description="Features for applications, in milliseconds. Every error is a problem document (RFC 9457).",
+        description="Features and predictions, in milliseconds. Every error is a problem document (RFC 9457).",
         version=version("mlops-assets"),
         docs_url=None,
         redoc_url=None,

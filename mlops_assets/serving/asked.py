@@ -148,6 +148,11 @@ class Plans:
         plan = self._kept.get(key)
         return plan or self._keep(key, self._planned(lookups, model))
 
+    def of_model(self, model: ModelDefinition) -> Plan:
+        """The plan of all features of a model."""
+        key = (model.name,)
+        return self._kept.get(key) or self._keep(key, self._of_model(model))
+
     def of_table(self, table: str, features: tuple[str, ...] | None) -> Plan:
         """The plan of a lookup in one table, by its own keys."""
         key = (table, features)
@@ -219,20 +224,14 @@ class Plans:
     def _of_model(self, model: ModelDefinition) -> Plan:
         types = {column.name: column.type for column in model.population_schema.columns}
         keys = dict.fromkeys(column.name for column in model.request if column.name in model.feature_names)
-        personal: dict[str, None] = {}
         for lookup in model.lookups:
-            schema = self._project.table(lookup.table).schema
-            keys |= dict.fromkeys(lookup.lookup_key or schema.keys)
-            for column, name in zip(lookup.columns, lookup.names, strict=True):
-                if _is_personal(schema.column(column)):
-                    personal[name] = None
+            keys |= dict.fromkeys(lookup.lookup_key or self._project.table(lookup.table).schema.keys)
         for feature in model.computed:
             read = {name.lower() for name in feature.expression.columns}
             keys |= dict.fromkeys(name for name in types if name.lower() in read)
-            if read & {name.lower() for name in personal}:
-                personal[feature.name] = None
+        personal = tuple(name for name in model.feature_names if name in model.personal_names)
         answer = partial(self._context.online.of_model, model.name)
-        return Plan(answer, bool(model.computed), types, tuple(keys), tuple(personal))
+        return Plan(answer, bool(model.computed), types, tuple(keys), personal)
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from mlops_assets.serving.settings import ServingSettings
 if TYPE_CHECKING:
     from mlops_assets.features.catalog.current import CurrentCatalog
     from mlops_assets.features.online.reading import OnlineFeatures
+    from mlops_assets.serving.champions import Champions
+    from mlops_assets.serving.request_log import RequestLog
 
 
 @dataclass
@@ -36,6 +38,20 @@ class ServingContext:
         from mlops_assets.features.online.reading import OnlineFeatures
 
         return OnlineFeatures.open(self.platform)
+
+    @cached_property
+    def champions(self) -> "Champions":
+        """The versions that serve."""
+        from mlops_assets.serving.champions import Champions
+
+        return Champions(self.platform, self.metrics, self.settings)
+
+    @cached_property
+    def request_log(self) -> "RequestLog":
+        """The requests for predictions that are kept."""
+        from mlops_assets.serving.request_log import RequestLog
+
+        return RequestLog(self.platform, self.metrics)
 
     @cached_property
     def discovery(self) -> "CurrentCatalog":

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
-from starlette.types import Receive, Scope, Send
 
-from mlops_assets.errors import ContractError, MissingDataError, nearest
+from mlops_assets.errors import nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of
 from mlops_assets.serving.authorization import principal_of
 from mlops_assets.serving.context import ServingContext
+from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
 from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.reference import body_of
 from mlops_assets.serving.values import NotOfTypeError, from_text, moment, to_json
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
 
 _MEMBERS = tuple(AskedFeatures.model_fields)
-_MOST_ROWS_IN_LOOP = 20
-"""So many rows are read from a local store in less time than it takes to hand them to a thread and back."""
 _EXAMPLES = {
     "Two tables for two keys": {
         "rows": [{"shop": "s01", "product": 7}, {"shop": "s02", "product": 7}],
@@ -85,7 +82,7 @@ def router(context: ServingContext) -> APIRouter:
 
     routes.add_api_route(
         "", look_up, methods=["POST"], summary="Features of one or many rows", response_model=Answer,
-        responses=_ANSWERED, openapi_extra=body_of(AskedFeatures, _EXAMPLES), route_class_override=_DirectRoute,
+        responses=_ANSWERED, openapi_extra=body_of(AskedFeatures, _EXAMPLES), route_class_override=DirectRoute,
     )  # fmt: skip
 
     @routes.get("/{table}", summary="Features of one key", response_model=Answer, responses=_ANSWERED)
@@ -128,18 +125,6 @@ def _of_address(
     return plan, row
 
 
-class _DirectRoute(APIRoute):
-    """A route whose endpoint takes the request itself: what FastAPI does for others costs more than the answer."""
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with what the endpoint gives."""
-        if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)
-            return
-        response: Response = await self.endpoint(Request(scope, receive, send))
-        await response(scope, receive, send)
-
-
 async def _reader(context: ServingContext, request: Request) -> tuple[datetime, Principal]:
     """The platform's now, and who asks."""
     now = context.platform.clock.now()
@@ -156,49 +141,16 @@ async def _answered(
     rows: Sequence[dict[str, object]],
 ) -> Response:
     masked = () if principal.may("features:read_personal") else plan.personal
-
-    def content() -> bytes:
-        return _rendered(context, now, plan.answer(rows, now), masked)
-
-    try:
-        if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
-            return Response(await run_in_threadpool(content), media_type="application/json")
-        return Response(content(), media_type="application/json")
-    except MissingDataError as error:
-        raise ProblemError(
-            503, error.found, error.expected, error.cure, headers={"Retry-After": str(context.settings.retry_seconds)}
-        ) from None
-    except ContractError as error:
-        if not masked:
-            raise
-        raise ProblemError(  # an engine's words may hold a value that is masked
-            422, "a feature that cannot be computed", "values that its expression takes",
-            "correct the request, or ask with a token that may read personal columns",
-        ) from error  # fmt: skip
+    content = await looked_up(context, plan, rows, now, masked, partial(_rendered, context, now, masked))
+    return Response(content, media_type="application/json")
 
 
 def _rendered(
-    context: ServingContext, now: datetime, answers: "Sequence[OnlineAnswer]", masked: Sequence[str]
+    context: ServingContext, now: datetime, masked: Sequence[str], answers: "Sequence[OnlineAnswer]"
 ) -> bytes:
-    ages: dict[str, list[float | None]] = {}
-    missing: dict[str, int] = {}
     hidden = dict.fromkeys(masked)
-    rows: list[Any] = []
-    for answer in answers:
-        found: dict[str, Any] = {}
-        for table, row in answer.found.items():
-            of_table = ages.setdefault(table, [])
-            if row is None:
-                found[table] = None
-                missing[table] = missing.get(table, 0) + 1
-            elif (event_time := row.event_time) is None:
-                found[table] = {"event_time": None, "age_seconds": None}
-                of_table.append(None)
-            else:
-                age = (now - event_time).total_seconds()
-                found[table] = {"event_time": moment(event_time), "age_seconds": age}
-                of_table.append(age)
-        rows.append({"features": {**answer.features, **hidden} if hidden else answer.features, "found": found})
-    for table, seen in ages.items():
-        context.metrics.features(table, seen, missing.get(table, 0))
+    rows = [
+        {"features": {**answer.features, **hidden} if hidden else answer.features, "found": found}
+        for answer, found in zip(answers, found_as_json(context.metrics, now, answers), strict=True)
+    ]
     return to_json({"now": moment(now), "masked": list(masked), "rows": rows})

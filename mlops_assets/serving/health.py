@@ -14,26 +14,34 @@ def router(context: ServingContext) -> APIRouter:
     """``/healthz``, ``/readyz`` and ``/metrics``.
 
     On loopback nobody needs a token for them. On other addresses ``/metrics`` needs a valid one, whatever its roles,
-    and ``/readyz`` says what is missing only to those who have one.
+    and what is missing or degraded is named only to those who have one.
     """
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/healthz", summary="Whether the server is alive")
-    async def alive() -> JSONResponse:
-        return JSONResponse({"alive": True})
-
-    @routes.get("/readyz", summary="Whether it can answer: the store is reachable, and all tables are published")
-    async def ready(request: Request) -> Response:
-        missing = await run_in_threadpool(_missing, context)
-        if not missing:
-            return JSONResponse({"ready": True})
-        if not context.settings.on_loopback:
+    async def told(request: Request, what: list[str]) -> list[str]:
+        if what and not context.settings.on_loopback:
             try:
                 await principal_of(request)
             except ProblemError:
-                missing = ["something that is named to who has a token"]
+                return ["something that is named to who has a token"]
+        return what
+
+    @routes.get("/healthz", summary="Whether the server is alive")
+    async def alive(request: Request) -> JSONResponse:
+        """With ``degraded``: versions that were promoted and cannot be loaded, and what serves in their place."""
+        degraded = await told(request, context.champions.degraded)
+        return JSONResponse({"alive": True, **({"degraded": degraded} if degraded else {})})
+
+    @routes.get("/readyz", summary="Whether it can answer: the store is reachable, all tables and models are there")
+    async def ready(request: Request) -> Response:
+        """A model of which the version promoted last cannot be loaded is ``degraded``; the others answer."""
+        missing = [*(await run_in_threadpool(_missing, context)), *context.champions.loading]
+        if not missing:
+            degraded = await told(request, context.champions.degraded)
+            return JSONResponse({"ready": True, **({"degraded": degraded} if degraded else {})})
+        missing = await told(request, missing)
         raise ProblemError(
-            503, "; ".join(missing), "a store that answers, and rows of every table that is online",
+            503, "; ".join(missing), "a store that answers, rows of every table that is online, and models in memory",
             "start the store, or materialize the tables; nothing needs to be restarted",
             headers={"Retry-After": str(context.settings.retry_seconds)}, extra={"missing": missing},
         )  # fmt: skip

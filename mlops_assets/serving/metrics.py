@@ -1,11 +1,11 @@
 """What Prometheus reads: requests, how long they took, and the features that were served."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -32,6 +32,24 @@ class Metrics:
         self._age = Histogram(
             "mlops_feature_age_seconds", "Platform time since the event time of the rows served", ["table"],
             buckets=_AGES, registry=self.registry,
+        )  # fmt: skip
+        self._predictions = Counter(
+            "mlops_predictions", "Rows that were predicted", ["model", "version"], registry=self.registry
+        )
+        self._together = Histogram(
+            "mlops_prediction_batch_rows", "Rows that were predicted together", ["model"],
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000), registry=self.registry,
+        )  # fmt: skip
+        self._version = Gauge(
+            "mlops_model_version", "Version that serves; 0 for none", ["model"], registry=self.registry
+        )
+        self._failing = Gauge(
+            "mlops_model_load_failing_seconds", "How long the version that was promoted could not be loaded", ["model"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._logged = Counter(
+            "mlops_request_log_rows", "Rows of requests that were to be kept, by what became of them",
+            ["model", "outcome"], registry=self.registry,
         )  # fmt: skip
         ProcessCollector(registry=self.registry)
         self._of_request = cache(self._children_of_request)  # labels() takes a lock at each call
@@ -60,6 +78,20 @@ class Metrics:
         asked.inc(found + missing)
         if missing:
             not_found.inc(missing)
+
+    def model(self, name: str, version: Callable[[], float], failing_seconds: Callable[[], float]) -> None:
+        """Show of a model what serves, asked anew each time."""
+        self._version.labels(name).set_function(version)
+        self._failing.labels(name).set_function(failing_seconds)
+
+    def predicted(self, model: str, version: int, rows: int) -> None:
+        """Count the rows that a version predicted together."""
+        self._predictions.labels(model, str(version)).inc(rows)
+        self._together.labels(model).observe(rows)
+
+    def logged(self, model: str, outcome: Literal["written", "dropped"], rows: int) -> None:
+        """Count the rows of requests that were kept, or could not be."""
+        self._logged.labels(model, outcome).inc(rows)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -22,6 +22,8 @@ class ServingSettings:
         largest_body: Bytes of a request's body.
         most_keys: Rows of one request.
         most_lookups: Lookups of one request.
+        most_waiting: Rows that wait for the predictions of one model.
+        request_log_seconds: Seconds from one writing of the requests that are kept to the next.
         stop_seconds: How long a stop waits for requests in flight.
         retry_seconds: What ``Retry-After`` says while a store does not answer.
     """
@@ -31,6 +33,8 @@ class ServingSettings:
     largest_body: int = _limit(1_000_000, "MLOPS_LARGEST_BODY", "bytes of a request's body")
     most_keys: int = _limit(1_000, "MLOPS_MOST_KEYS", "rows of one request")
     most_lookups: int = _limit(50, "MLOPS_MOST_LOOKUPS", "lookups of one request")
+    most_waiting: int = _limit(10_000, "MLOPS_MOST_WAITING", "rows that wait for a model's predictions")
+    request_log_seconds: int = _limit(30, "MLOPS_REQUEST_LOG_SECONDS", "seconds between two writings of requests kept")
     stop_seconds: int = _limit(30, "MLOPS_STOP_SECONDS", "seconds that a stop waits for requests in flight")
     retry_seconds: int = _limit(5, "MLOPS_RETRY_SECONDS", "what Retry-After says while a store does not answer")
 

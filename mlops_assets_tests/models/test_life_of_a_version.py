@@ -318,6 +318,73 @@ def test_a_pickle_is_refused_and_a_model_that_is_gone_is_named(line: Line) -> No
     assert "no model models:/m-0123456789abcdef0123456789abcdef in sqlite:///" in missing.value.found
 
 
+CLASSES = "CASE WHEN later.units > 1.1 * now.units THEN 'up' WHEN later.units < now.units THEN 'down' ELSE 'level' END"
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "sql", "template"),
+    [
+        ("binary", "delay: 2", "later.units > now.units", "hist_gradient_boosting_classifier"),
+        ("multiclass", "delay: 2, classes: [down, level, up]", CLASSES, "logistic_regression"),
+    ],
+)
+def test_a_classification_is_trained_judged_served_and_watched(
+    tmp_path: Path, task: str, label: str, sql: str, template: str
+) -> None:
+    from mlops_assets.monitoring.performance import measure_performance
+
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    line = open_line(
+        tmp_path,
+        {
+            ("forecast/defs.yaml", "task: regression"): f"task: {task}",
+            ("forecast/defs.yaml", "delay: 2, unit: log ratio"): label,
+            ("forecast/defs.yaml", "baseline: trend.level"): "baseline: shops.region",
+            ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): f"{{name: {template}}}",
+            ("forecast/defs.yaml", gates): "[{metric: calibration_error, better_than: champion}]",
+            ("forecast/growth.sql", "ln(later.units / now.units)"): sql,
+        },
+    )
+    promote_at(line, FIRST_TRAINING)
+    score_at(line, "2024-01-17")
+    rows = predictions(line, "2024-01-17")
+    columns = [column.name for column in line.model.prediction_columns[1:]]
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in columns)
+        if task == "multiclass":
+            assert sum(row[name] for name in columns) == pytest.approx(1)
+            assert row[f"probability_{row['prediction']}"] == max(row[name] for name in columns)
+        else:
+            assert row["prediction"] is (row["probability"] > 0.5)
+    line.live(2, "2024-01-19")
+    measured = measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    assert measured is not None
+    assert measured[0].error == measured[0].figure_values["log_loss"] > 0
+    assert {"brier", "accuracy"} < set(measured[0].figure_values)
+
+
+def test_a_class_that_was_not_declared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError) as caught:
+        open_line(
+            tmp_path,
+            {
+                ("forecast/defs.yaml", "task: regression"): "task: multiclass",
+                ("forecast/defs.yaml", "delay: 2, unit: log ratio"): "delay: 2, classes: [up, level]",
+                ("forecast/defs.yaml", "baseline: trend.level"): "baseline: prior",
+                ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): (
+                    "{name: logistic_regression}"
+                ),
+                (
+                    "forecast/defs.yaml",
+                    "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]",
+                ): "[{metric: brier, better_than: baseline}]",
+                ("forecast/growth.sql", "ln(later.units / now.units)"): CLASSES,
+            },
+        )
+    assert caught.value.found.startswith("the class down in what growth.sql gives for ")
+    assert caught.value.expected == "one of: up, level"
+
+
 def test_the_verdict_is_kept_as_it_was_said(line: Line) -> None:
     record, verdict = train_at(line, FIRST_TRAINING)
     kept = candidates(line.platform, line.model)[0]

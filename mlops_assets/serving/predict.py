@@ -1,0 +1,266 @@
+"""Predictions over HTTP: of keys, with features as known now, or of features that are given."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_assets.errors import nearest
+from mlops_assets.governance.access import Principal
+from mlops_assets.lakehouse.schema import Column
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.serving.asked import AnsweredRow, Plans, json_of
+from mlops_assets.serving.authorization import principal_of
+from mlops_assets.serving.batching import Predicted
+from mlops_assets.serving.champions import ServedModel
+from mlops_assets.serving.context import ServingContext
+from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
+from mlops_assets.serving.problems import ProblemError
+from mlops_assets.serving.reference import body_of
+from mlops_assets.serving.request_log import is_sampled
+from mlops_assets.serving.values import FROM_JSON, NotOfTypeError, moment, to_json
+
+if TYPE_CHECKING:
+    from mlops_assets.features.online.reading import OnlineAnswer
+
+LONGEST_REQUEST_ID = 200
+
+
+class AskedPredictions(BaseModel):
+    """What to predict for: keys, or features; one of the two."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rows: list[dict[str, Any]] | None = Field(
+        None, description="Keys, and values that come with a request, whose features are looked up as known now"
+    )
+    features: list[dict[str, Any]] | None = Field(
+        None, description="Or every feature of the model by name, as it is; null where it is missing"
+    )
+
+
+class AnsweredPrediction(BaseModel):
+    """The answer to one row."""
+
+    prediction: float | bool | str | None = Field(description="A number; or the likelier class")
+    probability: float | None = Field(None, description="Of true, where the model says whether something is so")
+    probabilities: dict[str, float] | None = Field(None, description="By class, where there are several")
+    found: dict[str, AnsweredRow | None] = Field(
+        description="By table what answered; null where nothing did, empty where features were given"
+    )
+
+
+class Predictions(BaseModel):
+    """The answer to a request, all by one version."""
+
+    request_id: str = Field(description="That of the header X-Request-ID, or a new one")
+    now: str = Field(description="The platform's clock, UTC")
+    model: str = Field(description="The model")
+    version: int = Field(description="The version that predicted")
+    promoted_at: str = Field(description="When it was promoted, UTC")
+    rows: list[AnsweredPrediction] = Field(description="One for each row asked, in their order")
+
+
+_MEMBERS = tuple(AskedPredictions.model_fields)
+_EXAMPLES = {
+    "By key, with features as known now": {"rows": [{"shop": "s01", "basket": 31.5}, {"shop": "s02", "basket": 8.0}]},
+    "With features that are given": {"features": [{"level": 4.2, "region": "north", "basket": None}]},
+}
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A prediction for each row, in their order",
+        "content": {
+            "application/json": {
+                "example": {
+                    "request_id": "5d41402abc4b2a76b9719d911017c592",
+                    "now": "2024-01-31T08:00:00Z",
+                    "model": "basket_forecast",
+                    "version": 3,
+                    "promoted_at": "2024-01-15T06:00:00Z",
+                    "rows": [
+                        {
+                            "prediction": 0.12,
+                            "found": {
+                                "shop_trend": {"event_time": "2024-01-30T00:00:00Z", "age_seconds": 115200.0},
+                                "products": None,
+                            },
+                        }
+                    ],
+                }
+            }
+        },
+    }
+}
+
+
+def router(context: ServingContext) -> APIRouter:
+    """``POST /v1/models/{model}/predict``, for tokens with ``predict``."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"])
+    plans = Plans(context)
+    signatures: dict[str, Signature] = {}
+
+    async def predict(request: Request, model: str) -> Response:
+        """Predicts for each row, in their order, with the version that was promoted last.
+
+        By key, features are looked up as they are known now, those computed from the request among them. Features
+        that are given are checked against the model's signature. The answer never holds the values of features.
+        """
+        now = context.platform.clock.now()
+        principal = await principal_of(request, now)
+        principal.require("predict")
+        served = context.champions.of(model)
+        request_id = _request_id(request)
+        content = await json_of(request)
+        kind = _kind(content)
+        served.require()
+        asked: Sequence[dict[str, Any]] = ()
+        found: Sequence[OnlineAnswer] = ()
+        if kind == "rows":
+            plan = plans.of_model(served.model)
+            asked = plan.read(content["rows"], context.settings.most_keys)
+            masked = () if principal.may("features:read_personal") else plan.personal
+            found = await looked_up(context, plan, asked, now, masked, lambda answers: answers)
+            features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
+        else:
+            signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))
+            features = signature.read(content["features"], context.settings.most_keys)
+        predicted = await served.batches.predict(features)
+        if is_sampled(request_id, served.model.request_log.share):
+            _keep(context, served, principal, request_id, now, asked, features, found, predicted)
+        return _answer(context, served.model, request_id, now, found, predicted)
+
+    routes.add_api_route(
+        "/{model}/predict", predict, methods=["POST"], summary="Predictions of one or many rows",
+        response_model=Predictions, responses=_ANSWERED, openapi_extra=body_of(AskedPredictions, _EXAMPLES),
+        route_class_override=DirectRoute,
+    )  # fmt: skip
+    return routes
+
+
+class Signature:
+    """What a model's features must be, where they are given.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: ModelDefinition) -> None:
+        self._model = model.name
+        self._columns: Mapping[str, Column] = {column.name: column for column in model.features}
+        self._readers = [(column.name, FROM_JSON[column.type]) for column in model.features]
+
+    def read(self, rows: Any, most: int) -> list[dict[str, object]]:
+        """The rows of a request, typed.
+
+        Raises:
+            ProblemError: They are no rows, too many, lack a feature, hold something else, or a value is not of its
+                type.
+        """
+        if not isinstance(rows, list):
+            raise ProblemError(422, "features that are no list", "a list of objects, one for each row", "correct it")
+        if len(rows) > most:
+            raise ProblemError(422, f"{len(rows)} rows", f"at most {most}", "send them in several requests")
+        return [self._row(f"features[{number}]", row) for number, row in enumerate(rows)]
+
+    def _row(self, where: str, row: Any) -> dict[str, object]:
+        if not isinstance(row, dict):
+            raise ProblemError(422, f"{where}, which is no object", "every feature by its name", "correct it")
+        listed = ", ".join(self._columns)
+        for name in row:
+            if name not in self._columns:
+                raise ProblemError(
+                    422, f"{where} with '{name}', which is no feature of '{self._model}'", f"one of: {listed}",
+                    nearest(name, self._columns, "leave it out"),
+                )  # fmt: skip
+        read: dict[str, object] = {}
+        for name, reader in self._readers:
+            if name not in row:
+                raise ProblemError(422, f"{where} without '{name}'", f"each of: {listed}", "add it; null if missing")
+            value = row[name]
+            try:
+                read[name] = None if value is None else reader(value)
+            except NotOfTypeError as error:  # the value may be personal: it is not shown
+                raise ProblemError(422, f"another value in {where}.{name}", f"{error}, or null", "correct it") from None
+        return read
+
+
+def _kind(content: Mapping[str, Any]) -> str:
+    """Whether a request has ``rows`` or ``features``."""
+    for name in content:
+        if name not in _MEMBERS:
+            raise ProblemError(
+                422, f"a member '{name}'", f"one of: {', '.join(_MEMBERS)}", nearest(name, _MEMBERS, "leave it out")
+            )
+    given = [name for name in _MEMBERS if content.get(name) is not None]
+    if len(given) != 1:
+        raise ProblemError(
+            422, f"{'both' if given else 'neither'} rows and features", "one of the two",
+            "send rows to have features looked up, or features to give them",
+        )  # fmt: skip
+    return given[0]
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get("x-request-id")
+    if given is None:
+        return uuid.uuid4().hex
+    if not given or len(given) > LONGEST_REQUEST_ID or not (given.isascii() and given.isprintable()):
+        raise ProblemError(
+            400, "a header X-Request-ID that is empty, too long or not of plain characters",
+            f"up to {LONGEST_REQUEST_ID} printable ASCII characters", "correct it, or leave it out",
+        )  # fmt: skip
+    return given
+
+
+def _answer(
+    context: ServingContext,
+    model: ModelDefinition,
+    request_id: str,
+    now: datetime,
+    found: "Sequence[OnlineAnswer]",
+    predicted: Predicted,
+) -> Response:
+    tables = found_as_json(context.metrics, now, found) if found else [{} for _ in predicted.answers]
+    rows = [{**as_answered(answer), "found": of} for answer, of in zip(predicted.answers, tables, strict=True)]
+    answered = {
+        "request_id": request_id, "now": moment(now), "model": model.name, "version": predicted.by.version,
+        "promoted_at": moment(predicted.by.promoted_at), "rows": rows,
+    }  # fmt: skip
+    return Response(to_json(answered), media_type="application/json")
+
+
+def as_answered(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A prediction as it is answered, from its columns as they are stored."""
+    prefix = "probability_"
+    if not any(name.startswith(prefix) for name in stored):
+        return stored
+    probabilities = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
+    return {"prediction": stored["prediction"], "probabilities": probabilities}
+
+
+def _keep(
+    context: ServingContext,
+    served: ServedModel,
+    principal: Principal,
+    request_id: str,
+    now: datetime,
+    asked: Sequence[Mapping[str, Any]],
+    features: Sequence[Mapping[str, Any]],
+    found: "Sequence[OnlineAnswer]",
+    predicted: Predicted,
+) -> None:
+    """Take a request into the log, as far as a row of `Platform.requests` holds it."""
+    model = served.model
+    known = (*model.schema.keys, *(column.name for column in model.looked_up_by))
+    head = {"request_id": request_id, "asked_at": now, "asked_by": principal.name, "version": predicted.by.version}
+    rows = []
+    for number, (answer, values) in enumerate(zip(predicted.answers, features, strict=True)):
+        keys = {name: asked[number].get(name) for name in known} if asked else {}
+        of = found[number].found if found else {}
+        times = {f"found_{table}": row.event_time if row else None for table, row in of.items()}
+        rows.append({**head, "request_row": number, **keys, **values, **answer, **times})
+    context.request_log.keep(model, rows)

@@ -1,0 +1,95 @@
+"""What a fit is shown over HTTP is what it is shown in training and in batch, value by value, and so it predicts."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np  # noqa: TID253
+import pandas as pd  # noqa: TID253
+import pyarrow as pa  # noqa: TID253
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_assets.lakehouse.schema import Column, arrow_type
+from mlops_assets.models.blocks import in_blocks
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.frames import Frames
+from mlops_assets.models.templates import build_estimator, find_template
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets_tests.project.small_project import SmallProject
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "string": st.text(max_size=3),
+    "boolean": st.booleans(),
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "double": st.floats(),
+}
+COLUMNS = tuple(
+    Column(f"{kind} {type_}", type_, kind=kind)
+    for type_ in ("string", "boolean", "bigint", "double")
+    for kind in ("category", "number")
+    if (type_, kind) != ("string", "number")
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelDefinition:
+    return SmallProject(tmp_path_factory.mktemp("project")).load().models["forecast"]
+
+
+def of_the_engine(model: ModelDefinition, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    schema = pa.schema([(column.name, arrow_type(column.type)) for column in model.features])
+    return feature_frame(model, pa.Table.from_pylist(rows, schema))
+
+
+def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert list(one.columns) == list(other.columns)
+    assert list(one.dtypes) == list(other.dtypes)
+    for name in one:
+        for left, right in zip(one[name].tolist(), other[name].tolist(), strict=True):
+            assert type(left) is type(right)
+            assert left == right or (left != left and right != right)
+
+
+@given(st.data())
+def test_a_frame_of_rows_is_the_one_that_the_engine_gives(model: ModelDefinition, data: st.DataObject) -> None:
+    of_all = replace(model, features=COLUMNS)
+    row = st.fixed_dictionaries({column.name: st.none() | VALUES[column.type] for column in COLUMNS})
+    rows = data.draw(st.lists(row, min_size=1, max_size=4))
+    frames = Frames(of_all)
+    same(frames.frame([frames.columns(rows)]), of_the_engine(of_all, rows))
+
+
+def test_times_are_as_the_engine_gives_them_too(model: ModelDefinition) -> None:
+    columns = (Column("day", "date", kind="category"), Column("at", "timestamp", kind="category"))
+    of_all = replace(model, features=columns)
+    rows: list[dict[str, Any]] = [
+        {"day": date(2024, 1, 2), "at": datetime(2024, 1, 2, 3, tzinfo=UTC)},
+        {"day": None, "at": None},
+    ]
+    frames = Frames(of_all)
+    same(frames.frame([frames.columns(rows)]), of_the_engine(of_all, rows))
+
+
+def test_what_other_requests_hold_changes_nothing_in_the_columns_of_one(model: ModelDefinition) -> None:
+    of_one = replace(model, features=(Column("whole", "bigint", kind="category"),))
+    frames = Frames(of_one)
+    parts = [frames.columns([{"whole": 2**60 + 1}]), frames.columns([{"whole": None}, {"whole": 3}])]
+    assert frames.frame(parts)["whole"].tolist() == [2**60 + 1, None, 3.0]
+
+
+@pytest.mark.parametrize("name", ["ridge_regressor", "hist_gradient_boosting_regressor"])
+def test_a_row_is_predicted_the_same_in_whatever_frame_it_stands(name: str) -> None:
+    random = np.random.default_rng(7)
+    numbers = [f"n{number}" for number in range(15)]
+    rows = pd.DataFrame({column: random.normal(size=400) for column in numbers})
+    rows["level"] = np.array(["a", "b", "c"], object)[random.integers(0, 3, 400)]
+    template = find_template(name, 1)
+    fit = build_estimator(template, {}, categories=["level"], numbers=numbers, seed=1)
+    fit.fit(rows, random.normal(size=400) + rows["n1"])
+    whole = in_blocks(fit.predict, rows)
+    for together in (1, 2, 3, 5, 13, 64, 65, 130):
+        for first in range(0, 130, together):
+            some = rows.iloc[first : first + together]
+            assert in_blocks(fit.predict, some).tolist() == whole[first : first + together].tolist()
