@@ -1,5 +1,6 @@
 """``mlops-assets models approve|reject|rollback|retire|delete|prune``: what people decide about versions."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ REASON = click.option("--reason", required=True, help="Why, in words; it is reco
 def _decision(command: Callable[..., None]) -> Callable[..., None]:
     """A command that decides about a model: given platform, registry, model and who decides, by MLOPS_TOKEN."""
 
+    @functools.wraps(command)
     @click.pass_obj
     @in_one_message
     def given(folder: Path, model: str, **options: Any) -> None:
@@ -32,7 +34,6 @@ def _decision(command: Callable[..., None]) -> Callable[..., None]:
         platform, definition = platform_and_model(folder, model)
         command(platform, open_registry(platform.home.mlflow), definition, _who(platform), **options)
 
-    given.__doc__ = command.__doc__
     return given
 
 
