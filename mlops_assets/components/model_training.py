@@ -26,9 +26,11 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.promotion import newest_candidate, promote, register
-from mlops_assets.models.records import candidate_of_version, versions
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, versions
+from mlops_assets.models.states import version_states
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
 from mlops_assets.project.tasks import METRICS
 
 Partitions = dg.TimeWindowPartitionsDefinition
@@ -331,10 +333,9 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
 
 def champion_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The version that serves; a version becomes it by itself, or waits as the challenger for a person's approval."""
-    key = asset_key(model, "champion")
 
     @dg.asset(
-        key=key,
+        key=asset_key(model, "champion"),
         deps=[dg.AssetDep(asset_key(model, "version"), partition_mapping=dg.AllPartitionMapping())],
         output_required=False,
         code_version=model.generation,
@@ -344,21 +345,48 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
-        registered = versions(platform, model)
-        if not registered or model.approval == "required":
-            context.log.info("No version, or it awaits approval: the champion stays.")
+        states = version_states(platform, model)
+        # Only what was never decided about: not one that a person rolled back from, rejected or took out.
+        waits = next((version for version, state in states.items() if state == "challenger"), None)
+        serves = next((version for version, state in states.items() if state == "champion"), None)
+        if waits is not None and model.approval == "required":
+            context.log.info(f"Version {waits} awaits approval: the champion stays.")
+            waits = None
+        chosen = waits or serves
+        if chosen is None or (waits is None and chosen != max(states)):
+            context.log.info("No version waits: the champion stays.")
             return
-        newest = registered[-1]
         with in_words():
+            (newest,) = (record for record in versions(platform, model) if record.version == chosen)
             record = promote(platform, open_registry(platform.home.mlflow), model, newest)
-        training = candidate_of_version(platform, model, newest.version)
-        read = InputEvidence(f"{model.name}/version", None, training.model_hash, (newest.at, newest.at))
-        yield result(
-            platform,
-            key,
-            evidence([read], model.generation),
-            text_hash(str(record.version), training.model_hash),
-            figures={"version": record.version, "promoted at": record.happened_at.isoformat(), "level": training.level},
-        )
+        yield champion_result(platform, model, record)
 
     return champion
+
+
+def champion_result(platform: Platform, model: ModelDefinition, record: TransitionRecord) -> dg.MaterializeResult:
+    """What is recorded of a promotion or rollback, wherever it was decided."""
+    training = candidate_of_version(platform, model, record.version)
+    read = InputEvidence(f"{model.name}/version", None, training.model_hash, (training.at, training.at))
+    return result(
+        platform,
+        asset_key(model, "champion"),
+        evidence([read], model.generation),
+        text_hash(str(record.version), training.model_hash),
+        figures={
+            "version": record.version,
+            "promoted at": record.happened_at.isoformat(),
+            "level": training.level,
+            **transition_figures(record),
+        },
+    )
+
+
+def transition_figures(record: TransitionRecord) -> dict[str, Any]:
+    """Which transition it is, and who decided it and why, as metadata."""
+    return {
+        constants.TRANSITION: record.number,
+        "kind": record.kind,
+        "by": record.by,
+        constants.REASON: record.reason,
+    }

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.governance.approvals import Approval
+from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
-from mlops_assets.models.states import State, states_of
+from mlops_assets.models.states import State, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -24,7 +25,8 @@ class ShownVersion:
         verdict: What the gates said.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
-        transitions: What was decided about it: when, by whom and why.
+        approvals: Who approved or rejected it, when and why.
+        transitions: What became of it: when, by whom and why.
     """
 
     version: int
@@ -36,6 +38,7 @@ class ShownVersion:
     verdict: str
     model_hash: str
     run_id: str
+    approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
 
 
@@ -45,11 +48,11 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
     Raises:
         MissingDataError: There is no such version.
     """
-    registered, made = versions(platform, model), transitions(platform, model)
-    states = states_of(registered, made)
-    require_version(model, version, states)
+    made, states = transitions(platform, model), version_states(platform, model)
+    if version is not None:
+        require_version(model, version, states)
     shown = []
-    for record in registered:
+    for record in versions(platform, model):
         if version not in (None, record.version):
             continue
         training = candidate_of_version(platform, model, record.version)
@@ -64,24 +67,11 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 verdict=training.verdict,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
+                approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
             )
         )
     return shown
-
-
-def require_version(model: ModelDefinition, version: int | None, states: dict[int, State]) -> None:
-    """See that a version is there.
-
-    Raises:
-        MissingDataError: It is not.
-    """
-    if version is not None and version not in states:
-        raise MissingDataError(
-            f"no version {version} of '{model.name}'",
-            f"one of: {', '.join(map(str, states)) or 'it has no version yet'}",
-            f"look with mlops-assets models show {model.name}",
-        )
 
 
 def as_text(shown: ShownVersion) -> str:
@@ -92,6 +82,7 @@ def as_text(shown: ShownVersion) -> str:
         f"{shown.trained_for}",
         f"  gates: {shown.verdict}",
     ]
+    lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
     lines += [
         f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"
         for one in shown.transitions

@@ -488,6 +488,14 @@ class RetrainAttributes(Attributes):
     max_age: str = Field(description="Age of the champion's training from which one is asked for anyway.")
 
 
+class RetentionAttributes(Attributes):
+    """How long things are kept that are of no more use."""
+
+    candidates: str | None = Field(
+        default=None, description="How long fits are kept that never served, such as 24 months; by default for ever."
+    )
+
+
 class ModelAttributes(SharedAttributes):
     """A model: its population, label, features, template, gates and retrain policy."""
 
@@ -522,6 +530,7 @@ class ModelAttributes(SharedAttributes):
         default="wait",
         description="What to do when a source is late: wait for it, or score with what is known.",
     )
+    retention: RetentionAttributes = Field(default_factory=RetentionAttributes, description="What is kept how long.")
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
     serve: ServeAttributes = Field(default_factory=ServeAttributes, description="Predictions over HTTP.")
     retrain: RetrainAttributes = Field(description="When a training is asked for.")

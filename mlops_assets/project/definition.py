@@ -309,6 +309,7 @@ class ModelDefinition:
     min_rows: int
     gates: tuple[Gate, ...]
     approval: Literal["automatic", "required"]
+    candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
     drift_share: float
     metric: str

@@ -117,7 +117,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         counted: int = located(document, path, lambda: Duration.parse(value).periods(calendar))
         return counted
 
-    history = periods("history")
+    history, kept = periods("history"), parsed.retention.candidates
     if history <= label.known_after:
         raise DefinitionError(
             f"history of {history} {calendar.unit}s with a label known after {label.known_after}",
@@ -160,6 +160,9 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         min_rows=parsed.train.min_rows,
         gates=_gates(document, parsed),
         approval=parsed.approval,
+        candidate_retention=located(document, ("retention", "candidates"), lambda: Duration.parse(kept))
+        if kept
+        else None,
         when_late=parsed.when_late,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
