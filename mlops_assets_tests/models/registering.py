@@ -35,7 +35,7 @@ class Decided:
         self.registry: Registry = open_registry(platform.home.mlflow)
 
     def later(self, **length: float) -> None:
-        self.platform.home.clock.set(self.platform.clock.now() + timedelta(**(length or {"hours": 1})))  # type: ignore[union-attr]
+        self.platform.home.clock.set(self.platform.clock.now() + timedelta(**(length or {"hours": 1})))
 
     def candidate(self, *, passed: bool = True) -> CandidateRecord:
         """Another candidate, an hour later."""
