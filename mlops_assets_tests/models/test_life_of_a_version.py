@@ -23,7 +23,6 @@ from mlops_assets.models.registry import (
     Registry,
     load_fit,
     open_registry,
-    register_version,
     start_run,
     version_with_alias,
 )
@@ -205,10 +204,9 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert caught.value.cure.endswith("a past period is never scored by a later champion")
 
     assert score_at(line, "2024-01-17").version == 1
-    registry = registry_of(line)
-    record, _ = train_at(line, SECOND_TRAINING)
-    number = register_version(registry, model_name="forecast", model_uri=record.model_uri, run_id="", tags={})
-    promote(line.platform, registry, line.model, VersionRecord(number, record.key, SECOND_TRAINING))
+    gates = "{metric: rmse, better_than: champion, margin: 0.1}", "{metric: rmse, better_than: baseline}"
+    line.files.change("forecast/defs.yaml", *gates)
+    assert promote_at(line.open(), SECOND_TRAINING).version == 2
     again = score_at(line, "2024-01-17")
     assert (again.version, again.written.appended) == (1, 0)
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}

@@ -36,13 +36,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Platform, Candida
 
 @pytest.fixture
 def model(trained: tuple[Platform, CandidateRecord]) -> Decided:
-    return Decided(*trained)
+    return Decided.anew(*trained)
 
 
 @pytest.fixture
 def waiting(trained: tuple[Platform, CandidateRecord]) -> Decided:
     """A model that requires approval, with two versions, of which the first was approved."""
-    made = Decided(*trained, approval="required")
+    made = Decided.anew(*trained, approval="required")
     made.version()
     approve(made.platform, made.registry, made.model, 1, ANA, "the first")
     made.version()

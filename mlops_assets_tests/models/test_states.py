@@ -57,7 +57,7 @@ def test_whatever_happened_one_serves_and_at_most_one_waits(
     steps: list[tuple[TransitionKind, int]], rejected: set[int]
 ) -> None:
     serving = 0
-    allowed = []
+    allowed: list[tuple[TransitionKind, int]] = []
     for kind, version in steps:  # as the platform lets it: the champion is never taken out, nor the deleted promoted
         ended = {other for done, other in allowed if done not in PROMOTIONS}
         if (kind in PROMOTIONS and version in ended) or (kind not in PROMOTIONS and version == serving):
