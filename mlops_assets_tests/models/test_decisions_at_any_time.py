@@ -211,7 +211,7 @@ def test_decisions_in_any_order_leave_one_champion_and_mlflow_showing_it(
 ) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         type("OnThisHome", (Decisions,), {"trained": trained}),
         settings=settings(max_examples=4, stateful_step_count=12, deadline=None, derandomize=True, database=None),
     )
