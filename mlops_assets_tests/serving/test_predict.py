@@ -62,7 +62,7 @@ def test_keys_are_answered_in_their_order_with_version_time_and_ages(line: Line,
     champion = present_champion(line.platform, line.model)
     assert champion
     assert (answer["model"], answer["version"]) == ("forecast", champion.version)
-    assert answer["happened_at"] == champion.happened_at.isoformat().replace("+00:00", "Z")
+    assert answer["promoted_at"] == champion.happened_at.isoformat().replace("+00:00", "Z")
     assert answer["now"] == line.platform.clock.now().isoformat().replace("+00:00", "Z")
     first, nobody, last = answer["rows"]
     assert first == last != nobody
