@@ -103,3 +103,19 @@ def test_an_approval_whose_promotion_was_cut_short_is_carried_out_and_aliases_ar
     assert made.states == made.tags() == {1: "previous", 2: "champion"}
     assert made.aliases() == {"previous": 1, "champion": 2}
     assert [told["kind"] for _, told in events(shop, made)][1:] == ["approved", "promotion"]
+
+
+def test_the_schedule_of_retention_deletes_what_never_served_and_is_old(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = lived.copy(tmp_path / "copy")
+    file = copy.project / "shop" / "defs" / "orders_forecast" / "defs.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "  retention: {candidates: 1 months}\n", encoding="utf-8")
+    for shop in open_shop(copy, monkeypatch):
+        made = decided(shop)
+        made.version()
+        made.later(days=40)
+        job = shop.definitions.resolve_schedule_def("retention").job
+        assert shop.definitions.resolve_job_def(job.name).execute_in_process(instance=shop.instance).success
+        assert made.states == {1: "champion", 2: "deleted", 3: "challenger"}
+        assert {int(one.version) for one in made.versions_shown()} == {1, 3}
