@@ -23,15 +23,10 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.retirement import delete, prunable, prune, retire
 from mlops_assets.project.platform import Platform
-from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of, trained_line
+from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Platform, CandidateRecord]:
-    return trained_line(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
