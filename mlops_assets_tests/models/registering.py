@@ -14,6 +14,7 @@ from mlops_assets.models.records import CandidateRecord, TransitionRecord, Versi
 from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.registry_index import STATE_TAG
 from mlops_assets.models.states import State, version_states
+from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, open_line, train_at
 
@@ -26,13 +27,22 @@ _numbers = itertools.count(1)
 class Decided:
     """A model of its own name in a home that tests share; its candidates are all the same fit."""
 
-    def __init__(
-        self, platform: Platform, trained: CandidateRecord, approval: Literal["automatic", "required"] = "automatic"
-    ) -> None:
+    def __init__(self, platform: Platform, trained: CandidateRecord, model: ModelDefinition) -> None:
         self.platform = platform
-        self.model = replace(platform.project.models["forecast"], name=f"forecast{next(_numbers)}", approval=approval)
         self.trained = trained
+        self.model = model
         self.registry: Registry = open_registry(platform.home.mlflow)
+
+    @classmethod
+    def anew(
+        cls,
+        platform: Platform,
+        trained: CandidateRecord,
+        approval: Literal["automatic", "required"] = "automatic",
+    ) -> "Decided":
+        """A model that nothing was decided about."""
+        (model,) = platform.project.models.values()
+        return cls(platform, trained, replace(model, name=f"{model.name}{next(_numbers)}", approval=approval))
 
     def later(self, **length: float) -> None:
         self.platform.home.clock.set(self.platform.clock.now() + timedelta(**(length or {"hours": 1})))
@@ -44,7 +54,7 @@ class Decided:
         failed = self.trained.outcomes.replace('"passed": true', '"passed": false', 1)
         made = replace(
             self.trained,
-            key=f"{FIRST_TRAINING}.{number:08x}",
+            key=f"{self.trained.at}.{number:08x}",
             trained_at=self.platform.clock.now(),
             model_uri=copy_of_fit(self.registry, self.trained.model_uri),
             judged_uri=copy_of_fit(self.registry, self.trained.judged_uri),
@@ -57,7 +67,7 @@ class Decided:
     def version(self) -> VersionRecord:
         """Another version, of another candidate."""
         self.candidate()
-        at = self.model.schema.calendar.at_key(FIRST_TRAINING)
+        at = self.model.schema.calendar.at_key(self.trained.at)
         made = register(self.platform, self.registry, self.model, at)
         assert made is not None
         return made

@@ -9,7 +9,6 @@ import pytest
 
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
-from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import (
@@ -205,10 +204,9 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert caught.value.cure.endswith("a past period is never scored by a later champion")
 
     assert score_at(line, "2024-01-17").version == 1
-    record, _ = train_at(line, SECOND_TRAINING)
-    later = TransitionRecord(2, 2, "promotion", line.platform.clock.now(), "a test", "to see it serve")
-    write_new_record(line.platform.records(line.model, "version"), VersionRecord(2, record.key, SECOND_TRAINING))
-    write_new_record(line.platform.records(line.model, "transition"), later)
+    gates = "{metric: rmse, better_than: champion, margin: 0.1}", "{metric: rmse, better_than: baseline}"
+    line.files.change("forecast/defs.yaml", *gates)
+    assert promote_at(line.open(), SECOND_TRAINING).version == 2
     again = score_at(line, "2024-01-17")
     assert (again.version, again.written.appended) == (1, 0)
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}

@@ -23,26 +23,21 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.retirement import delete, prunable, prune, retire
 from mlops_assets.project.platform import Platform
-from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of, trained_line
+from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Platform, CandidateRecord]:
-    return trained_line(tmp_path_factory.mktemp("trained"))
-
-
 @pytest.fixture
 def model(trained: tuple[Platform, CandidateRecord]) -> Decided:
-    return Decided(*trained)
+    return Decided.anew(*trained)
 
 
 @pytest.fixture
 def waiting(trained: tuple[Platform, CandidateRecord]) -> Decided:
     """A model that requires approval, with two versions, of which the first was approved."""
-    made = Decided(*trained, approval="required")
+    made = Decided.anew(*trained, approval="required")
     made.version()
     approve(made.platform, made.registry, made.model, 1, ANA, "the first")
     made.version()

@@ -162,6 +162,17 @@ def test_an_expanding_window_has_no_length(project: SmallProject) -> None:
     assert project.load().models["forecast"].window is None
 
 
+def test_fits_that_never_served_are_kept_for_ever_or_as_long_as_the_model_says(project: SmallProject) -> None:
+    assert project.load().models["forecast"].candidate_retention is None
+    project.change("forecast/defs.yaml", "  retrain:", "  retention: {candidates: 24 months}\n  retrain:")
+    assert project.load().models["forecast"].candidate_retention == Duration.parse("24 months")
+    project.change("forecast/defs.yaml", "24 months", "long")
+    error = project.refusal()
+    assert error.where == Location(
+        project.folder / "forecast/defs.yaml", project.line("forecast/defs.yaml", "retention")
+    )
+
+
 def test_the_same_files_are_the_same_project_twice(project: SmallProject) -> None:
     assert project.load() == project.load()
 

@@ -1,0 +1,101 @@
+"""``mlops-assets models``: versions are shown and decided about by command, each mistake in one message."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mlops_assets.cli import main
+from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.models.records import candidates
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.models.registering import Decided
+
+pytestmark = pytest.mark.slow
+MODEL = "orders_forecast"
+
+
+@dataclass
+class Commands:
+    """A copy of the lived shop, whose model requires approval and has a version that waits."""
+
+    project: Path
+    made: Decided
+    token: str
+
+    def run(self, *arguments: str, token: bool = False) -> Result:
+        given = {"MLOPS_TOKEN": self.token if token else ""}
+        return CliRunner().invoke(main, ["--project", str(self.project), "models", *arguments], env=given)
+
+
+@pytest.fixture
+def commands(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    copy = lived.copy(tmp_path / "copy")
+    monkeypatch.setenv(HOME_VARIABLE, str(copy.home.folder))
+    folder = copy.project / "shop" / "defs"
+    file = folder / MODEL / "defs.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "  approval: required\n", encoding="utf-8")
+    platform = Platform.of(load_project(folder), copy.home)
+    (model,) = platform.project.models.values()
+    made = Decided(platform, candidates(platform, model)[-1], model)
+    made.version()
+    made.later()
+    return Commands(copy.project, made, platform.tokens.create("ana", ("approver",), None, platform.clock.now()))
+
+
+def test_a_version_is_looked_at_approved_and_rolled_back_from(commands: Commands) -> None:
+    listed = commands.run("list")
+    assert listed.output == f"{MODEL}: champion version 1, challenger version 2; 2 versions\n", listed.output
+    (shown,) = json.loads(commands.run("list", "--format", "json").output)
+    assert (shown["champion"], shown["challenger"], shown["approval"]) == (1, 2, "required")
+    told = commands.run("show", MODEL, "2").output
+    assert "version 2: challenger\n" in told and commands.made.trained.verdict in told
+
+    refused = commands.run("approve", MODEL, "2", "--reason", "better")
+    assert refused.exit_code == 1 and refused.output.count("\n") == 1
+    assert "'person at the machine' without the scope models:approve" in refused.output
+    done = commands.run("approve", MODEL, "2", "--reason", "better", token=True)
+    assert f"{MODEL}: version 2 serves since " in done.output and "approved by ana\n" in done.output, done.output
+    assert "its training was asked for by " in done.output
+
+    back = commands.run("rollback", MODEL, "--reason", "wrong prices", token=True)
+    assert f"{MODEL}: version 1 serves since " in back.output and ", by ana" in back.output, back.output
+    forth = commands.run("rollback", MODEL, "--to", "2", "--reason", "mended", token=True)
+    assert "version 2 serves since " in forth.output and "(approved by ana at " in forth.output
+    assert commands.run("retire", MODEL, "1", "--reason", "old", token=True).output.startswith(
+        f"{MODEL}: version 1 was retired at "
+    )
+    (first, second) = json.loads(commands.run("show", MODEL, "--format", "json").output)
+    assert (first["state"], second["state"]) == ("retired", "champion")
+    assert [one["kind"] for one in second["transitions"]] == ["promotion", "rollback"]
+    assert [(one["by"], one["reason"]) for one in second["approvals"]] == [("ana", "better")]
+
+
+def test_what_nobody_wants_is_rejected_and_deleted(commands: Commands) -> None:
+    assert " was rejected at " in commands.run("reject", MODEL, "2", "--reason", "worse", token=True).output
+    assert " was deleted at " in commands.run("delete", MODEL, "2", "--reason", "worse", token=True).output
+    shown = commands.run("show", MODEL, "2").output
+    assert "version 2: deleted\n" in shown and "rejected at " in shown and "deletion " in shown
+    served = commands.run("delete", MODEL, "1", "--reason", "old", token=True)
+    assert served.exit_code == 1 and "is never deleted" in served.output
+    assert commands.run("prune", MODEL, "--dry-run").output == "0 candidates would be deleted; all are kept\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "orders_forcast"], "orders_forecast"),
+        (["show", MODEL, "7"], "no version 7 of 'orders_forecast'"),
+        (["approve", MODEL, "2", "--reason", " "], "no reason"),
+        (["rollback", MODEL, "--to", "2", "--reason", "why"], "is challenger"),
+        (["prune", MODEL], "without the scope models:approve"),
+    ],
+)
+def test_a_mistake_is_one_message(commands: Commands, arguments: list[str], told: str) -> None:
+    done = commands.run(*arguments, token=arguments[0] != "prune")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: Found: ") and done.output.count("\n") == 1 and told in done.output
