@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.features import features
+from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.serve import serve
@@ -40,6 +41,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
+main.add_command(models)
 main.add_command(serve)
 main.add_command(tokens)
 

@@ -8,6 +8,8 @@ import dagster as dg
 from mlops_assets.automation.compaction import compaction_schedule
 from mlops_assets.automation.ingestion import delivery_sensor, publisher_sensor
 from mlops_assets.automation.overdue import overdue_schedule
+from mlops_assets.automation.promotions import promotion_sensor
+from mlops_assets.automation.retention import retention_schedule
 from mlops_assets.automation.retraining import retrain_job, retrain_sensor
 from mlops_assets.components.loading import read_project
 from mlops_assets.components.mlflow_tracking import mlflow_tracking
@@ -35,8 +37,14 @@ def platform_definitions(folder: Path) -> dg.Definitions:
         dg.load_from_defs_folder(path_within_project=folder),
         dg.Definitions(
             jobs=[retrain_job(project)],
-            sensors=[publisher_sensor(project), delivery_sensor(project), retrain_sensor(project), automation],
-            schedules=[overdue_schedule(project), compaction_schedule(project)],
+            sensors=[
+                publisher_sensor(project),
+                delivery_sensor(project),
+                retrain_sensor(project),
+                promotion_sensor(project),
+                automation,
+            ],
+            schedules=[overdue_schedule(project), compaction_schedule(project), retention_schedule(project)],
             resources={"mlflow": mlflow_tracking},
             executor=dg.in_process_executor,
         ),

@@ -37,7 +37,7 @@ def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list
     """The generations of a feature table that the home holds, in the order in which they were first seen."""
     calendar = table.schema.calendar
     trained = {
-        (TrainedOn.from_json(record.trained_on).tables.get(table.name), f"{model.name} at {record.period}"): None
+        (TrainedOn.from_json(record.trained_on).tables.get(table.name), f"{model.name} at {record.at}"): None
         for model in platform.project.models.values()
         for record in candidates(platform, model)
     }

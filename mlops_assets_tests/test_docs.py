@@ -130,7 +130,7 @@ def _command_and_output(text: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md"])
+@pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md", "models.md"])
 def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = lived.copy(tmp_path)
     copy.user.mkdir(exist_ok=True)

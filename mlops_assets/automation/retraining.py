@@ -70,9 +70,9 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
                 run_key = f"{model.name}|{history.at.key}|{decision.cause}"
                 requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
             for asked in [] if history.lacks else open_requests(platform, model):
-                run_key = f"{model.name}|request|{asked.period}"
+                run_key = f"{model.name}|request|{asked.number}"
                 requests.append(
-                    _request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.period)
+                    _request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.number)
                 )
         words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no model is declared"
         if not requests:

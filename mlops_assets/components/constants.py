@@ -13,6 +13,8 @@ CLOCK = "mlops/clock"
 REASON = "mlops/reason"
 REQUESTED_BY = "mlops/requested_by"
 REQUEST = "mlops/request"
+TRANSITION = "mlops/transition"
+DECISION = "mlops/decision"
 DEFINITION_HASH = "mlops/definition_hash"
 GENERATION = "mlops/generation"
 

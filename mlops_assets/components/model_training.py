@@ -25,10 +25,13 @@ from mlops_assets.features.labels import compute_labels, label_history, label_in
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.records import VersionRecord, candidates, versions
+from mlops_assets.models.promotion import newest_candidate, promote, register
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, versions
+from mlops_assets.models.states import version_states
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
+from mlops_assets.project.tasks import METRICS
 
 Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
@@ -202,7 +205,8 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
     gates = {
         "enough_rows": "The judgement rests on enough rows.",
         **{
-            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is below the {gate.better_than}'s"
+            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is {METRICS[gate.metric].better} the "
+            + f"{gate.better_than}'s"
             + (f" by {gate.margin:.0%}" if gate.margin else "")
             + " on the same rows."
             for gate in model.gates
@@ -306,10 +310,10 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
         at = model.schema.calendar.at_key(context.partition_key)
         with in_words():
             record = register(platform, open_registry(platform.home.mlflow), model, at)
-        training = {found.period: found for found in candidates(platform, model)}[at.key]
         if record is None:
-            context.log.info(f"The champion stays: {training.verdict}.")
+            context.log.info(f"The champion stays: {newest_candidate(platform, model, at).verdict}.")
             return
+        training = candidate_of_version(platform, model, record.version)
         read = InputEvidence(f"{model.name}/candidate", None, training.model_hash, (at.key, at.key))
         yield result(
             platform,
@@ -329,10 +333,9 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
 
 def champion_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The version that serves; a version becomes it by itself, or waits as the challenger for a person's approval."""
-    key = asset_key(model, "champion")
 
     @dg.asset(
-        key=key,
+        key=asset_key(model, "champion"),
         deps=[dg.AssetDep(asset_key(model, "version"), partition_mapping=dg.AllPartitionMapping())],
         output_required=False,
         code_version=model.generation,
@@ -342,21 +345,48 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
-        registered = versions(platform, model)
-        if not registered or model.approval == "required":
-            context.log.info("No version, or it awaits approval: the champion stays.")
+        states = version_states(platform, model)
+        # Only what was never decided about: not one that a person rolled back from, rejected or took out.
+        waits = next((version for version, state in states.items() if state == "challenger"), None)
+        serves = next((version for version, state in states.items() if state == "champion"), None)
+        if waits is not None and model.approval == "required":
+            context.log.info(f"Version {waits} awaits approval: the champion stays.")
+            waits = None
+        chosen = waits or serves
+        if chosen is None or (waits is None and chosen != max(states)):
+            context.log.info("No version waits: the champion stays.")
             return
-        newest: VersionRecord = max(registered, key=lambda record: record.version)
         with in_words():
+            (newest,) = (record for record in versions(platform, model) if record.version == chosen)
             record = promote(platform, open_registry(platform.home.mlflow), model, newest)
-        training = {found.period: found for found in candidates(platform, model)}[newest.period]
-        read = InputEvidence(f"{model.name}/version", None, training.model_hash, (newest.period, newest.period))
-        yield result(
-            platform,
-            key,
-            evidence([read], model.generation),
-            text_hash(str(record.version), training.model_hash),
-            figures={"version": record.version, "promoted at": record.promoted_at.isoformat(), "level": training.level},
-        )
+        yield champion_result(platform, model, record)
 
     return champion
+
+
+def champion_result(platform: Platform, model: ModelDefinition, record: TransitionRecord) -> dg.MaterializeResult:
+    """What is recorded of a promotion or rollback, wherever it was decided."""
+    training = candidate_of_version(platform, model, record.version)
+    read = InputEvidence(f"{model.name}/version", None, training.model_hash, (training.at, training.at))
+    return result(
+        platform,
+        asset_key(model, "champion"),
+        evidence([read], model.generation),
+        text_hash(str(record.version), training.model_hash),
+        figures={
+            "version": record.version,
+            "promoted at": record.happened_at.isoformat(),
+            "level": training.level,
+            **transition_figures(record),
+        },
+    )
+
+
+def transition_figures(record: TransitionRecord) -> dict[str, Any]:
+    """Which transition it is, and who decided it and why, as metadata."""
+    return {
+        constants.TRANSITION: record.number,
+        "kind": record.kind,
+        "by": record.by,
+        constants.REASON: record.reason,
+    }

@@ -28,21 +28,16 @@ class GenerationRecord:
     """A definition under which something was computed or trained.
 
     Args:
-        period: The generation (the lakehouse keeps it as the record's period).
+        generation: Hash of the definition.
         number: Counts the generations of a table or model from 1.
         first_seen: Platform clock, UTC, when the first partition was computed under it.
         parts: The parts of the definition, as JSON.
     """
 
-    period: str
+    generation: str
     number: int
     first_seen: datetime
     parts: str
-
-    @property
-    def generation(self) -> str:
-        """The generation's hash."""
-        return self.period
 
     @property
     def definition(self) -> Mapping[str, str]:

@@ -104,6 +104,13 @@ def _label_rows(
             "one label for each key and time",
             "aggregate, or join on the whole key",
         )
+    strange = set(labels.column(model.label.column).unique().to_pylist()) - {None, *model.label.classes}
+    if model.task == "multiclass" and strange:
+        raise ContractError(
+            f"the class {', '.join(sorted(strange))} in what {model.label.query.file.name} gives for {period.key}",
+            f"one of: {', '.join(model.label.classes)}",
+            "add it to label.classes, or correct the SQL",
+        )
     return labels
 
 

@@ -4,24 +4,21 @@ The file is only ever appended to, one event a line: a token was created, a toke
 hash alone; a token is 256 random bits, so that the hash cannot be guessed from.
 """
 
-import fcntl
 import hashlib
 import hmac
 import ipaddress
-import json
-import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, SurroundingsError, nearest
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal, Scope
+from mlops_assets.governance.trail import Trail
 from mlops_assets.lakehouse.periods import Duration, add_months, in_utc, parse_moment
-from mlops_assets.lakehouse.write_points import write_point
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
 """Environment variable with the token that the command line acts by."""
@@ -72,7 +69,7 @@ class TokenStore:
     def __init__(self, file: Path, roles: Mapping[str, frozenset[Scope]] = ROLES) -> None:
         self.file = file
         self.roles = roles
-        self._read: tuple[tuple[int, int, int], Mapping[str, TokenRecord]] | None = None
+        self._trail: Trail[TokenRecord] = Trail(file, "token", ("created", "revoked"), _apply)
 
     def create(self, name: str, roles: tuple[str, ...], expires: datetime | None, now: datetime) -> str:
         """Make a token, and record that it is there.
@@ -124,7 +121,7 @@ class TokenStore:
             MissingDataError: There is no such token.
             SurroundingsError: The file cannot be written or read.
         """
-        with self._locked() as append:
+        with self._trail.locked() as append:
             records = self.records()
             found = records.get(id_or_name)
             named = [record for record in records.values() if record.name == id_or_name]
@@ -160,23 +157,7 @@ class TokenStore:
         Raises:
             SurroundingsError: The file cannot be read.
         """
-        try:
-            status = self.file.stat()
-            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._read is not None and self._read[0] == stamp:
-                return self._read[1]
-            content = self.file.read_bytes()
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise SurroundingsError(
-                f"the tokens in {self.file} cannot be read ({error.strerror})",
-                "a file that this user can read",
-                "give it back to the user that the platform runs as",
-            ) from error
-        records = self._replayed(content)
-        self._read = (stamp, records)
-        return records
+        return self._trail.records()
 
     def list(self, now: datetime) -> list[TokenRecord]:
         """The tokens, the valid ones first, each part in the order of creation."""
@@ -213,7 +194,7 @@ class TokenStore:
         now: datetime,
         refuse: Callable[[Mapping[str, TokenRecord]], None],
     ) -> str:
-        with self._locked() as append:
+        with self._trail.locked() as append:
             refuse(self.records())
             token = _PREFIX + secrets.token_urlsafe(32)
             digest = _hash(token)
@@ -229,65 +210,6 @@ class TokenStore:
                 }
             )
         return token
-
-    @contextmanager
-    def _locked(self) -> Iterator[Callable[[Mapping[str, object]], None]]:
-        """Hold the file's lock; gives what appends an event, durably."""
-        try:
-            new = not self.file.exists()
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._not_writable(error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if new:
-                _flush_folder(self.file.parent)
-            yield lambda event: self._append(descriptor, event)
-        finally:
-            os.close(descriptor)  # and with it the lock
-
-    def _append(self, descriptor: int, event: Mapping[str, object]) -> None:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        line = (b"\n" if torn else b"") + json.dumps(event).encode() + b"\n"
-        try:
-            while line:
-                line = line[os.write(descriptor, line) :]
-            os.fsync(descriptor)
-        except OSError as error:
-            raise self._not_writable(error) from error
-        write_point(f"token {event['event']}")
-
-    def _replayed(self, content: bytes) -> dict[str, TokenRecord]:
-        records: dict[str, TokenRecord] = {}
-        for number, line in enumerate(content.split(b"\n"), start=1):
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # empty, or torn by a kill before anybody was told that it was written
-            try:
-                if event["event"] == "created":
-                    records[event["id"]] = _created(event)
-                elif event["event"] == "revoked":
-                    moment = in_utc(datetime.fromisoformat(event["at"]))
-                    records[event["id"]] = replace(records[event["id"]], revoked_at=moment)
-                else:
-                    raise ValueError
-            except (KeyError, TypeError, ValueError):
-                raise SurroundingsError(
-                    f"line {number} of {self.file}, which is no event of a token",
-                    "tokens that were created or revoked",
-                    "restore the file from its backup, or run the version of the platform that wrote it",
-                ) from None
-        return records
-
-    def _not_writable(self, error: OSError) -> SurroundingsError:
-        return SurroundingsError(
-            f"the tokens in {self.file} cannot be written ({error.strerror})",
-            "a file that this user can write, on a disk with room",
-            "mend that and try again; tokens that were created before are valid as they were",
-        )
 
 
 class _NotTheFirstError(Exception):
@@ -376,7 +298,15 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _created(event: Mapping[str, object]) -> TokenRecord:
+def _apply(records: dict[str, TokenRecord], event: Mapping[str, Any]) -> None:
+    if event["event"] == "created":
+        records[event["id"]] = _created(event)
+    else:
+        moment = in_utc(datetime.fromisoformat(event["at"]))
+        records[event["id"]] = replace(records[event["id"]], revoked_at=moment)
+
+
+def _created(event: Mapping[str, Any]) -> TokenRecord:
     id_, name, sha256, roles, expires = (event[field] for field in ("id", "name", "sha256", "roles", "expires"))
     if not (isinstance(id_, str) and isinstance(name, str) and isinstance(sha256, str) and isinstance(roles, list)):
         raise TypeError
@@ -389,11 +319,3 @@ def _created(event: Mapping[str, object]) -> TokenRecord:
         None,
         sha256,
     )
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,20 +1,54 @@
-"""Records of any kind in the lakehouse: frozen dataclasses with a ``period`` that tells them apart, a row each."""
+"""Records of any kind in the lakehouse: frozen dataclasses whose first field is their key, a row each."""
 
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
 
+from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse.tables import PeriodTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Record = TypeVar("Record")
 
 
 def write_record(table: PeriodTable, record: Any) -> str:
-    """Write a record as its period's row; returns the data version."""
+    """Write a record, in place of the one that has its key; returns the data version."""
+    return table.write(*_as_row(record))
+
+
+def write_new_record(table: PeriodTable, record: Any) -> None:
+    """Write a record whose key is new.
+
+    Raises:
+        ConflictError: There is a record of this key, or another writer was faster; nothing was written.
+    """
+    key, row = _as_row(record)
+    if table.delta.counters([key])[key]:
+        raise ConflictError(
+            f"a second {type(record).__name__} {key} in table '{table.delta.name}'",
+            "one record for each key, which is never changed",
+            "look at the one that is there, and decide anew",
+        )
+    table.add(key, row)
+
+
+def read_records(table: PeriodTable, kind: type[Record]) -> list[Record]:
+    """All records of a kind, in the order of their keys."""
+    rows = table.read()
+    if rows is None:
+        return []
+    key = fields(kind)[0]  # type: ignore[arg-type]
+    # The lakehouse keeps the key as text, where 10 would come before 9.
+    found = [kind(**{key.name: key.type(row.pop("period"))}, **row) for row in rows.to_pylist()]  # type: ignore[operator]
+    return sorted(found, key=lambda record: getattr(record, key.name))
+
+
+def _as_row(record: Any) -> tuple[str, "pa.Table"]:
+    """The key of a record as text, and all else of it as a table of one row."""
     import pyarrow as pa
 
-    values = asdict(record)
-    period = values.pop("period")
     types: dict[Any, pa.DataType] = {
         datetime: pa.timestamp("us", "UTC"),
         str: pa.string(),
@@ -22,13 +56,7 @@ def write_record(table: PeriodTable, record: Any) -> str:
         int: pa.int64(),
         bool: pa.bool_(),
     }
-    schema = pa.schema([(item.name, types[item.type]) for item in fields(record) if item.name != "period"])
-    return table.write(period, pa.Table.from_pylist([values], schema=schema))
-
-
-def read_records(table: PeriodTable, kind: type[Record]) -> list[Record]:
-    """All records of a kind, in the order of their periods."""
-    rows = table.read()
-    if rows is None:
-        return []
-    return sorted((kind(**row) for row in rows.to_pylist()), key=lambda record: record.period)  # type: ignore[attr-defined]
+    key, *others = fields(record)
+    values = asdict(record)
+    schema = pa.schema([(item.name, types[str if get_origin(item.type) is Literal else item.type]) for item in others])
+    return str(values.pop(key.name)), pa.Table.from_pylist([values], schema=schema)

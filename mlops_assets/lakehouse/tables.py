@@ -166,6 +166,16 @@ class PeriodTable:
         self.delta.replace(rows.append_column("period", column), counters)
         return data_version
 
+    def add(self, period: str, rows: "pa.Table") -> None:
+        """Write the rows of a period that was never written.
+
+        Raises:
+            ConflictError: It was written, if only at the same time; nothing was written.
+        """
+        import pyarrow as pa
+
+        self.delta.append(rows.append_column("period", pa.array([period] * rows.num_rows, pa.string())), {period: 0})
+
     def data_version(self, period: str) -> str | None:
         """The content hash of a period's rows, or None where it was never written."""
         rows = self._kept(period)

@@ -19,7 +19,7 @@ from mlops_assets.features.training_sets import first_looked_up, label_window
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.project.definition import ModelDefinition, SourceDefinition
@@ -76,13 +76,13 @@ class AgreementRecord:
     """Evidence that present definitions say the same as those of a training.
 
     Args:
-        period: Hash of what was compared (the lakehouse keeps it as the record's period).
-        training: Key of the period trained at.
+        key: Hash of what was compared.
+        training: Key of the candidate that was trained.
         proven_at: Platform clock, UTC.
         tables: What was compared, as JSON.
     """
 
-    period: str
+    key: str
     training: str
     proven_at: datetime
     tables: str
@@ -124,9 +124,9 @@ def agreement(platform: Platform, model: ModelDefinition, training: CandidateRec
         f"{now.delta.name} {before.folder.name} {before.version()} {now.delta.folder.name}"
         for before, now, *_ in changed
     )
-    key = text_hash(training.period, *compared)[:16]
+    key = text_hash(training.key, *compared)[:16]
     for record in read_records(platform.records(model, "agreement"), AgreementRecord):
-        if record.period == key:
+        if record.key == key:
             return _agreement([_from_json(table) for table in json.loads(record.tables)], key)
     return _agreement([compare_generations(platform, *comparison) for comparison in changed], key)
 
@@ -137,9 +137,9 @@ def record_agreement(platform: Platform, model: ModelDefinition, training: Candi
         return
     tables = json.dumps([asdict(table) for table in agreed.tables], sort_keys=True)
     records = platform.records(model, "agreement")
-    if agreed.key not in {record.period for record in read_records(records, AgreementRecord)}:
+    if agreed.key not in {record.key for record in read_records(records, AgreementRecord)}:
         with suppress(ConflictError):  # another run records the same at the same time
-            write_record(records, AgreementRecord(agreed.key, training.period, platform.clock.now(), tables))
+            write_new_record(records, AgreementRecord(agreed.key, training.key, platform.clock.now(), tables))
 
 
 def _changed(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.metrics import Measured
 from mlops_assets.project.definition import Gate, ModelDefinition
+from mlops_assets.project.tasks import METRICS
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,22 @@ def judge(
         if other is None:
             outcomes.append(GateOutcome(name, True, "there is no champion to compare with"))
             continue
+        lacking = [
+            who for who, of in (("candidate", candidate), (gate.better_than, other)) if gate.metric not in of.values
+        ]
+        if lacking:
+            words = f"{gate.metric} could not be measured of the {' and the '.join(lacking)} on these rows"
+            outcomes.append(GateOutcome(name, False, words))
+            continue
         mine, theirs = candidate.of(gate.metric), other.of(gate.metric)
-        passed = mine < theirs * (1 - gate.margin)
+        metric = METRICS[gate.metric]
+        passed = metric.is_better(mine, theirs, gate.margin)
         margin = f" by {gate.margin:.0%}" if gate.margin else ""
         outcomes.append(
             GateOutcome(
                 name,
                 passed,
-                f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}below the {gate.better_than}'s "
+                f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}{metric.better} the {gate.better_than}'s "
                 f"{theirs:.4f}{margin}",
             )
         )

@@ -13,7 +13,7 @@ from mlops_assets.models.agreement import agreement, require_agreement
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
 from mlops_assets.models.predicting import prediction_arrays, scores_by_threads_there_are
-from mlops_assets.models.records import CandidateRecord, ChampionRecord, candidate_of_version
+from mlops_assets.models.records import CandidateRecord, TransitionRecord, candidate_of_version
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -55,7 +55,7 @@ class LoadedVersion:
         return _answers(self.model, self.fit, frame) if len(frame) else []
 
 
-def load_version(platform: Platform, model: ModelDefinition, promotion: ChampionRecord) -> LoadedVersion:
+def load_version(platform: Platform, model: ModelDefinition, promotion: TransitionRecord) -> LoadedVersion:
     """Load a version that was promoted, and let it predict a few rows.
 
     Raises:
@@ -73,7 +73,7 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Champion
             "predictions for rows of its own training set",
             "roll back to an earlier version, or train again",
         ) from error
-    return LoadedVersion(promotion.version, promotion.promoted_at, model, fit, Frames(model))
+    return LoadedVersion(promotion.version, promotion.happened_at, model, fit, Frames(model))
 
 
 def _rows_to_try(platform: Platform, model: ModelDefinition, training: CandidateRecord) -> "pd.DataFrame":
@@ -81,7 +81,7 @@ def _rows_to_try(platform: Platform, model: ModelDefinition, training: Candidate
     import pyarrow.parquet as pq
 
     names = list(model.feature_names)
-    for file in platform.training_sets(model).delta.files((training.period, training.period)):
+    for file in platform.training_sets(model).delta.files((training.at, training.at)):
         for batch in pq.ParquetFile(file).iter_batches(ROWS_TO_TRY, columns=names):
             return feature_frame(model, pa.Table.from_batches([batch]))
     frames = Frames(model)

@@ -1,59 +1,335 @@
-"""From a candidate that passed its gates to the version that serves."""
+"""From a candidate that passed its gates to the version that serves, and back.
 
-from mlops_assets.errors import MissingDataError
+A decision is one row of a model's transitions, whose number only one writer gets; what MLflow shows follows it.
+"""
+
+from collections.abc import Sequence
+
+from mlops_assets.errors import ConflictError, ContractError, MissingDataError, PlatformError
+from mlops_assets.governance.access import AT_THE_MACHINE, Principal
+from mlops_assets.governance.approvals import Approval
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import write_record
+from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models import registry as mlflow_registry
-from mlops_assets.models.records import CandidateRecord, ChampionRecord, VersionRecord, candidates, champions
+from mlops_assets.models.agreement import agreement, record_agreement, require_agreement
+from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.judging import Verdict
+from mlops_assets.models.records import (
+    PROMOTIONS,
+    CandidateRecord,
+    TransitionKind,
+    TransitionRecord,
+    VersionRecord,
+    candidate_of_version,
+    candidates,
+    transitions,
+    versions,
+)
+from mlops_assets.models.registry_index import show_states
+from mlops_assets.models.states import State, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+
+BY_GATES = "the gates"
+"""Who decides on a promotion where no approval is required."""
+
+IN_WORDS = {
+    "promotion": "promoted to champion",
+    "rollback": "rolled back to",
+    "retirement": "retired",
+    "deletion": "deleted",
+}
 
 
 def register(
     platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, at: Period
 ) -> VersionRecord | None:
-    """Register the candidate of a period as a version; None where its gates said no.
-
-    A version that awaits approval becomes the challenger.
+    """Register the newest candidate of a period as a version; None where its gates said no.
 
     Raises:
         MissingDataError: Nothing was trained at the period.
+        ConflictError: Another process registered it at the same moment.
     """
-    candidate = _candidate(platform, model, at)
+    candidate = newest_candidate(platform, model, at)
     if not candidate.passed:
         return None
-    version = mlflow_registry.register_version(
-        registry,
-        model_name=model.name,
-        model_uri=candidate.model_uri,
-        run_id=candidate.run_id,
-        tags={"period": at.key, "reason": candidate.reason, "model_hash": candidate.model_hash},
-    )
-    record = VersionRecord(at.key, version)
-    write_record(platform.records(model, "version"), record)
-    if model.approval == "required":
-        mlflow_registry.set_alias(registry, model.name, "challenger", version)
+    record = version_of(platform, model, candidate)
+    if record is None:
+        version = mlflow_registry.register_version(
+            registry,
+            model_name=model.name,
+            model_uri=candidate.model_uri,
+            run_id=candidate.run_id,
+            tags={"period": at.key, "reason": candidate.reason, "model_hash": candidate.model_hash},
+        )
+        record = VersionRecord(version, candidate.key, at.key)
+        write_new_record(platform.records(model, "version"), record)
+    sync_aliases(platform, registry, model)
     return record
 
 
 def promote(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, record: VersionRecord
-) -> ChampionRecord:
-    """Make a version the champion, from now on; running it again changes nothing."""
-    promoted = [champion for champion in champions(platform, model) if champion.version == record.version]
-    champion = promoted[0] if promoted else ChampionRecord(record.period, platform.clock.now(), record.version)
-    if not promoted:
-        write_record(platform.records(model, "champion"), champion)
-    mlflow_registry.set_alias(registry, model.name, "champion", record.version)
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: VersionRecord
+) -> TransitionRecord:
+    """Make a version the champion, from now on; running it again changes nothing.
+
+    Raises:
+        ContractError: It may not serve (see `require_promotable`), or no approval of it is there.
+        MissingDataError: What it rests on was not computed, or its fit is gone.
+        ConflictError: Something else was decided about the model's versions at the same time.
+    """
+    made = transitions(platform, model)
+    champion = _champion(made)
+    if champion is None or champion.version != version.version:
+        training = require_promotable(platform, registry, model, version.version)
+        approval = valid_approval(platform, model, version.version)
+        if approval is None and model.approval == "required":
+            raise ContractError(
+                f"version {version.version} of '{model.name}', which nobody approved in place of "
+                f"{f'version {champion.version}' if champion else 'none'}",
+                f"an approval of this version with the hash {training.model_hash[:16]}…",
+                f"look at it, then: mlops-assets models approve {model.name} {version.version} --reason …",
+            )
+        by, reason = (approval.by, approval.reason) if approval else (BY_GATES, training.verdict)
+        champion = decide(platform, model, made, version.version, "promotion", by, reason)
+    sync_aliases(platform, registry, model)
     return champion
 
 
-def _candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:
-    found = [record for record in candidates(platform, model) if record.period == at.key]
+def rollback(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    principal: Principal,
+    reason: str,
+    to: int | None = None,
+) -> TransitionRecord:
+    """Let a version that served before serve again, from now on; past periods stay scored by the champion of then.
+
+    Gates are not compared again, but the version must still load, be what was registered, and may score.
+
+    Args:
+        platform: The platform.
+        registry: The registry.
+        model: The model.
+        principal: Who decides it.
+        reason: Why, in words.
+        to: Which version; None for the one that served before the champion.
+
+    Raises:
+        ForbiddenError: Who asks may not decide it.
+        ContractError: The version never served, was retired, or may not score.
+        MissingDataError: There is no such version, or none that served before.
+        ConflictError: Something else was decided about the model's versions at the same time.
+    """
+    require_decider(platform, model, principal, reason)
+    made = transitions(platform, model)
+    states = version_states(platform, model)
+    version = to if to is not None else next((one for one, state in states.items() if state == "previous"), None)
+    if version is None:
+        raise MissingDataError(
+            f"no version of '{model.name}' that served before the champion and was not rolled back from",
+            "one to go back to",
+            f"name one with --to (mlops-assets models show {model.name})",
+        )
+    state = require_version(model, version, states)
+    champion = _champion(made)
+    if champion is None or champion.version != version:
+        if state not in ("previous", "served"):
+            raise ContractError(
+                f"version {version} of '{model.name}' is {state}",
+                "a version that served before, and was not retired",
+                f"name another (mlops-assets models show {model.name})",
+            )
+        require_servable(platform, registry, model, version)
+        champion = decide(platform, model, made, version, "rollback", principal.name, reason)
+    sync_aliases(platform, registry, model)
+    return champion
+
+
+def require_promotable(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
+) -> CandidateRecord:
+    """See, from what is recorded and stored, that a version may become champion, whoever approves it.
+
+    Returns:
+        The training that it came from.
+
+    Raises:
+        ContractError: It served before, was retired or deleted, is older than the champion, did not pass its gates,
+            or is not what was registered; or the definitions say something else now.
+        MissingDataError: There is no such version, what it rests on was not computed, or its fit is gone.
+    """
+    states = version_states(platform, model)
+    state = require_version(model, version, states)
+    named = f"version {version} of '{model.name}'"
+    if state not in ("registered", "challenger"):
+        again = f"; to let it serve again: mlops-assets models rollback {model.name} --to {version} --reason …"
+        raise ContractError(
+            f"{named} is {state}",
+            "a version that never served and was neither retired nor deleted",
+            f"name another{again if state in ('previous', 'served') else ''}",
+        )
+    champion = next((one for one, other in states.items() if other == "champion"), None)
+    if champion is not None and version < champion:
+        raise ContractError(
+            f"{named} is older than the champion, version {champion}, and was never compared with it",
+            "a version newer than the champion",
+            "name a newer one, or train again",
+        )
+    training = candidate_of_version(platform, model, version)
+    verdict = Verdict.from_json(training.outcomes)
+    if not training.passed or not verdict.passed:
+        raise ContractError(
+            f"{named} did not pass its gates: {verdict.reason}",
+            "a version whose candidate passed every gate",
+            "train again, or change the gates in the model's YAML and train again",
+        )
+    require_servable(platform, registry, model, version)
+    return training
+
+
+def require_servable(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
+) -> None:
+    """See that a version may score on the definitions as they stand, loads, and is the fit that was recorded.
+
+    Raises:
+        ContractError: It may not, or is another.
+        MissingDataError: What it rests on was not computed, or its fit is gone.
+    """
+    training = candidate_of_version(platform, model, version)
+    agreed = agreement(platform, model, training)
+    require_agreement(agreed, model, version)
+    record_agreement(platform, model, training, agreed)
+    try:
+        # What lies there now, not what this process keeps in memory.
+        found = estimator_hash(mlflow_registry.load_fit.__wrapped__(registry, training.model_uri))
+    except PlatformError:
+        raise
+    except Exception as error:
+        raise ContractError(
+            f"the fit of version {version} of '{model.name}' cannot be loaded ({error})",
+            "a fit that loads",
+            "restore MLflow's files from a backup, or train again",
+        ) from error
+    if found != training.model_hash:
+        raise ContractError(
+            f"the fit of version {version} of '{model.name}' has the hash {found[:16]}…",
+            f"{training.model_hash[:16]}…, which was recorded when it was trained",
+            "restore MLflow's files from a backup, or train again; find out who changed them",
+        )
+
+
+def valid_approval(platform: Platform, model: ModelDefinition, version: int) -> Approval | None:
+    """The approval by which a version may replace the present champion: the last word on it, and on exactly its fit."""
+    last = platform.approvals.last(model.name, version)
+    if last is None or last.meaning != "approved":
+        return None
+    champion = _champion(transitions(platform, model))
+    training = candidate_of_version(platform, model, version)
+    wanted = (training.model_hash, champion.version if champion else None)
+    return last if (last.model_hash, last.replaces) == wanted else None
+
+
+def require_decider(platform: Platform, model: ModelDefinition, principal: Principal, reason: str) -> None:
+    """See that somebody may decide about versions, and says why.
+
+    It needs the scope ``models:approve``; where no approval is required, the person at the machine may, too.
+
+    Raises:
+        ForbiddenError: They may not.
+        ContractError: They give no reason.
+    """
+    if principal != AT_THE_MACHINE or model.approval == "required":
+        principal.require("models:approve", platform.project.roles)
+    if not reason.strip():
+        raise ContractError("no reason", "why, in words: it is recorded", "give a reason")
+
+
+def require_version(model: ModelDefinition, version: int, states: dict[int, State]) -> State:
+    """The state of a version.
+
+    Raises:
+        MissingDataError: There is none of this number.
+    """
+    if version not in states:
+        raise MissingDataError(
+            f"no version {version} of '{model.name}'",
+            f"one of: {', '.join(map(str, states)) or 'it has no version yet'}",
+            f"look with mlops-assets models show {model.name}",
+        )
+    return states[version]
+
+
+def decide(
+    platform: Platform,
+    model: ModelDefinition,
+    made: Sequence[TransitionRecord],
+    version: int,
+    kind: TransitionKind,
+    by: str,
+    reason: str,
+) -> TransitionRecord:
+    """Record what becomes of a version, as the next transition after those that were looked at.
+
+    Returns:
+        The transition; where another writer recorded the same at the same time, that one.
+
+    Raises:
+        ConflictError: Another transition was recorded meanwhile; nothing was written.
+    """
+    number = made[-1].number + 1 if made else 1
+    now = platform.clock.now()
+    moment = max(now, made[-1].happened_at) if made else now
+    record = TransitionRecord(number, version, kind, moment, by, reason)
+    try:
+        write_new_record(platform.records(model, "transition"), record)
+    except ConflictError as error:
+        other = next((one for one in transitions(platform, model) if one.number == number), None)
+        if other is None:
+            raise
+        if (other.version, other.kind) == (version, kind):
+            return other
+        raise ConflictError(
+            f"version {version} of '{model.name}' was to be {IN_WORDS[kind]}, and at the same time version "
+            f"{other.version} was {IN_WORDS[other.kind]} by {other.by}: {other.reason}",
+            "one decision about a model's versions at a time",
+            f"look at what was decided (mlops-assets models show {model.name}), and decide anew",
+        ) from error
+    return record
+
+
+def sync_aliases(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> None:
+    """Let MLflow show what is recorded: aliases champion, challenger and previous, and the state of each version."""
+    states = version_states(platform, model)
+    named = {state: version for version, state in states.items()}
+    aliases = {alias: named.get(alias) for alias in ("champion", "challenger", "previous")}
+    show_states(registry, model.name, aliases, states)
+
+
+def newest_candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:
+    """The candidate that was trained last at a period; of several at one moment, one without a version.
+
+    Raises:
+        MissingDataError: Nothing was trained at the period.
+    """
+    registered = {record.candidate for record in versions(platform, model)}
+    found = [record for record in candidates(platform, model) if record.at == at.key]
     if not found:
         raise MissingDataError(
             f"no candidate of '{model.name}' at {at.key}",
             "a candidate that was trained",
             f"materialize {model.name}/candidate for {at.key} first",
         )
-    return found[0]
+    return max(found, key=lambda record: (record.trained_at, record.key not in registered))
+
+
+def version_of(platform: Platform, model: ModelDefinition, candidate: CandidateRecord) -> VersionRecord | None:
+    """The version that a candidate was registered as, if it was."""
+    found = [record for record in versions(platform, model) if record.candidate == candidate.key]
+    return found[0] if found else None
+
+
+def _champion(made: Sequence[TransitionRecord]) -> TransitionRecord | None:
+    return next((one for one in reversed(made) if one.kind in PROMOTIONS), None)

@@ -1,9 +1,10 @@
-"""What is remembered of a model: its trainings, versions and champions, one row for each period trained at."""
+"""What is remembered of a model: its trainings, its versions, and what became of each; records are never changed."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
@@ -16,7 +17,9 @@ class CandidateRecord:
     """One training and its judgement.
 
     Args:
-        period: Key of the period trained at.
+        key: The period trained at and the beginning of ``inputs_hash`` (see `candidate_key`): trainings of one period
+            on other rows, by other rules or asked for again are candidates of their own.
+        at: Key of the period trained at.
         trained_at: Platform clock, UTC.
         reason: Why it was asked for, in words.
         requested_by: The policy, or a person.
@@ -39,7 +42,8 @@ class CandidateRecord:
         params: The template's parameters that both fits were given, chosen ones among them, as JSON.
     """
 
-    period: str
+    key: str
+    at: str
     trained_at: datetime
     reason: str
     requested_by: str
@@ -68,63 +72,98 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True)
-class ChampionRecord:
-    """One promotion: from ``promoted_at`` on, until the next, this version serves."""
+class VersionRecord:
+    """A candidate that was registered.
 
-    period: str
-    promoted_at: datetime
+    Args:
+        version: MLflow's number.
+        candidate: Key of the candidate.
+        at: Key of the period trained at.
+    """
+
     version: int
+    candidate: str
+    at: str
+
+
+TransitionKind = Literal["promotion", "rollback", "retirement", "deletion"]
+PROMOTIONS: tuple[TransitionKind, ...] = ("promotion", "rollback")
+"""What makes a version the one that serves."""
 
 
 @dataclass(frozen=True)
-class VersionRecord:
-    """One registered version of a candidate trained at a period."""
+class TransitionRecord:
+    """What became of a version; all transitions of a model are one row of numbers, so that no two cross.
 
-    period: str
+    Args:
+        number: Counts a model's transitions from 1.
+        version: Which version.
+        kind: It serves from now on (``promotion``, or ``rollback`` to one that served before), takes no more part
+            (``retirement``), or is gone (``deletion``).
+        happened_at: Platform clock, UTC; never before the transition before it.
+        by: Who or what decided it.
+        reason: Why, in words.
+    """
+
+    number: int
     version: int
+    kind: TransitionKind
+    happened_at: datetime
+    by: str
+    reason: str
+
+
+def candidate_key(at: Period, inputs_hash: str) -> str:
+    """The key of a candidate."""
+    return f"{at.key}.{inputs_hash[:8]}"
 
 
 def candidates(platform: Platform, model: ModelDefinition) -> list[CandidateRecord]:
-    """Every training of a model, in the order of periods."""
-    return read_records(platform.records(model, "candidate"), CandidateRecord)
+    """Every training of a model, in the order of periods, and of time where there are several at one."""
+    records = read_records(platform.records(model, "candidate"), CandidateRecord)
+    return sorted(records, key=lambda record: (record.at, record.trained_at))
 
 
 def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:
-    """Every registered version of a model, in the order of periods."""
+    """Every registered version of a model, in the order of numbers."""
     return read_records(platform.records(model, "version"), VersionRecord)
 
 
-def champions(platform: Platform, model: ModelDefinition) -> list[ChampionRecord]:
-    """Every promotion of a model, in the order of time."""
-    records = read_records(platform.records(model, "champion"), ChampionRecord)
-    return sorted(records, key=lambda record: (record.promoted_at, record.version))
+def transitions(platform: Platform, model: ModelDefinition) -> list[TransitionRecord]:
+    """All that became of a model's versions, in the order of numbers, which is that of time."""
+    return read_records(platform.records(model, "transition"), TransitionRecord)
 
 
-def champion_at(platform: Platform, model: ModelDefinition, period: Period) -> ChampionRecord | None:
-    """The champion that a period is scored by: the last one promoted before its as_of.
+def promotions(platform: Platform, model: ModelDefinition) -> list[TransitionRecord]:
+    """The transitions that made a version the one that serves, rollbacks among them, in the order of time."""
+    return [record for record in transitions(platform, model) if record.kind in PROMOTIONS]
+
+
+def champion_at(platform: Platform, model: ModelDefinition, period: Period) -> TransitionRecord | None:
+    """The promotion of the champion that a period is scored by: the last one before its as_of.
 
     Strictly before, for at one moment of the clock a period is scored first, then judged, then trained on.
     """
     as_of = platform.model_as_of(model, period)
-    earlier = [record for record in champions(platform, model) if record.promoted_at < as_of]
+    earlier = [record for record in promotions(platform, model) if record.happened_at < as_of]
     return earlier[-1] if earlier else None
 
 
 def periods_with_champion(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
     """Those of the periods that have a champion to be scored by (see `champion_at`)."""
-    promoted = champions(platform, model)
+    promoted = promotions(platform, model)
     if not promoted:
         return set()
-    return {period for period in periods if promoted[0].promoted_at < platform.model_as_of(model, period)}
+    return {period for period in periods if promoted[0].happened_at < platform.model_as_of(model, period)}
 
 
-def present_champion(platform: Platform, model: ModelDefinition) -> ChampionRecord | None:
-    """The champion now."""
-    promoted = champions(platform, model)
+def present_champion(platform: Platform, model: ModelDefinition) -> TransitionRecord | None:
+    """The promotion of the champion now."""
+    promoted = promotions(platform, model)
     return promoted[-1] if promoted else None
 
 
 def candidate_of_version(platform: Platform, model: ModelDefinition, version: int) -> CandidateRecord:
     """The training that a version came from; KeyError where there is no such version."""
-    period = {record.version: record.period for record in versions(platform, model)}[version]
-    return {record.period: record for record in candidates(platform, model)}[period]
+    key = {record.version: record.candidate for record in versions(platform, model)}[version]
+    return {record.key: record for record in candidates(platform, model)}[key]

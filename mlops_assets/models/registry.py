@@ -148,21 +148,15 @@ def register_version(
     client = mlflow.MlflowClient(registry.tracking_uri)
     with contextlib.suppress(mlflow.exceptions.MlflowException):  # it was created before
         client.create_registered_model(model_name)
-    for known in client.search_model_versions(f"name = '{model_name}'"):
-        if known.source == model_uri:
-            return int(known.version)
-    made = client.create_model_version(model_name, source=model_uri, run_id=run_id, tags=dict(tags))
-    write_point("mlflow version")
-    return int(made.version)
 
+    def known() -> list[int]:
+        found = client.search_model_versions(f"name = '{model_name}'")
+        return sorted(int(version.version) for version in found if version.source == model_uri)
 
-def set_alias(registry: Registry, model_name: str, alias: str, version: int) -> None:
-    """Let an alias (``champion``, ``challenger``) name a version."""
-    import mlflow
-
-    if version_with_alias(registry, model_name, alias) != version:
-        mlflow.MlflowClient(registry.tracking_uri).set_registered_model_alias(model_name, alias, str(version))
-        write_point(f"mlflow alias {alias}")
+    if not known():
+        client.create_model_version(model_name, source=model_uri, run_id=run_id, tags=dict(tags))
+        write_point("mlflow version")
+    return known()[0]  # of two that registered it at the same moment, the first
 
 
 def version_with_alias(registry: Registry, model_name: str, alias: str) -> int | None:

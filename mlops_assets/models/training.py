@@ -10,7 +10,7 @@ from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import write_record
+from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
@@ -22,6 +22,7 @@ from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.records import (
     CandidateRecord,
+    candidate_key,
     candidate_of_version,
     candidates,
     present_champion,
@@ -152,7 +153,7 @@ def train(
         repr(request),
     )
     for record in candidates(platform, model):
-        if record.period == at.key and record.inputs_hash == inputs_hash:
+        if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)
     champion = present_champion(platform, model)
     champion_judged = None
@@ -201,7 +202,8 @@ def train(
         trusted_types=trusted_types(model),
     )
     record = CandidateRecord(
-        period=at.key,
+        key=candidate_key(at, inputs_hash),
+        at=at.key,
         trained_at=platform.clock.now(),
         reason=request.reason,
         requested_by=request.requested_by,
@@ -225,7 +227,7 @@ def train(
     )
     record_recipe(platform, model)
     record_generation(platform, model)
-    write_record(platform.records(model, "candidate"), record)
+    write_new_record(platform.records(model, "candidate"), record)
     return record, verdict
 
 

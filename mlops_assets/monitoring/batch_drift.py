@@ -38,7 +38,7 @@ def report_drift(
     if scored.num_rows == 0:
         return None
     version = int(scored.column("version")[0].as_py())
-    trained_at = model.schema.calendar.at_key(candidate_of_version(platform, model, version).period)
+    trained_at = model.schema.calendar.at_key(candidate_of_version(platform, model, version).at)
     reference = read_training_set(platform, model, trained_at)
     report = drift_report(
         reference,

@@ -66,5 +66,5 @@ def open_requests(platform: Platform, model: ModelDefinition) -> list[RetrainReq
     """Requests that no training came after, the oldest first."""
     answered = {record.request for record in candidates(platform, model)}
     requests = read_records(platform.records(model, "retrain_request"), RetrainRequest)
-    waiting = [request for request in requests if request.period not in answered]
+    waiting = [request for request in requests if request.number not in answered]
     return sorted(waiting, key=lambda request: request.requested_at)

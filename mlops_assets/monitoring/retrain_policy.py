@@ -12,7 +12,7 @@ from typing import Literal
 
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.agreement import Agreement
-from mlops_assets.models.records import CandidateRecord, ChampionRecord
+from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.project.definition import RetrainPolicy
 
@@ -24,13 +24,13 @@ class RetrainRequest:
     """A person's wish to train, as recorded by the ``retrain`` job.
 
     Args:
-        period: What tells this request from others (the lakehouse keeps it as the record's period).
+        number: What tells this request from others.
         reason: Why, in words.
         requested_by: Who.
         requested_at: Platform clock, UTC.
     """
 
-    period: str
+    number: str
     reason: str
     requested_by: str
     requested_at: datetime
@@ -56,7 +56,7 @@ class History:
     definitions: Agreement | None
     lacks: str
     trainings: Sequence[CandidateRecord]
-    champion: ChampionRecord | None
+    champion: TransitionRecord | None
     champion_training: CandidateRecord | None
     performance: Sequence[PerformanceRecord]
 
@@ -103,7 +103,7 @@ def decide(policy: RetrainPolicy, history: History) -> Decision:
         return Decision("none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}")
     if history.champion is None or history.champion_training is None:
         return Decision("first", "there is no champion yet")
-    age = history.calendar.distance(history.calendar.at_key(history.champion_training.period), history.at)
+    age = history.calendar.distance(history.calendar.at_key(history.champion_training.at), history.at)
     if age >= policy.max_age:
         return Decision("age", f"the champion was trained {age} periods ago, and the maximum age is {policy.max_age}")
     return _by_performance(policy, history, history.champion.version)
@@ -130,4 +130,4 @@ def _by_performance(policy: RetrainPolicy, history: History, version: int) -> De
 def _since_last_training(history: History) -> int | None:
     if not history.trainings:
         return None
-    return history.calendar.distance(history.calendar.at_key(history.trainings[-1].period), history.at)
+    return history.calendar.distance(history.calendar.at_key(history.trainings[-1].at), history.at)

@@ -436,9 +436,14 @@ class TrainAttributes(Attributes):
 class GateAttributes(Attributes):
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"] = Field(description="mae: mean absolute error; rmse: root of the mean square.")
+    metric: str = Field(
+        description=(
+            "The figure to compare: mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, "
+            "accuracy, calibration_error, of two classes also roc_auc, average_precision, of several also macro_f1."
+        )
+    )
     better_than: Literal["baseline", "champion"] = Field(description="What the candidate must beat on the same rows.")
-    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's error; 0 for any.")
+    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's figure; 0 for any.")
 
 
 class DriftAttributes(Attributes):
@@ -483,6 +488,14 @@ class RetrainAttributes(Attributes):
     max_age: str = Field(description="Age of the champion's training from which one is asked for anyway.")
 
 
+class RetentionAttributes(Attributes):
+    """How long things are kept that are of no more use."""
+
+    candidates: str | None = Field(
+        default=None, description="How long fits are kept that never served, such as 24 months; by default for ever."
+    )
+
+
 class ModelAttributes(SharedAttributes):
     """A model: its population, label, features, template, gates and retrain policy."""
 
@@ -517,6 +530,7 @@ class ModelAttributes(SharedAttributes):
         default="wait",
         description="What to do when a source is late: wait for it, or score with what is known.",
     )
+    retention: RetentionAttributes = Field(default_factory=RetentionAttributes, description="What is kept how long.")
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
     serve: ServeAttributes = Field(default_factory=ServeAttributes, description="Predictions over HTTP.")
     retrain: RetrainAttributes = Field(description="When a training is asked for.")

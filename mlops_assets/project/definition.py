@@ -245,7 +245,7 @@ class FittingChoice:
 class Gate:
     """One comparison that a candidate must win."""
 
-    metric: Literal["mae", "rmse"]
+    metric: str
     better_than: Literal["baseline", "champion"]
     margin: float
 
@@ -309,6 +309,7 @@ class ModelDefinition:
     min_rows: int
     gates: tuple[Gate, ...]
     approval: Literal["automatic", "required"]
+    candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
     drift_share: float
     metric: str

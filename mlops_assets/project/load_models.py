@@ -117,7 +117,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         counted: int = located(document, path, lambda: Duration.parse(value).periods(calendar))
         return counted
 
-    history = periods("history")
+    history, kept = periods("history"), parsed.retention.candidates
     if history <= label.known_after:
         raise DefinitionError(
             f"history of {history} {calendar.unit}s with a label known after {label.known_after}",
@@ -158,8 +158,11 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         validation=periods("train", "validation"),
         threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
-        gates=tuple(Gate(gate.metric, gate.better_than, gate.margin) for gate in parsed.gates),
+        gates=_gates(document, parsed),
         approval=parsed.approval,
+        candidate_retention=located(document, ("retention", "candidates"), lambda: Duration.parse(kept))
+        if kept
+        else None,
         when_late=parsed.when_late,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
@@ -287,17 +290,31 @@ def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, 
     return tuple(classes)
 
 
+def _gates(document: Document, parsed: written.ModelAttributes) -> tuple[Gate, ...]:
+    """The gates; their metrics are such that one of two figures is the better one."""
+    ordered = [metric.name for metric in metrics_of(parsed.task) if metric.is_loss or metric.greater_is_better]
+    for number, gate in enumerate(parsed.gates):
+        _require_metric(document, parsed, gate.metric, ordered, "choose one of them", "gates", number, "metric")
+    return tuple(Gate(gate.metric, gate.better_than, gate.margin) for gate in parsed.gates)
+
+
+def _require_metric(
+    document: Document, parsed: written.ModelAttributes, metric: str, known: Sequence[str], cure: str, *place: str | int
+) -> None:
+    if metric not in known:
+        raise DefinitionError(
+            f"metric '{metric}' of a {parsed.task} model",
+            f"one of: {', '.join(known)}",
+            nearest(metric, known, cure),
+            where=document.at(*place),
+        )
+
+
 def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
     """The metric that decides on retraining: one of which less is better, for it is held against a level."""
     metric = parsed.monitor.metric or DEFAULT_METRIC[parsed.task]
     losses = [found.name for found in metrics_of(parsed.task) if found.is_loss]
-    if metric not in losses:
-        raise DefinitionError(
-            f"metric '{metric}' of a {parsed.task} model",
-            f"one of: {', '.join(losses)}",
-            nearest(metric, losses, "choose one of which less is better"),
-            where=document.at("monitor", "metric"),
-        )
+    _require_metric(document, parsed, metric, losses, "choose one of which less is better", "monitor", "metric")
     return metric
 
 

@@ -9,6 +9,7 @@ from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.session import StartSession, start_session
+from mlops_assets.governance.approvals import ApprovalStore
 from mlops_assets.governance.tokens import TokenStore
 from mlops_assets.lakehouse.clock import Clock
 from mlops_assets.lakehouse.deliveries import DeliveryStore
@@ -74,6 +75,11 @@ class Platform:
     def tokens(self) -> TokenStore:
         """The tokens that were given for this home; one store, for it remembers what it read."""
         return TokenStore(self.home.folder / "trail" / "tokens.jsonl", self.project.roles)
+
+    @cached_property
+    def approvals(self) -> ApprovalStore:
+        """What was decided about versions in this home."""
+        return ApprovalStore(self.home.folder / "trail" / "approvals.jsonl")
 
     def table(self, name: str) -> StateTable:
         """A source's or feature table's states, in its present generation."""

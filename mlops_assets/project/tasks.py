@@ -33,6 +33,15 @@ class Metric:
     description: str
 
     @property
+    def better(self) -> str:
+        """Where the better of two figures lies."""
+        return "above" if self.greater_is_better else "below"
+
+    def is_better(self, mine: float, theirs: float, margin: float = 0.0) -> bool:
+        """Whether a figure is strictly better than another, by a share of the other."""
+        return mine > theirs * (1 + margin) if self.greater_is_better else mine < theirs * (1 - margin)
+
+    @property
     def is_loss(self) -> bool:
         """Whether less of it is better and 0 is perfect, so that a level and a share above it make sense."""
         return not self.greater_is_better and self.name != "bias"

@@ -7,7 +7,7 @@ from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, stored_baseline, stored_scores, truth_of
-from mlops_assets.models.records import candidates, champions, versions
+from mlops_assets.models.records import candidate_of_version, candidates, promotions, versions
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -42,12 +42,12 @@ class ModelSummary:
 
 def summarize(platform: Platform, model: ModelDefinition) -> ModelSummary | None:
     """Compare what happened with what would have; None where no prediction has a label yet."""
-    promoted = champions(platform, model)
+    promoted = promotions(platform, model)
     rows = _labelled_predictions(platform, model)
     if not promoted or rows is None or rows.num_rows == 0:
         return None
     label = truth_of(model, rows)
-    first = {record.period: record for record in candidates(platform, model)}[promoted[0].period]
+    first = candidate_of_version(platform, model, promoted[0].version)
     fit = mlflow_registry.load_fit(mlflow_registry.open_registry(platform.home.mlflow), first.model_uri)
     return ModelSummary(
         model=model.name,

@@ -9,7 +9,7 @@ from functools import partial
 
 from mlops_assets.errors import PlatformError, nearest
 from mlops_assets.models.loading import LoadedVersion, load_version
-from mlops_assets.models.records import ChampionRecord, present_champion
+from mlops_assets.models.records import TransitionRecord, present_champion
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.batching import Batches
@@ -76,7 +76,7 @@ class ServedModel:
         self._platform = platform
         self._retry_seconds = settings.retry_seconds
         self._seen: int | None = None
-        self._promoted: ChampionRecord | None = None
+        self._promoted: TransitionRecord | None = None
 
     def require(self) -> LoadedVersion:
         """The version that serves.
@@ -116,7 +116,7 @@ class ServedModel:
 
     def look(self) -> bool:
         """See whether there is something to load: one or two looks at the file system, unless somebody was promoted."""
-        delta = self._platform.records(self.model, "champion").delta
+        delta = self._platform.records(self.model, "transition").delta
         try:
             if not delta.is_at(self._seen):
                 seen = delta.version()
@@ -129,7 +129,7 @@ class ServedModel:
             return False
         if self.failure is not None:
             return time.monotonic() >= self.failure.next
-        return current is None or (current.version, current.promoted_at) != (promoted.version, promoted.promoted_at)
+        return current is None or (current.version, current.promoted_at) != (promoted.version, promoted.happened_at)
 
     def load(self) -> None:
         """Load the version that was promoted; where that fails, the one before goes on."""
@@ -137,7 +137,7 @@ class ServedModel:
         assert promoted is not None
         try:
             if current is not None and current.version == promoted.version:
-                self.current = replace(current, promoted_at=promoted.promoted_at)
+                self.current = replace(current, promoted_at=promoted.happened_at)
             else:
                 self.current = load_version(self._platform, self.model, promoted)
         except Exception as error:  # noqa: BLE001  # whatever it is, the version before serves on, and health says so

@@ -226,7 +226,7 @@ def test_the_schedule_reports_what_is_overdue_and_starts_nothing_else(shop: Shop
 def test_a_version_that_needs_approval_waits_as_challenger(
     lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.models.records import champions
+    from mlops_assets.models.records import promotions
     from mlops_assets.models.registry import open_registry, version_with_alias
 
     copy = lived.copy(tmp_path / "copy")
@@ -234,16 +234,16 @@ def test_a_version_that_needs_approval_waits_as_challenger(
     model_file.write_text(model_file.read_text(encoding="utf-8") + "  approval: required\n", encoding="utf-8")
     for shop in open_shop(copy, monkeypatch):
         (model,) = shop.platform.project.models.values()
-        before = champions(shop.platform, model)
+        before = promotions(shop.platform, model)
         keys = [dg.AssetKey([model.name, step]) for step in ("training_set", "candidate", "version", "champion")]
-        for record in ("version", "champion"):
+        for record in ("version", "transition"):
             shutil.rmtree(shop.platform.home.tables / f"{model.name}.{record}", ignore_errors=True)
         done = shop.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=shop.instance, partition_key="2024-01-27", asset_selection=keys
         )
         assert done.success
         assert before
-        assert champions(shop.platform, model) == []
+        assert promotions(shop.platform, model) == []
         registry = open_registry(shop.platform.home.mlflow)
         assert version_with_alias(registry, model.name, "challenger") == 2
 

@@ -65,6 +65,24 @@ def test_the_margin_is_a_share_of_the_champion_s_error() -> None:
     assert verdict.outcomes[-1].reason == "mae 0.9500 is not below the champion's 1.0000 by 10%"
 
 
+def test_of_a_metric_that_grows_with_quality_more_is_better() -> None:
+    gate, mine = Gate("roc_auc", "baseline", 0.1), Measured(100, {"roc_auc": 0.77})
+    for theirs, passed in ((0.69, True), (0.7, False), (0.9, False)):
+        baseline = Measured(100, {"roc_auc": theirs})
+        verdict = judge([gate], mine, baseline=baseline, champion=None, least_rows=1)
+        assert verdict.passed is passed, theirs
+    assert verdict.outcomes[-1].reason == "roc_auc 0.7700 is not above the baseline's 0.9000 by 10%"
+
+
+def test_a_metric_that_could_not_be_measured_passes_no_gate() -> None:
+    gate, nothing = Gate("roc_auc", "baseline", 0.0), Measured(100, {})
+    measured = Measured(100, {"roc_auc": 0.9})
+    for candidate, baseline, who in ((nothing, measured, "candidate"), (measured, nothing, "baseline")):
+        verdict = judge([gate], candidate, baseline=baseline, champion=None, least_rows=1)
+        assert not verdict.passed
+        assert verdict.outcomes[-1].reason == f"roc_auc could not be measured of the {who} on these rows"
+
+
 def test_without_a_champion_there_is_nothing_to_beat() -> None:
     verdict = judge([BETTER_THAN_CHAMPION], figures(100, 9.0, 9.0), baseline=BASELINE, champion=None, least_rows=1)
     assert verdict.passed

@@ -11,7 +11,14 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.records import CandidateRecord, ChampionRecord, VersionRecord, candidates, champions, versions
+from mlops_assets.models.records import (
+    CandidateRecord,
+    TransitionRecord,
+    VersionRecord,
+    candidates,
+    promotions,
+    versions,
+)
 from mlops_assets.models.registry import (
     Registry,
     load_fit,
@@ -61,7 +68,7 @@ def train_at(line: Line, key: str, request: Request = BY_POLICY) -> tuple[Candid
         return train(line.platform, registry, line.model, period, run_id, request)
 
 
-def promote_at(line: Line, key: str) -> ChampionRecord:
+def promote_at(line: Line, key: str) -> TransitionRecord:
     """Train, register and promote; the candidate must have passed its gates."""
     record, _ = train_at(line, key)
     assert record.passed, record.verdict
@@ -87,7 +94,7 @@ def predictions(line: Line, key: str) -> list[dict[str, Any]]:
 
 def test_a_training_records_why_on_what_and_how_well(line: Line) -> None:
     record, verdict = train_at(line, FIRST_TRAINING)
-    assert (record.period, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
+    assert (record.at, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
     assert record.trained_at == line.period(FIRST_TRAINING).end + hours(48)
     assert record.generation == line.model.generation
     assert record.passed is verdict.passed is True
@@ -153,9 +160,9 @@ def test_registering_and_promoting_twice_is_once(line: Line) -> None:
     line.platform.home.clock.set(line.platform.clock.now() + hours(5))
     registry = registry_of(line)
     version = register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
-    assert version == VersionRecord(FIRST_TRAINING, 1)
+    assert version == VersionRecord(1, candidates(line.platform, line.model)[0].key, FIRST_TRAINING)
     assert promote(line.platform, registry, line.model, version) == first
-    assert (versions(line.platform, line.model), champions(line.platform, line.model)) == ([version], [first])
+    assert (versions(line.platform, line.model), promotions(line.platform, line.model)) == ([version], [first])
     assert version_with_alias(registry, "forecast", "champion") == 1
     client = mlflow.MlflowClient(registry.tracking_uri)
     (registered,) = client.search_model_versions("name = 'forecast'")
@@ -175,7 +182,7 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
     assert "is not below the baseline's" in record.verdict
     assert [outcome.passed for outcome in verdict.outcomes][:2] == [True, False]
     assert register(line.platform, registry_of(line), line.model, line.period(SECOND_TRAINING)) is None
-    assert champions(line.platform, line.model) == [first]
+    assert promotions(line.platform, line.model) == [first]
 
 
 def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(line: Line) -> None:
@@ -199,9 +206,9 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
 
     assert score_at(line, "2024-01-17").version == 1
     registry = registry_of(line)
-    uri = train_at(line, SECOND_TRAINING)[0].model_uri
-    number = register_version(registry, model_name="forecast", model_uri=uri, run_id="", tags={})
-    promote(line.platform, registry, line.model, VersionRecord(SECOND_TRAINING, number))
+    record, _ = train_at(line, SECOND_TRAINING)
+    number = register_version(registry, model_name="forecast", model_uri=record.model_uri, run_id="", tags={})
+    promote(line.platform, registry, line.model, VersionRecord(number, record.key, SECOND_TRAINING))
     again = score_at(line, "2024-01-17")
     assert (again.version, again.written.appended) == (1, 0)
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
@@ -309,6 +316,73 @@ def test_a_pickle_is_refused_and_a_model_that_is_gone_is_named(line: Line) -> No
     with pytest.raises(MissingDataError) as missing:
         load_fit(registry, "models:/m-0123456789abcdef0123456789abcdef")
     assert "no model models:/m-0123456789abcdef0123456789abcdef in sqlite:///" in missing.value.found
+
+
+CLASSES = "CASE WHEN later.units > 1.1 * now.units THEN 'up' WHEN later.units < now.units THEN 'down' ELSE 'level' END"
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "sql", "template"),
+    [
+        ("binary", "delay: 2", "later.units > now.units", "hist_gradient_boosting_classifier"),
+        ("multiclass", "delay: 2, classes: [down, level, up]", CLASSES, "logistic_regression"),
+    ],
+)
+def test_a_classification_is_trained_judged_served_and_watched(
+    tmp_path: Path, task: str, label: str, sql: str, template: str
+) -> None:
+    from mlops_assets.monitoring.performance import measure_performance
+
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    line = open_line(
+        tmp_path,
+        {
+            ("forecast/defs.yaml", "task: regression"): f"task: {task}",
+            ("forecast/defs.yaml", "delay: 2, unit: log ratio"): label,
+            ("forecast/defs.yaml", "baseline: trend.level"): "baseline: shops.region",
+            ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): f"{{name: {template}}}",
+            ("forecast/defs.yaml", gates): "[{metric: calibration_error, better_than: champion}]",
+            ("forecast/growth.sql", "ln(later.units / now.units)"): sql,
+        },
+    )
+    promote_at(line, FIRST_TRAINING)
+    score_at(line, "2024-01-17")
+    rows = predictions(line, "2024-01-17")
+    columns = [column.name for column in line.model.prediction_columns[1:]]
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in columns)
+        if task == "multiclass":
+            assert sum(row[name] for name in columns) == pytest.approx(1)
+            assert row[f"probability_{row['prediction']}"] == max(row[name] for name in columns)
+        else:
+            assert row["prediction"] is (row["probability"] > 0.5)
+    line.live(2, "2024-01-19")
+    measured = measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    assert measured is not None
+    assert measured[0].error == measured[0].figure_values["log_loss"] > 0
+    assert {"brier", "accuracy"} < set(measured[0].figure_values)
+
+
+def test_a_class_that_was_not_declared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError) as caught:
+        open_line(
+            tmp_path,
+            {
+                ("forecast/defs.yaml", "task: regression"): "task: multiclass",
+                ("forecast/defs.yaml", "delay: 2, unit: log ratio"): "delay: 2, classes: [up, level]",
+                ("forecast/defs.yaml", "baseline: trend.level"): "baseline: prior",
+                ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): (
+                    "{name: logistic_regression}"
+                ),
+                (
+                    "forecast/defs.yaml",
+                    "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]",
+                ): "[{metric: brier, better_than: baseline}]",
+                ("forecast/growth.sql", "ln(later.units / now.units)"): CLASSES,
+            },
+        )
+    assert caught.value.found.startswith("the class down in what growth.sql gives for ")
+    assert caught.value.expected == "one of: up, level"
 
 
 def test_the_verdict_is_kept_as_it_was_said(line: Line) -> None:

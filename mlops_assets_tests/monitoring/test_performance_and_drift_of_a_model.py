@@ -126,5 +126,5 @@ def test_a_request_is_open_until_its_training_was_carried_out_whatever_came_of_i
     platform.home.clock.set(platform.clock.now() + timedelta(days=1))
     first = record_request(platform, model, "a", "and again", "ben@example.com")
     assert open_requests(platform, model) == [second, first]
-    train_at(line, "2024-01-20", Request(second.reason, second.requested_by, second.period))
+    train_at(line, "2024-01-20", Request(second.reason, second.requested_by, second.number))
     assert open_requests(platform, model) == [first]

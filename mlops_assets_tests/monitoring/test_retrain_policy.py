@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.agreement import Agreement
-from mlops_assets.models.records import CandidateRecord, ChampionRecord
+from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.monitoring.retrain_policy import Decision, History, decide
 from mlops_assets.project.definition import RetrainPolicy
@@ -24,7 +24,8 @@ def month(number: int) -> str:
 
 def training(number: int) -> CandidateRecord:
     return CandidateRecord(
-        period=month(number),
+        key=month(number),
+        at=month(number),
         trained_at=datetime(2001, 1, 1, tzinfo=UTC),
         reason="",
         requested_by="",
@@ -54,7 +55,8 @@ def performance(number: int, error: float, version: int = 1, rows: int = 100) ->
 
 def history(at: int, *errors: float, trained: tuple[int, ...] = (0,), champion: int | None = 0) -> History:
     """A champion trained at ``champion``, and errors of the newest months up to ``at``."""
-    promoted = None if champion is None else ChampionRecord(month(champion), datetime(2001, 1, 1, tzinfo=UTC), 1)
+    moment = datetime(2001, 1, 1, tzinfo=UTC)
+    promoted = None if champion is None else TransitionRecord(1, 1, "promotion", moment, "the gates", "it passed")
     return History(
         at=MONTHS.shift(START, at),
         calendar=MONTHS,

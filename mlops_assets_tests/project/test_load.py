@@ -661,7 +661,11 @@ def test_a_classification_declares_its_classes_and_a_category_as_its_baseline(pr
     project.change(file, "task: regression", "task: multiclass")
     project.change(file, "delay: 2, unit: log ratio", "delay: 2, classes: [down, up]")
     project.change(file, "baseline: trend.level", "baseline: shops.region")
+    project.change(file, "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}", "{name: logistic_regression}")
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    project.change(file, gates, "[{metric: accuracy, better_than: baseline}]")
     model = project.load().models["forecast"]
+    assert model.gates == (Gate("accuracy", "baseline", 0.0),)
     assert (model.task, model.classes, model.label.type) == ("multiclass", ("down", "up"), "string")
     assert (model.baseline, model.metric) == ("region", "log_loss")
     kept = [(column.name, column.type) for column in (*model.prediction_columns, *model.baseline_columns)]
@@ -710,6 +714,17 @@ def test_a_baseline_of_the_wrong_kind(project: SmallProject) -> None:
         "baseline 'shops.region', a category, of a regression model",
         "a number",
         "choose another feature, or compute one under computed",
+    )
+
+
+def test_a_gate_by_a_metric_of_another_task(project: SmallProject) -> None:
+    project.change("forecast/defs.yaml", "metric: mae, better", "metric: map, better")
+    check(
+        project,
+        ("forecast/defs.yaml", "gates: ["),
+        "metric 'map' of a regression model",
+        "one of: mae, rmse, median_absolute_error, r2",
+        "write 'mae'",
     )
 
 

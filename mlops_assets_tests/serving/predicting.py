@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mlops_assets.lakehouse.records import write_record
-from mlops_assets.models.records import ChampionRecord, candidate_of_version, champions
+from mlops_assets.lakehouse.records import write_new_record
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions
 from mlops_assets.models.registry import load_fit, open_registry
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
@@ -61,9 +61,9 @@ def put_in_service(line: Line, version: int) -> None:
     """Let a version serve from now on, as a promotion or a rollback records it."""
     clock = line.platform.home.clock
     clock.set(clock.now() + hours(1))
-    number = len(champions(line.platform, line.model))
-    key = line.model.schema.calendar.shift(line.period(TRAININGS[1]), number).key
-    write_record(line.platform.records(line.model, "champion"), ChampionRecord(key, clock.now(), version))
+    number = len(transitions(line.platform, line.model)) + 1
+    record = TransitionRecord(number, version, "promotion", clock.now(), "a test", "to see it serve")
+    write_new_record(line.platform.records(line.model, "transition"), record)
 
 
 def token(platform: Platform, *roles: str) -> str:

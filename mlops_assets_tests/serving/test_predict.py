@@ -64,7 +64,7 @@ def test_keys_are_answered_in_their_order_with_version_time_and_ages(line: Line,
     champion = present_champion(line.platform, line.model)
     assert champion
     assert (answer["model"], answer["version"]) == ("forecast", champion.version)
-    assert answer["promoted_at"] == champion.promoted_at.isoformat().replace("+00:00", "Z")
+    assert answer["promoted_at"] == champion.happened_at.isoformat().replace("+00:00", "Z")
     assert answer["now"] == line.platform.clock.now().isoformat().replace("+00:00", "Z")
     first, nobody, last = answer["rows"]
     assert first == last != nobody
@@ -134,7 +134,7 @@ def test_limits_hold(line: Line) -> None:
 
 def test_without_a_champion_the_answer_is_503_until_one_is_promoted(line: Line, tmp_path: Path) -> None:
     own = line.copy(tmp_path / "line")
-    shutil.rmtree(own.platform.records(own.model, "champion").delta.folder)
+    shutil.rmtree(own.platform.records(own.model, "transition").delta.folder)
     (own.platform.home.folder / "online.sqlite").unlink()
     with serving(own) as client:
         answer = client.post(ROUTE, json={"rows": KEYS})

@@ -1,0 +1,114 @@
+"""A person's word on a version: approved, it is the champion from now on; rejected, it waits no longer."""
+
+from mlops_assets.errors import ContractError
+from mlops_assets.governance.access import Principal
+from mlops_assets.governance.approvals import Approval, Meaning
+from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.promotion import (
+    promote,
+    require_decider,
+    require_promotable,
+    require_version,
+    sync_aliases,
+    valid_approval,
+)
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, present_champion, versions
+from mlops_assets.models.states import version_states
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+def approve(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    version: int,
+    principal: Principal,
+    reason: str,
+) -> TransitionRecord:
+    """Approve a version in place of the present champion, and promote it at once; run again, it goes on.
+
+    Who asked for its training may approve it, too: both are recorded.
+
+    Raises:
+        ForbiddenError: Who asks has not the scope ``models:approve``; it is needed even where no approval is.
+        ContractError: The version may not be promoted, or no reason is given.
+        MissingDataError: There is no such version, or what it rests on is not there.
+        ConflictError: Something else was decided at the same time; an approval does not hold beside another champion.
+    """
+    principal.require("models:approve", platform.project.roles)
+    require_decider(platform, model, principal, reason)
+    require_version(model, version, version_states(platform, model))
+    champion = present_champion(platform, model)
+    if champion is None or champion.version != version:
+        require_promotable(platform, registry, model, version)
+        _record(platform, model, version, principal, reason, "approved")
+    (record,) = (one for one in versions(platform, model) if one.version == version)
+    return promote(platform, registry, model, record)
+
+
+def reject(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    version: int,
+    principal: Principal,
+    reason: str,
+) -> Approval:
+    """Reject a version: it waits no longer, until somebody approves it after all.
+
+    Raises:
+        ForbiddenError: Who asks has not the scope ``models:approve``.
+        ContractError: The version served, or was retired or deleted; or no reason is given.
+        MissingDataError: There is no such version.
+    """
+    principal.require("models:approve", platform.project.roles)
+    require_decider(platform, model, principal, reason)
+    state = require_version(model, version, version_states(platform, model))
+    if state not in ("registered", "challenger"):
+        raise ContractError(
+            f"version {version} of '{model.name}' is {state}",
+            "a version that never served and was neither retired nor deleted",
+            f"to let another version serve: mlops-assets models rollback {model.name}",
+        )
+    approval = _record(platform, model, version, principal, reason, "rejected")
+    sync_aliases(platform, registry, model)
+    return approval
+
+
+def finish_approved(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition
+) -> TransitionRecord | None:
+    """Promote the version whose approval holds, if who approved it was ended before that; None where none waits.
+
+    Raises:
+        ContractError: It may not be promoted any more.
+        MissingDataError: What it rests on is not there.
+        ConflictError: Something else was decided at the same time.
+    """
+    states = version_states(platform, model)
+    for approval in reversed(platform.approvals.of(model.name)):
+        waits = states.get(approval.version) in ("registered", "challenger")
+        if waits and valid_approval(platform, model, approval.version) == approval:
+            (record,) = (one for one in versions(platform, model) if one.version == approval.version)
+            return promote(platform, registry, model, record)
+    return None
+
+
+def _record(
+    platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str, meaning: Meaning
+) -> Approval:
+    champion = present_champion(platform, model)
+    return platform.approvals.record(
+        Approval(
+            model=model.name,
+            version=version,
+            model_hash=candidate_of_version(platform, model, version).model_hash,
+            replaces=champion.version if champion else None,
+            by=principal.name,
+            roles=principal.roles,
+            at=platform.clock.now(),
+            meaning=meaning,
+            reason=reason.strip(),
+        )
+    )

@@ -1,0 +1,90 @@
+"""The versions of a model for people and programs: what each came from, how it was judged, what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops_assets.governance.approvals import Approval
+from mlops_assets.models.promotion import require_version
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
+from mlops_assets.models.states import State, version_states
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class ShownVersion:
+    """One version.
+
+    Args:
+        version: Its number.
+        state: What has become of it.
+        trained_at_period: Key of the period trained at.
+        trained_at: When, platform clock, UTC.
+        trained_for: Why the training was asked for.
+        requested_by: Who asked for it.
+        verdict: What the gates said.
+        model_hash: Content hash of the fit that serves.
+        run_id: MLflow run.
+        approvals: Who approved or rejected it, when and why.
+        transitions: What became of it: when, by whom and why.
+    """
+
+    version: int
+    state: State
+    trained_at_period: str
+    trained_at: datetime
+    trained_for: str
+    requested_by: str
+    verdict: str
+    model_hash: str
+    run_id: str
+    approvals: tuple[Approval, ...]
+    transitions: tuple[TransitionRecord, ...]
+
+
+def shown_versions(platform: Platform, model: ModelDefinition, version: int | None = None) -> list[ShownVersion]:
+    """The versions of a model in the order of numbers, or one of them.
+
+    Raises:
+        MissingDataError: There is no such version.
+    """
+    made, states = transitions(platform, model), version_states(platform, model)
+    if version is not None:
+        require_version(model, version, states)
+    shown = []
+    for record in versions(platform, model):
+        if version not in (None, record.version):
+            continue
+        training = candidate_of_version(platform, model, record.version)
+        shown.append(
+            ShownVersion(
+                version=record.version,
+                state=states[record.version],
+                trained_at_period=training.at,
+                trained_at=training.trained_at,
+                trained_for=training.reason,
+                requested_by=training.requested_by,
+                verdict=training.verdict,
+                model_hash=training.model_hash,
+                run_id=training.run_id,
+                approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
+                transitions=tuple(one for one in made if one.version == record.version),
+            )
+        )
+    return shown
+
+
+def as_text(shown: ShownVersion) -> str:
+    """A version for people."""
+    lines = [
+        f"version {shown.version}: {shown.state}",
+        f"  trained at {shown.trained_at_period} ({shown.trained_at.isoformat()}), asked for by {shown.requested_by}: "
+        f"{shown.trained_for}",
+        f"  gates: {shown.verdict}",
+    ]
+    lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
+    lines += [
+        f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"
+        for one in shown.transitions
+    ]
+    return "\n".join(lines)

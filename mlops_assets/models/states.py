@@ -1,0 +1,73 @@
+"""What has become of each version of a model, from the records alone."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from mlops_assets.models.records import (
+    PROMOTIONS,
+    TransitionRecord,
+    VersionRecord,
+    transitions,
+    versions,
+)
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+State = Literal["registered", "challenger", "champion", "previous", "served", "retired", "deleted"]
+
+
+def version_states(platform: Platform, model: ModelDefinition) -> dict[int, State]:
+    """The state of each version of a model, in the order of numbers (see `states_of`)."""
+    registered = versions(platform, model)
+    last = {record.version: platform.approvals.last(model.name, record.version) for record in registered}
+    rejected = {version for version, decision in last.items() if decision and decision.meaning == "rejected"}
+    return states_of(registered, transitions(platform, model), rejected)
+
+
+def states_of(
+    registered: Sequence[VersionRecord], made: Sequence[TransitionRecord], rejected: Collection[int] = ()
+) -> dict[int, State]:
+    """The state of each version.
+
+    ``champion`` serves, and ``previous`` served before it. ``challenger`` is the newest one that never served, if it
+    is newer than all that did and was not rejected: it competes, or waits for approval. Of the others, those that
+    served are ``served``, those that never did ``registered``; those that were taken out are ``retired`` or
+    ``deleted``.
+
+    Args:
+        registered: The versions, in the order of numbers.
+        made: Their transitions, in the order of numbers.
+        rejected: The versions that a person said no to.
+    """
+    ended: Mapping[int, State] = {
+        record.version: "deleted" if record.kind == "deletion" else "retired"
+        for record in made
+        if record.kind not in PROMOTIONS
+    }
+    served = [record.version for record in made if record.kind in PROMOTIONS]
+    order = serving_order(made)
+    states: dict[int, State] = {}
+    for record in registered:
+        states[record.version] = ended.get(record.version, "served" if record.version in served else "registered")
+    before = [version for version in order[:-1] if version not in ended]
+    if before:
+        states[before[-1]] = "previous"
+    if order:
+        states[order[-1]] = "champion"
+    newest = max(
+        (version for version, state in states.items() if state == "registered" and version not in rejected), default=0
+    )
+    if newest > max(served, default=0):
+        states[newest] = "challenger"
+    return states
+
+
+def serving_order(made: Sequence[TransitionRecord]) -> list[int]:
+    """The versions that lead to the champion, which is the last: what was rolled back from is not among them."""
+    order: list[int] = []
+    for record in made:
+        if record.kind in PROMOTIONS and record.version in order:
+            order = order[: order.index(record.version)]
+        if record.kind in PROMOTIONS:
+            order.append(record.version)
+    return order

@@ -1,0 +1,66 @@
+"""Records: found by their key, in its order, and written once where they are new."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Barrier
+from typing import Literal
+
+import pytest
+
+from mlops_assets.errors import ConflictError
+from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.records import read_records, write_new_record, write_record
+from mlops_assets.lakehouse.tables import PeriodTable
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    number: int
+    kind: Literal["one", "other"]
+    happened_at: datetime
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> PeriodTable:
+    return PeriodTable(DeltaFolder(tmp_path / "records", "records"))
+
+
+def test_numbers_are_read_as_numbers_in_their_order(table: PeriodTable) -> None:
+    written = [Numbered(number, "one", NOON) for number in (10, 9, 1)]
+    for record in written:
+        write_new_record(table, record)
+    assert read_records(table, Numbered) == written[::-1]
+
+
+def test_a_record_that_is_there_is_not_written_anew_but_may_be_written_over(table: PeriodTable) -> None:
+    first = Numbered(1, "one", NOON)
+    write_new_record(table, first)
+    with pytest.raises(ConflictError) as caught:
+        write_new_record(table, Numbered(1, "other", NOON))
+    assert caught.value.found == "a second Numbered 1 in table 'records'"
+    assert read_records(table, Numbered) == [first]
+    write_record(table, Numbered(1, "other", NOON))
+    assert read_records(table, Numbered) == [Numbered(1, "other", NOON)]
+
+
+def test_of_writers_of_one_key_one_wins_and_each_other_is_told(table: PeriodTable) -> None:
+    write_new_record(table, Numbered(1, "one", NOON))
+    ready = Barrier(4)
+
+    def write(second: int) -> int | None:
+        record = Numbered(2, "one", NOON.replace(second=second))
+        ready.wait()
+        try:
+            write_new_record(table, record)
+        except ConflictError:
+            return None
+        return second
+
+    with ThreadPoolExecutor(4) as threads:
+        outcomes = list(threads.map(write, range(4)))
+    (winner,) = [second for second in outcomes if second is not None]
+    assert read_records(table, Numbered)[1].happened_at.second == winner
