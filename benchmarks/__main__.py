@@ -14,6 +14,7 @@ from benchmarks.load import load
 from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
+from benchmarks.predict_over_http import predict_http
 from benchmarks.replay import demo, replay
 from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "backfill": backfill,
     "compaction": compaction,
     "http": http,
+    "predict-http": predict_http,
     "search": search,
     "online-1": online_1,
     "online-100": online_100,

@@ -56,13 +56,13 @@ def http() -> Figure:
         folder = Path(name)
         rows = _write_rows(folder)
         with _ours(folder, rows) as load:
-            ours = _measured(load)
+            ours = measured(load)
         python = feast_peer.install(folder / "feast")
         subprocess.run(feast_peer.online_command(python, folder), check=True, env=_surroundings())
         peer = {}
         for workers in WORKERS:
             with _feast(python, folder, workers, rows) as load:
-                peer[f"workers {workers}"] = _measured(load)
+                peer[f"workers {workers}"] = measured(load)
     best = max(peer.values(), key=lambda loaded: loaded.per_second)
     return Figure(
         "http",
@@ -106,37 +106,37 @@ def _ours(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Load]:
     ingest(platform, source, day)
     publish(platform, open_store(platform), "rows")
     token = platform.tokens.create("load", ("reader",), None, home.clock.now())
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "mlops_assets", "--project", str(project), "serve", "--port", str(port)]
     asked = {"rows": [{"entity": "KEY"}], "lookups": [{"table": "rows", "features": FEATURES}]}
     load = Load(
         port, "/v1/features", f"Authorization: Bearer {token}\r\n", json.dumps(asked).replace('"KEY"', "KEY"), KEYS
     )
-    with _running(command, load, {HOME_VARIABLE: str(home.folder)}) as answer:
-        _require(answer["rows"][0]["features"] == rows[1], answer)
+    with running(command, load, {HOME_VARIABLE: str(home.folder)}) as answer:
+        require(answer["rows"][0]["features"] == rows[1], answer)
         yield load
 
 
 @contextmanager
 def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str, Any]]) -> Iterator[Load]:
-    port = _free_port()
+    port = free_port()
     command = [
         str(python.parent / "feast"), "-c", str(folder / feast_peer.REPOSITORY), "serve", "--no-access-log",
         "-p", str(port), "-w", str(workers), "--max-requests", "1000000",
     ]  # fmt: skip
     asked = {"features": [f"rows:{name}" for name in FEATURES], "entities": {"entity": ["KEY"]}}
     load = Load(port, "/get-online-features", "", json.dumps(asked).replace('"KEY"', "KEY"), KEYS)
-    with _running(command, load, feast_peer.SURROUNDINGS) as answer:
+    with running(command, load, feast_peer.SURROUNDINGS) as answer:
         found = {
             name: result["values"][0]
             for name, result in zip(answer["metadata"]["feature_names"], answer["results"], strict=True)
         }
-        _require({name: found[name] for name in FEATURES} == rows[1], answer)
+        require({name: found[name] for name in FEATURES} == rows[1], answer)
         yield load
 
 
 @contextmanager
-def _running(command: Sequence[str], load: Load, variables: Mapping[str, str]) -> Iterator[Any]:
+def running(command: Sequence[str], load: Load, variables: Mapping[str, str]) -> Iterator[Any]:
     """Run a server until it answers for key 1; gives that answer."""
     process = subprocess.Popen(
         command, env={**_surroundings(), **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -161,14 +161,17 @@ def _first_answer(load: Load, process: "subprocess.Popen[bytes]") -> Any:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise RuntimeError(error.read().decode()) from error
+            if error.code != 503 or time.monotonic() > ends:  # a model is still being loaded
+                raise RuntimeError(error.read().decode()) from error
+            time.sleep(0.1)
         except OSError:
             if time.monotonic() > ends or process.poll() is not None:
                 raise
             time.sleep(0.1)
 
 
-def _measured(load: Load) -> Loaded:
+def measured(load: Load) -> Loaded:
+    """Put a load on a server, from a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load", json.dumps(asdict(load))],
         check=True, stdout=subprocess.PIPE, text=True, timeout=60,
@@ -180,12 +183,14 @@ def _surroundings() -> dict[str, str]:
     return {**os.environ, **feast_peer.SURROUNDINGS}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
 
 
-def _require(right: bool, answer: object) -> None:
+def require(right: bool, answer: object) -> None:
+    """Stop where a server answers something else than it should."""
     if not right:
         raise RuntimeError(f"another answer than the rows': {answer}")

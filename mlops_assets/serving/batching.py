@@ -13,6 +13,9 @@ from mlops_assets.serving.problems import ProblemError
 
 MOST_ROWS_TOGETHER = 1_000
 
+LINGER_SECONDS = 0.001
+"""After several were answered at once: they ask again at once, and would otherwise go on in two halves, in turn."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -38,7 +41,8 @@ class _Asked:
 class Batches:
     """The requests for one model: what waits while it predicts is predicted together, next.
 
-    Nothing waits while it is idle. It belongs to one event loop; only predicting happens elsewhere.
+    Nothing waits while it is idle, but for one turn of the event loop that all of this belongs to; only predicting
+    happens elsewhere.
 
     Args:
         serving: Gives the version that serves; asked once for each batch.
@@ -87,8 +91,15 @@ class Batches:
         self._rows_waiting += len(rows)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._begin)  # after whatever came at the same instant
+            loop.call_soon(self._gather, 0)
         return await asked.answer
+
+    def _gather(self, seen: int) -> None:
+        """Begin, once a turn of the event loop brought nothing new: those just answered ask again at once."""
+        if seen < len(self._waiting) and self._rows_waiting < MOST_ROWS_TOGETHER:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         batch: list[_Asked] = []
@@ -120,7 +131,10 @@ class Batches:
                 asked.answer.set_exception(answers)
             else:
                 asked.answer.set_result(Predicted(by, answers))
-        self._begin()
+        if len(batch) > 1 or self._waiting:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._gather, 0)
+        else:
+            self._begin()
 
 
 def _predicted(by: LoadedVersion, parts: Sequence[Rows]) -> Sequence[Rows | Exception]:

@@ -89,7 +89,7 @@ def test_a_row_is_predicted_the_same_in_whatever_frame_it_stands(name: str) -> N
     fit = build_estimator(template, {}, categories=["level"], numbers=numbers, seed=1)
     fit.fit(rows, random.normal(size=400) + rows["n1"])
     whole = in_blocks(fit.predict, rows)
-    for together in (1, 2, 3, 5, 13, 64, 65, 130):
-        for first in range(0, 130, together):
+    for together in (1, 3, 13, 64, 65):
+        for first in range(0, 33, together):
             some = rows.iloc[first : first + together]
             assert in_blocks(fit.predict, some).tolist() == whole[first : first + together].tolist()

@@ -1,19 +1,23 @@
 """A shop with a model that was trained twice, and what tests do with its versions."""
 
+import fcntl
+import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions
-from mlops_assets.models.registry import load_fit
+from mlops_assets.models.registry import load_fit, open_registry
+from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
-from mlops_assets_tests.models.test_life_of_a_version import promote_at, registry_of
+from mlops_assets_tests.models.test_life_of_a_version import promote_at
 from mlops_assets_tests.serving.conftest import CHANGES, publish_all
 from mlops_assets_tests.serving.running import until
 from mlops_assets_tests.small_line import Line, hours
@@ -24,15 +28,33 @@ KEYS: list[dict[str, Any]] = [
 ]
 
 
-def trained_line(folder: Path, changes: Mapping[tuple[str, str], str] | None = None) -> Line:
-    """Fourteen days, two versions of which the second serves, and its tables published."""
-    any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
-    line = Line(folder / "line", {**CHANGES, **any_wins, **(changes or {})})
-    line.live(14)
-    promote_at(line, TRAININGS[0])
-    promote_at(line, TRAININGS[1])
-    publish_all(line.platform)
+def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """Fourteen days, two versions of which the second serves, and its tables published: made once; copy it.
+
+    Files of versions stay where they were trained, also for a copy.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "trained"
+    line = object.__new__(Line)
+    line.folder = folder / "line"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _train(line.folder)
+            (folder / "done").touch()
     return line
+
+
+def _train(folder: Path) -> None:
+    any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
+    line = Line(folder, {**CHANGES, **any_wins})
+    line.live(14)
+    for key in TRAININGS:
+        promote_at(line, key)
+    publish_all(line.platform)
 
 
 def put_in_service(line: Line, version: int) -> None:
@@ -44,17 +66,22 @@ def put_in_service(line: Line, version: int) -> None:
     write_new_record(line.platform.records(line.model, "transition"), record)
 
 
-def token(line: Line, *roles: str) -> str:
+def token(platform: Platform, *roles: str) -> str:
     """A new token with these roles."""
-    tokens = line.platform.tokens
-    return tokens.create(f"test {len(tokens.records())}", roles, None, line.platform.clock.now())
+    tokens = platform.tokens
+    return tokens.create(f"test {len(tokens.records())}", roles, None, platform.clock.now())
+
+
+def serving(line: Line, **settings: Any) -> AbstractContextManager[TestClient]:
+    """The application of a line; see `serving_platform`."""
+    return serving_platform(line.platform, **settings)
 
 
 @contextmanager
-def serving(line: Line, role: str = "application", **settings: Any) -> Iterator[TestClient]:
-    """The application, with all that was promoted loaded."""
-    app = create_app(line.platform, ServingSettings(**settings))
-    headers = {"Authorization": f"Bearer {token(line, role)}"}
+def serving_platform(platform: Platform, **settings: Any) -> Iterator[TestClient]:
+    """The application, asked by an application, with all that was promoted loaded."""
+    app = create_app(platform, ServingSettings(**settings))
+    headers = {"Authorization": f"Bearer {token(platform, 'application')}"}
     with TestClient(app, headers=headers, raise_server_exceptions=False) as client:
         until(lambda: "being loaded" not in client.get("/readyz").text)
         yield client
@@ -62,9 +89,13 @@ def serving(line: Line, role: str = "application", **settings: Any) -> Iterator[
 
 @contextmanager
 def broken(line: Line, version: int) -> Iterator[None]:
-    """Put the files of a version of a line (or of copies of it) out of reach for a while."""
+    """Put the files of a version out of reach for a while, as if somebody had deleted them from MLflow's."""
+    import mlflow  # noqa: TID253
+
     uri = candidate_of_version(line.platform, line.model, version).model_uri
-    (files,) = Path(registry_of(line).artifact_location).rglob(uri.removeprefix("models:/"))
+    registry = open_registry(line.platform.home.mlflow)
+    found = mlflow.MlflowClient(registry.tracking_uri).get_logged_model(uri.removeprefix("models:/"))
+    files = Path(found.artifact_location.removeprefix("file://"))
     load_fit.cache_clear()
     files.rename(line.folder / "broken")
     try:

@@ -7,13 +7,15 @@ import pytest
 from mlops_assets.models.scoring import score
 from mlops_assets_tests.models.test_life_of_a_version import registry_of
 from mlops_assets_tests.serving.conftest import publish_all
-from mlops_assets_tests.serving.predicting import serving, trained_line
+from mlops_assets_tests.serving.predicting import serving, shared_line
 
 pytestmark = pytest.mark.slow
 
 
-def test_at_the_as_of_of_a_period_its_keys_are_predicted_as_in_batch(tmp_path: Path) -> None:
-    line = trained_line(tmp_path)
+def test_at_the_as_of_of_a_period_its_keys_are_predicted_as_in_batch(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    line = shared_line(tmp_path_factory).copy(tmp_path / "line")
     platform, model = line.platform, line.model
     seen = set()
     *days, beyond = line.days(18)[14:]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mlops_assets.serving import request_log
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.predict import AskedPredictions, Predictions
 from mlops_assets.serving.settings import ServingSettings
-from mlops_assets_tests.serving.predicting import KEYS, broken, put_in_service, serving, token, trained_line
+from mlops_assets_tests.serving.conftest import publish_all
+from mlops_assets_tests.serving.predicting import KEYS, broken, put_in_service, serving, shared_line, token
 from mlops_assets_tests.serving.running import until
 from mlops_assets_tests.small_line import Line
 
@@ -24,7 +26,7 @@ ROUTE = "/v1/models/forecast/predict"
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    return trained_line(tmp_path_factory.mktemp("predict"))
+    return shared_line(tmp_path_factory).copy(tmp_path_factory.mktemp("predict") / "line")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def predictions(client: TestClient) -> list[float]:
 
 def given_features(line: Line, client: TestClient) -> list[dict[str, Any]]:
     """The features of all keys, as somebody who may see all of them is told."""
-    headers = {"Authorization": f"Bearer {token(line, 'administrator')}"}
+    headers = {"Authorization": f"Bearer {token(line.platform, 'administrator')}"}
     answer = client.post("/v1/features", json={"rows": KEYS, "model": "forecast"}, headers=headers).json()
     return [row["features"] for row in answer["rows"]]
 
@@ -117,7 +119,7 @@ def test_a_given_value_of_another_type_is_named_by_row_and_column_and_not_shown(
 
 def test_a_model_that_is_not_there_and_a_token_without_the_scope_are_refused(line: Line, client: TestClient) -> None:
     assert refusal(client, 404, {"rows": []}, "/v1/models/forcast/predict")["cure"] == "write 'forecast'"
-    reader = {"Authorization": f"Bearer {token(line, 'reader')}"}
+    reader = {"Authorization": f"Bearer {token(line.platform, 'reader')}"}
     assert refusal(client, 403, {"rows": []}, **reader)["found"].endswith("without the scope predict")
     assert refusal(client, 401, {"rows": []}, Authorization="Bearer nothing")
 
@@ -130,20 +132,17 @@ def test_limits_hold(line: Line) -> None:
         assert ask(client, rows=[])["rows"] == []
 
 
-def test_without_a_champion_the_answer_is_503_until_one_is_promoted(tmp_path: Path) -> None:
-    from mlops_assets_tests.models.test_life_of_a_version import promote_at
-    from mlops_assets_tests.serving.conftest import CHANGES, publish_all
-    from mlops_assets_tests.serving.predicting import TRAININGS
-
-    line = Line(tmp_path / "line", CHANGES)
-    line.live(14)
-    with serving(line) as client:
+def test_without_a_champion_the_answer_is_503_until_one_is_promoted(line: Line, tmp_path: Path) -> None:
+    own = line.copy(tmp_path / "line")
+    shutil.rmtree(own.platform.records(own.model, "transition").delta.folder)
+    (own.platform.home.folder / "online.sqlite").unlink()
+    with serving(own) as client:
         answer = client.post(ROUTE, json={"rows": KEYS})
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
         assert answer.json()["found"] == "no version of 'forecast' that was promoted"
-        promote_at(line, TRAININGS[0])
+        put_in_service(own, 1)
         until(lambda: client.post(ROUTE, json={"rows": KEYS}).json()["found"] == "nothing was published of 'trend'")
-        publish_all(line.platform)
+        publish_all(own.platform)
         assert ask(client, rows=KEYS)["version"] == 1
 
 
@@ -184,7 +183,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_serving_and_healt
 
 def test_many_at_once_are_answered_each_with_its_own_rows(line: Line, client: TestClient) -> None:
     alone = {row["shop"]: ask(client, rows=[row])["rows"] for row in KEYS}
-    bearer = {"Authorization": f"Bearer {token(line, 'application')}"}
+    bearer = {"Authorization": f"Bearer {token(line.platform, 'application')}"}
 
     async def own() -> list[tuple[Any, Any]]:
         app = create_app(line.platform, ServingSettings())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.client import AnswerError, Client
-from mlops_assets_tests.serving.predicting import KEYS, as_project, broken, put_in_service, token, trained_line
+from mlops_assets_tests.serving.predicting import KEYS, as_project, broken, put_in_service, shared_line, token
 from mlops_assets_tests.serving.running import Served, served, until
 from mlops_assets_tests.small_line import Line
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    made = trained_line(tmp_path_factory.mktemp("serving"))
+    made = shared_line(tmp_path_factory).copy(tmp_path_factory.mktemp("serving") / "line")
     made.files.change("forecast/defs.yaml", "  retrain:", "  serve: {log_share: 1}\n  retrain:")
     as_project(made.open())
     return made
@@ -28,7 +28,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 @pytest.fixture(scope="module")
 def bearer(line: Line) -> str:
-    return token(line, "application")
+    return token(line.platform, "application")
 
 
 @contextmanager
