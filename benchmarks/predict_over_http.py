@@ -102,7 +102,7 @@ def _promoted(platform: Platform, registry: Registry, model: ModelDefinition, at
     version = register(platform, registry, model, at)
     if version is None:
         raise RuntimeError("the candidate did not pass its gates")
-    champion = promote(platform, registry, model, version)
+    champion = promote(platform, registry, model, version.version)
     return candidate_of_version(platform, model, champion.version).model_uri
 
 

@@ -36,10 +36,10 @@ def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     )
     def promotions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
-        cursor: dict[str, list[int]] = json.loads(context.cursor) if context.cursor else {}
+        cursor: dict[str, tuple[int | None, int]] = json.loads(context.cursor) if context.cursor else {}
         reported = []
         for model in project.models.values():
-            version, decisions = cursor.get(model.name, [-1, 0])
+            version, decisions = cursor.get(model.name, (None, 0))
             try:
                 words, cursor[model.name] = _look(context, platform, model, version, decisions)
             except PlatformError as error:  # of one model; the others are looked at all the same
@@ -52,21 +52,21 @@ def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
 
 def _look(
-    context: dg.SensorEvaluationContext, platform: Platform, model: ModelDefinition, version: int, decisions: int
-) -> tuple[list[str], list[int]]:
+    context: dg.SensorEvaluationContext, platform: Platform, model: ModelDefinition, version: int | None, decisions: int
+) -> tuple[list[str], tuple[int | None, int]]:
     """Report what is new of one model; gives it in words, with the Delta version and the decisions that were seen."""
     table = platform.records(model, "transition").delta
     made_approvals = platform.approvals.of(model.name)
     fresh = made_approvals[decisions:] if decisions <= len(made_approvals) else made_approvals
-    if not fresh and (not table.exists() if version < 0 else table.is_at(version)):
-        return [], [version, len(made_approvals)]
+    if not fresh and table.is_at(version):
+        return [], (version, len(made_approvals))
     words = list(_finish(context, platform, model)) if fresh else []
     seen = table.version() if table.exists() else None
     made = transitions(platform, model)
     if _runs_now(context.instance, asset_key(model, "champion")):
-        return words, [version, decisions]  # it reports its promotion itself
+        return words, (version, decisions)  # it reports its promotion itself
     words += _report(context.instance, platform, model, made, list(enumerate(made_approvals, start=1)))
-    return words, [-1 if seen is None else seen, len(made_approvals)]
+    return words, (seen, len(made_approvals))
 
 
 def _finish(context: dg.SensorEvaluationContext, platform: Platform, model: ModelDefinition) -> Iterator[str]:

@@ -26,8 +26,8 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.promotion import newest_candidate, promote, register
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, versions
-from mlops_assets.models.states import version_states
+from mlops_assets.models.records import TransitionRecord, candidate_of_version
+from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
@@ -347,8 +347,7 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         platform = platform_of(project)
         states = version_states(platform, model)
         # Only what was never decided about: not one that a person rolled back from, rejected or took out.
-        waits = next((version for version, state in states.items() if state == "challenger"), None)
-        serves = next((version for version, state in states.items() if state == "champion"), None)
+        waits, serves = version_in(states, "challenger"), version_in(states, "champion")
         if waits is not None and model.approval == "required":
             context.log.info(f"Version {waits} awaits approval: the champion stays.")
             waits = None
@@ -357,8 +356,7 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
             context.log.info("No version waits: the champion stays.")
             return
         with in_words():
-            (newest,) = (record for record in versions(platform, model) if record.version == chosen)
-            record = promote(platform, open_registry(platform.home.mlflow), model, newest)
+            record = promote(platform, open_registry(platform.home.mlflow), model, chosen)
         yield champion_result(platform, model, record)
 
     return champion

@@ -6,6 +6,7 @@ were trained on them. A new generation holds nothing at first: whoever needs its
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
@@ -15,7 +16,7 @@ from mlops_assets.features.corrections import read_computed
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, TableDefinition
@@ -70,10 +71,8 @@ def record_generation(platform: Platform, definition: FeatureTableDefinition | M
         require_same_types(platform, definition)
     number = len(generations(platform, definition.name)) + 1
     parts = json.dumps(definition.parts, sort_keys=True)
-    try:
-        write_record(table, GenerationRecord(definition.generation, number, platform.clock.now(), parts))
-    except ConflictError:  # another partition of it was the first
-        return
+    with suppress(ConflictError):  # another partition of it was the first
+        write_new_record(table, GenerationRecord(definition.generation, number, platform.clock.now(), parts))
 
 
 def require_same_types(platform: Platform, table: TableDefinition) -> None:

@@ -211,7 +211,7 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
         for columns in (model.prediction_columns, model.baseline_columns)
     )
     learned = (*model.feature_names, model.label.column)
-    by_baseline = () if model.task == "regression" else (model.baseline, model.label.column)
+    by_baseline = [] if model.task == "regression" else [name for name in (model.baseline, model.label.column) if name]
     return _distinct(
         [
             *(edge for key in population for edge in _edges(population[key], name, key)),
@@ -222,7 +222,7 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
             ),
             *(ColumnEdge(TableColumn(training, column), to, "learned") for to in predicted for column in learned),
             *(ColumnEdge(TableColumn(name, model.baseline), to, "computed") for to in baselines if model.baseline),
-            *(ColumnEdge(TableColumn(training, of), to, "learned") for to in baselines for of in by_baseline if of),
+            *(ColumnEdge(TableColumn(training, of), to, "learned") for to in baselines for of in by_baseline),
             *_looked_up(project, model, name, asking),
             *_computed(model, name),
         ]

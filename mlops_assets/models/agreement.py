@@ -137,9 +137,8 @@ def record_agreement(platform: Platform, model: ModelDefinition, training: Candi
         return
     tables = json.dumps([asdict(table) for table in agreed.tables], sort_keys=True)
     records = platform.records(model, "agreement")
-    if agreed.key not in {record.key for record in read_records(records, AgreementRecord)}:
-        with suppress(ConflictError):  # another run records the same at the same time
-            write_new_record(records, AgreementRecord(agreed.key, training.key, platform.clock.now(), tables))
+    with suppress(ConflictError):  # it was recorded before, or another run records the same at the same time
+        write_new_record(records, AgreementRecord(agreed.key, training.key, platform.clock.now(), tables))
 
 
 def _changed(

@@ -1,19 +1,19 @@
 """A person's word on a version: approved, it is the champion from now on; rejected, it waits no longer."""
 
-from mlops_assets.errors import ContractError
 from mlops_assets.governance.access import Principal
 from mlops_assets.governance.approvals import Approval, Meaning
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.promotion import (
     promote,
     require_decider,
+    require_never_served,
     require_promotable,
     require_version,
     sync_aliases,
     valid_approval,
 )
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, present_champion, versions
-from mlops_assets.models.states import version_states
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, present_champion
+from mlops_assets.models.states import NEVER_SERVED, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -43,8 +43,7 @@ def approve(
     if champion is None or champion.version != version:
         require_promotable(platform, registry, model, version)
         _record(platform, model, version, principal, reason, "approved")
-    (record,) = (one for one in versions(platform, model) if one.version == version)
-    return promote(platform, registry, model, record)
+    return promote(platform, registry, model, version)
 
 
 def reject(
@@ -65,12 +64,8 @@ def reject(
     principal.require("models:approve", platform.project.roles)
     require_decider(platform, model, principal, reason)
     state = require_version(model, version, version_states(platform, model))
-    if state not in ("registered", "challenger"):
-        raise ContractError(
-            f"version {version} of '{model.name}' is {state}",
-            "a version that never served and was neither retired nor deleted",
-            f"to let another version serve: mlops-assets models rollback {model.name}",
-        )
+    cure = f"to let another version serve: mlops-assets models rollback {model.name}"
+    require_never_served(model, version, state, cure)
     approval = _record(platform, model, version, principal, reason, "rejected")
     sync_aliases(platform, registry, model)
     return approval
@@ -88,10 +83,9 @@ def finish_approved(
     """
     states = version_states(platform, model)
     for approval in reversed(platform.approvals.of(model.name)):
-        waits = states.get(approval.version) in ("registered", "challenger")
+        waits = states.get(approval.version) in NEVER_SERVED
         if waits and valid_approval(platform, model, approval.version) == approval:
-            (record,) = (one for one in versions(platform, model) if one.version == approval.version)
-            return promote(platform, registry, model, record)
+            return promote(platform, registry, model, approval.version)
     return None
 
 

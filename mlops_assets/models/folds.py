@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
-from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.judging import Split, split_before
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def newest(model: ModelDefinition, rows: "pa.Table", periods: int) -> tuple["pa.
 
     Rows whose label reaches into the newest periods are in neither.
     """
-    starts, calendar = period_starts(model, rows), model.schema.calendar
     if rows.num_rows == 0:
         return rows, rows
-    first = calendar.shift(calendar.of(max(starts)), 1 - periods)
-    return _between(model, rows, starts, first, calendar.of(max(starts)))
+    starts, calendar = period_starts(model, rows), model.schema.calendar
+    last = calendar.of(max(starts))
+    return parts_of(rows, starts, split_before(model, calendar.shift(last, 1 - periods), last))
 
 
 def expanding_folds(model: ModelDefinition, rows: "pa.Table", folds: int) -> Iterator[tuple["pa.Table", "pa.Table"]]:
@@ -52,14 +52,19 @@ def expanding_folds(model: ModelDefinition, rows: "pa.Table", folds: int) -> Ite
         )
     for number in range(folds, 0, -1):
         judged = calendar.shift(last, 1 - number * length)
-        yield _between(model, rows, starts, judged, calendar.shift(judged, length - 1))
+        yield parts_of(rows, starts, split_before(model, judged, calendar.shift(judged, length - 1)))
 
 
-def _between(
-    model: ModelDefinition, rows: "pa.Table", starts: Any, first: Period, last: Period
-) -> tuple["pa.Table", "pa.Table"]:
+def parts_of(rows: "pa.Table", starts: Any, split: Split) -> tuple["pa.Table", "pa.Table"]:
+    """The rows that a split fits on, and those that it judges on.
+
+    Args:
+        rows: Rows of a training set.
+        starts: What `period_starts` says of them.
+        split: The split.
+    """
     import pyarrow as pa
 
-    last_fitted = model.schema.calendar.shift(first, -1 - model.label.known_after)
-    judged = (starts >= first.start) & (starts <= last.start)
-    return tuple(rows.filter(pa.array(mask.astype(bool))) for mask in (starts <= last_fitted.start, judged))
+    judged = (starts >= split.first_judged.start) & (starts <= split.last_judged.start)
+    fitted = starts <= split.last_fitted.start
+    return rows.filter(pa.array(fitted.astype(bool))), rows.filter(pa.array(judged.astype(bool)))

@@ -65,9 +65,12 @@ def split(model: ModelDefinition, last: Period) -> Split:
 
     Between lie horizon + delay periods, so that no label of the fit reaches into a period that is judged.
     """
-    calendar = model.schema.calendar
-    first_judged = calendar.shift(last, 1 - model.validation)
-    return Split(calendar.shift(first_judged, -1 - model.label.known_after), first_judged, last)
+    return split_before(model, model.schema.calendar.shift(last, 1 - model.validation), last)
+
+
+def split_before(model: ModelDefinition, first: Period, last: Period) -> Split:
+    """The split that judges the periods from first to last, with the embargo before them."""
+    return Split(model.schema.calendar.shift(first, -1 - model.label.known_after), first, last)
 
 
 def judge(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.models.blocks import in_blocks
+from mlops_assets.models.metrics import predicted_classes
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
@@ -67,10 +68,11 @@ def prediction_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Map
 
     if model.task == "regression":
         return {"prediction": pa.array(scores, pa.float64())}
+    likeliest = predicted_classes(model.task, scores)
     if model.task == "binary":
-        return {"prediction": pa.array(scores > 0.5, pa.bool_()), "probability": pa.array(scores, pa.float64())}
-    likeliest = np.array(model.classes, dtype=object)[scores.argmax(axis=1)]
-    return {"prediction": pa.array(likeliest, pa.string()), **_by_column(model.prediction_columns[1:], scores)}
+        return {"prediction": pa.array(likeliest == 1, pa.bool_()), "probability": pa.array(scores, pa.float64())}
+    names = np.array(model.classes, dtype=object)[likeliest]
+    return {"prediction": pa.array(names, pa.string()), **_by_column(model.prediction_columns[1:], scores)}
 
 
 def baseline_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:

@@ -15,23 +15,27 @@ from mlops_assets.models.agreement import agreement, record_agreement, require_a
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.records import (
-    PROMOTIONS,
     CandidateRecord,
     TransitionKind,
     TransitionRecord,
     VersionRecord,
     candidate_of_version,
     candidates,
+    champion_after,
+    present_champion,
     transitions,
     versions,
 )
 from mlops_assets.models.registry_index import show_states
-from mlops_assets.models.states import State, version_states
+from mlops_assets.models.states import NEVER_SERVED, State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
 BY_GATES = "the gates"
 """Who decides on a promotion where no approval is required."""
+
+ALIASES: tuple[State, ...] = ("champion", "challenger", "previous")
+"""The states that MLflow shows as aliases."""
 
 IN_WORDS = {
     "promotion": "promoted to champion",
@@ -69,7 +73,7 @@ def register(
 
 
 def promote(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: VersionRecord
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
 ) -> TransitionRecord:
     """Make a version the champion, from now on; running it again changes nothing.
 
@@ -79,19 +83,19 @@ def promote(
         ConflictError: Something else was decided about the model's versions at the same time.
     """
     made = transitions(platform, model)
-    champion = _champion(made)
-    if champion is None or champion.version != version.version:
-        training = require_promotable(platform, registry, model, version.version)
-        approval = valid_approval(platform, model, version.version)
+    champion = champion_after(made)
+    if champion is None or champion.version != version:
+        training = require_promotable(platform, registry, model, version)
+        approval = valid_approval(platform, model, version)
         if approval is None and model.approval == "required":
             raise ContractError(
-                f"version {version.version} of '{model.name}', which nobody approved in place of "
+                f"version {version} of '{model.name}', which nobody approved in place of "
                 f"{f'version {champion.version}' if champion else 'none'}",
                 f"an approval of this version with the hash {training.model_hash[:16]}…",
-                f"look at it, then: mlops-assets models approve {model.name} {version.version} --reason …",
+                f"look at it, then: mlops-assets models approve {model.name} {version} --reason …",
             )
         by, reason = (approval.by, approval.reason) if approval else (BY_GATES, training.verdict)
-        champion = decide(platform, model, made, version.version, "promotion", by, reason)
+        champion = decide(platform, model, made, version, "promotion", by, reason)
     sync_aliases(platform, registry, model)
     return champion
 
@@ -125,7 +129,7 @@ def rollback(
     require_decider(platform, model, principal, reason)
     made = transitions(platform, model)
     states = version_states(platform, model)
-    version = to if to is not None else next((one for one, state in states.items() if state == "previous"), None)
+    version = to if to is not None else version_in(states, "previous")
     if version is None:
         raise MissingDataError(
             f"no version of '{model.name}' that served before the champion and was not rolled back from",
@@ -133,7 +137,7 @@ def rollback(
             f"name one with --to (mlops-assets models show {model.name})",
         )
     state = require_version(model, version, states)
-    champion = _champion(made)
+    champion = champion_after(made)
     if champion is None or champion.version != version:
         if state not in ("previous", "served"):
             raise ContractError(
@@ -163,14 +167,9 @@ def require_promotable(
     states = version_states(platform, model)
     state = require_version(model, version, states)
     named = f"version {version} of '{model.name}'"
-    if state not in ("registered", "challenger"):
-        again = f"; to let it serve again: mlops-assets models rollback {model.name} --to {version} --reason …"
-        raise ContractError(
-            f"{named} is {state}",
-            "a version that never served and was neither retired nor deleted",
-            f"name another{again if state in ('previous', 'served') else ''}",
-        )
-    champion = next((one for one, other in states.items() if other == "champion"), None)
+    again = f"; to let it serve again: mlops-assets models rollback {model.name} --to {version} --reason …"
+    require_never_served(model, version, state, f"name another{again if state in ('previous', 'served') else ''}")
+    champion = version_in(states, "champion")
     if champion is not None and version < champion:
         raise ContractError(
             f"{named} is older than the champion, version {champion}, and was never compared with it",
@@ -204,7 +203,7 @@ def require_servable(
     record_agreement(platform, model, training, agreed)
     try:
         # What lies there now, not what this process keeps in memory.
-        found = estimator_hash(mlflow_registry.load_fit.__wrapped__(registry, training.model_uri))
+        found = estimator_hash(mlflow_registry.read_fit(registry, training.model_uri))
     except PlatformError:
         raise
     except Exception as error:
@@ -226,7 +225,7 @@ def valid_approval(platform: Platform, model: ModelDefinition, version: int) -> 
     last = platform.approvals.last(model.name, version)
     if last is None or last.meaning != "approved":
         return None
-    champion = _champion(transitions(platform, model))
+    champion = present_champion(platform, model)
     training = candidate_of_version(platform, model, version)
     wanted = (training.model_hash, champion.version if champion else None)
     return last if (last.model_hash, last.replaces) == wanted else None
@@ -260,6 +259,20 @@ def require_version(model: ModelDefinition, version: int, states: dict[int, Stat
             f"look with mlops-assets models show {model.name}",
         )
     return states[version]
+
+
+def require_never_served(model: ModelDefinition, version: int, state: State, cure: str) -> None:
+    """See that a version never served and was not taken out.
+
+    Raises:
+        ContractError: It served, or was retired or deleted.
+    """
+    if state not in NEVER_SERVED:
+        raise ContractError(
+            f"version {version} of '{model.name}' is {state}",
+            "a version that never served and was neither retired nor deleted",
+            cure,
+        )
 
 
 def decide(
@@ -303,8 +316,7 @@ def decide(
 def sync_aliases(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> None:
     """Let MLflow show what is recorded: aliases champion, challenger and previous, and the state of each version."""
     states = version_states(platform, model)
-    named = {state: version for version, state in states.items()}
-    aliases = {alias: named.get(alias) for alias in ("champion", "challenger", "previous")}
+    aliases: dict[str, int | None] = {state: version_in(states, state) for state in ALIASES}
     show_states(registry, model.name, aliases, states)
 
 
@@ -329,7 +341,3 @@ def version_of(platform: Platform, model: ModelDefinition, candidate: CandidateR
     """The version that a candidate was registered as, if it was."""
     found = [record for record in versions(platform, model) if record.candidate == candidate.key]
     return found[0] if found else None
-
-
-def _champion(made: Sequence[TransitionRecord]) -> TransitionRecord | None:
-    return next((one for one in reversed(made) if one.kind in PROMOTIONS), None)

@@ -1,7 +1,7 @@
 """What is remembered of a model: its trainings, its versions, and what became of each; records are never changed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -159,8 +159,12 @@ def periods_with_champion(platform: Platform, model: ModelDefinition, periods: I
 
 def present_champion(platform: Platform, model: ModelDefinition) -> TransitionRecord | None:
     """The promotion of the champion now."""
-    promoted = promotions(platform, model)
-    return promoted[-1] if promoted else None
+    return champion_after(transitions(platform, model))
+
+
+def champion_after(made: Sequence[TransitionRecord]) -> TransitionRecord | None:
+    """The promotion of the champion after some transitions, in the order of numbers."""
+    return next((record for record in reversed(made) if record.kind in PROMOTIONS), None)
 
 
 def candidate_of_version(platform: Platform, model: ModelDefinition, version: int) -> CandidateRecord:

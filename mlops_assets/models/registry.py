@@ -179,7 +179,12 @@ def end_run(*, succeeded: bool) -> None:
 
 @lru_cache(maxsize=4)
 def load_fit(registry: Registry, model_uri: str) -> Any:
-    """Load a logged fit; the same one is loaded month after month, so a few are kept in memory.
+    """Load a logged fit, as `read_fit`; the same one is loaded month after month, so a few are kept in memory."""
+    return read_fit(registry, model_uri)
+
+
+def read_fit(registry: Registry, model_uri: str) -> Any:
+    """Read a logged fit as it lies there now.
 
     Raises:
         ContractError: It is not in skops format, and loading it could run code.

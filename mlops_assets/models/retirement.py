@@ -1,5 +1,6 @@
 """The end of versions: taken out by a person, deleted if they never served, or pruned once they are old."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,7 +85,7 @@ def retire(
             f"let another version serve first (mlops-assets models rollback {model.name}), or name another",
         )
     if state == "retired":
-        record = next(one for one in reversed(made) if one.version == version)
+        record = _last_of(made, version)
     else:
         record = decide(platform, model, made, version, "retirement", principal.name, reason)
     sync_aliases(platform, registry, model)
@@ -173,7 +174,7 @@ def _delete(
             f"take it out instead: mlops-assets models retire {model.name} {version} --reason …",
         )
     if state == "deleted":
-        record = next(one for one in reversed(made) if one.version == version)
+        record = _last_of(made, version)
     else:
         record = decide(platform, model, made, version, "deletion", by, reason)
     _remove(platform, registry, model, version)
@@ -189,3 +190,7 @@ def _remove(platform: Platform, registry: mlflow_registry.Registry, model: Model
 def _delete_fits(registry: mlflow_registry.Registry, training: CandidateRecord) -> None:
     for uri in (training.model_uri, training.judged_uri):
         delete_fit(registry, uri)
+
+
+def _last_of(made: Sequence[TransitionRecord], version: int) -> TransitionRecord:
+    return next(one for one in reversed(made) if one.version == version)

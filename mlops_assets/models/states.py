@@ -15,13 +15,20 @@ from mlops_assets.project.platform import Platform
 
 State = Literal["registered", "challenger", "champion", "previous", "served", "retired", "deleted"]
 
+NEVER_SERVED: tuple[State, ...] = ("registered", "challenger")
+"""The states from which a version may be promoted or rejected."""
+
 
 def version_states(platform: Platform, model: ModelDefinition) -> dict[int, State]:
     """The state of each version of a model, in the order of numbers (see `states_of`)."""
-    registered = versions(platform, model)
-    last = {record.version: platform.approvals.last(model.name, record.version) for record in registered}
-    rejected = {version for version, decision in last.items() if decision and decision.meaning == "rejected"}
-    return states_of(registered, transitions(platform, model), rejected)
+    last = {decision.version: decision.meaning for decision in platform.approvals.of(model.name)}
+    rejected = [version for version, meaning in last.items() if meaning == "rejected"]
+    return states_of(versions(platform, model), transitions(platform, model), rejected)
+
+
+def version_in(states: Mapping[int, State], state: State) -> int | None:
+    """The version in a state that only one can be in: champion, challenger or previous; None where none is."""
+    return next((version for version, found in states.items() if found == state), None)
 
 
 def states_of(

@@ -16,7 +16,7 @@ from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fitting import feature_frame, fit, trusted_types
-from mlops_assets.models.folds import period_starts
+from mlops_assets.models.folds import parts_of, period_starts
 from mlops_assets.models.judging import Split, Verdict, judge, split
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
@@ -93,9 +93,7 @@ def fit_candidate(
         ContractError: No rows are left to fit on, or none to judge on.
     """
     parts = split(model, labelled_period(model, at))
-    times = period_starts(model, rows)
-    fitted = rows.filter(times <= parts.last_fitted.start)
-    judged = rows.filter(times >= parts.first_judged.start)
+    fitted, judged = parts_of(rows, period_starts(model, rows), parts)
     for name, part, periods in (
         ("fit", fitted, f"up to {parts.last_fitted.key}"),
         ("judge", judged, f"from {parts.first_judged.key} to {parts.last_judged.key}"),

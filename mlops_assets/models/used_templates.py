@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops_assets.errors import ConflictError, DefinitionError
-from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.project.definition import ModelDefinition, TemplateChoice
 from mlops_assets.project.platform import Platform
 
@@ -15,13 +15,13 @@ class UsedTemplate:
     """The first use of a template's version.
 
     Args:
-        period: Name and version (the lakehouse keeps it as the record's period).
+        template: Name and version.
         definition_hash: Hash of the recipe.
         model: The model that was trained with it first.
         used_at: Platform clock, UTC.
     """
 
-    period: str
+    template: str
     definition_hash: str
     model: str
     used_at: datetime
@@ -35,7 +35,7 @@ def require_same_recipe(platform: Platform, model: ModelDefinition) -> None:
     """
     choice = model.template
     for used in read_records(platform.used_templates, UsedTemplate):
-        if used.period == _key(choice) and used.definition_hash != choice.definition_hash:
+        if used.template == _key(choice) and used.definition_hash != choice.definition_hash:
             raise DefinitionError(
                 f"template '{choice.name}' version {choice.version} of '{model.name}', changed since '{used.model}' "
                 f"was trained with it at {used.used_at.isoformat()}",
@@ -51,15 +51,11 @@ def record_recipe(platform: Platform, model: ModelDefinition) -> None:
     Raises:
         DefinitionError: Another was recorded under its name and version.
     """
+    choice = model.template
+    used = UsedTemplate(_key(choice), choice.definition_hash, model.name, platform.clock.now())
+    with suppress(ConflictError):  # it was recorded before, or another training was faster
+        write_new_record(platform.used_templates, used)
     require_same_recipe(platform, model)
-    key = _key(model.template)
-    if key not in {used.period for used in read_records(platform.used_templates, UsedTemplate)}:
-        with suppress(ConflictError):  # another training was faster
-            write_record(
-                platform.used_templates,
-                UsedTemplate(key, model.template.definition_hash, model.name, platform.clock.now()),
-            )
-        require_same_recipe(platform, model)
 
 
 def _key(choice: TemplateChoice) -> str:

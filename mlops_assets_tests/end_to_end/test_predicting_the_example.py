@@ -63,7 +63,7 @@ def test_the_last_months_are_predicted_over_http_as_in_batch(example: Platform) 
         train(example, registry, model, last, run, Request("a test", "tests"))
     version = register(example, registry, model, last)
     assert version is not None
-    promote(example, registry, model, version)
+    promote(example, registry, model, version.version)
     predicted = 0
     for month in months[-PREDICTED:]:
         live(example, month, compute=True)

@@ -74,7 +74,7 @@ class Decided:
 
     def promoted(self) -> TransitionRecord:
         """Another version, which serves from now on."""
-        return promote(self.platform, self.registry, self.model, self.version())
+        return promote(self.platform, self.registry, self.model, self.version().version)
 
     @property
     def states(self) -> dict[int, State]:

@@ -74,7 +74,7 @@ def promote_at(line: Line, key: str) -> TransitionRecord:
     registry = registry_of(line)
     version = register(line.platform, registry, line.model, line.period(key))
     assert version is not None
-    return promote(line.platform, registry, line.model, version)
+    return promote(line.platform, registry, line.model, version.version)
 
 
 def score_at(line: Line, key: str) -> Scored:
@@ -160,7 +160,7 @@ def test_registering_and_promoting_twice_is_once(line: Line) -> None:
     registry = registry_of(line)
     version = register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
     assert version == VersionRecord(1, candidates(line.platform, line.model)[0].key, FIRST_TRAINING)
-    assert promote(line.platform, registry, line.model, version) == first
+    assert promote(line.platform, registry, line.model, version.version) == first
     assert (versions(line.platform, line.model), promotions(line.platform, line.model)) == ([version], [first])
     assert version_with_alias(registry, "forecast", "champion") == 1
     client = mlflow.MlflowClient(registry.tracking_uri)

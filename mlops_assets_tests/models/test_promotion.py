@@ -59,7 +59,7 @@ def test_promotions_are_numbered_and_mlflow_shows_what_is_recorded(model: Decide
     assert second.reason == model.trained.verdict
     assert model.states == model.tags() == {1: "previous", 2: "champion", 3: "challenger"}
     assert model.aliases() == {"previous": 1, "champion": 2, "challenger": 3}
-    again = promote(model.platform, model.registry, model.model, versions(model.platform, model.model)[1])
+    again = promote(model.platform, model.registry, model.model, versions(model.platform, model.model)[1].version)
     assert again == second
     assert transitions(model.platform, model.model) == [first, second]
 
@@ -83,10 +83,10 @@ def test_what_is_no_version_or_older_than_the_champion_is_not_promoted(model: De
     first = model.version()
     model.promoted()
     with pytest.raises(ContractError) as older:
-        promote(model.platform, model.registry, model.model, first)
+        promote(model.platform, model.registry, model.model, first.version)
     told(older, "is older than the champion, version 2, and was never compared with it")
     with pytest.raises(MissingDataError) as missing:
-        promote(model.platform, model.registry, model.model, VersionRecord(7, first.candidate, first.at))
+        promote(model.platform, model.registry, model.model, 7)
     told(missing, "no version 7 of", "one of: 1, 2")
 
 
@@ -101,7 +101,7 @@ def test_a_candidate_that_failed_becomes_no_version_and_one_whose_record_says_so
     table = model.platform.records(model.model, "candidate")
     write_record(table, replace(training, outcomes=json.dumps(outcomes)))
     with pytest.raises(ContractError) as caught:
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
     told(caught, "version 1 of", "did not pass its gates")
     assert transitions(model.platform, model.model) == []
 
@@ -116,25 +116,25 @@ def test_a_fit_that_was_exchanged_or_is_gone_or_broken_does_not_serve(model: Dec
     fit = next(files.rglob("*.skops"))
     fit.write_bytes(next(other.rglob("*.skops")).read_bytes())
     with pytest.raises(ContractError) as exchanged:
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
     told(exchanged, "the fit of version 1", "has the hash", "which was recorded when it was trained")
     fit.write_bytes(fit.read_bytes()[:100])
     with pytest.raises(ContractError) as broken:
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
     told(broken, "cannot be loaded")
     shutil.rmtree(files)
     with pytest.raises((MissingDataError, ContractError)):
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
     assert transitions(model.platform, model.model) == [] and model.states == {1: "challenger"}
     shutil.move(kept, files)
-    assert promote(model.platform, model.registry, model.model, version).number == 1
+    assert promote(model.platform, model.registry, model.model, version.version).number == 1
 
 
 def test_a_version_of_another_definition_does_not_serve(model: Decided) -> None:
     version = model.version()
     other = replace(model.model, generation="another")
     with pytest.raises(ContractError) as caught:
-        promote(model.platform, model.registry, other, version)
+        promote(model.platform, model.registry, other, version.version)
     told(caught, "was trained on other definitions")
     assert transitions(model.platform, model.model) == []
 
@@ -148,7 +148,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told_who_won(model:
     def attempt(version: VersionRecord) -> str:
         ready.wait()
         try:
-            promote(model.platform, model.registry, model.model, version)
+            promote(model.platform, model.registry, model.model, version.version)
         except (ConflictError, ContractError) as error:
             return str(error)
         return "won"
@@ -185,7 +185,7 @@ def test_a_version_that_needs_approval_waits_until_a_person_may_and_does_approve
     second = versions(platform, model)[1]
     assert waiting.states == {1: "champion", 2: "challenger"}
     with pytest.raises(ContractError) as nobody:
-        promote(platform, registry, model, second)
+        promote(platform, registry, model, second.version)
     told(nobody, "which nobody approved in place of version 1", f"models approve {model.name} 2")
     for who in (MACHINE, BEN):
         with pytest.raises(ForbiddenError) as forbidden:
@@ -213,12 +213,12 @@ def test_an_approval_holds_for_one_fit_in_place_of_one_champion(waiting: Decided
     for approval in (other_fit, other_champion):
         platform.approvals.record(approval)
         with pytest.raises(ContractError, match="nobody approved"):
-            promote(platform, registry, model, second)
+            promote(platform, registry, model, second.version)
         assert finish_approved(platform, registry, model) is None
     platform.approvals.record(replace(one, version=3, replaces=1))
     approve(platform, registry, model, 2, ANA, "better")
     with pytest.raises(ContractError, match="nobody approved in place of version 2"):
-        promote(platform, registry, model, third)
+        promote(platform, registry, model, third.version)
 
 
 def test_a_rejected_version_waits_no_longer_until_it_is_approved_after_all(waiting: Decided) -> None:
@@ -279,7 +279,7 @@ def test_only_who_may_rolls_back_and_only_to_what_served(waiting: Decided) -> No
     with pytest.raises(ForbiddenError):  # a token that has no such scope, whatever the model asks for
         rollback(platform, registry, automatic, BEN, "why", to=2)
     with pytest.raises(ContractError, match="is served"):
-        promote(platform, registry, automatic, versions(platform, model)[1])
+        promote(platform, registry, automatic, versions(platform, model)[1].version)
 
 
 def test_a_rollback_to_a_fit_that_is_gone_leaves_the_champion(model: Decided) -> None:
@@ -304,7 +304,7 @@ def test_a_retired_version_takes_no_more_part_and_the_champion_is_never_retired(
     version = model.version()
     retire(model.platform, model.registry, model.model, 4, MACHINE, "no")
     with pytest.raises(ContractError, match="is retired"):
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
 
 
 def test_a_version_that_served_is_never_deleted_and_one_that_never_did_leaves_its_records(model: Decided) -> None:
@@ -326,7 +326,7 @@ def test_a_version_that_served_is_never_deleted_and_one_that_never_did_leaves_it
     assert register(model.platform, model.registry, model.model, at) == version  # and no second one in MLflow
     assert len(model.versions_shown()) == 1
     with pytest.raises(ContractError, match="is deleted"):
-        promote(model.platform, model.registry, model.model, version)
+        promote(model.platform, model.registry, model.model, version.version)
     assert model.version().version == 3
 
 

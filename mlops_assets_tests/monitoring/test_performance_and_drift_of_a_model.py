@@ -30,7 +30,7 @@ def train_at(line: Line, key: str, request: Request) -> None:
         train(platform, registry, model, period, run_id, request)
     version = register(platform, registry, model, period)
     if version is not None:
-        promote(platform, registry, model, version)
+        promote(platform, registry, model, version.version)
 
 
 @pytest.fixture(scope="module")
