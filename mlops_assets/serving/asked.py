@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
 from mlops_assets.governance.access import ANONYMOUS, visible
@@ -115,17 +115,8 @@ class Plan:
                 raise ProblemError(
                     422, f"rows[{number}] without '{name}'", f"a value of each of: {', '.join(self.needed)}", "add it"
                 )
-        read: dict[str, object] = {}
-        for name, reader in readers:
-            if name in row:
-                value = row[name]
-                try:
-                    read[name] = None if value is None else reader(value)
-                except NotOfTypeError as error:  # the value may be personal: it is not shown
-                    raise ProblemError(
-                        422, f"another value in rows[{number}].{name}", f"{error}, or null", "correct it"
-                    ) from None
-        return read
+        where = f"rows[{number}]"
+        return {name: typed(reader, row[name], where, name) for name, reader in readers if name in row}
 
 
 class Plans:
@@ -240,6 +231,31 @@ def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _is_personal(column: Column) -> bool:
     return not visible(ANONYMOUS, column)
+
+
+def typed(reader: Callable[[object], object], value: object, where: str, name: str) -> object:
+    """A value of a row in its type; null stays null.
+
+    Raises:
+        ProblemError: It is of another type; it may be personal, and is not shown.
+    """
+    try:
+        return None if value is None else reader(value)
+    except NotOfTypeError as error:
+        raise ProblemError(422, f"another value in {where}.{name}", f"{error}, or null", "correct it") from None
+
+
+def require_members(content: Mapping[str, object], members: Sequence[str]) -> None:
+    """See that a body has no other members than these.
+
+    Raises:
+        ProblemError: It has one.
+    """
+    for name in content:
+        if name not in members:
+            raise ProblemError(
+                422, f"a member '{name}'", f"one of: {', '.join(members)}", nearest(name, members, "leave it out")
+            )
 
 
 async def json_of(request: Request) -> dict[str, Any]:

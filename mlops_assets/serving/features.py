@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from mlops_assets.errors import nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of
+from mlops_assets.serving.asked import Answer, AskedFeatures, Plan, Plans, json_of, require_members
 from mlops_assets.serving.authorization import principal_of
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
@@ -71,11 +71,7 @@ def router(context: ServingContext) -> APIRouter:
         """
         now, principal = await _reader(context, request)
         asked = await json_of(request)
-        for name in asked:
-            if name not in _MEMBERS:
-                raise ProblemError(
-                    422, f"a member '{name}'", f"one of: {', '.join(_MEMBERS)}", nearest(name, _MEMBERS, "leave it out")
-                )
+        require_members(asked, _MEMBERS)
         plan = plans.of_request(asked.get("lookups"), asked.get("model"))
         rows = plan.read(asked.get("rows"), context.settings.most_keys)
         return await _answered(context, now, principal, plan, rows)

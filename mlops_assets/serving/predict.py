@@ -13,7 +13,7 @@ from mlops_assets.errors import nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.serving.asked import AnsweredRow, Plans, json_of
+from mlops_assets.serving.asked import AnsweredRow, Plans, json_of, require_members, typed
 from mlops_assets.serving.authorization import principal_of
 from mlops_assets.serving.batching import Predicted
 from mlops_assets.serving.champions import ServedModel
@@ -22,7 +22,7 @@ from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
 from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.reference import body_of
 from mlops_assets.serving.request_log import is_sampled
-from mlops_assets.serving.values import FROM_JSON, NotOfTypeError, moment, to_json
+from mlops_assets.serving.values import FROM_JSON, moment, to_json
 
 if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
@@ -180,21 +180,13 @@ class Signature:
         for name, reader in self._readers:
             if name not in row:
                 raise ProblemError(422, f"{where} without '{name}'", f"each of: {listed}", "add it; null if missing")
-            value = row[name]
-            try:
-                read[name] = None if value is None else reader(value)
-            except NotOfTypeError as error:  # the value may be personal: it is not shown
-                raise ProblemError(422, f"another value in {where}.{name}", f"{error}, or null", "correct it") from None
+            read[name] = typed(reader, row[name], where, name)
         return read
 
 
 def _kind(content: Mapping[str, Any]) -> str:
     """Whether a request has ``rows`` or ``features``."""
-    for name in content:
-        if name not in _MEMBERS:
-            raise ProblemError(
-                422, f"a member '{name}'", f"one of: {', '.join(_MEMBERS)}", nearest(name, _MEMBERS, "leave it out")
-            )
+    require_members(content, _MEMBERS)
     given = [name for name in _MEMBERS if content.get(name) is not None]
     if len(given) != 1:
         raise ProblemError(
