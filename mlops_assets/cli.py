@@ -17,6 +17,7 @@ import click
 from mlops_assets.commands.features import features
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
@@ -88,11 +89,9 @@ def plan(folder: Path, form: str) -> None:
 def generations(folder: Path, table: str, form: str) -> None:
     """Show the generations of the feature table TABLE: definition, periods, and what was trained on each."""
     from mlops_assets import generations as shown
-    from mlops_assets.project.platform import Platform
 
-    project = find_project(folder)
-    definition = project.read()
-    found = shown.shown_generations(Platform.of(definition, Home.find(project.folder)), definition.feature_table(table))
+    platform = open_platform(folder)
+    found = shown.shown_generations(platform, platform.project.feature_table(table))
     click.echo(shown.as_text(found) if form == "text" else _as_json(found))
 
 
@@ -160,10 +159,8 @@ def corrections(folder: Path, table: str, since: str | None) -> None:
     """Show what was corrected in TABLE, and what each correction changed in features, labels and models."""
     from mlops_assets.features.correction_report import as_text, corrections_of
     from mlops_assets.lakehouse.periods import parse_moment
-    from mlops_assets.project.platform import Platform
 
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
+    platform = open_platform(folder)
     found = corrections_of(platform, table, parse_moment(since) if since else None)
     for correction in found:
         click.echo(as_text(platform, correction))
@@ -185,11 +182,9 @@ def quarantine() -> None:
 @in_one_message
 def list_quarantine(folder: Path, source: str, period: str | None, settled: bool, form: str) -> None:
     """Show the rows of SOURCE (or of its deliveries for PERIOD) that wait in quarantine, and why."""
-    from mlops_assets.project.platform import Platform
     from mlops_assets.sources.quarantine import quarantined
 
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
+    platform = open_platform(folder)
     rows = [row for row in quarantined(platform, platform.project.source(source), period) if settled or row.waits]
     if form == "json":
         click.echo(_as_json(rows))

@@ -1,16 +1,14 @@
 """``mlops-assets features search`` and ``show``: the catalog in the terminal."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_platform, principal_of_command
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
-from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.folder import find_project
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
@@ -86,12 +84,8 @@ def show(folder: Path, table: str, form: str) -> None:
 
 def _opened(folder: Path) -> "tuple[Platform, Principal]":
     """The platform of a project, and who uses the command line."""
-    from mlops_assets.governance.tokens import principal_of_environment
-    from mlops_assets.project.platform import Platform
-
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
-    return platform, principal_of_environment(platform.tokens, os.environ, platform.clock.now())
+    platform = open_platform(folder)
+    return platform, principal_of_command(platform)
 
 
 def _echo_json(document: Any) -> None:

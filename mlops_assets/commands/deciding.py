@@ -1,7 +1,6 @@
 """``mlops-assets models approve|reject|rollback|retire|delete|prune``: what people decide about versions."""
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.commands.versions import platform_and_model
+from mlops_assets.commands.opening import open_platform, principal_of_command
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
@@ -31,16 +30,11 @@ def _decision(command: Callable[..., None]) -> Callable[..., None]:
     def given(folder: Path, model: str, **options: Any) -> None:
         from mlops_assets.models.registry import open_registry
 
-        platform, definition = platform_and_model(folder, model)
-        command(platform, open_registry(platform.home.mlflow), definition, _who(platform), **options)
+        platform = open_platform(folder)
+        definition = platform.project.model(model)
+        command(platform, open_registry(platform.home.mlflow), definition, principal_of_command(platform), **options)
 
     return given
-
-
-def _who(platform: "Platform") -> "Principal":
-    from mlops_assets.governance.tokens import principal_of_environment
-
-    return principal_of_environment(platform.tokens, os.environ, platform.clock.now())
 
 
 @click.command()

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.errors import DefinitionError, PlatformError
-from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 
 TABLE = click.argument("table", required=False)
@@ -26,7 +25,7 @@ def verify_online(folder: Path, table: str | None, form: str) -> None:
     from mlops_assets.features.online.store import open_store
     from mlops_assets.features.online.verifying import verify
 
-    platform = _platform(folder)
+    platform = open_platform(folder)
     store = open_store(platform)
     found = [verify(platform, store, name) for name in _online(platform, table)]
     if form == "json":
@@ -56,16 +55,11 @@ def rebuild_online(folder: Path, table: str | None) -> None:
     from mlops_assets.features.online.publishing import publish
     from mlops_assets.features.online.store import open_store
 
-    platform = _platform(folder)
+    platform = open_platform(folder)
     store = open_store(platform)
     for name in _online(platform, table):
         done = publish(platform, store, name, rebuild=True)
         click.echo(f"{name}: {done.outcome.written} rows in {store}, generation {done.generation}")
-
-
-def _platform(folder: Path) -> Platform:
-    project = find_project(folder)
-    return Platform.of(project.read(), Home.find(project.folder))
 
 
 def _online(platform: Platform, table: str | None) -> tuple[str, ...]:

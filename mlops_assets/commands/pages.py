@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_platform, principal_of_command
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
-from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.folder import find_project
 
 
 @click.command()
@@ -25,16 +24,13 @@ def page(folder: Path, table: str, output: Path) -> None:
     Values of personal columns are masked, unless MLOPS_TOKEN is a token that may read them.
     """
     from mlops_assets.features.catalog.entries import catalog
-    from mlops_assets.governance.tokens import principal_of_environment
-    from mlops_assets.project.platform import Platform
     from mlops_assets.serving.pages.content import table_content
     from mlops_assets.serving.pages.rendering import Frame, dagster_url
     from mlops_assets.serving.pages.table import table_page
 
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
+    platform = open_platform(folder)
     now = platform.clock.now()
-    principal = principal_of_environment(platform.tokens, os.environ, now)
+    principal = principal_of_command(platform)
     principal.require("features:read", platform.tokens.roles)
     content = table_content(platform, catalog(platform.project), table)
     text = table_page(content, Frame(principal, served=False, now=now, dagster=dagster_url(os.environ)))

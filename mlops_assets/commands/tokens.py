@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 
 
@@ -44,12 +45,8 @@ def create(folder: Path, name: str, roles: tuple[str, ...], expires: str | None)
 def list_tokens(folder: Path, form: str) -> None:
     """Show the tokens that were ever created, the valid ones first; never the tokens themselves."""
     from mlops_assets.governance.tokens import TokenRecord
-    from mlops_assets.lakehouse.home import Home
-    from mlops_assets.project.folder import find_project
-    from mlops_assets.project.platform import Platform
 
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
+    platform = open_platform(folder)
     now = platform.clock.now()
     found = platform.tokens.list(now)
 
@@ -87,11 +84,6 @@ def list_tokens(folder: Path, form: str) -> None:
 @in_one_message
 def revoke(folder: Path, id_or_name: str) -> None:
     """Let a token open nothing any more: a running server refuses it from its next request on."""
-    from mlops_assets.lakehouse.home import Home
-    from mlops_assets.project.folder import find_project
-    from mlops_assets.project.platform import Platform
-
-    project = find_project(folder)
-    platform = Platform.of(project.read(), Home.find(project.folder))
+    platform = open_platform(folder)
     record = platform.tokens.revoke(id_or_name, platform.clock.now())
     click.echo(f"revoked: {record.id}  {record.name}")
