@@ -63,14 +63,19 @@ def http() -> Figure:
         for workers in WORKERS:
             with _feast(python, folder, workers, rows) as load:
                 peer[f"workers {workers}"] = measured(load)
+    return against("http", ours, peer, "Feast's", MOST_P99_MS)
+
+
+def against(name: str, ours: Loaded, peer: Mapping[str, Loaded], whose: str, most_p99_ms: int) -> Figure:
+    """The figure of a server of ours beside the best of a peer's settings, by name."""
     best = max(peer.values(), key=lambda loaded: loaded.per_second)
     return Figure(
-        "http",
+        name,
         asdict(ours),
-        {workers: asdict(loaded) for workers, loaded in peer.items()},
+        {setting: asdict(loaded) for setting, loaded in peer.items()},
         round(ours.per_second / best.per_second, 2),
-        f"at least {LEAST_FASTER} x the requests a second of Feast's server, p99 under {MOST_P99_MS} ms",
-        ours.per_second >= LEAST_FASTER * best.per_second and ours.p99_ms < MOST_P99_MS,
+        f"at least {LEAST_FASTER} x the requests a second of {whose} server, p99 under {most_p99_ms} ms",
+        ours.per_second >= LEAST_FASTER * best.per_second and ours.p99_ms < most_p99_ms,
     )
 
 
