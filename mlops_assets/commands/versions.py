@@ -17,22 +17,9 @@ from mlops_assets.commands.options import AS_TEXT_OR_JSON
 @in_one_message
 def list_models(folder: Path, form: str) -> None:
     """Show every model: its champion, what waits, and how many versions it has."""
-    from mlops_assets.models.states import version_in, version_states
+    from mlops_assets.models.shown import shown_models
 
-    platform = open_platform(folder)
-    shown = []
-    for model in platform.project.models.values():
-        states = version_states(platform, model)
-        shown.append(
-            {
-                "model": model.name,
-                "champion": version_in(states, "champion"),
-                "previous": version_in(states, "previous"),
-                "challenger": version_in(states, "challenger"),
-                "approval": model.approval,
-                "versions": len(states),
-            }
-        )
+    shown = [asdict(model) for model in shown_models(open_platform(folder))]
     if form == "json":
         click.echo(json.dumps(shown, indent=2))
         return

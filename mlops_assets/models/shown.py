@@ -1,14 +1,38 @@
 """The versions of a model for people and programs: what each came from, how it was judged, what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from mlops_assets.governance.approvals import Approval
+from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
-from mlops_assets.models.states import State, version_states
+from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class ShownModel:
+    """One model.
+
+    Args:
+        model: Its name.
+        champion: The version that serves; None for none, as of the others.
+        previous: The version that served before it.
+        challenger: The version that competes with it, or waits for approval.
+        approval: Whether a person's approval is required before a version serves.
+        versions: How many there are.
+    """
+
+    model: str
+    champion: int | None
+    previous: int | None
+    challenger: int | None
+    approval: Literal["automatic", "required"]
+    versions: int
 
 
 @dataclass(frozen=True)
@@ -22,7 +46,9 @@ class ShownVersion:
         trained_at: When, platform clock, UTC.
         trained_for: Why the training was asked for.
         requested_by: Who asked for it.
-        verdict: What the gates said.
+        verdict: What the gates said, in words.
+        gates: What each gate said.
+        figures: Metrics by who predicted, and rows.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
         approvals: Who approved or rejected it, when and why.
@@ -36,10 +62,30 @@ class ShownVersion:
     trained_for: str
     requested_by: str
     verdict: str
+    gates: tuple[GateOutcome, ...]
+    figures: Mapping[str, float]
     model_hash: str
     run_id: str
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
+
+
+def shown_models(platform: Platform) -> list[ShownModel]:
+    """The models of a project, in its order."""
+    found = []
+    for model in platform.project.models.values():
+        states = version_states(platform, model)
+        found.append(
+            ShownModel(
+                model=model.name,
+                champion=version_in(states, "champion"),
+                previous=version_in(states, "previous"),
+                challenger=version_in(states, "challenger"),
+                approval=model.approval,
+                versions=len(states),
+            )
+        )
+    return found
 
 
 def shown_versions(platform: Platform, model: ModelDefinition, version: int | None = None) -> list[ShownVersion]:
@@ -65,6 +111,8 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 trained_for=training.reason,
                 requested_by=training.requested_by,
                 verdict=training.verdict,
+                gates=Verdict.from_json(training.outcomes).outcomes,
+                figures=training.figure_values,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),

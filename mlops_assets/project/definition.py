@@ -393,6 +393,28 @@ class ModelDefinition:
         of = " (probability that it is so)" if self.task == "binary" else ""
         return (Column("baseline", "double", f"The simplest prediction{of}"),)
 
+    @property
+    def version_columns(self) -> tuple[Column, ...]:
+        """What predictions say of where they come from, beside their as_of."""
+        return (
+            Column("version", "bigint", "Version that predicted"),
+            Column("feature_versions", "string", "Generation of each table that features were looked up in, as JSON"),
+        )
+
+    @property
+    def predictions_schema(self) -> TableSchema:
+        """A period's predictions: keys, timestamp, prediction, baseline, by what and when, and what they saw."""
+        columns = (
+            *self.schema.columns,
+            *self.prediction_columns,
+            *self.baseline_columns,
+            *self.version_columns,
+            Column("as_of", "timestamp", "When the period was known; nothing that became known later was used"),
+            *self.looked_up_by,
+            *self.features,
+        )
+        return replace(self.schema, columns=columns)
+
     def speaks_about(self, now: datetime) -> Period:
         """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
         calendar = self.schema.calendar
