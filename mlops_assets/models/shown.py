@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.governance.approvals import Approval
-from mlops_assets.models.judging import GateOutcome, Verdict
+from mlops_assets.models.evaluation import Evaluation
+from mlops_assets.models.evaluation_text import as_lines, in_brief
+from mlops_assets.models.gates import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
+from mlops_assets.models.records import TransitionRecord, candidate_of_version, evaluation_of, transitions, versions
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -51,6 +53,7 @@ class ShownVersion:
         figures: Metrics by who predicted, and rows.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
+        evaluation: Its report; None of a version that was trained before there were reports.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
     """
@@ -66,6 +69,7 @@ class ShownVersion:
     figures: Mapping[str, float]
     model_hash: str
     run_id: str
+    evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
 
@@ -115,6 +119,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 figures=training.figure_values,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
+                evaluation=evaluation_of(platform, model, training.key),
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
             )
@@ -122,14 +127,16 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
     return shown
 
 
-def as_text(shown: ShownVersion) -> str:
-    """A version for people."""
+def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
+    """A version for people; its evaluation in one line, or as a whole."""
     lines = [
         f"version {shown.version}: {shown.state}",
         f"  trained at {shown.trained_at_period} ({shown.trained_at.isoformat()}), asked for by {shown.requested_by}: "
         f"{shown.trained_for}",
         f"  gates: {shown.verdict}",
     ]
+    if shown.evaluation:
+        lines += [f"  {line}" for line in (as_lines if whole else in_brief)(shown.evaluation)]
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
     lines += [
         f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"
