@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+_ROWS_OF_BLOCK = 128
 CALIBRATION_BINS = 10
 """A calibration is looked at in this many bins of equal counts."""
 
@@ -161,16 +162,28 @@ def _of_numbers(truth: "Floats", scores: "Floats", weights: "Floats", wanted: Co
 
 
 def _medians(values: "Floats", weights: "Floats") -> "Floats":
-    """The weighted median; where the weights halve between two values, their mean."""
+    """The weighted median; where the weights halve between two values, their mean.
+
+    Weights are cumulated by blocks of rows, and row by row only in the block in which a column reaches its half.
+    """
     import numpy as np
 
     order = np.argsort(values)
-    reached = np.cumsum(weights[order], axis=0)
+    ordered, drawn, last = values[order], weights[order], len(values) - 1
+    starts, columns = np.arange(0, len(values), _ROWS_OF_BLOCK), np.arange(weights.shape[1])
+    reached = np.cumsum(np.add.reduceat(drawn, starts, axis=0), axis=0)
     half = reached[-1] / 2
-    last = len(values) - 1
-    lower, upper = ((reached < half).sum(axis=0), (reached <= half).sum(axis=0))
-    found: Floats = (values[order][np.minimum(lower, last)] + values[order][np.minimum(upper, last)]) / 2
-    return np.where(half > 0, found, np.nan)
+
+    def rows_below(lies_below: "np.ufunc") -> "npt.NDArray[np.int64]":
+        block = np.minimum(lies_below(reached, half).sum(axis=0), len(starts) - 1)
+        rows = np.minimum(starts[block] + np.arange(_ROWS_OF_BLOCK)[:, None], last)
+        before = np.where(block > 0, reached[block - 1, columns], 0)
+        inside = before + np.cumsum(drawn[rows, columns], axis=0)
+        found: npt.NDArray[np.int64] = np.minimum(starts[block] + lies_below(inside, half).sum(axis=0), last)
+        return found
+
+    middle: Floats = (ordered[rows_below(np.less)] + ordered[rows_below(np.less_equal)]) / 2
+    return np.where(half > 0, middle, np.nan)
 
 
 def _of_probabilities(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, MissingDataError
@@ -127,9 +128,12 @@ def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None
     """Log texts as files of a run, by path; the same path again is replaced."""
     import mlflow
 
-    client = mlflow.MlflowClient(registry.tracking_uri)
-    for path, text in files.items():
-        client.log_text(run_id, text, path)
+    with TemporaryDirectory() as folder:
+        for path, text in files.items():
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        mlflow.MlflowClient(registry.tracking_uri).log_artifacts(run_id, folder)
     write_point("mlflow files")
 
 
