@@ -17,6 +17,7 @@ from mlops_assets.models.baseline import Baseline, baseline_scores
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.predicting import baseline_arrays, prediction_arrays, scores_of_fit
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
+from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -71,7 +72,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
         require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
     known_at = platform.model_as_of(model, period)
     rows = features_to_score(platform, model, period)
-    fit = mlflow_registry.load_fit(registry, training.model_uri)
+    fit = stored_fit(registry, model, training)
     added = {
         **predict(model, fit, rows),
         **baseline_arrays(model, baseline_scores(model, Baseline.from_json(training.baseline), rows)),
