@@ -8,7 +8,7 @@ from typing import Literal
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.evaluation_text import as_lines, in_brief
-from mlops_assets.models.gates import GateOutcome, Verdict
+from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, evaluation_of, transitions, versions
 from mlops_assets.models.states import State, version_in, version_states
