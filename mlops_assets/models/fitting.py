@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
-    frame = rows.select(list(model.feature_names)).to_pandas()
-    for name in model.numbers:
-        frame[name] = frame[name].astype("float64")
-    for name in model.categories:
-        frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
-    return frame
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    made: dict[str, Any] = {}
+    for name in model.feature_names:
+        column = rows.column(name)
+        if name in model.numbers:
+            made[name] = pc.cast(column, "double", safe=False).to_numpy()
+            continue
+        values = pd.Series(column.to_numpy(), dtype=object)
+        made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
+    return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
 
 def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | None = None) -> Any:
