@@ -17,6 +17,7 @@ from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.predict_over_http import predict_http
 from benchmarks.register import register
 from benchmarks.replay import demo, replay
+from benchmarks.score_batch import score_batch
 from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "http": http,
     "predict-http": predict_http,
     "register": register,
+    "score-batch": score_batch,
     "search": search,
     "online-1": online_1,
     "online-100": online_100,

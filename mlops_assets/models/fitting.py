@@ -11,7 +11,6 @@ from mlops_assets.features.python_functions import called
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.models.raw_rows import as_fitted
 from mlops_assets.models.templates import build_estimator, find_template
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
 
@@ -22,7 +21,19 @@ if TYPE_CHECKING:
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
-    return as_fitted(rows.select(list(model.feature_names)).to_pandas(), model.numbers, model.categories)
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    made: dict[str, Any] = {}
+    for name in model.feature_names:
+        column = rows.column(name)
+        if name in model.numbers:
+            made[name] = pc.cast(column, "double", safe=False).to_numpy()
+            continue
+        values = pd.Series(column.to_numpy(), dtype=object)
+        made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
+    return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
 
 def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | None = None) -> Any:
