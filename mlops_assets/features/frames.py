@@ -68,9 +68,7 @@ def _check_one_kind_of_times(name: str, values: Any) -> None:
         )
 
 
-def typed_values(
-    name: str, values: "pa.ChunkedArray", type_: ColumnType, what: str = "column"
-) -> "pa.ChunkedArray":
+def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: str = "column") -> "pa.ChunkedArray":
     """The values of a column in a type, where nothing can be lost by it.
 
     Other widths of whole numbers, floats without a fraction (pandas makes them of whole numbers and nulls), categories,

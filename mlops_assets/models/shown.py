@@ -8,7 +8,14 @@ from typing import Literal
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
+from mlops_assets.models.records import (
+    ComparisonRecord,
+    TransitionRecord,
+    candidate_of_version,
+    comparisons,
+    transitions,
+    versions,
+)
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -53,6 +60,7 @@ class ShownVersion:
         run_id: MLflow run.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
+        comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
     """
 
     version: int
@@ -68,6 +76,7 @@ class ShownVersion:
     run_id: str
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
+    comparison: ComparisonRecord | None
 
 
 def shown_models(platform: Platform) -> list[ShownModel]:
@@ -95,6 +104,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
+    compared = {record.challenger: record for record in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     shown = []
@@ -117,6 +127,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 run_id=training.run_id,
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
+                comparison=compared.get(record.version),
             )
         )
     return shown
@@ -130,6 +141,8 @@ def as_text(shown: ShownVersion) -> str:
         f"{shown.trained_for}",
         f"  gates: {shown.verdict}",
     ]
+    if shown.comparison:
+        lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
     lines += [
         f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"
