@@ -17,6 +17,8 @@ from mlops_assets_tests.models.registering import Decided
 pytestmark = pytest.mark.slow
 MODEL = "orders_forecast"
 SCORED, COMPARED = f"{MODEL}/challenger_predictions", f"{MODEL}/challenger_comparison"
+ASIDE = {f"{MODEL}/performance", f"{MODEL}/drift_report", "order_trend/online"}
+"""What a challenger does not rest on, and takes its time."""
 DAYS = ("2024-01-28", "2024-01-29")
 
 
@@ -44,7 +46,6 @@ def test_a_challenger_s_predictions_and_comparison_follow_the_champion_s_in_the_
     shop, model = waiting.shop, waiting.made.model
     assert waiting.made.states == {1: "champion", 2: "challenger"}
     _, cursor = requested(shop, None)
-    seen = None
     for number, day in enumerate(DAYS):
         if number == 0:
             (request,) = arrive(shop).run_requests
@@ -57,8 +58,8 @@ def test_a_challenger_s_predictions_and_comparison_follow_the_champion_s_in_the_
         found, cursor = requested(shop, cursor)
         assert found[SCORED] == found[f"{MODEL}/predictions"] == [day]
         assert found.get(COMPARED, []) == [[], [day]][number], "labels are known a day later"
-        assert materialize(shop, day, *found).success
-    assert requested(shop, cursor)[0] == {}
+        assert materialize(shop, day, *(found.keys() - ASIDE)).success
+    assert not requested(shop, cursor)[0].keys() & {SCORED, COMPARED}
 
     scored = metadata_of(shop.instance, dg.AssetKey.from_user_string(SCORED), DAYS[0])
     assert (scored.metadata["version"].value, scored.metadata["champion"].value) == (2, 1)
