@@ -10,7 +10,15 @@ from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.evaluation_text import as_lines, in_brief
 from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, evaluation_of, transitions, versions
+from mlops_assets.models.records import (
+    ComparisonRecord,
+    TransitionRecord,
+    candidate_of_version,
+    comparisons,
+    evaluation_of,
+    transitions,
+    versions,
+)
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -56,6 +64,7 @@ class ShownVersion:
         evaluation: Its report; None of a version that was trained before there were reports.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
+        comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
     """
 
     version: int
@@ -72,6 +81,7 @@ class ShownVersion:
     evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
+    comparison: ComparisonRecord | None
 
 
 def shown_models(platform: Platform) -> list[ShownModel]:
@@ -99,6 +109,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
+    compared = {record.challenger: record for record in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     shown = []
@@ -122,6 +133,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 evaluation=evaluation_of(platform, model, training.key),
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
+                comparison=compared.get(record.version),
             )
         )
     return shown
@@ -137,6 +149,8 @@ def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
     ]
     if shown.evaluation:
         lines += [f"  {line}" for line in (as_lines if whole else in_brief)(shown.evaluation)]
+    if shown.comparison:
+        lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
     lines += [
         f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"

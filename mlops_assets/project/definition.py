@@ -423,6 +423,22 @@ class ModelDefinition:
         )
         return replace(self.schema, columns=columns)
 
+    @property
+    def challenger_predictions_schema(self) -> TableSchema:
+        """What the challenger said of a period's rows: keys, timestamp, prediction, and by what beside which champion.
+
+        What both saw stands with the champion's predictions.
+        """
+        predicted, *probabilities = self.prediction_columns
+        columns = (
+            *self.schema.columns,
+            replace(predicted, description=predicted.description.replace("champion", "challenger")),
+            *probabilities,
+            *self.version_columns,
+            Column("champion_version", "bigint", "Version that predicted the same row as champion"),
+        )
+        return replace(self.schema, columns=columns)
+
     def speaks_about(self, now: datetime) -> Period:
         """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
         calendar = self.schema.calendar

@@ -38,7 +38,7 @@ def predicting(line: Line, bearer: str, **variables: str) -> Iterator[tuple[Serv
     """A server that predicts, and a client of it that tries nothing twice."""
     home = line.platform.home.folder
     with served(line.folder / "served", home, **variables) as server, Client(server.url, bearer, retries=0) as client:
-        until(lambda: answered(client) is not None, seconds=60)
+        until(lambda: answered(client) is not None, seconds=120)
         yield server, client
 
 
