@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -66,11 +67,18 @@ def fitting_of(model: ModelDefinition) -> str:
 
 
 def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
-    """The weight of each row, or None where the model declares none.
+    """What each row weighs, by the declared column and by its class, multiplied; None where neither is declared.
+
+    Balanced classes weigh rows / (classes among the rows x rows of the class), as scikit-learn defines it.
 
     Raises:
-        ContractError: One is missing or not greater than 0.
+        ContractError: A weight of the column is missing or not greater than 0.
     """
+    parts = [part for part in (_column_weights(model, rows), _class_weights(model, rows)) if part is not None]
+    return math.prod(parts[1:], start=parts[0]) if parts else None
+
+
+def _column_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
     import numpy as np
 
     name = model.fitting.weight
@@ -87,6 +95,20 @@ def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
             "leave such rows out of the population, or give the column a default",
         )
     return values
+
+
+def _class_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
+    import numpy as np
+
+    declared = model.fitting.class_weight
+    if declared is None:
+        return None
+    truth = truth_of(model, rows).astype(int)
+    if declared == "balanced":
+        counts = np.bincount(truth)
+        return (len(truth) / (np.count_nonzero(counts) * counts[truth])).astype(float)
+    weights = dict(declared)
+    return np.array([weights.get(name, 1.0) for name in model.classes])[truth]
 
 
 def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) -> Any:
@@ -138,7 +160,7 @@ def _weighted(model: ModelDefinition, estimator: Any, weights: Any) -> dict[str,
         raise ContractError(
             f"{type(last).__name__} of template '{model.template.name}', which takes no weights of rows",
             "an estimator whose fit takes sample_weight",
-            "take train.weight out, or choose another template",
+            "take train.weight and train.class_weight out, or choose another template",
         )
     return {f"{name}__sample_weight" if steps else "sample_weight": weights}
 
