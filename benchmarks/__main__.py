@@ -15,6 +15,7 @@ from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.predict_over_http import predict_http
+from benchmarks.register import register
 from benchmarks.replay import demo, replay
 from benchmarks.score_batch import score_batch
 from benchmarks.search import search
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "compaction": compaction,
     "http": http,
     "predict-http": predict_http,
+    "register": register,
     "score-batch": score_batch,
     "search": search,
     "online-1": online_1,

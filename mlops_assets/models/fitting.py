@@ -1,7 +1,10 @@
 """Fitting: a model's estimator on rows of its training set, with the weights, rounds and threads that it declares."""
 
 import inspect
+import json
+import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
@@ -9,7 +12,7 @@ from mlops_assets.features.python_functions import called
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.models.templates import TEMPLATES, build_estimator, find_template
+from mlops_assets.models.templates import build_estimator, find_template
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
 
 if TYPE_CHECKING:
@@ -57,20 +60,25 @@ def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | No
     return _fit(model, rows, given)
 
 
-def trusted_types(model: ModelDefinition) -> tuple[str, ...]:
-    """Types beyond skops's own list that a model's files may hold; of an own template, all that the library needs."""
-    choice = model.template
-    if choice.function is None:
-        return find_template(choice.name, choice.version).trusted_types
-    return tuple(sorted({name for template in TEMPLATES for name in template.trusted_types}))
+def fitting_of(model: ModelDefinition) -> str:
+    """What decides a fit beside rows, template and parameters, as JSON that is the same for the same."""
+    declared = {name: value for name, value in asdict(model.fitting).items() if name != "search"}
+    return json.dumps({"seed": model.template.seed, "threads": model.threads, **declared}, sort_keys=True)
 
 
 def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
-    """The weight of each row, or None where the model declares none.
+    """What each row weighs, by the declared column and by its class, multiplied; None where neither is declared.
+
+    Balanced classes weigh rows / (classes among the rows x rows of the class), as scikit-learn defines it.
 
     Raises:
-        ContractError: One is missing or not greater than 0.
+        ContractError: A weight of the column is missing or not greater than 0.
     """
+    parts = [part for part in (_column_weights(model, rows), _class_weights(model, rows)) if part is not None]
+    return math.prod(parts[1:], start=parts[0]) if parts else None
+
+
+def _column_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
     import numpy as np
 
     name = model.fitting.weight
@@ -87,6 +95,20 @@ def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
             "leave such rows out of the population, or give the column a default",
         )
     return values
+
+
+def _class_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
+    import numpy as np
+
+    declared = model.fitting.class_weight
+    if declared is None:
+        return None
+    truth = truth_of(model, rows).astype(int)
+    if declared == "balanced":
+        counts = np.bincount(truth)
+        return (len(truth) / (np.count_nonzero(counts) * counts[truth])).astype(float)
+    weights = dict(declared)
+    return np.array([weights.get(name, 1.0) for name in model.classes])[truth]
 
 
 def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) -> Any:
@@ -138,7 +160,7 @@ def _weighted(model: ModelDefinition, estimator: Any, weights: Any) -> dict[str,
         raise ContractError(
             f"{type(last).__name__} of template '{model.template.name}', which takes no weights of rows",
             "an estimator whose fit takes sample_weight",
-            "take train.weight out, or choose another template",
+            "take train.weight and train.class_weight out, or choose another template",
         )
     return {f"{name}__sample_weight" if steps else "sample_weight": weights}
 

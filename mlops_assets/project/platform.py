@@ -106,6 +106,11 @@ class Platform:
         """A model's predictions, as `ModelDefinition.predictions_schema`."""
         return StateTable(self._delta(f"{model.name}.predictions", model.generation), model.predictions_schema)
 
+    def challenger_predictions(self, model: ModelDefinition) -> StateTable:
+        """What a model's challenger said of the same rows, as `ModelDefinition.challenger_predictions_schema`."""
+        delta = self._delta(f"{model.name}.challenger_predictions", model.generation)
+        return StateTable(delta, model.challenger_predictions_schema)
+
     def requests(self, model: ModelDefinition) -> StateTable:
         """The requests for a model's predictions over HTTP that were kept, a row for each row that was asked.
 
