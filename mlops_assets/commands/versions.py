@@ -37,7 +37,7 @@ def list_models(folder: Path, form: str) -> None:
 @click.pass_obj
 @in_one_message
 def show(folder: Path, model: str, version: int | None, form: str) -> None:
-    """Show the versions of MODEL, or one of them: its state, training and gates, and what was decided about it."""
+    """Show the versions of MODEL (state, training, gates, decisions), or VERSION with its whole evaluation."""
     from mlops_assets.models.shown import as_text, shown_versions
 
     platform = open_platform(folder)
@@ -45,4 +45,4 @@ def show(folder: Path, model: str, version: int | None, form: str) -> None:
     if form == "json":
         click.echo(json.dumps([asdict(item) for item in found], indent=2, default=str))
         return
-    click.echo("\n".join(as_text(item) for item in found) or f"{model} has no version yet")
+    click.echo("\n".join(as_text(item, whole=version is not None) for item in found) or f"{model} has no version yet")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
+from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -69,6 +70,19 @@ class CandidateRecord:
     def figure_values(self) -> Mapping[str, float]:
         """The figures, by name."""
         return dict(json.loads(self.figures))
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """The report of a candidate.
+
+    Args:
+        key: The candidate's.
+        report: What `mlops_assets.models.evaluation.Evaluation.to_json` wrote.
+    """
+
+    key: str
+    report: str
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,12 @@ def candidates(platform: Platform, model: ModelDefinition) -> list[CandidateReco
     """Every training of a model, in the order of periods, and of time where there are several at one."""
     records = read_records(platform.records(model, "candidate"), CandidateRecord)
     return sorted(records, key=lambda record: (record.at, record.trained_at))
+
+
+def evaluation_of(platform: Platform, model: ModelDefinition, candidate: str) -> Evaluation | None:
+    """The report of a candidate; None of one that was trained before there were reports."""
+    found = read_records(platform.records(model, "evaluation"), EvaluationRecord, [candidate])
+    return Evaluation.from_json(found[0].report) if found else None
 
 
 def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:

@@ -123,6 +123,16 @@ def log_candidate(
     return uris
 
 
+def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None:
+    """Log texts as files of a run, by path; the same path again is replaced."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    for path, text in files.items():
+        client.log_text(run_id, text, path)
+    write_point("mlflow files")
+
+
 def log_trial(
     registry: Registry, run_id: str, number: int, params: Mapping[str, Any], metric: str, value: float
 ) -> None:

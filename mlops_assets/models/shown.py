@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.governance.approvals import Approval
+from mlops_assets.models.evaluation import Evaluation
+from mlops_assets.models.evaluation_text import as_lines, in_brief
 from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import (
@@ -13,6 +15,7 @@ from mlops_assets.models.records import (
     TransitionRecord,
     candidate_of_version,
     comparisons,
+    evaluation_of,
     transitions,
     versions,
 )
@@ -43,6 +46,35 @@ class ShownModel:
 
 
 @dataclass(frozen=True)
+class ShownComparison:
+    """How a version did in the shadow of a champion, on the rows of all periods so far.
+
+    Args:
+        champion: The version that served.
+        until: Key of the newest period that both predicted from and whose labels are known.
+        periods: How many periods.
+        rows: Rows that both predicted and that have a label.
+        figures: All metrics that these rows define, by ``champion_…``, ``challenger_…`` and ``difference_…``
+            (challenger minus champion).
+        words: The same in one line, by the metric that the model is watched by.
+    """
+
+    champion: int
+    until: str
+    periods: int
+    rows: int
+    figures: Mapping[str, float]
+    words: str
+
+    @classmethod
+    def of(cls, record: ComparisonRecord) -> "ShownComparison":
+        """What a record says of all periods so far."""
+        return cls(
+            record.champion, record.about, record.periods, record.running_rows, record.running_values, record.words
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ShownVersion:
     """One version.
 
@@ -58,6 +90,7 @@ class ShownVersion:
         figures: Metrics by who predicted, and rows.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
+        evaluation: Its report; None of a version that was trained before there were reports.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
         comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
@@ -74,9 +107,10 @@ class ShownVersion:
     figures: Mapping[str, float]
     model_hash: str
     run_id: str
+    evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
-    comparison: ComparisonRecord | None
+    comparison: ShownComparison | None
 
 
 def shown_models(platform: Platform) -> list[ShownModel]:
@@ -104,7 +138,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
-    compared = {record.challenger: record for record in comparisons(platform, model)}
+    compared = {one.challenger: ShownComparison.of(one) for one in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     shown = []
@@ -125,6 +159,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 figures=training.figure_values,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
+                evaluation=evaluation_of(platform, model, training.key),
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
                 comparison=compared.get(record.version),
@@ -133,14 +168,16 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
     return shown
 
 
-def as_text(shown: ShownVersion) -> str:
-    """A version for people."""
+def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
+    """A version for people; its evaluation in one line, or as a whole."""
     lines = [
         f"version {shown.version}: {shown.state}",
         f"  trained at {shown.trained_at_period} ({shown.trained_at.isoformat()}), asked for by {shown.requested_by}: "
         f"{shown.trained_for}",
         f"  gates: {shown.verdict}",
     ]
+    if shown.evaluation:
+        lines += [f"  {line}" for line in (as_lines if whole else in_brief)(shown.evaluation)]
     if shown.comparison:
         lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]

@@ -15,6 +15,7 @@ from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
+from mlops_assets.project.gates import Gate
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import LABEL_TYPES, Task
 from mlops_assets.project.template_function import TemplateFunction
@@ -242,12 +243,18 @@ class FittingChoice:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """One comparison that a candidate must win."""
+class EvaluationChoice:
+    """What the stored report of a candidate holds beside its figures over all judged rows.
 
-    metric: str
-    better_than: Literal["baseline", "champion"]
-    margin: float
+    Args:
+        segments: Columns of the judged rows by which figures are told, too.
+        min_rows: Levels of fewer rows are told as one.
+        draws: How many times the keys are drawn anew for the intervals.
+    """
+
+    segments: tuple[str, ...] = ()
+    min_rows: int = 50
+    draws: int = 500
 
 
 @dataclass(frozen=True)
@@ -308,6 +315,7 @@ class ModelDefinition:
     threads: int
     min_rows: int
     gates: tuple[Gate, ...]
+    evaluation: EvaluationChoice
     approval: Literal["automatic", "required"]
     candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
