@@ -15,7 +15,9 @@ from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
 from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.predict_over_http import predict_http
+from benchmarks.register import register
 from benchmarks.replay import demo, replay
+from benchmarks.score_batch import score_batch
 from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
@@ -35,6 +37,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "compaction": compaction,
     "http": http,
     "predict-http": predict_http,
+    "register": register,
+    "score-batch": score_batch,
     "search": search,
     "online-1": online_1,
     "online-100": online_100,

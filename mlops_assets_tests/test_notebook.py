@@ -67,6 +67,7 @@ def test_reading_writes_nothing(lived: Lived, project: Project) -> None:
     rows = project.create_training_set(rows, lookups, timestamp="day")
     assert rows.to_arrow().num_rows > rows.to_arrow()["before"].null_count
     assert rows.versions.of("products").generation == "source"
+    assert project.score_batch("orders_forecast", rows.to_arrow().select(["region", "product"])).version == 1
     assert files() == before
 
 

@@ -7,7 +7,6 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.conditions import carry_on
-from mlops_assets.components.feature_table import existing_periods
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     column_schema,
@@ -18,6 +17,7 @@ from mlops_assets.components.loading import (
 )
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
+from mlops_assets.features.feature_tables import existing_periods
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash

@@ -9,7 +9,7 @@ from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import carry_on
 from mlops_assets.components.evaluation import evaluation_figures
-from mlops_assets.components.feature_table import existing_periods, table_deps, tables_evidence
+from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     column_schema,
@@ -21,10 +21,10 @@ from mlops_assets.components.loading import (
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
-from mlops_assets.features.feature_tables import has_history
+from mlops_assets.features.feature_tables import has_history, tables_evidence
 from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
-from mlops_assets.features.training_sets import build_training_set
-from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.features.training_sets import build_training_set, training_evidence, training_set_evidence
+from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
@@ -174,19 +174,10 @@ def training_set_asset(
         with in_words():
             built = build_training_set(platform, model, at)
             data_version = platform.training_sets(model).write(at.key, built.rows)
-        labelled = existing_periods(model.schema.calendar, built.first, built.last, model.first)
-        length = model.schema.calendar.distance(built.first, built.last) + 1
         return result(
             platform,
             key,
-            evidence(
-                [
-                    window_evidence(platform.labels(model), labelled),
-                    *tables_evidence(platform, model.feature_tables, built.last, length),
-                ],
-                model.generation,
-                known_at=built.known_at,
-            ),
+            evidence(training_evidence(platform, model, at), model.generation, known_at=built.known_at),
             data_version,
             rows=built.rows.num_rows,
             figures={
@@ -252,8 +243,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
             record, verdict = train(platform, registry, model, at, run_id, request, context.log.info)
-        rows = platform.training_sets(model)
-        read = InputEvidence(rows.delta.name, rows.delta.version(), rows.data_version(at.key) or "", (at.key, at.key))
+        read = training_set_evidence(platform, model, at)
         return result(
             platform,
             key,

@@ -1,11 +1,10 @@
-"""What a fit costs where it serves: the size of its file, and the time of one prediction."""
+"""What a fit costs where it serves: the time of one prediction."""
 
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError
 from mlops_assets.models.predicting import scores_by_threads_there_are
 from mlops_assets.project.definition import ModelDefinition
 
@@ -14,28 +13,6 @@ if TYPE_CHECKING:
 
 UNTIMED, TIMED = 5, 31
 """So many predictions are made before any is timed, and so many are."""
-
-
-def size_in_bytes(model: ModelDefinition, fit: Any) -> int:
-    """The size of the file that a fit is kept in: skops, or a pickle where the model allows one.
-
-    Raises:
-        ContractError: The fit can be kept in neither.
-    """
-    import pickle
-
-    import skops.io
-
-    try:
-        return len(skops.io.dumps(fit))
-    except Exception as error:
-        if model.template.allow_pickle:
-            return len(pickle.dumps(fit))
-        raise ContractError(
-            f"a fit of '{model.name}' that skops cannot hold ({error})",
-            "an estimator of scikit-learn's parts",
-            "choose another template",
-        ) from error
 
 
 def seconds_for_one_row(

@@ -12,7 +12,7 @@ from mlops_assets.errors import PlatformError
 from mlops_assets.features.python_functions import called
 from mlops_assets.models.evaluation import JudgedRows, Who, levels
 from mlops_assets.models.fitting import feature_frame
-from mlops_assets.models.footprint import seconds_for_one_row, size_in_bytes
+from mlops_assets.models.footprint import seconds_for_one_row
 from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.project.definition import ModelDefinition
@@ -45,12 +45,14 @@ class Facts:
         judged: The judged rows, and what each said of them.
         measured: Figures over them, by who predicted; no champion's where none can be compared.
         fit: The fit that serves once the candidate won.
+        size: Bytes of the file that it is kept in.
     """
 
     model: ModelDefinition
     judged: JudgedRows
     measured: Mapping[Who, Measured]
     fit: Any
+    size: int
 
 
 def judge(facts: Facts, *, least_rows: int) -> Verdict:
@@ -153,9 +155,8 @@ def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
 
 
 def _size(gate: SizeGate, facts: Facts) -> GateOutcome:
-    size = size_in_bytes(facts.model, facts.fit)
-    words = f"the model's file has {in_bytes(size)}, {in_bytes(gate.at_most)} are allowed"
-    return GateOutcome(gate.name, size <= gate.at_most, words, size, gate.at_most)
+    words = f"the model's file has {in_bytes(facts.size)}, {in_bytes(gate.at_most)} are allowed"
+    return GateOutcome(gate.name, facts.size <= gate.at_most, words, facts.size, gate.at_most)
 
 
 def _latency(gate: LatencyGate, facts: Facts) -> GateOutcome:

@@ -28,6 +28,7 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.registry_index import show_states
 from mlops_assets.models.states import NEVER_SERVED, State, version_in, version_states
+from mlops_assets.models.stored_fits import reread_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -203,7 +204,7 @@ def require_servable(
     record_agreement(platform, model, training, agreed)
     try:
         # What lies there now, not what this process keeps in memory.
-        found = estimator_hash(mlflow_registry.read_fit(registry, training.model_uri))
+        found = estimator_hash(reread_fit(registry, model, training))
     except PlatformError:
         raise
     except Exception as error:

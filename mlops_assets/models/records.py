@@ -9,6 +9,7 @@ from typing import Literal
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation
+from mlops_assets.models.fit_files import FitFile
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -41,6 +42,10 @@ class CandidateRecord:
         template: Name and version of the template.
         template_hash: Hash of its recipe.
         params: The template's parameters that both fits were given, chosen ones among them, as JSON.
+        training_set: Data version of the training set.
+        fitting: What else decides a fit, beside rows, template and parameters: seed, threads, weights, as JSON.
+        environment: Hash of the environment that it was fitted in.
+        files: How its fits were kept, by name, as JSON.
     """
 
     key: str
@@ -65,6 +70,15 @@ class CandidateRecord:
     template: str
     template_hash: str
     params: str
+    training_set: str
+    fitting: str
+    environment: str
+    files: str
+
+    @property
+    def kept(self) -> Mapping[str, FitFile]:
+        """How its fits were kept, by name."""
+        return {name: FitFile.from_json(of) for name, of in json.loads(self.files).items()}
 
     @property
     def figure_values(self) -> Mapping[str, float]:

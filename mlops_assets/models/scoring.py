@@ -20,6 +20,7 @@ from mlops_assets.models.predictor import Predictor
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.states import version_states
+from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -138,7 +139,7 @@ def predict_rows(
     predictor = Predictor(
         model,
         by.version,
-        mlflow_registry.load_fit(registry, by.training.model_uri),
+        stored_fit(registry, model, by.training),
         json.dumps(dict(looked_up), sort_keys=True),
         Baseline.from_json(by.training.baseline) if baseline else None,
     )

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
+from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
@@ -16,10 +17,11 @@ from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
-from mlops_assets.models.fitting import feature_frame, fit, trusted_types
+from mlops_assets.models.fitting import feature_frame, fit, fitting_of
 from mlops_assets.models.folds import parts_of, period_starts
 from mlops_assets.models.gates import Facts, judge
 from mlops_assets.models.judging import Split, Verdict, split
+from mlops_assets.models.logged import contents_of, logged_fits
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.plots import report_files
 from mlops_assets.models.predicting import scores_of_fit, truth_of
@@ -32,6 +34,7 @@ from mlops_assets.models.records import (
     present_champion,
 )
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
+from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -160,8 +163,9 @@ def train(
     """
     require_same_recipe(platform, model)
     rows = read_training_set(platform, model, at)
+    training_set = platform.training_sets(model).data_version(at.key) or ""
     inputs_hash = text_hash(
-        platform.training_sets(model).data_version(at.key) or "",
+        training_set,
         repr(model.template),
         repr(model.fitting),
         repr(model.gates),
@@ -176,7 +180,7 @@ def train(
     if champion is not None:
         its_training = candidate_of_version(platform, model, champion.version)
         if agreement(platform, model, its_training).may_score:
-            champion_judged = mlflow_registry.load_fit(registry, its_training.judged_uri)
+            champion_judged = stored_fit(registry, model, its_training, "judged")
 
     def report(trial: Trial, words: str) -> None:
         mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
@@ -184,37 +188,32 @@ def train(
 
     fitted = fit_candidate(model, rows, at, champion_judged, report)
     evaluation = evaluate(model, fitted.judged_on)
+    fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
     verdict = judge(
-        Facts(model, fitted.judged_on, fitted.measured, fitted.model),
+        Facts(model, fitted.judged_on, fitted.measured, fitted.model, len(fits["model"].data)),
         least_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
     )
     figures = _figures(fitted, rows.num_rows)
-    example = feature_frame(model, rows.slice(max(rows.num_rows - 5, 0)))
-    uris = mlflow_registry.log_candidate(
-        registry,
-        run_id,
+    contents = contents_of(
+        platform,
+        model,
+        at,
+        rows,
+        fits,
         params={
             **fitted.chosen.params,
-            "template": f"{model.template.name} v{model.template.version}",
-            "seed": model.template.seed,
-            "threads": model.threads,
-            "period": at.key,
             "last_fitted": fitted.split.last_fitted.key,
             "first_judged": fitted.split.first_judged.key,
         },
         metrics=figures,
         tags={
-            "model": model.name,
-            "period": at.key,
             "reason": request.reason,
             "requested_by": request.requested_by,
-            "generation": model.generation,
             "verdict": verdict.reason,
         },
-        fits={"judged": fitted.judged, "model": fitted.model},
-        input_example=example,
-        trusted_types=trusted_types(model),
+        commit=mlflow_registry.git_commit(model.location.file.parent),
     )
+    uris = mlflow_registry.log_candidate(registry, run_id, contents)
     mlflow_registry.log_files(registry, run_id, report_files(evaluation))
     record = CandidateRecord(
         key=candidate_key(at, inputs_hash),
@@ -239,6 +238,10 @@ def train(
         template=f"{model.template.name} v{model.template.version}",
         template_hash=model.template.definition_hash,
         params=json.dumps(dict(fitted.chosen.params), sort_keys=True),
+        training_set=training_set,
+        fitting=fitting_of(model),
+        environment=environment_hash(),
+        files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
     )
     record_recipe(platform, model)
     record_generation(platform, model)

@@ -436,6 +436,13 @@ class TrainAttributes(Attributes):
     weight: str | None = Field(
         default=None, description="A feature or request column with the weight of each row, greater than 0."
     )
+    class_weight: Literal["balanced"] | dict[str | bool | int, FiniteNumber] | None = Field(
+        default=None,
+        description=(
+            "What the rows of each class weigh, of a classification: by class, the others 1; or balanced, as much "
+            "together in each class."
+        ),
+    )
     early_stopping: EarlyStoppingAttributes | None = Field(
         default=None, description="Take fewer rounds, for templates that have rounds."
     )

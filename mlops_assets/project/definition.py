@@ -17,7 +17,7 @@ from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
 from mlops_assets.project.python_function import PythonFunction
-from mlops_assets.project.tasks import LABEL_TYPES, Task
+from mlops_assets.project.tasks import LABEL_TYPES, Task, classes_of
 from mlops_assets.project.template_function import TemplateFunction
 
 
@@ -235,9 +235,13 @@ class Search:
 
 @dataclass(frozen=True)
 class FittingChoice:
-    """How a template is fitted: the column that weighs rows, early stopping, and search."""
+    """How a template is fitted: the column that weighs rows, what classes weigh, early stopping, and search.
+
+    The weights of classes are in the order of the model's classes; those that were not named are not among them.
+    """
 
     weight: str | None = None
+    class_weight: Literal["balanced"] | tuple[tuple[str, float], ...] | None = None
     early_stopping: EarlyStopping | None = None
     search: Search | None = None
 
@@ -377,7 +381,7 @@ class ModelDefinition:
     @property
     def classes(self) -> tuple[str, ...]:
         """What may come true: of a binary model false and true, of a regression nothing."""
-        return ("false", "true") if self.task == "binary" else self.label.classes
+        return classes_of(self.task, self.label.classes)
 
     @property
     def prediction_columns(self) -> tuple[Column, ...]:

@@ -1,6 +1,6 @@
 """What a model may predict, and the metrics by which each kind of prediction is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -92,3 +92,8 @@ DEFAULT_METRIC: Mapping[Task, str] = MappingProxyType(
 def metrics_of(task: Task) -> tuple[Metric, ...]:
     """The metrics that a task is judged by."""
     return tuple(metric for metric in METRICS.values() if task in metric.tasks)
+
+
+def classes_of(task: Task, declared: Sequence[str]) -> tuple[str, ...]:
+    """What may come true: of a binary task false and true, of a multiclass those declared, of a regression nothing."""
+    return ("false", "true") if task == "binary" else tuple(declared)

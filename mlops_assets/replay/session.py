@@ -13,7 +13,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError
-from mlops_assets.in_process import SILENT, failure_words, held_open
+from mlops_assets.in_process import SILENT, failures_of, held_open
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.replay.span import Span
@@ -180,7 +180,7 @@ class Session:
             again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
             return without(self.state, run, again)
         at = f"{run.partition} to {run.last}" if run.last else run.partition
-        words = f"{', '.join(run.assets)} at {at}: {self._reason(run)}"
+        words = f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
         state = without(self.state, run)
         return replace(state, failed=(*state.failed, words))
 
@@ -201,11 +201,6 @@ class Session:
             raise_on_error=False,
         )
         return bool(done.success)
-
-    def _reason(self, run: PendingRun) -> str:
-        entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        texts = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
-        return "; ".join(texts) or "it did not finish"
 
     def _keep(self, state: ReplayState) -> None:
         self.state = write_state(self.home, state)

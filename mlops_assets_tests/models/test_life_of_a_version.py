@@ -122,8 +122,6 @@ def test_mlflow_holds_parameters_metrics_and_a_model_that_runs_no_code_when_it_i
     assert [column.name for column in information.signature.inputs] == list(line.model.feature_names)
     assert information.saved_input_example_info is not None
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=record.model_uri))
-    required = (folder / "requirements.txt").read_text(encoding="utf-8").split()
-    assert [name.split("==")[0] for name in required] == ["mlflow", "scikit-learn", "skops", "numpy", "pandas"]
     assert not list(folder.rglob("*.pkl"))
 
 
