@@ -15,6 +15,9 @@ from benchmarks.features_over_http import against, free_port, measured, require,
 from benchmarks.http_load import Load, Loaded
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.environment import requirements
+from mlops_assets.models.fit_files import LIBRARY
+from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import Registry, load_fit, open_registry, start_run
@@ -42,22 +45,23 @@ def predict_http() -> Figure:
         model = platform.project.models[MODEL]
         registry = open_registry(home.mlflow)
         at = model.schema.calendar.shift(model.first, MONTHS + 12)
-        rows = _rows(model, at)
+        rows = training_rows(model, at)
         uri = _promoted(platform, registry, model, at, rows)
         row = _row(model, rows)
         with _ours(platform, row) as (load, first):
             ours = measured(load)
         expected = _expected(model, registry, uri, row)
+        plain = _plain(model, registry, uri, rows)
         require(first["rows"][0]["prediction"] == expected, first)
         peer: dict[str, Loaded] = {}
         for workers in WORKERS:
-            with _mlflow(registry, uri, workers, row) as (load, answer):
+            with _mlflow(registry, plain, workers, row) as (load, answer):
                 require(abs(answer["predictions"][0] - expected) < 1e-12, answer)
                 peer[f"workers {workers}"] = measured(load)
     return against("predict-http", ours, peer, "MLflow's", MOST_P99_MS)
 
 
-def _rows(model: ModelDefinition, at: Period) -> "pa.Table":
+def training_rows(model: ModelDefinition, at: Period) -> "pa.Table":
     """A training set of numbers and categories drawn at random, and a label that can be learned from them."""
     import numpy as np
     import pyarrow as pa
@@ -100,6 +104,22 @@ def _promoted(platform: Platform, registry: Registry, model: ModelDefinition, at
 def _row(model: ModelDefinition, rows: "pa.Table") -> Mapping[str, Any]:
     row: Mapping[str, Any] = rows.select(list(model.feature_names)).slice(0, 1).to_pylist()[0]
     return row
+
+
+def _plain(model: ModelDefinition, registry: Registry, uri: str, rows: "pa.Table") -> str:
+    """The same fit logged by MLflow's own means, without what ours adds for rows as they were looked up."""
+    import mlflow
+
+    fit, frame = load_fit(registry, uri), feature_frame(model, rows.slice(0, 5))
+    with start_run(registry, "the peer"):
+        logged = mlflow.sklearn.log_model(
+            fit,
+            name="plain",
+            signature=mlflow.models.infer_signature(frame, fit.predict(frame)),
+            skops_trusted_types=list(LIBRARY.types),
+            pip_requirements=list(requirements()),
+        )
+    return f"models:/{logged.model_id}"
 
 
 def _expected(model: ModelDefinition, registry: Registry, uri: str, row: Mapping[str, Any]) -> float:

@@ -17,9 +17,8 @@ from dagster._core.execution.api import execute_run_iterator
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components import constants
-from mlops_assets.components.feature_table import tables_evidence
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError, nearest
-from mlops_assets.features.feature_tables import require_inputs
+from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
 from mlops_assets.in_process import SILENT, failure_words
 from mlops_assets.lakehouse.periods import Period

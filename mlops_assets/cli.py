@@ -1,6 +1,5 @@
 """The command line: ``mlops-assets …``. Errors of ours become one message and exit code 1."""
 
-import importlib
 import json
 import os
 import signal
@@ -17,14 +16,14 @@ import click
 from mlops_assets.commands.features import features
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.commands.opening import open_platform
+from mlops_assets.commands.opening import open_definitions, open_platform, quiet
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.folder import ProjectFolder, find_project
+from mlops_assets.project.folder import find_project
 
 
 @click.group()
@@ -134,9 +133,9 @@ def replay(folder: Path, first: str, last: str) -> None:
     from mlops_assets.replay.session import run_replay
     from mlops_assets.replay.summary import as_table, summarize
 
-    _quiet()
+    quiet()
     with open_instance(home) as instance:
-        state = run_replay(definition, _definitions(project), home, instance, span=span, progress=_progress)
+        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=_progress)
     platform = Platform.of(definition, home)
     for model in definition.models.values():
         summary = summarize(platform, model)
@@ -208,7 +207,7 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
     from mlops_assets.in_process import enter, open_instance
 
     enter(home, project)
-    _quiet()
+    quiet()
     from mlops_assets.components.source import report_replayed
     from mlops_assets.project.platform import Platform
     from mlops_assets.sources.quarantine_replay import replay_quarantine
@@ -306,12 +305,18 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
 
     platform = platform_of(definition)
     names = with_upstream(platform, table) if upstream else (table,)
-    _quiet()
+    quiet()
     failed: list[str] = []
     with open_instance(home) as instance, held_open(home.dagster):
         for name in names:
             done = run_backfill(
-                platform, _definitions(project), instance, name, first=first, last=last, progress=_partitions_passing
+                platform,
+                open_definitions(project),
+                instance,
+                name,
+                first=first,
+                last=last,
+                progress=_partitions_passing,
             )
             waits = f", {len(done.waiting)} wait ({next(iter(done.waiting.values()))})" if done.waiting else ""
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
@@ -343,12 +348,6 @@ def dev(folder: Path, port: int) -> None:
     os.execv(sys.executable, command)
 
 
-def _definitions(project: ProjectFolder) -> Any:
-    if str(project.folder) not in sys.path:
-        sys.path.insert(0, str(project.folder))
-    return importlib.import_module(f"{project.package}.definitions").defs()
-
-
 def _progress(moments: list[datetime]) -> Iterator[datetime]:
     with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
         yield from bar
@@ -357,16 +356,6 @@ def _progress(moments: list[datetime]) -> Iterator[datetime]:
 def _partitions_passing(table: str, due: int, done: Iterator[str]) -> Iterator[str]:
     with click.progressbar(done, length=due, label=table, file=sys.stderr, show_pos=True) as bar:
         yield from bar
-
-
-def _quiet() -> None:
-    """Leave the terminal to the progress bar; everything is in Dagster's event log."""
-    import warnings
-
-    import dagster as dg
-
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    warnings.simplefilter("ignore", dg.BetaWarning)  # what Dagster calls beta inside itself
 
 
 def _require_port(port: int) -> None:

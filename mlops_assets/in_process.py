@@ -64,6 +64,13 @@ def held_open(folder: Path) -> Iterator[None]:
         yield
 
 
+def failures_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why the steps of a run failed, in words."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    texts = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
+    return "; ".join(texts) or "it did not finish"
+
+
 def failure_words(failure: Any) -> str:
     """Why a step failed, in one message: our own where there is one."""
     if failure.user_failure_data and failure.user_failure_data.description:

@@ -23,6 +23,7 @@ def test_the_package_is_named_after_the_folder_as_python_can_import_it(
     assert check_project(found.read()) == []
     assert {file.relative_to(tmp_path / folder).parts[0] for file in files} == {
         package,
+        "MLproject",
         "README.md",
         "dagster.yaml",
         "pyproject.toml",

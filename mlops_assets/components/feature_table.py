@@ -31,12 +31,10 @@ from mlops_assets.components.results import (
     result,
 )
 from mlops_assets.errors import PlatformError
-from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, query_inputs
-from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
-from mlops_assets.lakehouse.periods import Calendar, Period
+from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
+from mlops_assets.governance.evidence import evidence
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.freshness import freshness
 
 
@@ -141,22 +139,3 @@ def table_deps(
         else dg.AssetDep(dg.AssetKey(name), partition_mapping=window_mapping(first_offset, last_offset))
         for name in names
     ]
-
-
-def tables_evidence(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[InputEvidence]:
-    """Evidence of reading the ``history`` periods of each table that end with ``last``."""
-    read = []
-    for input_ in query_inputs(platform, names, last, history):
-        definition = platform.project.table(input_.table.name)
-        periods = (
-            existing_periods(input_.table.schema.calendar, input_.first, input_.last, definition.first)
-            if input_.first and input_.last and definition.first
-            else []
-        )
-        read.append(window_evidence(input_.table, periods, platform.engine.data_versions))
-    return read
-
-
-def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:
-    """The periods of a window that the table has."""
-    return list(calendar.between(max(first, table_first), last))

@@ -8,7 +8,7 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import at_its_time, carry_on
-from mlops_assets.components.feature_table import table_deps, tables_evidence
+from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     column_schema,
@@ -19,6 +19,7 @@ from mlops_assets.components.loading import (
 )
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
+from mlops_assets.features.feature_tables import tables_evidence
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -47,14 +48,7 @@ def predictions_asset(
 
     label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"
-    shown = column_schema(
-        model.schema,
-        *((column.name, column.type, column.description) for column in model.prediction_columns),
-        *((column.name, column.type, column.description) for column in model.baseline_columns),
-        ("version", "bigint", "The version that predicted"),
-        *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
-        *STATE_COLUMN_SCHEMA,
-    )
+    shown = column_schema(model.predictions_schema, *STATE_COLUMN_SCHEMA)
 
     @dg.asset(
         key=key,

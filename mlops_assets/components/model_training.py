@@ -8,7 +8,8 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import carry_on
-from mlops_assets.components.feature_table import existing_periods, table_deps, tables_evidence
+from mlops_assets.components.evaluation import evaluation_figures
+from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     column_schema,
@@ -20,18 +21,18 @@ from mlops_assets.components.loading import (
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import corrections_table, in_words, result
 from mlops_assets.errors import ContractError
-from mlops_assets.features.feature_tables import has_history
+from mlops_assets.features.feature_tables import has_history, tables_evidence
 from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
-from mlops_assets.features.training_sets import build_training_set
-from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.features.training_sets import build_training_set, training_evidence, training_set_evidence
+from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.gates import ENOUGH_ROWS
 from mlops_assets.project.platform import Platform
-from mlops_assets.project.tasks import METRICS
 
 Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
@@ -173,19 +174,10 @@ def training_set_asset(
         with in_words():
             built = build_training_set(platform, model, at)
             data_version = platform.training_sets(model).write(at.key, built.rows)
-        labelled = existing_periods(model.schema.calendar, built.first, built.last, model.first)
-        length = model.schema.calendar.distance(built.first, built.last) + 1
         return result(
             platform,
             key,
-            evidence(
-                [
-                    window_evidence(platform.labels(model), labelled),
-                    *tables_evidence(platform, model.feature_tables, built.last, length),
-                ],
-                model.generation,
-                known_at=built.known_at,
-            ),
+            evidence(training_evidence(platform, model, at), model.generation, known_at=built.known_at),
             data_version,
             rows=built.rows.num_rows,
             figures={
@@ -203,20 +195,15 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
     """A model trained on a training set: fitted once to be judged, once to serve; its gates are checks."""
     key = asset_key(model, "candidate")
     gates = {
-        "enough_rows": "The judgement rests on enough rows.",
-        **{
-            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is {METRICS[gate.metric].better} the "
-            + f"{gate.better_than}'s"
-            + (f" by {gate.margin:.0%}" if gate.margin else "")
-            + " on the same rows."
-            for gate in model.gates
-        },
+        ENOUGH_ROWS: "The judgement rests on enough rows.",
+        **{gate.name: gate.description for gate in model.gates},
     }
     definition_hash = text_hash(
         model.generation,
         repr(model.template),
         repr(model.fitting),
         repr(model.gates),
+        repr(model.evaluation),
         str(model.validation),
         str(model.threads),
     )
@@ -256,15 +243,15 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
             record, verdict = train(platform, registry, model, at, run_id, request, context.log.info)
-        rows = platform.training_sets(model)
-        read = InputEvidence(rows.delta.name, rows.delta.version(), rows.data_version(at.key) or "", (at.key, at.key))
+        read = training_set_evidence(platform, model, at)
         return result(
             platform,
             key,
             evidence([read], definition_hash, seed=model.template.seed),
-            text_hash(record.model_hash, record.verdict),
+            text_hash(record.model_hash, *verdict.decisions),
             figures={
                 **record.figure_values,
+                **evaluation_figures(platform, model, record.key),
                 "verdict": record.verdict,
                 constants.REASON: request.reason,
                 constants.REQUESTED_BY: request.requested_by,
@@ -278,6 +265,11 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
                     passed=outcome.passed,
                     severity=dg.AssetCheckSeverity.WARN,
                     description=outcome.reason,
+                    metadata={
+                        name: float(value)
+                        for name, value in (("measured", outcome.measured), ("limit", outcome.limit))
+                        if value is not None
+                    },
                 )
                 for outcome in verdict.outcomes
             ],
@@ -325,6 +317,7 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
                 "level": training.level,
                 "verdict": training.verdict,
                 "awaits approval": model.approval == "required",
+                **evaluation_figures(platform, model, record.candidate),
             },
         )
 

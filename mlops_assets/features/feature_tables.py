@@ -9,7 +9,8 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
-from mlops_assets.lakehouse.periods import Period
+from mlops_assets.governance.evidence import InputEvidence, window_evidence
+from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
@@ -123,3 +124,22 @@ def require_inputs(platform: Platform, names: tuple[str, ...], period: Period, h
                 f"materialize {name} for {period.key} first; if its checks failed, mend their cause",
             )
         require_history(platform.table(name), definition.schema.calendar.shift(period, 1 - history), period)
+
+
+def tables_evidence(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[InputEvidence]:
+    """Evidence of reading the ``history`` periods of each table that end with ``last``."""
+    read = []
+    for input_ in query_inputs(platform, names, last, history):
+        definition = platform.project.table(input_.table.name)
+        periods = (
+            existing_periods(input_.table.schema.calendar, input_.first, input_.last, definition.first)
+            if input_.first and input_.last and definition.first
+            else []
+        )
+        read.append(window_evidence(input_.table, periods, platform.engine.data_versions))
+    return read
+
+
+def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:
+    """The periods of a window that the table has."""
+    return list(calendar.between(max(first, table_first), last))

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.contract import Rows
 from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.features.feature_tables import existing_periods, tables_evidence
 from mlops_assets.features.generations import require_history
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
+from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Period
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -70,6 +73,20 @@ def require_training_history(platform: Platform, model: ModelDefinition, at: Per
         require_history(platform.table(name), first_looked_up(platform, model, name, first), last)
 
 
+def require_labels(platform: Platform, model: ModelDefinition, at: Period) -> None:
+    """See that the labels that become known in a period were computed.
+
+    Raises:
+        MissingDataError: They were not.
+    """
+    if not is_computed(platform.labels(model), labelled_period(model, at)):
+        raise MissingDataError(
+            f"the labels of '{model.name}' that become known in {at.key} were not computed",
+            "labels up to the period of the training",
+            f"materialize {model.name}/labels for {at.key} first",
+        )
+
+
 def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -> TrainingSet:
     """Build the training set of a model at a period.
 
@@ -82,12 +99,7 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
     """
     labels_table = platform.labels(model)
     first, last = label_window(model, at)
-    if not is_computed(labels_table, last):
-        raise MissingDataError(
-            f"the labels of '{model.name}' that become known in {at.key} were not computed",
-            "labels up to the period of the training",
-            f"materialize {model.name}/labels for {at.key} first",
-        )
+    require_labels(platform, model, at)
     require_training_history(platform, model, at)
     known_at = platform.labels_as_of(model, at)
     labels = platform.engine.known_at(labels_table, known_at, first=first, last=last)
@@ -105,8 +117,35 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
     return TrainingSet(rows.select(names).sort_by(order), known_at, first, last, labels.num_rows - labelled.num_rows)
 
 
+def training_evidence(platform: Platform, model: ModelDefinition, at: Period) -> list[InputEvidence]:
+    """What a training set at a period rests on, as it stands: its labels, and the periods of each feature table."""
+    calendar = model.schema.calendar
+    first, last = label_window(model, at)
+    labelled = existing_periods(calendar, first, last, model.first)
+    length = calendar.distance(first, last) + 1
+    return [
+        window_evidence(platform.labels(model), labelled),
+        *tables_evidence(platform, model.feature_tables, last, length),
+    ]
+
+
+def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period) -> InputEvidence:
+    """Evidence of reading the training set of a period."""
+    table = platform.training_sets(model)
+    return InputEvidence(table.delta.name, table.delta.version(), table.data_version(at.key) or "", (at.key, at.key))
+
+
 def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":
-    """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named."""
+    """As `rows_with_features`, in this process."""
+    return platform.engine.to_arrow(rows_with_features(platform, model, rows, as_of=as_of))
+
+
+def rows_with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> Rows:
+    """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named.
+
+    Returns:
+        The rows, with ``anchor`` and ``as_of`` (UTC) and the features, where the engine has them.
+    """
     import pyarrow as pa
 
     moment = pa.timestamp("us", "UTC")
@@ -119,4 +158,4 @@ def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", 
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
     engine = platform.engine
     found = engine.lookup(engine.rows(asked), platform.lookups(model))
-    return engine.to_arrow(engine.compute(found, model.computed) if model.computed else found)
+    return engine.compute(found, model.computed) if model.computed else found

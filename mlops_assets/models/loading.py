@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import agreement, require_agreement
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
 from mlops_assets.models.predicting import prediction_arrays, scores_by_threads_there_are
 from mlops_assets.models.records import CandidateRecord, TransitionRecord, candidate_of_version
+from mlops_assets.models.registry import open_registry
+from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -64,7 +65,7 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     """
     training = candidate_of_version(platform, model, promotion.version)
     require_agreement(agreement(platform, model, training), model, promotion.version)
-    fit = mlflow_registry.load_fit(mlflow_registry.open_registry(platform.home.mlflow), training.model_uri)
+    fit = stored_fit(open_registry(platform.home.mlflow), model, training)
     try:
         _answers(model, fit, _rows_to_try(platform, model, training))
     except Exception as error:  # a user's estimator may raise anything

@@ -4,25 +4,27 @@ MLflow is an index here, not evidence: its tags can be changed and its versions 
 """
 
 import contextlib
+import json
 import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.write_points import write_point
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mlops_assets.models import fit_files
+from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
+from mlops_assets.models.logged import Contents, LoggedInput
+from mlops_assets.models.model_folder import write_folder
 
 EXPERIMENT = "mlops-assets"
-REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas")
-FORMAT = "skops"
+MOST_OF_DIGEST = 36
+"""So long may a dataset's digest be in MLflow."""
 
 
 @dataclass(frozen=True)
@@ -76,51 +78,75 @@ def start_run(registry: Registry, name: str) -> Iterator[str]:
         yield run.info.run_id
 
 
-def log_candidate(
-    registry: Registry,
-    run_id: str,
-    *,
-    params: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    fits: Mapping[str, Any],
-    input_example: "pd.DataFrame",
-    trusted_types: Sequence[str],
-) -> Mapping[str, str]:
-    """Log a candidate into an active run.
-
-    Fits are kept in skops format, which runs no code of a model's when it is loaded, with signature, input example
-    and requirements as installed here (inferring them takes seven seconds).
+def log_candidate(registry: Registry, run_id: str, contents: Contents) -> Mapping[str, str]:
+    """Log a candidate into a run, in few calls, each of which is a transaction of its own.
 
     Returns:
         The URI of each fit, by its name.
     """
     import mlflow
+    from mlflow.entities import DatasetInput, LoggedModelOutput, Metric, Param, RunTag
 
     client = mlflow.MlflowClient(registry.tracking_uri)
-    for name, value in params.items():
-        client.log_param(run_id, name, value)
-    for name, value in metrics.items():
-        client.log_metric(run_id, name, value)
-    for name, value in tags.items():
-        client.set_tag(run_id, name, value)
-    write_point("mlflow run")
-    uris = {}
-    for name, fit in fits.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # MLflow's remark that whole numbers cannot be null
-            logged = mlflow.sklearn.log_model(
-                fit,
-                name=name,
-                serialization_format=FORMAT,
-                skops_trusted_types=list(trusted_types),
-                signature=mlflow.models.infer_signature(input_example, fit.predict(input_example)),
-                input_example=input_example,
-                pip_requirements=[f"{package}=={installed_version(package)}" for package in REQUIREMENTS],
-            )
-        uris[name] = f"models:/{logged.model_id}"
+    now, params = _milliseconds(), {name: str(value) for name, value in contents.params.items()}
+    client.log_inputs(run_id, [DatasetInput(*_as_dataset(read)) for read in contents.inputs])
+    ids = {}
+    for name, fit in contents.fits.items():
+        model = client.create_logged_model(_experiment(registry), name, run_id, params=params)
+        identity = {"model_uuid": model.model_id, "model_id": model.model_id}
+        description = mlflow.models.Model(model.artifact_location, run_id, **identity)
+        with TemporaryDirectory() as folder:
+            write_folder(Path(folder), description, fit, contents.signature, contents.example)
+            client.log_model_artifacts(model.model_id, folder)
+        client.finalize_logged_model(model.model_id, "READY")
+        ids[name] = model.model_id
         write_point(f"mlflow model {name}")
-    return uris
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0) for model_id in ids.values()])
+    measured = next(iter(ids.values()))
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0, model_id=measured) for name, value in contents.metrics.items()],
+        params=[Param(name, value) for name, value in params.items()],
+        tags=[RunTag(name, value) for name, value in contents.tags.items()],
+    )
+    write_point("mlflow run")
+    return {name: f"models:/{model_id}" for name, model_id in ids.items()}
+
+
+def _as_dataset(read: LoggedInput) -> tuple[Any, Any]:
+    """A table that was read, as MLflow's dataset with tags.
+
+    The digest is the beginning of our content hash, for that of MLflow covers the first 10,000 rows only. MLflow keeps
+    one dataset for each name and digest, so what belongs to one reading stands in the tags.
+    """
+    from mlflow.entities import Dataset, InputTag
+
+    table = read.read
+    source = json.dumps({"path": read.folder, "delta_table_version": table.delta_version})
+    dataset = Dataset(table.name, table.data_version[:MOST_OF_DIGEST], "delta_table", source)
+    first, last = table.periods or ("", "")
+    tags = {
+        "mlflow.data.context": read.context,
+        "content_hash": table.data_version,
+        "delta_version": str(table.delta_version),
+        "folder": read.folder,
+        "first_period": first,
+        "last_period": last,
+    }
+    return dataset, [InputTag(name, value) for name, value in tags.items() if value]
+
+
+def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None:
+    """Log texts as files of a run, by path; the same path again is replaced."""
+    import mlflow
+
+    with TemporaryDirectory() as folder:
+        for path, text in files.items():
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        mlflow.MlflowClient(registry.tracking_uri).log_artifacts(run_id, folder)
+    write_point("mlflow files")
 
 
 def log_trial(
@@ -128,15 +154,38 @@ def log_trial(
 ) -> None:
     """Log one trial of a search as a run below another, with its parameters and its error."""
     import mlflow
+    from mlflow.entities import Metric, Param
 
     client = mlflow.MlflowClient(registry.tracking_uri)
-    experiment = client.get_run(run_id).info.experiment_id
     tags = {"mlflow.parentRunId": run_id, "mlflow.runName": f"trial {number}"}
-    trial = client.create_run(experiment, tags=tags).info.run_id
-    for name, given in params.items():
-        client.log_param(trial, name, given)
-    client.log_metric(trial, metric, value)
+    trial = client.create_run(_experiment(registry), tags=tags).info.run_id
+    client.log_batch(
+        trial,
+        metrics=[Metric(metric, value, _milliseconds(), 0)],
+        params=[Param(name, str(given)) for name, given in params.items()],
+    )
     client.set_terminated(trial)
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the git work tree around a folder, as MLflow finds it; None where there is none."""
+    from mlflow.utils.git_utils import get_git_commit
+
+    commit: str | None = get_git_commit(str(folder))
+    return commit
+
+
+def _milliseconds() -> int:
+    """MLflow's own times are those of the machine."""
+    return time.time_ns() // 1_000_000
+
+
+@lru_cache(maxsize=4)
+def _experiment(registry: Registry) -> str:
+    import mlflow
+
+    found = mlflow.MlflowClient(registry.tracking_uri).get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id)
 
 
 def register_version(
@@ -178,34 +227,35 @@ def end_run(*, succeeded: bool) -> None:
 
 
 @lru_cache(maxsize=4)
-def load_fit(registry: Registry, model_uri: str) -> Any:
+def load_fit(registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None) -> Any:
     """Load a logged fit, as `read_fit`; the same one is loaded month after month, so a few are kept in memory."""
-    return read_fit(registry, model_uri)
+    return read_fit(registry, model_uri, trust, recorded)
 
 
-def read_fit(registry: Registry, model_uri: str) -> Any:
-    """Read a logged fit as it lies there now.
+def read_fit(registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None) -> Any:
+    """Read a logged fit as it lies there now; MLflow's files say where it is, and not what may be trusted.
+
+    Args:
+        registry: The registry.
+        model_uri: Which fit.
+        trust: What its file may hold; by default what fits of the library hold.
+        recorded: What was recorded of the file when it was trained; without it no pickle is read.
 
     Raises:
-        ContractError: It is not in skops format, and loading it could run code.
+        ContractError: It is in a form that could run code and was not allowed, or not what was recorded.
         MissingDataError: It is not there.
     """
     import mlflow
 
     mlflow.set_tracking_uri(registry.tracking_uri)
     try:
-        information = mlflow.models.get_model_info(model_uri)
-    except mlflow.exceptions.MlflowException as error:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        flavor = mlflow.models.Model.load(str(folder)).flavors["sklearn"]
+        data = (folder / flavor["pickled_model"]).read_bytes()
+    except (mlflow.exceptions.MlflowException, OSError, KeyError) as error:
         raise MissingDataError(
             f"no model {model_uri} in {registry.tracking_uri}",
             "the model that a version was registered from",
             "restore MLflow's files from a backup, or train again",
         ) from error
-    written = information.flavors.get("sklearn", {}).get("serialization_format")
-    if written != FORMAT:
-        raise ContractError(
-            f"model {model_uri} in format '{written}'",
-            f"format '{FORMAT}', which runs no code of the model's when it is loaded",
-            "log it again through the platform",
-        )
-    return mlflow.sklearn.load_model(model_uri)
+    return fit_files.read_fit(data, str(flavor.get("serialization_format")), trust, recorded, f"model {model_uri}")

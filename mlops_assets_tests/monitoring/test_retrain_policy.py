@@ -46,6 +46,10 @@ def training(number: int) -> CandidateRecord:
         template="",
         template_hash="",
         params="{}",
+        training_set="",
+        fitting="{}",
+        environment="",
+        files="{}",
     )
 
 

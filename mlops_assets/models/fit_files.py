@@ -1,0 +1,229 @@
+"""A fit as one file: in skops format, which runs no code, or as a pickle that its model allows by name.
+
+A pickle is read only where it is the file that was recorded with its candidate, and the model still allows it.
+"""
+
+import ast
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+from mlops_assets.errors import ContractError
+from mlops_assets.features.python_functions import called
+from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.templates import TEMPLATES, find_template
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.python_function import PythonFunction
+
+Form = Literal["skops", "cloudpickle"]
+FILES: dict[Form, str] = {"skops": "model.skops", "cloudpickle": "model.pkl"}
+"""The name of the file in each form."""
+
+OF_THE_LIBRARY = tuple(sorted({name for template in TEMPLATES for name in template.trusted_types}))
+"""Types beyond skops's own list that the library's fits hold."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the file of a model's fit may hold.
+
+    Args:
+        types: Types beyond skops's own list.
+        pickled: Classes of fits that may be kept as pickles.
+        function: The own template whose classes are among the types; None of the library's.
+        recipe: The hash of the template's recipe.
+    """
+
+    types: tuple[str, ...] = OF_THE_LIBRARY
+    pickled: tuple[str, ...] = ()
+    function: PythonFunction | None = None
+    recipe: str = ""
+
+
+LIBRARY = Trust()
+"""What the fits of the library may hold, whichever template made them."""
+
+
+@dataclass(frozen=True)
+class FitFile:
+    """How a fit was kept; recorded with its candidate.
+
+    Args:
+        form: ``skops`` or ``cloudpickle``.
+        content: SHA-256 of the file, in hex.
+        classes: Of a pickle the classes that skops does not hold; of a skops file the project's own classes in it.
+        recipe: The hash of the template's recipe.
+    """
+
+    form: Form
+    content: str
+    classes: tuple[str, ...]
+    recipe: str
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "FitFile":
+        """From the values of its fields, as JSON has them."""
+        return cls(**{**values, "classes": tuple(values["classes"])})
+
+
+def trust_of(model: ModelDefinition) -> Trust:
+    """What a model's files may hold: of an own template, all that the library needs and the classes of its modules."""
+    choice = model.template
+    if choice.function is None:
+        types = find_template(choice.name, choice.version).trusted_types
+        return Trust(types, recipe=choice.definition_hash)
+    function = choice.function.function
+    return Trust((*OF_THE_LIBRARY, *own_classes(function)), choice.allow_pickle, function, choice.definition_hash)
+
+
+def own_classes(function: PythonFunction) -> tuple[str, ...]:
+    """The classes that the modules of a function define at their top level, as ``MODULE.CLASS``."""
+    return tuple(
+        f"{module.name}.{node.name}"
+        for module in function.modules
+        for node in ast.parse(module.text).body
+        if isinstance(node, ast.ClassDef)
+    )
+
+
+def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
+    """A fit as a file, in skops format wherever that holds it.
+
+    Args:
+        fit: The fitted estimator.
+        trust: What the file may hold.
+        named: What it is a fit of, for messages.
+
+    Raises:
+        ContractError: skops does not hold it, and the model does not allow a pickle of it, or a pickle of it is
+            another fit when it is read.
+    """
+    with _own_modules(trust.function):
+        written = _as_skops(fit, trust.types)
+        strange = () if written else tuple(sorted(_strange(fit, trust.types)))
+    if written:
+        data, types = written
+        own = tuple(sorted(types & set(own_classes(trust.function)))) if trust.function else ()
+        return FitFile("skops", sha256(data).hexdigest(), own, trust.recipe), data
+    refused = [name for name in strange if name not in trust.pickled]
+    if refused:
+        raise ContractError(
+            f"a fit of {named} with {', '.join(refused)}, which skops cannot hold",
+            "an estimator of types that skops holds (scikit-learn's, and classes of the template's own modules)",
+            f"compose it of such, or allow a pickle, which runs code when it is read: "
+            f"template.allow_pickle: [{', '.join(strange)}]",
+            where=trust.function.location if trust.function else None,
+        )
+    import cloudpickle
+
+    # Outside of the block above, where the project's modules are not found, so that their classes go into the file.
+    data = cloudpickle.dumps(fit, protocol=pickle.DEFAULT_PROTOCOL)
+    if estimator_hash(pickle.loads(data)) != estimator_hash(fit):
+        raise ContractError(
+            f"a fit of {named} that has another content after it was kept as a pickle",
+            "an estimator whose parameters and arrays are the same when it is read",
+            "keep its state in attributes that are numbers, text, arrays or estimators",
+        )
+    return FitFile("cloudpickle", sha256(data).hexdigest(), strange, trust.recipe), data
+
+
+def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, named: str) -> Any:
+    """The fit in a file; nothing of it runs before it was seen to be allowed.
+
+    Args:
+        data: The file.
+        form: The form that it says it has.
+        trust: What it may hold.
+        recorded: What was recorded of it, or None.
+        named: What it is called in messages.
+
+    Raises:
+        ContractError: It holds what may not be read.
+    """
+    cure = "restore MLflow's files from a backup, or train again"
+    if form == "cloudpickle" and recorded is not None and recorded.form == form:
+        _require_allowed(data, trust, recorded, named)
+        return pickle.loads(data)
+    if form != "skops":
+        raise ContractError(
+            f"{named} in format '{form}'",
+            "format 'skops', which runs no code of the model's when it is loaded, or a pickle that was recorded when "
+            "it was trained",
+            "log it again through the platform",
+        )
+    own = recorded.classes if recorded is not None else ()
+    if own and recorded is not None and recorded.recipe != trust.recipe:
+        raise ContractError(
+            f"{named} with {', '.join(own)} of the recipe {recorded.recipe[:8]}, which is {trust.recipe[:8]} now",
+            "the classes that it was trained with",
+            "take the change of the template back, or train again",
+        )
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    with _own_modules(trust.function if own else None):
+        try:
+            return skops.io.loads(data, trusted=list(trust.types))
+        except UntrustedTypesFoundException as error:
+            raise ContractError(
+                f"{named} with types that nobody trusts ({error})", "a fit as it was logged", cure
+            ) from error
+
+
+def _require_allowed(data: bytes, trust: Trust, recorded: FitFile, named: str) -> None:
+    refused = [name for name in recorded.classes if name not in trust.pickled]
+    if refused:
+        raise ContractError(
+            f"{named} as a pickle of {', '.join(refused)}, which the model does not allow now",
+            f"template.allow_pickle with {', '.join(recorded.classes)}",
+            "allow it again, or train without",
+        )
+    found = sha256(data).hexdigest()
+    if found != recorded.content:
+        raise ContractError(
+            f"{named} as a pickle with the hash {found[:16]}…; it was not read",
+            f"{recorded.content[:16]}…, which was recorded when it was trained",
+            "restore MLflow's files from a backup, or train again; find out who changed them",
+        )
+
+
+@contextmanager
+def _own_modules(function: PythonFunction | None) -> Iterator[None]:
+    """Let the modules of an own template be imported inside the block."""
+    if function is None:
+        yield
+        return
+    with called(function, "modules whose classes skops can hold"):
+        yield
+
+
+def _as_skops(fit: Any, types: Sequence[str]) -> tuple[bytes, set[str]] | None:
+    """A fit in skops format, and which types beyond skops's own list it holds; None where it holds others."""
+    import skops.io
+
+    try:
+        data = skops.io.dumps(fit)
+        found = set(skops.io.get_untrusted_types(data=data))
+    except Exception:  # noqa: BLE001  # a user's estimator may raise anything
+        return None
+    return (data, found) if found <= set(types) else None
+
+
+def _strange(fit: Any, types: Sequence[str]) -> set[str]:
+    """The classes of the smallest estimators in a fit that skops cannot hold."""
+    inner = {name for part in _estimators(vars(fit)) if not _as_skops(part, types) for name in _strange(part, types)}
+    return inner or {f"{type(fit).__module__}.{type(fit).__qualname__}"}
+
+
+def _estimators(value: Any) -> Iterator[Any]:
+    """The estimators in a value, not those in them."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _estimators(item)
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        yield value

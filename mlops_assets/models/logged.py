@@ -1,0 +1,156 @@
+"""What is logged of a training: what it read, how it was fitted, by which code, and how well it did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.features.training_sets import training_evidence, training_set_evidence
+from mlops_assets.governance.evidence import InputEvidence, code_hash, environment_hash
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.environment import requirements
+from mlops_assets.models.fit_files import Form, trust_of, write_fit
+from mlops_assets.models.model_folder import LoggedFit, Signature
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+ROWS_OF_EXAMPLE = 5
+PICKLED: dict[Form, tuple[str, ...]] = {"skops": (), "cloudpickle": ("cloudpickle",)}
+"""What reading a file of each form needs beside."""
+
+
+@dataclass(frozen=True)
+class LoggedInput:
+    """A table that was read.
+
+    Args:
+        read: Which version and content of it.
+        folder: Where it lies.
+        context: What it was read for: ``training``, or ``features`` and ``labels`` of which the training set is made.
+    """
+
+    read: InputEvidence
+    folder: str
+    context: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything that is logged of a candidate.
+
+    Args:
+        inputs: What it read.
+        params: How it was fitted.
+        metrics: How well the judged fit did.
+        tags: Why, and by which definitions and code.
+        fits: Its fits, by name; the metrics are those of the first.
+        signature: What they take and give.
+        example: A few rows as they were looked up, or None.
+    """
+
+    inputs: tuple[LoggedInput, ...]
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    fits: Mapping[str, LoggedFit]
+    signature: Signature
+    example: "pd.DataFrame | None"
+
+
+def inputs_of(platform: Platform, model: ModelDefinition, at: Period) -> tuple[LoggedInput, ...]:
+    """The training set of a period, and the tables behind it."""
+
+    def read(evidence: InputEvidence, context: str) -> LoggedInput:
+        generation = evidence.generation or model.generation
+        return LoggedInput(evidence, str(platform.generation_folder(evidence.name, generation).folder), context)
+
+    labels, *tables = training_evidence(platform, model, at)
+    return (
+        read(training_set_evidence(platform, model, at), "training"),
+        read(labels, "labels"),
+        *(read(table, "features") for table in tables),
+    )
+
+
+def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, LoggedFit]:
+    """Fits as they are logged.
+
+    Raises:
+        ContractError: A fit cannot be kept, or only as a pickle that the model does not allow.
+    """
+    trust, function = trust_of(model), model.template.function
+    kept = {}
+    for name, fit in fits.items():
+        file, data = write_fit(fit, trust, f"'{model.name}' by template '{model.template.name}'")
+        modules = {}
+        if function and file.form == "skops" and file.classes:
+            modules = {
+                f"{module.name.replace('.', '/')}{'/__init__' if module.is_package else ''}.py": module.text
+                for module in function.function.modules
+            }
+        needed = requirements(function.function if function else None, *PICKLED[file.form])
+        kept[name] = LoggedFit(file, data, trust.types, needed, modules)
+    return kept
+
+
+def contents_of(
+    platform: Platform,
+    model: ModelDefinition,
+    at: Period,
+    rows: "pa.Table",
+    fits: Mapping[str, LoggedFit],
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    commit: str | None,
+) -> Contents:
+    """Everything that is logged of a training.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        at: The period trained at.
+        rows: Its training set.
+        fits: Its fits; the metrics are those of the first.
+        params: What it was fitted with, beside template, seed and threads.
+        metrics: How well it did.
+        tags: Why it was trained, and what came of it.
+        commit: The project's commit, if there is one.
+    """
+    template = model.template
+    classes: tuple[Any, ...] = (False, True) if model.task == "binary" else model.label.classes
+    code = {
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+        "generation": model.generation,
+        "template_hash": template.definition_hash,
+        "package_version": version("mlops-assets"),
+        "code_hash": code_hash(),
+        "environment_hash": environment_hash(),
+    }
+    fixed = {
+        "template": f"{template.name} v{template.version}",
+        "seed": template.seed,
+        "threads": model.threads,
+        "period": at.key,
+    }
+    return Contents(
+        inputs_of(platform, model, at),
+        {**params, **fixed},
+        metrics,
+        {"model": model.name, "period": at.key, **tags, **code},
+        fits,
+        Signature(model.features, model.numbers, classes, model.prediction_columns),
+        _example(model, rows),
+    )
+
+
+def _example(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame | None":
+    """The last rows of a training set, as they were looked up; None where features are personal."""
+    if model.personal_names & set(model.feature_names):
+        return None
+    return rows.slice(max(rows.num_rows - ROWS_OF_EXAMPLE, 0)).select(list(model.feature_names)).to_pandas()

@@ -1,0 +1,85 @@
+"""Predictions from rows as they were looked up. A copy of this file lies in every logged model, and MLflow loads it.
+
+So it imports nothing of this package: `mlflow.pyfunc.load_model` and ``mlflow models serve`` need it alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIGURATION = "rows"
+"""Under this name MLflow's python_function flavor holds what `RawPredictor` is given."""
+
+
+def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequence[str]) -> "pd.DataFrame":
+    """Values as an estimator was fitted on them: numbers as floats with NaN for null, categories as objects or None.
+
+    A column of booleans or whole numbers alone has a type of its own in pandas, which scikit-learn's encoders compare
+    with no level that they know.
+    """
+    made = {name: frame[name].astype("float64") for name in numbers}
+    made |= {name: frame[name].astype(object).where(frame[name].notna(), None) for name in categories}
+    return frame.assign(**made)
+
+
+class RawPredictor:
+    """What MLflow's python_function gives: the model's prediction columns for rows of raw features.
+
+    Args:
+        fit: The estimator.
+        names: Every feature, in the order that it was fitted on.
+        numbers: Those that are numbers.
+        classes: Of a classification its classes, in the order of the probabilities; none of a regression.
+        columns: The prediction columns: the likeliest value, then the probabilities.
+    """
+
+    def __init__(
+        self,
+        fit: Any,
+        *,
+        names: Sequence[str],
+        numbers: Sequence[str],
+        classes: Sequence[Any],
+        columns: Sequence[str],
+    ) -> None:
+        self._fit = fit
+        self._names = list(names)
+        self._numbers = list(numbers)
+        self._classes = list(classes)
+        self._columns = list(columns)
+
+    def predict(self, data: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+        """Predict, with null for what is missing and any value for a category.
+
+        Args:
+            data: The features, by name; others are left out.
+            params: MLflow's; there are none.
+
+        Returns:
+            The prediction columns, a row for each row; a class that the fit never saw has probability 0.
+        """
+        import pandas as pd
+
+        categories = [name for name in self._names if name not in self._numbers]
+        frame = as_fitted(data[self._names], self._numbers, categories)
+        if not self._classes:
+            return pd.DataFrame({self._columns[0]: self._fit.predict(frame)}, index=data.index)
+        found = pd.DataFrame(self._fit.predict_proba(frame), data.index, list(self._fit.classes_))
+        scores = found.reindex(columns=self._classes, fill_value=0.0).to_numpy()
+        names, probabilities = self._columns[0], self._columns[1:]
+        if len(probabilities) == 1:  # of two classes, the probability of the second
+            return pd.DataFrame({names: scores[:, 1] > 0.5, probabilities[0]: scores[:, 1]}, index=data.index)
+        likeliest = [self._classes[place] for place in scores.argmax(axis=1)]
+        said = {name: scores[:, place] for place, name in enumerate(probabilities)}
+        return pd.DataFrame({names: likeliest, **said}, index=data.index)
+
+
+def _load_pyfunc(folder: str) -> RawPredictor:
+    """What MLflow calls with the folder of a logged model."""
+    import mlflow
+
+    flavor = mlflow.models.Model.load(str(Path(folder))).flavors["python_function"]
+    return RawPredictor(mlflow.sklearn.load_model(folder), **flavor[CONFIGURATION])

@@ -1,0 +1,130 @@
+"""Making a version again from what was known then, and comparing it with what was recorded; writes nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlops_assets.errors import ContractError
+from mlops_assets.features.differences import differences
+from mlops_assets.features.generations import asset_of, generations
+from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.governance.evidence import environment_hash
+from mlops_assets.lakehouse.content_hash import content_hash
+from mlops_assets.models.agreement import TrainedOn
+from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.fitting import fit, fitting_of
+from mlops_assets.models.promotion import require_version
+from mlops_assets.models.records import CandidateRecord, candidate_of_version
+from mlops_assets.models.states import version_states
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing that was made again.
+
+    Args:
+        name: What it is.
+        recorded: Its hash when the version was trained.
+        found: Its hash now.
+    """
+
+    name: str
+    recorded: str
+    found: str
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether it is the same."""
+        return self.recorded == self.found
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of making a version again.
+
+    Args:
+        model: The model's name.
+        version: The version.
+        training_set: Its training set, by the content of all rows.
+        fit: The fit that serves, by its parameters and arrays.
+        same_environment: Whether the installed distributions are those that it was trained with.
+    """
+
+    model: str
+    version: int
+    training_set: Compared
+    fit: Compared
+    same_environment: bool
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether everything is the same, bit for bit."""
+        return self.training_set.is_equal and self.fit.is_equal
+
+    def as_text(self) -> str:
+        """For people."""
+        lines = [
+            f"{one.name}: {'equal' if one.is_equal else 'DIFFERENT, recorded'} {one.recorded[:16]}…"
+            + ("" if one.is_equal else f", now {one.found[:16]}…")
+            for one in (self.training_set, self.fit)
+        ]
+        if not self.same_environment:
+            lines.append("the environment is another than it was trained in (its requirements are with the model)")
+        said = "was reproduced bit for bit" if self.is_equal else "was not reproduced"
+        return "\n".join([*lines, f"{self.model}: version {self.version} {said}"])
+
+
+def reproduce(platform: Platform, model: ModelDefinition, version: int) -> Reproduction:
+    """Build a version's training set as it was known then, fit again with what was recorded, and compare.
+
+    Later corrections do not matter, for they were not known then; nor does it whether the version's files are there.
+
+    Raises:
+        ContractError: A definition, the template or how it is fitted is another than then; says which.
+        MissingDataError: There is no such version, or what it was made of is gone.
+    """
+    require_version(model, version, version_states(platform, model))
+    training = candidate_of_version(platform, model, version)
+    changed = list(_changed(platform, model, training))
+    if changed:
+        raise ContractError(
+            f"version {version} of '{model.name}' was trained by other definitions: {'; '.join(changed)}",
+            "the definitions that it was trained by",
+            "take the project as it was then (MLflow's run names its commit), and run this there with the same home",
+        )
+    rows = build_training_set(platform, model, model.schema.calendar.at_key(training.at)).rows
+    again = fit(model, rows, json.loads(training.params))
+    return Reproduction(
+        model.name,
+        version,
+        Compared("training set", training.training_set, content_hash(rows, rows.column_names)),
+        Compared("fit", training.model_hash, estimator_hash(again)),
+        training.environment == environment_hash(),
+    )
+
+
+def _changed(platform: Platform, model: ModelDefinition, training: CandidateRecord) -> Iterator[str]:
+    """What is defined otherwise than it was for a training, in words."""
+    if training.generation != model.generation:
+        known = {record.generation: record.definition for record in generations(platform, model.name)}
+        parts = [one.part for one in differences(known.get(training.generation, {}), model.parts)]
+        yield f"'{model.name}' itself is another now ({', '.join(parts)})"
+    trained = TrainedOn.from_json(training.trained_on)
+    if trained.labels != model.label_generation:
+        yield f"its labels were {trained.labels} and are {model.label_generation} now"
+    for name, generation in trained.tables.items():
+        now = platform.table(name).delta.folder.name
+        if now != generation:
+            yield f"'{asset_of(name)}' was {generation} and is {now} now"
+    template = f"{model.template.name} v{model.template.version}"
+    if (training.template, training.template_hash) != (template, model.template.definition_hash):
+        yield (
+            f"its template was {training.template} ({training.template_hash[:8]}) and is {template} "
+            f"({model.template.definition_hash[:8]}) now"
+        )
+    before, now_fitted = json.loads(training.fitting), json.loads(fitting_of(model))
+    for name in sorted({*before, *now_fitted}):
+        if before.get(name) != now_fitted.get(name):
+            yield f"{name} was {before.get(name)} and is {now_fitted.get(name)} now"

@@ -1,0 +1,64 @@
+"""A training that somebody asks for on the command line: the training chain as one run of the home's Dagster."""
+
+import dagster as dg
+
+from mlops_assets.automation.retraining import TRAINING_STEPS
+from mlops_assets.components import constants
+from mlops_assets.components.model_training import asset_key
+from mlops_assets.errors import PlatformError
+from mlops_assets.features.training_sets import require_labels
+from mlops_assets.in_process import SILENT, failures_of, held_open
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.promotion import newest_candidate
+from mlops_assets.models.records import CandidateRecord
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+def run_training(
+    platform: Platform,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    model: ModelDefinition,
+    at: Period,
+    *,
+    reason: str,
+    requested_by: str,
+) -> CandidateRecord:
+    """Build the training set of a period, train on it, and register and promote what its gates and approval allow.
+
+    Args:
+        platform: The platform.
+        definitions: The project's code location.
+        instance: Where the events go.
+        model: The model.
+        at: The period to train at.
+        reason: Why, in words; recorded.
+        requested_by: Who asks.
+
+    Raises:
+        MissingDataError: The labels of the period were not computed.
+        PlatformError: A step failed.
+    """
+    require_labels(platform, model, at)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with held_open(platform.home.dagster):
+        done = job.execute_in_process(
+            instance=instance,
+            partition_key=at.key,
+            run_config=SILENT,
+            asset_selection=[asset_key(model, step) for step in TRAINING_STEPS],
+            tags={
+                constants.MODEL_TAG: model.name,
+                constants.REASON: reason,
+                constants.REQUESTED_BY: requested_by,
+            },
+            raise_on_error=False,
+        )
+    if not done.success:
+        raise PlatformError(
+            f"a training of '{model.name}' at {at.key} that failed: {failures_of(instance, done.run_id)}",
+            "a training whose steps all succeed",
+            "mend the cause, and run it again; what succeeded stands",
+        )
+    return newest_candidate(platform, model, at)

@@ -1,0 +1,86 @@
+"""``mlflow run`` and ``mlops-assets models train|reproduce``: trainings with events, and versions made again."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mlops_assets.cli import main
+from mlops_assets.features.labels import newest_labelled
+from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.models.records import candidates, versions
+from mlops_assets.models.registry import EXPERIMENT, open_registry
+from mlops_assets.project.load import load_project
+from mlops_assets.project.platform import Platform
+from mlops_assets_tests.conftest import Lived
+
+pytestmark = pytest.mark.slow
+MODEL = "orders_forecast"
+
+
+@pytest.fixture
+def shop(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Platform]:
+    """A copy of the lived shop, outside of any git work tree."""
+    copy = lived.copy(tmp_path / "copy")
+    monkeypatch.setenv(HOME_VARIABLE, str(copy.home.folder))
+    return copy.project, Platform.of(load_project(copy.project / "shop" / "defs"), copy.home)
+
+
+def test_mlflow_runs_a_training_in_the_home_and_the_version_is_made_again(
+    shop: tuple[Path, Platform], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+    import mlflow  # noqa: TID253
+
+    project, platform = shop
+    model = platform.project.models[MODEL]
+    at = newest_labelled(platform, model)
+    assert at is not None
+    before = len(candidates(platform, model))
+    (tmp_path / "user").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path / "user")
+    registry = open_registry(platform.home.mlflow)
+    run = mlflow.projects.run(
+        str(project),
+        "train",
+        parameters={"model": MODEL, "period": at.key, "reason": "it's time"},
+        env_manager="local",
+        experiment_name=EXPERIMENT,
+    )
+    assert run.get_status() == "FINISHED"
+    trained = candidates(platform, model)
+    assert len(trained) == before + 1
+    newest = max(trained, key=lambda record: record.trained_at)
+    asked = [record for record in trained if record.reason == "it's time"]
+    assert [(record.at, record.requested_by) for record in asked] == [(at.key, "person at the machine")]
+    assert mlflow.MlflowClient(registry.tracking_uri).get_run(asked[0].run_id).info.status == "FINISHED"
+    assert newest.trained_at >= asked[0].trained_at
+    for folder in (project, tmp_path / "user"):
+        assert not [name for name in ("mlruns", "mlflow.db", ".mlflow") if (folder / name).exists()]
+    with dg.DagsterInstance.from_config(str(platform.home.dagster)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey([MODEL, "candidate"]))
+        assert event is not None and event.asset_materialization is not None
+        assert event.asset_materialization.metadata["mlops/reason"].value == "it's time"
+
+    version = versions(platform, model)[-1].version
+    made = CliRunner().invoke(main, ["--project", str(project), "models", "reproduce", MODEL, str(version)])
+    assert made.exit_code == 0, made.output
+    assert made.output.endswith(f"{MODEL}: version {version} was reproduced bit for bit\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", MODEL, "2024-13-01"], "period '2024-13-01'"),
+        (["train", MODEL, "2024-03-01"], f"the labels of '{MODEL}' that become known in 2024-03-01 were not computed"),
+        (["reproduce", MODEL, "9"], f"no version 9 of '{MODEL}'"),
+    ],
+)
+def test_a_mistake_is_one_message(shop: tuple[Path, Platform], arguments: list[str], told: str) -> None:
+    done = CliRunner().invoke(main, ["--project", str(shop[0]), "models", *arguments])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: Found: ") and done.output.count("\n") == 1 and told in done.output
