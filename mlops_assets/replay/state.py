@@ -103,13 +103,17 @@ def _file(home: Home) -> Path:
 
 
 def _from_json(content: dict[str, Any]) -> ReplayState:
-    moments = {name: content[name] and datetime.fromisoformat(content[name]) for name in ("moment", "published")}
     pending = tuple(PendingRun(**{**run, "assets": tuple(run["assets"])}) for run in content["pending"])
     return ReplayState(
         started_from=content["started_from"],
-        **moments,
+        moment=_moment(content["moment"]),
         finished=content["finished"],
+        published=_moment(content.get("published")),  # homes from before it was kept have none
         cursors=content["cursors"],
         pending=pending,
         failed=tuple(content["failed"]),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
