@@ -10,6 +10,7 @@ from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
 from benchmarks.features_over_http import http
+from benchmarks.lines import lines
 from benchmarks.load import load
 from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
@@ -17,6 +18,7 @@ from benchmarks.pit import pit, pit_feast, pit_growth, pit_late, pit_wide
 from benchmarks.predict_over_http import predict_http
 from benchmarks.register import register
 from benchmarks.replay import demo, replay
+from benchmarks.score_batch import score_batch
 from benchmarks.search import search
 from benchmarks.spark_overhead import spark_overhead
 
@@ -26,6 +28,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "chain": chain,
     "demo": demo,
     "replay": replay,
+    "lines": lines,
     "pit": pit,
     "pit-late": pit_late,
     "pit-feast": pit_feast,
@@ -37,6 +40,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "http": http,
     "predict-http": predict_http,
     "register": register,
+    "score-batch": score_batch,
     "search": search,
     "online-1": online_1,
     "online-100": online_100,

@@ -1,4 +1,4 @@
-"""The client of a platform's server, for applications: features and predictions now, and rows pushed into a source.
+"""The client of a platform's server: features and predictions now, rows pushed into a source, versions of models.
 
 It needs nothing of the platform but this module: no Dagster, no pandas, no engine.
 """
@@ -18,10 +18,15 @@ from mlops_assets.errors import AnswerError, DefinitionError
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["AnswerError", "Client", "Features", "FoundRow", "Prediction", "Predictions", "Row"]
+__all__ = [
+    "AnswerError", "Client", "Comparison", "Decision", "Features", "FoundRow", "Gate", "Model", "Prediction",
+    "Predictions", "Row", "Version",
+]  # fmt: skip
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
 LONGEST_WAIT_SECONDS = 60
+SECONDS_TO_DECIDE = 60.0
+"""A decision reads a fit and asks MLflow, which takes its time."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,105 @@ class Predictions:
     promoted_at: datetime
     request_id: str
     rows: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and its versions.
+
+    Args:
+        name: The model.
+        champion: The version that serves; None for none, as of the others.
+        previous: The version that served before it.
+        challenger: The version that competes with it, or waits for approval.
+        approval: ``required`` where a person approves a version before it serves, else ``automatic``.
+        versions: How many there are.
+    """
+
+    name: str
+    champion: int | None
+    previous: int | None
+    challenger: int | None
+    approval: str
+    versions: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a gate said of a version: whether it passed, why, and what it measured and its limit, where numbers."""
+
+    name: str
+    passed: bool
+    reason: str
+    measured: float | None
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about a version.
+
+    Args:
+        kind: ``approved``, ``rejected``, ``promotion``, ``rollback``, ``retirement`` or ``deletion``.
+        at: When, on the platform's clock, UTC.
+        by: Who or what decided it.
+        reason: Why, in words.
+    """
+
+    kind: str
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a version did in the shadow of a champion, on the rows of all periods so far.
+
+    Args:
+        champion: The version that served.
+        until: The newest period that both predicted from and whose labels are known.
+        periods: How many periods.
+        rows: Rows that both predicted and that have a label.
+        figures: All metrics, by ``champion_…``, ``challenger_…`` and ``difference_…`` (challenger minus champion).
+        words: The same in one line, by the metric that the model is watched by.
+    """
+
+    champion: int
+    until: str
+    periods: int
+    rows: int
+    figures: Mapping[str, float]
+    words: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a model.
+
+    Args:
+        version: Its number.
+        state: What has become of it, such as ``champion`` or ``challenger``.
+        trained_at: When it was trained, on the platform's clock, UTC.
+        requested_by: Who asked for its training.
+        gates: What each gate said.
+        figures: Metrics by who predicted, and rows.
+        model_hash: Content hash of the fit that serves.
+        approvals: Who approved or rejected it.
+        transitions: What became of it.
+        comparison: The newest with the champion in whose shadow it scored; None where it never did.
+    """
+
+    version: int
+    state: str
+    trained_at: datetime
+    requested_by: str
+    gates: tuple[Gate, ...]
+    figures: Mapping[str, float]
+    model_hash: str
+    approvals: tuple[Decision, ...]
+    transitions: tuple[Decision, ...]
+    comparison: Comparison | None
 
 
 class Client:
@@ -194,7 +298,7 @@ class Client:
             AnswerError: The server refused, or did not answer.
         """
         asked = {name: given for name, given in (("rows", rows), ("features", features)) if given is not None}
-        answer = self._post(f"/v1/models/{quote(model, safe='')}/predict", asked)
+        answer = self._post(f"{_of_model(model)}/predict", asked)
         return Predictions(
             datetime.fromisoformat(answer["now"]), answer["version"], datetime.fromisoformat(answer["promoted_at"]),
             answer["request_id"], tuple(_prediction(one) for one in answer["rows"]),
@@ -222,6 +326,75 @@ class Client:
         answer: dict[str, Any] = self._post(path, {"rows": rows}, {"Idempotency-Key": key})
         return answer
 
+    def models(self) -> tuple[Model, ...]:
+        """All models of the project.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        return tuple(Model(one.pop("model"), **one) for one in self._ask("GET", "/v1/models"))
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """The versions of a model, in the order of numbers.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        return tuple(_version(one) for one in self._ask("GET", f"{_of_model(model)}/versions"))
+
+    def version(self, model: str, version: int) -> Version:
+        """One version of a model.
+
+        Raises:
+            AnswerError: The server refused, or did not answer.
+        """
+        return _version(self._ask("GET", f"{_of_model(model)}/versions/{version}"))
+
+    def approve(self, model: str, version: int, reason: str) -> Version:
+        """Approve a version: it is the champion from now on; again without effect.
+
+        Args:
+            model: The model.
+            version: The version.
+            reason: Why, in words; it is recorded, with the name of the token.
+
+        Returns:
+            The version as it is then.
+
+        Raises:
+            AnswerError: The server refused, or did not answer; with status 409 something else was decided meanwhile.
+        """
+        return self._decide(f"{_of_model(model)}/versions/{version}/approve", {"reason": reason})
+
+    def reject(self, model: str, version: int, reason: str) -> Version:
+        """Reject a version: it waits no longer. Arguments, answer and errors are those of `approve`."""
+        return self._decide(f"{_of_model(model)}/versions/{version}/reject", {"reason": reason})
+
+    def retire(self, model: str, version: int, reason: str) -> Version:
+        """Take a version out for good. Arguments, answer and errors are those of `approve`."""
+        return self._decide(f"{_of_model(model)}/versions/{version}/retire", {"reason": reason})
+
+    def rollback(self, model: str, reason: str, *, to: int | None = None) -> Version:
+        """Let a version that served before serve again, from now on.
+
+        Without ``to`` it is never tried again: a second call would go back further.
+
+        Args:
+            model: The model.
+            reason: Why, in words; it is recorded, with the name of the token.
+            to: Which version; None for the one that served before the champion.
+
+        Returns:
+            The version that serves now.
+
+        Raises:
+            AnswerError: The server refused, or did not answer; with status 409 something else was decided meanwhile.
+        """
+        path = f"{_of_model(model)}/rollback"
+        if to is None:
+            return self._decide(path, {"reason": reason}, retries=False)
+        return self._decide(path, {"reason": reason, "to": to})
+
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
         self._pool.clear()
@@ -232,20 +405,24 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _post(self, path: str, content: object, headers: Mapping[str, str] | None = None) -> Any:
-        from urllib3.exceptions import HTTPError
+    def _decide(self, path: str, content: object, **limits: Any) -> Version:
+        return _version(self._post(path, content, timeout=SECONDS_TO_DECIDE, **limits))
 
+    def _post(self, path: str, content: object, headers: Mapping[str, str] | None = None, **limits: Any) -> Any:
         try:
             body = json.dumps(content, default=_as_json, allow_nan=False).encode()
         except ValueError as error:
             raise DefinitionError(
                 f"values that JSON does not have ({error})", "finite numbers, and no rows in themselves", "send None"
             ) from None
+        return self._ask("POST", path, body=body, headers={**self._headers, **(headers or {})}, **limits)
+
+    def _ask(self, method: str, path: str, **how: Any) -> Any:
+        from urllib3.exceptions import HTTPError
+
         url = f"{self._url}{path}"
         try:
-            answer = self._pool.request(
-                "POST", url, body=body, headers={**self._headers, **(headers or {})}, redirect=False
-            )
+            answer = self._pool.request(method, url, redirect=False, **{"headers": self._headers, **how})
         except HTTPError as error:
             raise AnswerError(
                 f"no answer from {self._url} ({getattr(error, 'reason', None) or error})",
@@ -253,6 +430,10 @@ class Client:
                 "start it with `mlops-assets serve`, correct the address, or give it more time",
             ) from error
         return _content(answer, url)
+
+
+def _of_model(model: str) -> str:
+    return f"/v1/models/{quote(model, safe='')}"
 
 
 def _content(answer: "urllib3.BaseHTTPResponse", url: str) -> Any:
@@ -278,6 +459,20 @@ def _prediction(row: Mapping[str, Any]) -> Prediction:
         probabilities = {True: probability, False: 1 - probability}
     found = {table: _found(one) for table, one in row["found"].items()}
     return Prediction(row["prediction"], probabilities, found)
+
+
+def _version(content: Mapping[str, Any]) -> Version:
+    def decisions(kept: str, kind: str, at: str) -> tuple[Decision, ...]:
+        return tuple(
+            Decision(one[kind], datetime.fromisoformat(one[at]), one["by"], one["reason"]) for one in content[kept]
+        )
+
+    return Version(
+        content["version"], content["state"], datetime.fromisoformat(content["trained_at"]), content["requested_by"],
+        tuple(Gate(**one) for one in content["gates"]), content["figures"],
+        content["model_hash"], decisions("approvals", "meaning", "at"), decisions("transitions", "kind", "happened_at"),
+        Comparison(**compared) if (compared := content["comparison"]) else None,
+    )  # fmt: skip
 
 
 def _found(row: Mapping[str, Any] | None) -> FoundRow | None:

@@ -1,4 +1,4 @@
-"""Reading a project from a notebook: tables as known at a time, and training sets. Nothing here writes.
+"""A project in a notebook: tables as known at a time, training sets, and predictions. Nothing here writes.
 
 Example:
     >>> from mlops_assets import FeatureLookup, Project
@@ -8,6 +8,7 @@ Example:
     ...     labels, [FeatureLookup("order_trend", lookback="2 days")], label="growth", timestamp="day")
     >>> training_set.to_pandas()                                            # doctest: +SKIP
     >>> project.training_set("orders_forecast").rows.to_pandas()            # doctest: +SKIP
+    >>> project.score_batch("orders_forecast", keys).to_pandas()            # doctest: +SKIP
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.models.batch import score_table
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Dataset", "FeatureLookup", "Project", "ReadVersions", "Table", "TrainingSet"]
+__all__ = ["Dataset", "FeatureLookup", "Predictions", "Project", "ReadVersions", "Table", "TrainingSet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +100,30 @@ class TrainingSet(Dataset):
 
     def to_pandas(self) -> "pd.DataFrame":
         """As a frame of pandas: the columns given as they came (index too), features as `Dataset.to_pandas` says."""
+        return super().to_pandas() if self.given is None else _beside(self.given, self.rows.select(list(self.features)))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(Dataset):
+    """The rows that were given, in their order and with all their columns, and what was predicted for them.
+
+    Args:
+        version: The version that predicted.
+        added: The features that were looked up or computed; the prediction columns; ``version``;
+            ``feature_versions``: the generation of each table that features were looked up in, as JSON; and
+            ``as_of``, UTC, which takes the place of a column of this name.
+        given: The pandas frame that the rows came from, or None.
+    """
+
+    version: int
+    added: tuple[str, ...]
+    given: "pd.DataFrame | None" = field(default=None, repr=False)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """As a frame of pandas: the columns given as they came (index too), others as `Dataset.to_pandas` says."""
         if self.given is None:
             return super().to_pandas()
-        import pandas as pd
-
-        found = self.rows.select(list(self.features)).to_pandas(types_mapper=pandas_types)
-        return pd.concat([self.given, found.set_index(self.given.index)], axis=1)
+        return _beside(self.given.drop(columns="as_of", errors="ignore"), self.rows.select(list(self.added)))
 
 
 @dataclass(frozen=True)
@@ -205,7 +225,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Project:
-    """A project and its home, to read."""
+    """A project and its home, to read and to predict."""
 
     platform: Platform
 
@@ -299,6 +319,52 @@ class Project:
             rows = rows.append_column(name, found.column(name))
         return TrainingSet(rows, tuple(reads), read_at, named, features, labels.copy() if is_pandas(labels) else None)
 
+    def score_batch(
+        self,
+        model: str,
+        rows: Any,
+        *,
+        version: int | None = None,
+        timestamp: str | None = None,
+        as_of: str | date | None = None,
+    ) -> Predictions:
+        """Predict for rows of your own, with features looked up as they were known at each row's time.
+
+        Without anything that says a row's time, features are those known now, of the newest period that the model can
+        speak about: the answer is that over HTTP. With ``timestamp``, or with columns ``anchor`` and ``as_of``, they
+        are as in `create_training_set`.
+
+        Args:
+            model: The model's name.
+            rows: Rows of pandas, Polars or Arrow, with keys and the columns of the request. A feature that is among
+                the columns is taken as it is given, and not looked up. Any other column is carried along.
+            version: Which version predicts; None for the one that serves now.
+            timestamp: The column with each row's time.
+            as_of: As in `create_training_set`; without times of the rows, the moment to take for now.
+
+        Returns:
+            One row for each row, in the same order, duplicates kept. A row's prediction depends on no other row.
+
+        Raises:
+            DefinitionError: There is no such model; a column is missing, of another type, or named as one of the
+                answer; or it is not said which time a row is asked at.
+            MissingDataError: There is no such version, no version that serves, or its files are gone.
+            ContractError: The version was deleted, was trained on definitions that say something else, or does not
+                predict for these rows.
+        """
+        read_at = self.platform.clock.now()
+        scored = score_table(
+            self.platform,
+            self.platform.project.model(model),
+            arrow_rows(rows),
+            version=version,
+            timestamp=timestamp,
+            as_of=None if as_of is None else _as_of(as_of, read_at),
+            read_at=read_at,
+        )
+        given = rows.copy() if is_pandas(rows) else None
+        return Predictions(scored.rows, scored.reads, read_at, scored.version, scored.added, given)
+
     def training_set(self, model: str, at: str | None = None) -> ModelTrainingSet:
         """What a training of a model would learn from: its labels, each with its features as known at its time.
 
@@ -319,6 +385,13 @@ class Project:
                 f"no labels of '{model}' are known yet", "labels", f"materialize {model}/labels first"
             )
         return build_training_set(self.platform, definition, period)
+
+
+def _beside(given: "pd.DataFrame", added: "pa.Table") -> "pd.DataFrame":
+    """A pandas frame as it came, with columns more."""
+    import pandas as pd
+
+    return pd.concat([given, added.to_pandas(types_mapper=pandas_types).set_index(given.index)], axis=1)
 
 
 def _moment(moment: str | date) -> datetime:

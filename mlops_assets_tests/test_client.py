@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.client import AnswerError, Client, FoundRow
+from mlops_assets.client import AnswerError, Client, Comparison, Decision, FoundRow, Gate, Model, Version
 from mlops_assets.errors import DefinitionError
 from mlops_assets.governance import tokens
 from mlops_assets.lakehouse.home import HOME_VARIABLE
@@ -66,9 +66,14 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[Asked]]]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.answer(None)
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            asked.append(Asked(self.path, dict(self.headers), json.loads(body), self.client_address[1]))
+            self.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+
+        def answer(self, sent: Any) -> None:
+            asked.append(Asked(self.path, dict(self.headers), sent, self.client_address[1]))
             answer = left.pop(0)
             if answer.status is None:
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -134,6 +139,80 @@ def test_predictions_hold_version_times_and_probabilities_by_class() -> None:
     assert (which.prediction, which.probabilities) == ("b", {"a": 0.25, "b": 0.75})
     assert [one.path for one in asked] == ["/v1/models/forecast/predict"] * 2
     assert [one.content for one in asked] == [{"rows": [{"shop": "s1"}]}, {"features": [{"level": None}]}]
+
+
+VERSION = {
+    "version": 2, "state": "champion", "trained_at_period": "2024-01", "trained_at": "2024-02-01T00:00:00Z",
+    "trained_for": "it was time", "requested_by": "policy", "verdict": "mae 1 is below the baseline's 2",
+    "gates": [
+        {"name": "mae_better_than_baseline", "passed": True, "reason": "mae 1 is below the baseline's 2",
+         "measured": 1.0, "limit": 2.0}
+    ],
+    "figures": {"candidate_mae": 1.0}, "model_hash": "a" * 64, "run_id": "r",
+    "approvals": [
+        {"model": "forecast", "version": 2, "model_hash": "a" * 64, "replaces": 1, "by": "ana", "roles": ["approver"],
+         "at": "2024-02-02T00:00:00Z", "meaning": "approved", "reason": "better", "signature": None}
+    ],
+    "transitions": [
+        {"number": 2, "version": 2, "kind": "promotion", "happened_at": "2024-02-02T00:00:00Z", "by": "ana",
+         "reason": "better"}
+    ],
+    "comparison": {
+        "champion": 1, "until": "2024-01", "periods": 2, "rows": 20, "figures": {"difference_mae": -0.5}, "words": "so"
+    },
+}  # fmt: skip
+
+
+def test_versions_say_how_they_were_judged_and_what_was_decided() -> None:
+    listed = {
+        "model": "forecast",
+        "champion": 2,
+        "previous": 1,
+        "challenger": None,
+        "approval": "required",
+        "versions": 2,
+    }
+    answers = [Answer(content=[listed]), Answer(content=[VERSION]), Answer(content=VERSION)]
+    with answering(*answers) as (url, asked), Client(url, "t") as client:
+        assert client.models() == (Model("forecast", 2, 1, None, "required", 2),)
+        (version,) = client.versions("forecast")
+        assert client.version("forecast", 2) == version
+    decided = datetime(2024, 2, 2, tzinfo=UTC)
+    assert (version.version, version.state, version.requested_by) == (2, "champion", "policy")
+    assert version.gates == (Gate("mae_better_than_baseline", True, "mae 1 is below the baseline's 2", 1.0, 2.0),)
+    assert version.comparison == Comparison(1, "2024-01", 2, 20, {"difference_mae": -0.5}, "so")
+    assert version.approvals == (Decision("approved", decided, "ana", "better"),)
+    assert version.transitions == (Decision("promotion", decided, "ana", "better"),)
+    assert [one.path for one in asked] == [
+        "/v1/models", "/v1/models/forecast/versions", "/v1/models/forecast/versions/2"
+    ]  # fmt: skip
+    assert {one.headers["Authorization"] for one in asked} == {"Bearer t"}
+
+
+def test_decisions_are_sent_with_their_reason_and_tried_again_where_that_changes_nothing() -> None:
+    def decide(client: Client) -> list[Version]:
+        return [
+            client.approve("forecast", 2, "better"), client.reject("forecast", 2, "worse"),
+            client.retire("forecast", 2, "old"), client.rollback("forecast", "wrong", to=2),
+        ]  # fmt: skip
+
+    answers = [one for _ in range(4) for one in (Answer(None), Answer(content=VERSION))]
+    with answering(*answers) as (url, asked), Client(url, "t") as client:
+        assert {one.version for one in decide(client)} == {2}
+    assert [(one.path.removeprefix("/v1/models/forecast/"), one.content) for one in asked[::2]] == [
+        ("versions/2/approve", {"reason": "better"}),
+        ("versions/2/reject", {"reason": "worse"}),
+        ("versions/2/retire", {"reason": "old"}),
+        ("rollback", {"reason": "wrong", "to": 2}),
+    ]
+    assert asked[::2] != asked[1::2] and [one.content for one in asked[::2]] == [one.content for one in asked[1::2]]
+
+
+def test_a_rollback_to_whatever_served_before_is_never_sent_twice() -> None:
+    with answering(Answer(None), Answer(content=VERSION)) as (url, asked), Client(url, "t") as client:
+        with pytest.raises(AnswerError, match="no answer from"):
+            client.rollback("forecast", "wrong")
+        assert len(asked) == 1
 
 
 def test_dates_times_and_numbers_of_numpy_are_sent_as_the_server_reads_them() -> None:

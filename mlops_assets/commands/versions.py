@@ -17,22 +17,9 @@ from mlops_assets.commands.options import AS_TEXT_OR_JSON
 @in_one_message
 def list_models(folder: Path, form: str) -> None:
     """Show every model: its champion, what waits, and how many versions it has."""
-    from mlops_assets.models.states import version_in, version_states
+    from mlops_assets.models.shown import shown_models
 
-    platform = open_platform(folder)
-    shown = []
-    for model in platform.project.models.values():
-        states = version_states(platform, model)
-        shown.append(
-            {
-                "model": model.name,
-                "champion": version_in(states, "champion"),
-                "previous": version_in(states, "previous"),
-                "challenger": version_in(states, "challenger"),
-                "approval": model.approval,
-                "versions": len(states),
-            }
-        )
+    shown = [asdict(model) for model in shown_models(open_platform(folder))]
     if form == "json":
         click.echo(json.dumps(shown, indent=2))
         return
@@ -50,7 +37,7 @@ def list_models(folder: Path, form: str) -> None:
 @click.pass_obj
 @in_one_message
 def show(folder: Path, model: str, version: int | None, form: str) -> None:
-    """Show the versions of MODEL, or one of them: its state, training and gates, and what was decided about it."""
+    """Show the versions of MODEL (state, training, gates, decisions), or VERSION with its whole evaluation."""
     from mlops_assets.models.shown import as_text, shown_versions
 
     platform = open_platform(folder)
@@ -58,4 +45,4 @@ def show(folder: Path, model: str, version: int | None, form: str) -> None:
     if form == "json":
         click.echo(json.dumps([asdict(item) for item in found], indent=2, default=str))
         return
-    click.echo("\n".join(as_text(item) for item in found) or f"{model} has no version yet")
+    click.echo("\n".join(as_text(item, whole=version is not None) for item in found) or f"{model} has no version yet")

@@ -48,14 +48,7 @@ def predictions_asset(
 
     label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"
-    shown = column_schema(
-        model.schema,
-        *((column.name, column.type, column.description) for column in model.prediction_columns),
-        *((column.name, column.type, column.description) for column in model.baseline_columns),
-        ("version", "bigint", "The version that predicted"),
-        *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
-        *STATE_COLUMN_SCHEMA,
-    )
+    shown = column_schema(model.predictions_schema, *STATE_COLUMN_SCHEMA)
 
     @dg.asset(
         key=key,

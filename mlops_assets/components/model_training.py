@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.evaluation import evaluation_figures
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
@@ -30,8 +31,8 @@ from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.gates import ENOUGH_ROWS
 from mlops_assets.project.platform import Platform
-from mlops_assets.project.tasks import METRICS
 
 Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
@@ -194,20 +195,15 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
     """A model trained on a training set: fitted once to be judged, once to serve; its gates are checks."""
     key = asset_key(model, "candidate")
     gates = {
-        "enough_rows": "The judgement rests on enough rows.",
-        **{
-            f"{gate.metric}_better_than_{gate.better_than}": f"{gate.metric} is {METRICS[gate.metric].better} the "
-            + f"{gate.better_than}'s"
-            + (f" by {gate.margin:.0%}" if gate.margin else "")
-            + " on the same rows."
-            for gate in model.gates
-        },
+        ENOUGH_ROWS: "The judgement rests on enough rows.",
+        **{gate.name: gate.description for gate in model.gates},
     }
     definition_hash = text_hash(
         model.generation,
         repr(model.template),
         repr(model.fitting),
         repr(model.gates),
+        repr(model.evaluation),
         str(model.validation),
         str(model.threads),
     )
@@ -252,9 +248,10 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             platform,
             key,
             evidence([read], definition_hash, seed=model.template.seed),
-            text_hash(record.model_hash, record.verdict),
+            text_hash(record.model_hash, *verdict.decisions),
             figures={
                 **record.figure_values,
+                **evaluation_figures(platform, model, record.key),
                 "verdict": record.verdict,
                 constants.REASON: request.reason,
                 constants.REQUESTED_BY: request.requested_by,
@@ -268,6 +265,11 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
                     passed=outcome.passed,
                     severity=dg.AssetCheckSeverity.WARN,
                     description=outcome.reason,
+                    metadata={
+                        name: float(value)
+                        for name, value in (("measured", outcome.measured), ("limit", outcome.limit))
+                        if value is not None
+                    },
                 )
                 for outcome in verdict.outcomes
             ],
@@ -315,6 +317,7 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
                 "level": training.level,
                 "verdict": training.verdict,
                 "awaits approval": model.approval == "required",
+                **evaluation_figures(platform, model, record.candidate),
             },
         )
 

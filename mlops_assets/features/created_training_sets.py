@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.engines import contract
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.features.frames import key_values, moment_values
+from mlops_assets.features.frames import moment_values, typed_values
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
@@ -72,7 +72,7 @@ def look_up(
     """
     import pyarrow as pa
 
-    asked = _moments_asked(rows, timestamp, as_of, read_at)
+    asked = moments_asked(rows, timestamp, as_of, read_at)
     names_read = dict.fromkeys(lookup.table for lookup in lookups)
     again = {name: read_again(platform, name, versions) for name in names_read} if versions else {}
     tables = {name: again[name].table if versions else platform.table(name) for name in names_read}
@@ -88,7 +88,7 @@ def look_up(
         # Users' names stay outside: a column of the rows may be called as a feature is before it is renamed.
         keys = {f"key {number} {place}": name for place, name in enumerate(lookup.keys)}
         for key, (inside, name) in zip(schema.keys, keys.items(), strict=True):
-            columns[inside] = key_values(name, rows.column(name), schema.column(key).type)
+            columns[inside] = typed_values(name, rows.column(name), schema.column(key).type, "key column")
         rename = {feature: f"feature {number} {place}" for place, feature in enumerate(lookup.features)}
         for feature, name in zip(lookup.features, lookup.names, strict=True):
             _check_free(name, lookup.table.name, rows.column_names, names.values())
@@ -109,10 +109,10 @@ def look_up(
     return found.select(list(names)).rename_columns(list(names.values())), list(reads.values())
 
 
-def _moments_asked(
+def moments_asked(
     rows: "pa.Table", timestamp: str | None, as_of: datetime | None, read_at: datetime
 ) -> dict[str, "pa.ChunkedArray"]:
-    """Anchor and as_of of each row, in UTC."""
+    """Anchor and as_of of each row, in UTC; arguments and errors as of `look_up`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

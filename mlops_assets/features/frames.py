@@ -68,14 +68,14 @@ def _check_one_kind_of_times(name: str, values: Any) -> None:
         )
 
 
-def key_values(name: str, values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
-    """The values of a column as keys of a type, where nothing can be lost by it.
+def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: str = "column") -> "pa.ChunkedArray":
+    """The values of a column in a type, where nothing can be lost by it.
 
     Other widths of whole numbers, floats without a fraction (pandas makes them of whole numbers and nulls), categories,
     other kinds of text, midnights as dates, and nulls of any type are taken.
 
     Raises:
-        DefinitionError: The column has another type, or a value that the key's type does not hold.
+        DefinitionError: The column has another type, or a value that the type does not hold.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -107,7 +107,7 @@ def key_values(name: str, values: "pa.ChunkedArray", type_: ColumnType) -> "pa.C
     except pa.ArrowInvalid:
         lost = True
     raise DefinitionError(
-        f"key column '{name}' of type {found}" + (f" with a value that no {type_} holds" if lost else ""),
+        f"{what} '{name}' of type {found}" + (f" with a value that no {type_} holds" if lost else ""),
         f"type {type_}",
         "cast the column",
     )

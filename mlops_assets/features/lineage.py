@@ -146,7 +146,7 @@ def model_columns(model: ModelDefinition) -> dict[str, tuple[str, ...]]:
     return {
         "labels": (*labelled, *(column.name for column in model.request)),
         "training_set": (*labelled, *seen),
-        "predictions": (*model.schema.names, "prediction", "baseline", "version", *seen),
+        "predictions": model.predictions_schema.names,
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.contract import Rows
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import existing_periods, tables_evidence
 from mlops_assets.features.generations import require_history
@@ -135,7 +136,16 @@ def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period
 
 
 def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":
-    """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named."""
+    """As `rows_with_features`, in this process."""
+    return platform.engine.to_arrow(rows_with_features(platform, model, rows, as_of=as_of))
+
+
+def rows_with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> Rows:
+    """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named.
+
+    Returns:
+        The rows, with ``anchor`` and ``as_of`` (UTC) and the features, where the engine has them.
+    """
     import pyarrow as pa
 
     moment = pa.timestamp("us", "UTC")
@@ -148,4 +158,4 @@ def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", 
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
     engine = platform.engine
     found = engine.lookup(engine.rows(asked), platform.lookups(model))
-    return engine.to_arrow(engine.compute(found, model.computed) if model.computed else found)
+    return engine.compute(found, model.computed) if model.computed else found

@@ -1,5 +1,6 @@
 """Records of any kind in the lakehouse: frozen dataclasses whose first field is their key, a row each."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
@@ -34,9 +35,9 @@ def write_new_record(table: PeriodTable, record: Any) -> None:
     table.add(key, row)
 
 
-def read_records(table: PeriodTable, kind: type[Record]) -> list[Record]:
-    """All records of a kind, in the order of their keys."""
-    rows = table.read()
+def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | None = None) -> list[Record]:
+    """All records of a kind, or those of some keys, in the order of their keys."""
+    rows = table.read(keys)
     if rows is None:
         return []
     key = fields(kind)[0]  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """A person's word on a version: approved, it is the champion from now on; rejected, it waits no longer."""
 
+from mlops_assets.errors import ContractError
 from mlops_assets.governance.access import Principal
 from mlops_assets.governance.approvals import Approval, Meaning
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.promotion import (
+    decided_meanwhile,
     promote,
     require_decider,
     require_never_served,
@@ -40,9 +42,19 @@ def approve(
     require_decider(platform, model, principal, reason)
     require_version(model, version, version_states(platform, model))
     champion = present_champion(platform, model)
-    if champion is None or champion.version != version:
+    if champion is not None and champion.version == version:
+        return promote(platform, registry, model, version)
+    try:
         require_promotable(platform, registry, model, version)
-        _record(platform, model, version, principal, reason, "approved")
+        _record(platform, model, version, principal, reason, "approved", champion)
+        if present_champion(platform, model) == champion:
+            return promote(platform, registry, model, version)
+    except ContractError:
+        if present_champion(platform, model) == champion:
+            raise
+    now = present_champion(platform, model)
+    if now is not None and now.version != version:
+        raise decided_meanwhile(model, version, "promotion", now)
     return promote(platform, registry, model, version)
 
 
@@ -66,7 +78,8 @@ def reject(
     state = require_version(model, version, version_states(platform, model))
     cure = f"to let another version serve: mlops-assets models rollback {model.name}"
     require_never_served(model, version, state, cure)
-    approval = _record(platform, model, version, principal, reason, "rejected")
+    champion = present_champion(platform, model)
+    approval = _record(platform, model, version, principal, reason, "rejected", champion)
     sync_aliases(platform, registry, model)
     return approval
 
@@ -90,9 +103,14 @@ def finish_approved(
 
 
 def _record(
-    platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str, meaning: Meaning
+    platform: Platform,
+    model: ModelDefinition,
+    version: int,
+    principal: Principal,
+    reason: str,
+    meaning: Meaning,
+    champion: TransitionRecord | None,
 ) -> Approval:
-    champion = present_champion(platform, model)
     return platform.approvals.record(
         Approval(
             model=model.name,

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from mlops_assets.features.python_functions import called
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.models.raw_rows import as_fitted
 from mlops_assets.models.templates import build_estimator, find_template
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
 
@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
-    return as_fitted(rows.select(list(model.feature_names)).to_pandas(), model.numbers, model.categories)
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    made: dict[str, Any] = {}
+    for name in model.feature_names:
+        column = rows.column(name)
+        if name in model.numbers:
+            made[name] = pc.cast(column, "double", safe=False).to_numpy()
+            continue
+        values = pd.Series(column.to_numpy(), dtype=object)
+        made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
+    return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
 
 def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | None = None) -> Any:
@@ -55,11 +67,18 @@ def fitting_of(model: ModelDefinition) -> str:
 
 
 def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
-    """The weight of each row, or None where the model declares none.
+    """What each row weighs, by the declared column and by its class, multiplied; None where neither is declared.
+
+    Balanced classes weigh rows / (classes among the rows x rows of the class), as scikit-learn defines it.
 
     Raises:
-        ContractError: One is missing or not greater than 0.
+        ContractError: A weight of the column is missing or not greater than 0.
     """
+    parts = [part for part in (_column_weights(model, rows), _class_weights(model, rows)) if part is not None]
+    return math.prod(parts[1:], start=parts[0]) if parts else None
+
+
+def _column_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
     import numpy as np
 
     name = model.fitting.weight
@@ -76,6 +95,20 @@ def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
             "leave such rows out of the population, or give the column a default",
         )
     return values
+
+
+def _class_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
+    import numpy as np
+
+    declared = model.fitting.class_weight
+    if declared is None:
+        return None
+    truth = truth_of(model, rows).astype(int)
+    if declared == "balanced":
+        counts = np.bincount(truth)
+        return (len(truth) / (np.count_nonzero(counts) * counts[truth])).astype(float)
+    weights = dict(declared)
+    return np.array([weights.get(name, 1.0) for name in model.classes])[truth]
 
 
 def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) -> Any:
@@ -127,7 +160,7 @@ def _weighted(model: ModelDefinition, estimator: Any, weights: Any) -> dict[str,
         raise ContractError(
             f"{type(last).__name__} of template '{model.template.name}', which takes no weights of rows",
             "an estimator whose fit takes sample_weight",
-            "take train.weight out, or choose another template",
+            "take train.weight and train.class_weight out, or choose another template",
         )
     return {f"{name}__sample_weight" if steps else "sample_weight": weights}
 

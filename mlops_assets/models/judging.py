@@ -1,13 +1,10 @@
-"""Fair comparison: the same rows for candidate, champion and baseline, each by a fit that has not seen them."""
+"""Fair comparison: which periods are judged on, by fits that have not seen them, and what the gates said."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.models.metrics import Measured
-from mlops_assets.project.definition import Gate, ModelDefinition
-from mlops_assets.project.tasks import METRICS
+from mlops_assets.project.definition import ModelDefinition
 
 
 @dataclass(frozen=True)
@@ -27,11 +24,13 @@ class Split:
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """What one gate said, with its reason in words."""
+    """What one gate said, with its reason in words; what it measured and the limit, where these are numbers."""
 
     name: str
     passed: bool
     reason: str
+    measured: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,11 @@ class Verdict:
     def reason(self) -> str:
         """All reasons in words."""
         return "; ".join(outcome.reason for outcome in self.outcomes)
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Which gates passed and which did not, without what was measured: times differ from run to run."""
+        return tuple(f"{outcome.name} {outcome.passed}" for outcome in self.outcomes)
 
     def as_json(self) -> str:
         """The outcomes as JSON."""
@@ -71,50 +75,3 @@ def split(model: ModelDefinition, last: Period) -> Split:
 def split_before(model: ModelDefinition, first: Period, last: Period) -> Split:
     """The split that judges the periods from first to last, with the embargo before them."""
     return Split(model.schema.calendar.shift(first, -1 - model.label.known_after), first, last)
-
-
-def judge(
-    gates: Sequence[Gate], candidate: Measured, *, baseline: Measured, champion: Measured | None, least_rows: int
-) -> Verdict:
-    """Put a candidate through its gates.
-
-    Args:
-        gates: The model's gates.
-        candidate: Figures of the candidate's judged fit.
-        baseline: Those of the baseline on the same rows.
-        champion: Those of the champion's judged fit on the same rows; None where no champion can be compared.
-        least_rows: Fewest rows that a judgement may rest on.
-    """
-    outcomes = [
-        GateOutcome(
-            "enough_rows",
-            candidate.rows >= least_rows,
-            f"judged on {candidate.rows} rows, {least_rows} are needed",
-        )
-    ]
-    for gate in gates:
-        other = baseline if gate.better_than == "baseline" else champion
-        name = f"{gate.metric}_better_than_{gate.better_than}"
-        if other is None:
-            outcomes.append(GateOutcome(name, True, "there is no champion to compare with"))
-            continue
-        lacking = [
-            who for who, of in (("candidate", candidate), (gate.better_than, other)) if gate.metric not in of.values
-        ]
-        if lacking:
-            words = f"{gate.metric} could not be measured of the {' and the '.join(lacking)} on these rows"
-            outcomes.append(GateOutcome(name, False, words))
-            continue
-        mine, theirs = candidate.of(gate.metric), other.of(gate.metric)
-        metric = METRICS[gate.metric]
-        passed = metric.is_better(mine, theirs, gate.margin)
-        margin = f" by {gate.margin:.0%}" if gate.margin else ""
-        outcomes.append(
-            GateOutcome(
-                name,
-                passed,
-                f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}{metric.better} the {gate.better_than}'s "
-                f"{theirs:.4f}{margin}",
-            )
-        )
-    return Verdict(tuple(outcomes))

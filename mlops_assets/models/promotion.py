@@ -305,13 +305,20 @@ def decide(
             raise
         if (other.version, other.kind) == (version, kind):
             return other
-        raise ConflictError(
-            f"version {version} of '{model.name}' was to be {IN_WORDS[kind]}, and at the same time version "
-            f"{other.version} was {IN_WORDS[other.kind]} by {other.by}: {other.reason}",
-            "one decision about a model's versions at a time",
-            f"look at what was decided (mlops-assets models show {model.name}), and decide anew",
-        ) from error
+        raise decided_meanwhile(model, version, kind, other) from error
     return record
+
+
+def decided_meanwhile(
+    model: ModelDefinition, version: int, kind: TransitionKind, other: TransitionRecord
+) -> ConflictError:
+    """What is told to whoever decided on what they had looked at before another transition was recorded."""
+    return ConflictError(
+        f"version {version} of '{model.name}' was to be {IN_WORDS[kind]}, and at the same time version "
+        f"{other.version} was {IN_WORDS[other.kind]} by {other.by}: {other.reason}",
+        "one decision about a model's versions at a time",
+        f"look at what was decided (mlops-assets models show {model.name}), and decide anew",
+    )
 
 
 def sync_aliases(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> None:

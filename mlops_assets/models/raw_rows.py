@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIGURATION = "rows"
-"""Under this name MLflow's python_function flavor holds what `Predictor` is given."""
+"""Under this name MLflow's python_function flavor holds what `RawPredictor` is given."""
 
 
 def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequence[str]) -> "pd.DataFrame":
@@ -25,7 +25,7 @@ def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequenc
     return frame.assign(**made)
 
 
-class Predictor:
+class RawPredictor:
     """What MLflow's python_function gives: the model's prediction columns for rows of raw features.
 
     Args:
@@ -77,9 +77,9 @@ class Predictor:
         return pd.DataFrame({names: likeliest, **said}, index=data.index)
 
 
-def _load_pyfunc(folder: str) -> Predictor:
+def _load_pyfunc(folder: str) -> RawPredictor:
     """What MLflow calls with the folder of a logged model."""
     import mlflow
 
     flavor = mlflow.models.Model.load(str(Path(folder))).flavors["python_function"]
-    return Predictor(mlflow.sklearn.load_model(folder), **flavor[CONFIGURATION])
+    return RawPredictor(mlflow.sklearn.load_model(folder), **flavor[CONFIGURATION])

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
+from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.fit_files import FitFile
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -86,6 +87,19 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True)
+class EvaluationRecord:
+    """The report of a candidate.
+
+    Args:
+        key: The candidate's.
+        report: What `mlops_assets.models.evaluation.Evaluation.to_json` wrote.
+    """
+
+    key: str
+    report: str
+
+
+@dataclass(frozen=True)
 class VersionRecord:
     """A candidate that was registered.
 
@@ -127,6 +141,57 @@ class TransitionRecord:
     reason: str
 
 
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """How a challenger did in the shadow of the champion: on the rows of one period, and on all of both so far.
+
+    Args:
+        period: Key of the period in which the labels became known.
+        about: Key of the period that was predicted from.
+        champion: The version that served.
+        challenger: The version that competed with it.
+        metric: The metric that the model is watched by.
+        rows: Rows of the period that both predicted and that have a label.
+        figures: All metrics of the task that these rows define, by ``champion_…``, ``challenger_…`` and
+            ``difference_…`` (challenger minus champion), as JSON.
+        periods: How many periods this challenger has been compared with this champion in, this one among them.
+        running_rows: Rows of all these periods.
+        running_figures: As ``figures``, on all these rows together.
+    """
+
+    period: str
+    about: str
+    champion: int
+    challenger: int
+    metric: str
+    rows: int
+    figures: str
+    periods: int
+    running_rows: int
+    running_figures: str
+
+    @property
+    def figure_values(self) -> Mapping[str, float]:
+        """The figures of the period, by name."""
+        return dict(json.loads(self.figures))
+
+    @property
+    def running_values(self) -> Mapping[str, float]:
+        """The running figures, by name."""
+        return dict(json.loads(self.running_figures))
+
+    @property
+    def words(self) -> str:
+        """The running comparison in one line."""
+        found = self.running_values
+        mine, theirs = (found.get(f"{who}_{self.metric}") for who in ("challenger", "champion"))
+        figures = "no figure yet" if mine is None or theirs is None else f"{mine:.4f}, the champion's {theirs:.4f}"
+        return (
+            f"in the shadow of version {self.champion} over {self.periods} periods with {self.running_rows} rows, up "
+            f"to {self.about}: {self.metric} {figures}"
+        )
+
+
 def candidate_key(at: Period, inputs_hash: str) -> str:
     """The key of a candidate."""
     return f"{at.key}.{inputs_hash[:8]}"
@@ -138,6 +203,12 @@ def candidates(platform: Platform, model: ModelDefinition) -> list[CandidateReco
     return sorted(records, key=lambda record: (record.at, record.trained_at))
 
 
+def evaluation_of(platform: Platform, model: ModelDefinition, candidate: str) -> Evaluation | None:
+    """The report of a candidate; None of one that was trained before there were reports."""
+    found = read_records(platform.records(model, "evaluation"), EvaluationRecord, [candidate])
+    return Evaluation.from_json(found[0].report) if found else None
+
+
 def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:
     """Every registered version of a model, in the order of numbers."""
     return read_records(platform.records(model, "version"), VersionRecord)
@@ -146,6 +217,11 @@ def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:
 def transitions(platform: Platform, model: ModelDefinition) -> list[TransitionRecord]:
     """All that became of a model's versions, in the order of numbers, which is that of time."""
     return read_records(platform.records(model, "transition"), TransitionRecord)
+
+
+def comparisons(platform: Platform, model: ModelDefinition) -> list[ComparisonRecord]:
+    """Every comparison of a challenger with the champion of its time, in the order of periods."""
+    return read_records(platform.records(model, "challenger_comparison"), ComparisonRecord)
 
 
 def promotions(platform: Platform, model: ModelDefinition) -> list[TransitionRecord]:

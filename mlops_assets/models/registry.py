@@ -136,6 +136,19 @@ def _as_dataset(read: LoggedInput) -> tuple[Any, Any]:
     return dataset, [InputTag(name, value) for name, value in tags.items() if value]
 
 
+def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None:
+    """Log texts as files of a run, by path; the same path again is replaced."""
+    import mlflow
+
+    with TemporaryDirectory() as folder:
+        for path, text in files.items():
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        mlflow.MlflowClient(registry.tracking_uri).log_artifacts(run_id, folder)
+    write_point("mlflow files")
+
+
 def log_trial(
     registry: Registry, run_id: str, number: int, params: Mapping[str, Any], metric: str, value: float
 ) -> None:

@@ -1,28 +1,28 @@
-"""Scoring a period's population by the champion of that time."""
+"""Scoring a period's population by the champion of that time, and any rows by a version."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.engines.contract import Rows
+from mlops_assets.engines.figures import count_where, is_null
+from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
 from mlops_assets.features.generations import missing_history, require_history
 from mlops_assets.features.labels import population
 from mlops_assets.features.states import Written, append_computed, is_computed
-from mlops_assets.features.training_sets import first_looked_up, with_features
+from mlops_assets.features.training_sets import first_looked_up, rows_with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
-from mlops_assets.models.baseline import Baseline, baseline_scores
-from mlops_assets.models.fitting import feature_frame
-from mlops_assets.models.predicting import baseline_arrays, prediction_arrays, scores_of_fit
+from mlops_assets.models.baseline import Baseline
+from mlops_assets.models.predictor import Predictor
+from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
+from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,21 @@ class Scored:
     null_share: float
 
 
+@dataclass(frozen=True)
+class ReadyVersion:
+    """A version that may score.
+
+    Args:
+        version: Its number.
+        training: The training that it came from.
+        agreement: How the definitions relate to those that it was trained on.
+    """
+
+    version: int
+    training: CandidateRecord
+    agreement: Agreement
+
+
 def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, period: Period) -> Scored:
     """Score every key of a period's population as of its as_of.
 
@@ -53,8 +68,6 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
         ContractError: The champion was trained on definitions that say something else than those that would be
             looked up.
     """
-    import pyarrow as pa
-
     if model.when_late == "wait":
         require_inputs(platform, model.inputs, period, history=1)
     champion = champion_at(platform, model, period)
@@ -64,28 +77,73 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
             f"a version promoted before the as_of of {period.key}",
             "train one first, or score a later period; a past period is never scored by a later champion",
         )
-    training = candidate_of_version(platform, model, champion.version)
+    by = ready_version(platform, model, champion.version)
+    record_agreement(platform, model, by.training, by.agreement)
+    rows = predict_rows(platform, registry, model, by, features_to_score(platform, model, period))
+    counted = platform.engine.measure(rows, {name: count_where(is_null(name)) for name in model.feature_names})
+    written = append_computed(platform, platform.predictions(model), rows, period, platform.model_as_of(model, period))
+    cells = max(written.rows * len(model.feature_names), 1)
+    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells)
+
+
+def ready_version(platform: Platform, model: ModelDefinition, version: int) -> ReadyVersion:
+    """A version that may score on the definitions as they stand.
+
+    Raises:
+        MissingDataError: There is no such version, or what a new definition says of the past is not computed yet.
+        ContractError: It was deleted, or trained on definitions that say something else.
+    """
+    if require_version(model, version, version_states(platform, model)) == "deleted":
+        raise ContractError(
+            f"version {version} of '{model.name}' was deleted",
+            "a version whose fit is there",
+            f"name another: mlops-assets models show {model.name}",
+        )
+    training = candidate_of_version(platform, model, version)
     agreed = agreement(platform, model, training)
-    require_agreement(agreed, model, champion.version)
-    record_agreement(platform, model, training, agreed)
-    for name in model.inputs:
-        require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
-    known_at = platform.model_as_of(model, period)
-    rows = features_to_score(platform, model, period)
-    fit = stored_fit(registry, model, training)
-    added = {
-        **predict(model, fit, rows),
-        **baseline_arrays(model, baseline_scores(model, Baseline.from_json(training.baseline), rows)),
-        "version": pa.array([champion.version] * rows.num_rows, pa.int64()),
-    }
-    for name, values in added.items():
-        rows = rows.append_column(name, values)
-    table = platform.predictions(model)
-    rows = rows.select(list(table.schema.names)).cast(table.schema.arrow())
-    nulls = sum(rows.column(name).null_count for name in model.feature_names)
-    cells = max(rows.num_rows * len(model.feature_names), 1)
-    written = append_computed(platform, table, platform.engine.rows(rows), period, known_at)
-    return Scored(written, champion.version, agreed, training, nulls / cells)
+    require_agreement(agreed, model, version)
+    return ReadyVersion(version, training, agreed)
+
+
+def predict_rows(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    by: ReadyVersion,
+    rows: Rows,
+    *,
+    looked_up: Mapping[str, str] | None = None,
+    baseline: bool = True,
+) -> Rows:
+    """Predict rows that carry the model's features, where the engine has them.
+
+    Args:
+        platform: The platform.
+        registry: Where the version's fit is.
+        model: The model.
+        by: The version that predicts.
+        rows: With the model's features; any other column is carried along.
+        looked_up: Generation of each table that features come from; None for all of the model's as they stand.
+        baseline: Whether the baseline's prediction is asked for, too.
+
+    Returns:
+        The rows in their order, with the model's prediction columns, its baseline's, ``version`` and
+        ``feature_versions``.
+
+    Raises:
+        MissingDataError: The fit is not there.
+        ContractError: It is of a form that could run code, or does not predict for these rows.
+    """
+    if looked_up is None:
+        looked_up = {name: platform.project.table(name).generation for name in model.feature_tables}
+    predictor = Predictor(
+        model,
+        by.version,
+        stored_fit(registry, model, by.training),
+        json.dumps(dict(looked_up), sort_keys=True),
+        Baseline.from_json(by.training.baseline) if baseline else None,
+    )
+    return platform.engine.extend(rows, predictor)
 
 
 def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
@@ -114,20 +172,21 @@ def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterab
     return ready
 
 
-def features_to_score(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
-    """The population of a period with its features, as of the period's as_of."""
+def features_to_score(platform: Platform, model: ModelDefinition, period: Period) -> Rows:
+    """The population of a period with its features, as of the period's as_of, where the engine has them.
+
+    Raises:
+        MissingDataError: What a new definition says of the past is not computed.
+    """
     import pyarrow as pa
 
     from mlops_assets.sources.contract import moments
 
+    for name in model.inputs:
+        require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
     keys = population(platform, model, period)
     moment = pa.timestamp("us", "UTC")
     asked = keys.append_column("event_time", pa.array(moments(keys, model.schema), moment))
     known_at = platform.model_as_of(model, period)
     asked = asked.append_column("predicted_at", pa.array([known_at] * keys.num_rows, moment))
-    return with_features(platform, model, asked, as_of="predicted_at")
-
-
-def predict(model: ModelDefinition, fit: Any, rows: "pa.Table") -> Mapping[str, "pa.Array"]:
-    """What a fit predicts for rows that carry the model's features, as the model's prediction columns."""
-    return prediction_arrays(model, scores_of_fit(model, fit, feature_frame(model, rows)))
+    return rows_with_features(platform, model, asked, as_of="predicted_at")

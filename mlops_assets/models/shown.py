@@ -1,14 +1,77 @@
 """The versions of a model for people and programs: what each came from, how it was judged, what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from mlops_assets.governance.approvals import Approval
+from mlops_assets.models.evaluation import Evaluation
+from mlops_assets.models.evaluation_text import as_lines, in_brief
+from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
-from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions, versions
-from mlops_assets.models.states import State, version_states
+from mlops_assets.models.records import (
+    ComparisonRecord,
+    TransitionRecord,
+    candidate_of_version,
+    comparisons,
+    evaluation_of,
+    transitions,
+    versions,
+)
+from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class ShownModel:
+    """One model.
+
+    Args:
+        model: Its name.
+        champion: The version that serves; None for none, as of the others.
+        previous: The version that served before it.
+        challenger: The version that competes with it, or waits for approval.
+        approval: Whether a person's approval is required before a version serves.
+        versions: How many there are.
+    """
+
+    model: str
+    champion: int | None
+    previous: int | None
+    challenger: int | None
+    approval: Literal["automatic", "required"]
+    versions: int
+
+
+@dataclass(frozen=True)
+class ShownComparison:
+    """How a version did in the shadow of a champion, on the rows of all periods so far.
+
+    Args:
+        champion: The version that served.
+        until: Key of the newest period that both predicted from and whose labels are known.
+        periods: How many periods.
+        rows: Rows that both predicted and that have a label.
+        figures: All metrics that these rows define, by ``champion_…``, ``challenger_…`` and ``difference_…``
+            (challenger minus champion).
+        words: The same in one line, by the metric that the model is watched by.
+    """
+
+    champion: int
+    until: str
+    periods: int
+    rows: int
+    figures: Mapping[str, float]
+    words: str
+
+    @classmethod
+    def of(cls, record: ComparisonRecord) -> "ShownComparison":
+        """What a record says of all periods so far."""
+        return cls(
+            record.champion, record.about, record.periods, record.running_rows, record.running_values, record.words
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,11 +85,15 @@ class ShownVersion:
         trained_at: When, platform clock, UTC.
         trained_for: Why the training was asked for.
         requested_by: Who asked for it.
-        verdict: What the gates said.
+        verdict: What the gates said, in words.
+        gates: What each gate said.
+        figures: Metrics by who predicted, and rows.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
+        evaluation: Its report; None of a version that was trained before there were reports.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
+        comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
     """
 
     version: int
@@ -36,10 +103,32 @@ class ShownVersion:
     trained_for: str
     requested_by: str
     verdict: str
+    gates: tuple[GateOutcome, ...]
+    figures: Mapping[str, float]
     model_hash: str
     run_id: str
+    evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
+    comparison: ShownComparison | None
+
+
+def shown_models(platform: Platform) -> list[ShownModel]:
+    """The models of a project, in its order."""
+    found = []
+    for model in platform.project.models.values():
+        states = version_states(platform, model)
+        found.append(
+            ShownModel(
+                model=model.name,
+                champion=version_in(states, "champion"),
+                previous=version_in(states, "previous"),
+                challenger=version_in(states, "challenger"),
+                approval=model.approval,
+                versions=len(states),
+            )
+        )
+    return found
 
 
 def shown_versions(platform: Platform, model: ModelDefinition, version: int | None = None) -> list[ShownVersion]:
@@ -49,6 +138,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
+    compared = {one.challenger: ShownComparison.of(one) for one in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     shown = []
@@ -65,23 +155,31 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 trained_for=training.reason,
                 requested_by=training.requested_by,
                 verdict=training.verdict,
+                gates=Verdict.from_json(training.outcomes).outcomes,
+                figures=training.figure_values,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
+                evaluation=evaluation_of(platform, model, training.key),
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
+                comparison=compared.get(record.version),
             )
         )
     return shown
 
 
-def as_text(shown: ShownVersion) -> str:
-    """A version for people."""
+def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
+    """A version for people; its evaluation in one line, or as a whole."""
     lines = [
         f"version {shown.version}: {shown.state}",
         f"  trained at {shown.trained_at_period} ({shown.trained_at.isoformat()}), asked for by {shown.requested_by}: "
         f"{shown.trained_for}",
         f"  gates: {shown.verdict}",
     ]
+    if shown.evaluation:
+        lines += [f"  {line}" for line in (as_lines if whole else in_brief)(shown.evaluation)]
+    if shown.comparison:
+        lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]
     lines += [
         f"  {one.kind} {one.number} at {one.happened_at.isoformat()} by {one.by}: {one.reason}"

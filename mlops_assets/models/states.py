@@ -1,12 +1,16 @@
 """What has become of each version of a model, from the records alone."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
+from mlops_assets.governance.approvals import Approval
+from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import (
     PROMOTIONS,
     TransitionRecord,
     VersionRecord,
+    candidates,
+    champion_after,
     transitions,
     versions,
 )
@@ -21,9 +25,37 @@ NEVER_SERVED: tuple[State, ...] = ("registered", "challenger")
 
 def version_states(platform: Platform, model: ModelDefinition) -> dict[int, State]:
     """The state of each version of a model, in the order of numbers (see `states_of`)."""
-    last = {decision.version: decision.meaning for decision in platform.approvals.of(model.name)}
-    rejected = [version for version, meaning in last.items() if meaning == "rejected"]
+    rejected = _rejected(platform.approvals.of(model.name))
     return states_of(versions(platform, model), transitions(platform, model), rejected)
+
+
+def challengers_at(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> dict[Period, int]:
+    """The version that was the challenger of each period's time, where there was one beside a champion.
+
+    It was trained before the period's as_of, and what was decided before that left it the challenger (see
+    `states_of`). Strictly before, as with `champion_at`: later decisions change nothing about a past period.
+    """
+    asked = list(periods)
+    if not asked:
+        return {}
+    registered, made = versions(platform, model), transitions(platform, model)
+    trained = {record.key: record.trained_at for record in candidates(platform, model)}
+    decided = platform.approvals.of(model.name)
+    found = {}
+    for period in asked:
+        as_of = platform.model_as_of(model, period)
+        before = [one for one in made if one.happened_at < as_of]
+        there = [one for one in registered if trained[one.candidate] < as_of]
+        states = states_of(there, before, _rejected(one for one in decided if one.at < as_of))
+        challenger = version_in(states, "challenger")
+        if challenger is not None and champion_after(before) is not None:
+            found[period] = challenger
+    return found
+
+
+def _rejected(decisions: Iterable[Approval]) -> list[int]:
+    last = {decision.version: decision.meaning for decision in decisions}
+    return [version for version, meaning in last.items() if meaning == "rejected"]
 
 
 def version_in(states: Mapping[int, State], state: State) -> int | None:

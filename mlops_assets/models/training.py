@@ -11,19 +11,23 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.records import write_new_record
+from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
 from mlops_assets.models.fitting import feature_frame, fit, fitting_of
 from mlops_assets.models.folds import parts_of, period_starts
-from mlops_assets.models.judging import Split, Verdict, judge, split
+from mlops_assets.models.gates import Facts, judge
+from mlops_assets.models.judging import Split, Verdict, split
 from mlops_assets.models.logged import contents_of, logged_fits
 from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.plots import report_files
 from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.records import (
     CandidateRecord,
+    EvaluationRecord,
     candidate_key,
     candidate_of_version,
     candidates,
@@ -59,6 +63,7 @@ class Fitted:
         judged: Fitted without the newest periods.
         model: Fitted on everything known; serves once the candidate won.
         split: Which periods the judged fit was fitted and judged on.
+        judged_on: The rows of the validation, and what candidate, baseline and champion said of them.
         candidate: Figures of the judged fit.
         baseline: Those of the baseline, learned from the same rows, on the same rows.
         champion: Those of the champion's judged fit on the same rows, or None.
@@ -69,11 +74,18 @@ class Fitted:
     judged: Any
     model: Any
     split: Split
+    judged_on: JudgedRows
     candidate: Measured
     baseline: Measured
     champion: Measured | None
     fitted_rows: int
     chosen: Chosen
+
+    @property
+    def measured(self) -> dict[Who, Measured]:
+        """The figures, by who predicted."""
+        found: dict[Who, Measured] = {"candidate": self.candidate, "baseline": self.baseline}
+        return found | ({"champion": self.champion} if self.champion else {})
 
 
 def fit_candidate(
@@ -111,16 +123,21 @@ def fit_candidate(
     chosen = choose_parameters(model, fitted, report)
     judged_fit = fit(model, fitted, chosen.params)
 
-    def measured(scores: Any) -> Measured:
-        return measure(model.task, truth, scores)
-
+    scores: dict[Who, Any] = {
+        "candidate": scores_of_fit(model, judged_fit, frame),
+        "baseline": baseline_scores(model, fit_baseline(model, fitted), judged),
+    }
+    if champion_judged:
+        scores["champion"] = scores_of_fit(model, champion_judged, frame)
+    measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
     return Fitted(
         judged=judged_fit,
         model=fit(model, rows, chosen.params),
         split=parts,
-        candidate=measured(scores_of_fit(model, judged_fit, frame)),
-        baseline=measured(baseline_scores(model, fit_baseline(model, fitted), judged)),
-        champion=measured(scores_of_fit(model, champion_judged, frame)) if champion_judged else None,
+        judged_on=JudgedRows(judged, truth, scores),
+        candidate=measured["candidate"],
+        baseline=measured["baseline"],
+        champion=measured.get("champion"),
         fitted_rows=fitted.num_rows,
         chosen=chosen,
     )
@@ -152,6 +169,7 @@ def train(
         repr(model.template),
         repr(model.fitting),
         repr(model.gates),
+        repr(model.evaluation),
         repr(request),
     )
     for record in candidates(platform, model):
@@ -169,15 +187,13 @@ def train(
         progress(words)
 
     fitted = fit_candidate(model, rows, at, champion_judged, report)
+    evaluation = evaluate(model, fitted.judged_on)
+    fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
     verdict = judge(
-        model.gates,
-        fitted.candidate,
-        baseline=fitted.baseline,
-        champion=fitted.champion,
+        Facts(model, fitted.judged_on, fitted.measured, fitted.model, len(fits["model"].data)),
         least_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
     )
     figures = _figures(fitted, rows.num_rows)
-    fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
     contents = contents_of(
         platform,
         model,
@@ -199,6 +215,7 @@ def train(
         commit=mlflow_registry.git_commit(model.location.file.parent),
     )
     uris = mlflow_registry.log_candidate(registry, run_id, contents)
+    mlflow_registry.log_files(registry, run_id, report_files(evaluation))
     record = CandidateRecord(
         key=candidate_key(at, inputs_hash),
         at=at.key,
@@ -229,6 +246,8 @@ def train(
     )
     record_recipe(platform, model)
     record_generation(platform, model)
+    # First the report, so that no candidate is without one; killed between, it is written again the same.
+    write_record(platform.records(model, "evaluation"), EvaluationRecord(record.key, evaluation.to_json()))
     write_new_record(platform.records(model, "candidate"), record)
     return record, verdict
 
@@ -256,11 +275,6 @@ def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
         "judged_rows": fitted.candidate.rows,
         **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
     }
-    for name, outcome in (
-        ("candidate", fitted.candidate),
-        ("baseline", fitted.baseline),
-        ("champion", fitted.champion),
-    ):
-        if outcome:
-            figures |= {f"{name}_{metric}": value for metric, value in outcome.values.items()}
+    for who, outcome in fitted.measured.items():
+        figures |= {f"{who}_{metric}": value for metric, value in outcome.values.items()}
     return figures

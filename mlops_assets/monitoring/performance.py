@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import labelled_period
@@ -14,6 +15,9 @@ from mlops_assets.models.predicting import stored_baseline, stored_scores, truth
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,42 @@ def measure_performance(
         MissingDataError: The predictions or the labels were not computed.
     """
     about = labelled_period(model, known_in)
+    rows = labelled_predictions(platform, model, known_in, about)
+    if rows.num_rows == 0:
+        return None
+    label = truth_of(model, rows)
+    measured = measure(model.task, label, stored_scores(model, rows))
+    version = int(rows.column("version")[0].as_py())
+    record = PerformanceRecord(
+        period=known_in.key,
+        about=about.key,
+        version=version,
+        rows=measured.rows,
+        error=measured.of(model.metric),
+        baseline_error=measure(model.task, label, stored_baseline(model, rows)).of(model.metric),
+        level=candidate_of_version(platform, model, version).level,
+        figures=json.dumps(measured.values, sort_keys=True),
+    )
+    return record, write_record(platform.records(model, "performance"), record)
+
+
+def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: Period, first: Period) -> "pa.Table":
+    """Predictions with their labels, as both were known when those that became known in a period were.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        known_in: The period in which the newest of the labels became known.
+        first: The first period that was predicted from.
+
+    Returns:
+        Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label, which is never null;
+        in the order of keys.
+
+    Raises:
+        MissingDataError: The newest predictions or labels were not computed.
+    """
+    about = labelled_period(model, known_in)
     predictions, labels = platform.predictions(model), platform.labels(model)
     for table, name, period in ((predictions, "predictions", about), (labels, "labels", known_in)):
         if not is_computed(table, about):
@@ -68,29 +108,27 @@ def measure_performance(
             )
     known_at = platform.labels_as_of(model, known_in)
     names = list(model.schema.names)
-    truth = platform.engine.known_at(labels, known_at, first=about, last=about)
-    made = platform.engine.known_at(predictions, known_at, first=about, last=about)
+    truth = platform.engine.known_at(labels, known_at, first=first, last=about)
+    made = platform.engine.known_at(predictions, known_at, first=first, last=about)
     kept = [column.name for column in (*model.prediction_columns, *model.baseline_columns)]
-    joined = made.select([*names, *kept, "version"]).join(
-        truth.select([*names, model.label.column]), keys=names, join_type="inner"
+    rows = joined_by_keys(
+        model, made.select([*names, "event_time", *kept, "version"]), truth.select([*names, model.label.column])
     )
-    joined = joined.filter(joined.column(model.label.column).is_valid())
-    if joined.num_rows == 0:
-        return None
-    label = truth_of(model, joined)
-    measured = measure(model.task, label, stored_scores(model, joined))
-    version = int(joined.column("version")[0].as_py())
-    record = PerformanceRecord(
-        period=known_in.key,
-        about=about.key,
-        version=version,
-        rows=measured.rows,
-        error=measured.of(model.metric),
-        baseline_error=measure(model.task, label, stored_baseline(model, joined)).of(model.metric),
-        level=candidate_of_version(platform, model, version).level,
-        figures=json.dumps(measured.values, sort_keys=True),
-    )
-    return record, write_record(platform.records(model, "performance"), record)
+    return rows.filter(rows.column(model.label.column).is_valid())
+
+
+def joined_by_keys(model: ModelDefinition, left: "pa.Table", right: "pa.Table", suffix: str = "") -> "pa.Table":
+    """The rows of a model that two tables both have, in the order of keys: sums of them come out the same each time.
+
+    Args:
+        model: The model.
+        left: With its keys and timestamp.
+        right: Likewise.
+        suffix: What is added to the names of columns of ``right`` that ``left`` has, too.
+    """
+    names = list(model.schema.names)
+    joined = left.join(right, keys=names, join_type="inner", right_suffix=suffix)
+    return joined.sort_by([(name, "ascending") for name in names])
 
 
 def performance_history(platform: Platform, model: ModelDefinition) -> list[PerformanceRecord]:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from mlops_assets.project.tasks import Task
 
@@ -16,6 +16,15 @@ def _text_of_date(value: Any) -> Any:
     """YAML reads 2024-01-31 without quotes as a date; a period's key is text."""
     return value.isoformat() if isinstance(value, date) else value
 
+
+def _share_of_percentage(value: Any) -> Any:
+    """10% is the share 0.1."""
+    number, sign, rest = value.partition("%") if isinstance(value, str) else (value, "", "")
+    return float(number) / 100 if sign and not rest and number.strip().replace(".", "", 1).isdigit() else value
+
+
+Share = Annotated[float, BeforeValidator(_share_of_percentage)]
+"""A share: 0.1, or 10%."""
 
 PeriodKey = Annotated[str, BeforeValidator(_text_of_date)]
 Unit = Literal["day", "week", "month"]
@@ -427,23 +436,112 @@ class TrainAttributes(Attributes):
     weight: str | None = Field(
         default=None, description="A feature or request column with the weight of each row, greater than 0."
     )
+    class_weight: Literal["balanced"] | dict[str | bool | int, FiniteNumber] | None = Field(
+        default=None,
+        description=(
+            "What the rows of each class weigh, of a classification: by class, the others 1; or balanced, as much "
+            "together in each class."
+        ),
+    )
     early_stopping: EarlyStoppingAttributes | None = Field(
         default=None, description="Take fewer rounds, for templates that have rounds."
     )
     search: SearchAttributes | None = Field(default=None, description="Search for parameters before each training.")
 
 
-class GateAttributes(Attributes):
+_METRIC = (
+    "mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, accuracy, calibration_error, of two "
+    "classes also roc_auc, average_precision, of several also macro_f1."
+)
+
+
+class ComparisonGateAttributes(Attributes):
     """One comparison that a candidate must win."""
 
-    metric: str = Field(
-        description=(
-            "The figure to compare: mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, "
-            "accuracy, calibration_error, of two classes also roc_auc, average_precision, of several also macro_f1."
-        )
-    )
+    metric: str = Field(description=f"The figure to compare: {_METRIC}")
     better_than: Literal["baseline", "champion"] = Field(description="What the candidate must beat on the same rows.")
-    margin: float = Field(default=0.0, ge=0, lt=1, description="By which share of the other's figure; 0 for any.")
+    margin: Share = Field(
+        default=0.0, ge=0, lt=1, description="By which share of the other's figure, such as 5%; 0 for any."
+    )
+
+
+class LimitGateAttributes(Attributes):
+    """An absolute limit that a metric must keep; one of the two."""
+
+    metric: str = Field(description=f"The figure to limit: bias (by its distance from 0), {_METRIC}")
+    at_most: FiniteNumber | None = Field(default=None, description="Greatest value, where less is better.")
+    at_least: FiniteNumber | None = Field(default=None, description="Smallest value, where more is better.")
+
+
+class SegmentGateAttributes(Attributes):
+    """No segment may be worse by more than a share."""
+
+    metric: str = Field(description=f"The figure to compare: {_METRIC}")
+    by: list[str] = Field(
+        min_length=1,
+        description="Keys, the timestamp, request columns or features; each level, or quarter of a number, is a "
+        "segment.",
+    )
+    better_than: Literal["baseline", "champion"] = Field(description="Whose figure on the same rows is compared.")
+    worse_by_at_most: Share = Field(ge=0, description="By which share of the other's figure, such as 10%.")
+    min_rows: int = Field(default=50, ge=1, description="Segments of fewer rows do not count; without any it fails.")
+
+
+class SizeGateAttributes(Attributes):
+    """How large the model may be."""
+
+    model_size_at_most: str = Field(description="Size of the model's file, such as 20 MB (KB, MB or GB).")
+
+
+class LatencyGateAttributes(Attributes):
+    """How long a prediction may take."""
+
+    latency_at_most: str = Field(description="Median time of predicting one row, such as 5 ms (ms or s).")
+
+
+class OwnGateAttributes(Attributes):
+    """What a function of the project decides."""
+
+    python: str = Field(description="MODULE:FUNCTION that gives whether the candidate passes, and why in words.")
+    name: Name | None = Field(default=None, description="Name of the check; by default the function's.")
+
+
+def _form_of_gate(value: Any) -> str:
+    """Which kind of gate is meant, by the field that only it has."""
+    fields = value if isinstance(value, dict) else {}
+    forms = {
+        "python": "own",
+        "model_size_at_most": "size",
+        "latency_at_most": "latency",
+        "by": "segments",
+        "worse_by_at_most": "segments",
+        "at_most": "limit",
+        "at_least": "limit",
+    }
+    return next((form for field, form in forms.items() if field in fields), "comparison")
+
+
+GateAttributes = Annotated[
+    Annotated[ComparisonGateAttributes, Tag("comparison")]
+    | Annotated[LimitGateAttributes, Tag("limit")]
+    | Annotated[SegmentGateAttributes, Tag("segments")]
+    | Annotated[SizeGateAttributes, Tag("size")]
+    | Annotated[LatencyGateAttributes, Tag("latency")]
+    | Annotated[OwnGateAttributes, Tag("own")],
+    Discriminator(_form_of_gate),
+]
+
+
+class EvaluateAttributes(Attributes):
+    """What the stored report of a candidate holds beside its figures over all judged rows."""
+
+    segments: list[str] = Field(
+        default_factory=list,
+        description="Keys, the timestamp, request columns or features by which figures are told, too: categories by "
+        "level, numbers by quarters.",
+    )
+    min_rows: int = Field(default=50, ge=1, description="Levels of fewer rows are told as one.")
+    draws: int = Field(default=500, ge=100, description="How often the keys are drawn anew for the intervals.")
 
 
 class DriftAttributes(Attributes):
@@ -523,6 +621,9 @@ class ModelAttributes(SharedAttributes):
     template: TemplateAttributes = Field(description="The recipe of the estimator.")
     train: TrainAttributes = Field(description="Which labels are used.")
     gates: list[GateAttributes] = Field(min_length=1, description="What a candidate must win to become a version.")
+    evaluate: EvaluateAttributes = Field(
+        default_factory=EvaluateAttributes, description="What is told of a candidate beside its gates."
+    )
     approval: Literal["automatic", "required"] = Field(
         default="automatic", description="Whether a version becomes champion by itself or waits for a person."
     )

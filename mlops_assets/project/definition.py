@@ -15,8 +15,9 @@ from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
+from mlops_assets.project.gates import Gate
 from mlops_assets.project.python_function import PythonFunction
-from mlops_assets.project.tasks import LABEL_TYPES, Task
+from mlops_assets.project.tasks import LABEL_TYPES, Task, classes_of
 from mlops_assets.project.template_function import TemplateFunction
 
 
@@ -234,20 +235,30 @@ class Search:
 
 @dataclass(frozen=True)
 class FittingChoice:
-    """How a template is fitted: the column that weighs rows, early stopping, and search."""
+    """How a template is fitted: the column that weighs rows, what classes weigh, early stopping, and search.
+
+    The weights of classes are in the order of the model's classes; those that were not named are not among them.
+    """
 
     weight: str | None = None
+    class_weight: Literal["balanced"] | tuple[tuple[str, float], ...] | None = None
     early_stopping: EarlyStopping | None = None
     search: Search | None = None
 
 
 @dataclass(frozen=True)
-class Gate:
-    """One comparison that a candidate must win."""
+class EvaluationChoice:
+    """What the stored report of a candidate holds beside its figures over all judged rows.
 
-    metric: str
-    better_than: Literal["baseline", "champion"]
-    margin: float
+    Args:
+        segments: Columns of the judged rows by which figures are told, too.
+        min_rows: Levels of fewer rows are told as one.
+        draws: How many times the keys are drawn anew for the intervals.
+    """
+
+    segments: tuple[str, ...] = ()
+    min_rows: int = 50
+    draws: int = 500
 
 
 @dataclass(frozen=True)
@@ -308,6 +319,7 @@ class ModelDefinition:
     threads: int
     min_rows: int
     gates: tuple[Gate, ...]
+    evaluation: EvaluationChoice
     approval: Literal["automatic", "required"]
     candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
@@ -369,7 +381,7 @@ class ModelDefinition:
     @property
     def classes(self) -> tuple[str, ...]:
         """What may come true: of a binary model false and true, of a regression nothing."""
-        return ("false", "true") if self.task == "binary" else self.label.classes
+        return classes_of(self.task, self.label.classes)
 
     @property
     def prediction_columns(self) -> tuple[Column, ...]:
@@ -392,6 +404,44 @@ class ModelDefinition:
             )
         of = " (probability that it is so)" if self.task == "binary" else ""
         return (Column("baseline", "double", f"The simplest prediction{of}"),)
+
+    @property
+    def version_columns(self) -> tuple[Column, ...]:
+        """What predictions say of where they come from, beside their as_of."""
+        return (
+            Column("version", "bigint", "Version that predicted"),
+            Column("feature_versions", "string", "Generation of each table that features were looked up in, as JSON"),
+        )
+
+    @property
+    def predictions_schema(self) -> TableSchema:
+        """A period's predictions: keys, timestamp, prediction, baseline, by what and when, and what they saw."""
+        columns = (
+            *self.schema.columns,
+            *self.prediction_columns,
+            *self.baseline_columns,
+            *self.version_columns,
+            Column("as_of", "timestamp", "When the period was known; nothing that became known later was used"),
+            *self.looked_up_by,
+            *self.features,
+        )
+        return replace(self.schema, columns=columns)
+
+    @property
+    def challenger_predictions_schema(self) -> TableSchema:
+        """What the challenger said of a period's rows: keys, timestamp, prediction, and by what beside which champion.
+
+        What both saw stands with the champion's predictions.
+        """
+        predicted, *probabilities = self.prediction_columns
+        columns = (
+            *self.schema.columns,
+            replace(predicted, description=predicted.description.replace("champion", "challenger")),
+            *probabilities,
+            *self.version_columns,
+            Column("champion_version", "bigint", "Version that predicted the same row as champion"),
+        )
+        return replace(self.schema, columns=columns)
 
     def speaks_about(self, now: datetime) -> Period:
         """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""

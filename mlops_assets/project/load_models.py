@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlops_assets.errors import DefinitionError, Location, nearest
+from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
-    Gate,
     LabelDefinition,
     LookupDefinition,
     ModelDefinition,
@@ -19,6 +18,7 @@ from mlops_assets.project.definition import (
     TableDefinition,
     common_calendar,
 )
+from mlops_assets.project.load_gates import load_evaluation, load_gates, require_metric
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
     check_chosen,
@@ -135,7 +135,9 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
     parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
-    template = load_template(document, parsed, features, project.folder.parent.parent)
+    root = project.folder.parent.parent
+    template = load_template(document, parsed, features, root)
+    told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
     return ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -158,7 +160,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         validation=periods("train", "validation"),
         threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
-        gates=_gates(document, parsed),
+        gates=load_gates(document, parsed, told_by, root),
+        evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
         candidate_retention=located(document, ("retention", "candidates"), lambda: Duration.parse(kept))
         if kept
@@ -290,31 +293,11 @@ def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, 
     return tuple(classes)
 
 
-def _gates(document: Document, parsed: written.ModelAttributes) -> tuple[Gate, ...]:
-    """The gates; their metrics are such that one of two figures is the better one."""
-    ordered = [metric.name for metric in metrics_of(parsed.task) if metric.is_loss or metric.greater_is_better]
-    for number, gate in enumerate(parsed.gates):
-        _require_metric(document, parsed, gate.metric, ordered, "choose one of them", "gates", number, "metric")
-    return tuple(Gate(gate.metric, gate.better_than, gate.margin) for gate in parsed.gates)
-
-
-def _require_metric(
-    document: Document, parsed: written.ModelAttributes, metric: str, known: Sequence[str], cure: str, *place: str | int
-) -> None:
-    if metric not in known:
-        raise DefinitionError(
-            f"metric '{metric}' of a {parsed.task} model",
-            f"one of: {', '.join(known)}",
-            nearest(metric, known, cure),
-            where=document.at(*place),
-        )
-
-
 def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
     """The metric that decides on retraining: one of which less is better, for it is held against a level."""
     metric = parsed.monitor.metric or DEFAULT_METRIC[parsed.task]
     losses = [found.name for found in metrics_of(parsed.task) if found.is_loss]
-    _require_metric(document, parsed, metric, losses, "choose one of which less is better", "monitor", "metric")
+    require_metric(document, parsed, metric, losses, "choose one of which less is better", "monitor", "metric")
     return metric
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column
@@ -9,6 +10,7 @@ from mlops_assets.models.templates import TEMPLATES, check_parameters, find_temp
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
 from mlops_assets.project.resolving import located
+from mlops_assets.project.tasks import classes_of
 from mlops_assets.project.template_function import TemplateFunction, read_template_function
 from mlops_assets.project.yaml_files import Document
 
@@ -96,8 +98,8 @@ def load_fitting(
         periods: Counts the periods of the duration at a place of the document.
 
     Raises:
-        DefinitionError: The weight is no number of the training set, the template has no rounds to stop, or a
-            parameter cannot be searched.
+        DefinitionError: The weight is no number of the training set, what is weighed is no class, the template has no
+            rounds to stop, or a parameter cannot be searched.
     """
     train = parsed.train
     numbers = [column.name for column in features if column.type in ("bigint", "double")]
@@ -108,6 +110,7 @@ def load_fitting(
             nearest(train.weight, numbers, "name one of them, or let the population's SQL give it"),
             where=document.at("train", "weight"),
         )
+    class_weight = _class_weight(document, parsed)
     library = None if template.function else find_template(template.name, template.version)
     rounds = library.rounds if library else None
     stopping = None
@@ -121,7 +124,7 @@ def load_fitting(
             )
         stopping = EarlyStopping(periods("train", "early_stopping", "periods"), train.early_stopping.patience)
     if train.search is None:
-        return FittingChoice(train.weight, stopping)
+        return FittingChoice(train.weight, class_weight, stopping)
     takes = library.parameters if library else template.function.parameters if template.function else ()
     names = [name for name in takes if not (stopping and name == rounds)]
     search = train.search
@@ -157,6 +160,38 @@ def load_fitting(
         else tuple(values)
         for name, values in search.params.items()
     }
-    return FittingChoice(
-        train.weight, stopping, Search(search.strategy, ranges, search.folds, search.trials, search.minutes)
-    )
+    chosen = Search(search.strategy, ranges, search.folds, search.trials, search.minutes)
+    return FittingChoice(train.weight, class_weight, stopping, chosen)
+
+
+def _class_weight(
+    document: Document, parsed: written.ModelAttributes
+) -> Literal["balanced"] | tuple[tuple[str, float], ...] | None:
+    declared, place = parsed.train.class_weight, document.at("train", "class_weight")
+    if declared is None:
+        return None
+    if parsed.task == "regression":
+        raise DefinitionError(
+            "train.class_weight of a regression",
+            "a binary or multiclass task",
+            "take it out, or weigh rows by a column: train.weight",
+            where=place,
+        )
+    if declared == "balanced":
+        return declared
+    classes = classes_of(parsed.task, parsed.label.classes)
+    # YAML reads true and false as booleans, and a class such as 1 as a number.
+    weights = {str(name).lower() if isinstance(name, bool) else str(name): weight for name, weight in declared.items()}
+    for name, weight in weights.items():
+        if name not in classes:
+            raise DefinitionError(
+                f"a weight of the class '{name}'",
+                f"among: {', '.join(classes)}",
+                nearest(name, classes, "name one of them"),
+                where=place,
+            )
+        if weight <= 0:
+            raise DefinitionError(
+                f"the weight {weight:g} of the class '{name}'", "greater than 0", "correct it", where=place
+            )
+    return tuple((name, weights[name]) for name in classes if name in weights)

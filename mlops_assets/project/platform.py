@@ -103,17 +103,13 @@ class Platform:
         return StateTable(self._delta(f"{model.name}.labels", model.label_generation), schema)
 
     def predictions(self, model: ModelDefinition) -> StateTable:
-        """A model's predictions: keys, timestamp, prediction, baseline, version, and what it was computed from."""
-        columns = (
-            *model.schema.columns,
-            *model.prediction_columns,
-            *model.baseline_columns,
-            Column("version", "bigint", "Version that predicted"),
-            *model.looked_up_by,
-            *model.features,
-        )
-        schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
-        return StateTable(self._delta(f"{model.name}.predictions", model.generation), schema)
+        """A model's predictions, as `ModelDefinition.predictions_schema`."""
+        return StateTable(self._delta(f"{model.name}.predictions", model.generation), model.predictions_schema)
+
+    def challenger_predictions(self, model: ModelDefinition) -> StateTable:
+        """What a model's challenger said of the same rows, as `ModelDefinition.challenger_predictions_schema`."""
+        delta = self._delta(f"{model.name}.challenger_predictions", model.generation)
+        return StateTable(delta, model.challenger_predictions_schema)
 
     def requests(self, model: ModelDefinition) -> StateTable:
         """The requests for a model's predictions over HTTP that were kept, a row for each row that was asked.

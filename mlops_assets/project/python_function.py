@@ -185,6 +185,26 @@ def parameters_of(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[
     return arguments, optional, others
 
 
+def given_parameters(
+    what: str, main: ModuleSource, definition: ast.FunctionDef, given: Sequence[str], cure: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of what is given a function takes by name, and which further parameters it has, each with a default.
+
+    Raises:
+        DefinitionError: It needs something else.
+    """
+    arguments, optional, surplus = parameters_of(definition)
+    surplus += [name for name in arguments if name not in given and name not in optional]
+    if surplus:
+        raise DefinitionError(
+            f"{what} '{definition.name}' with the parameter {', '.join(surplus)}",
+            f"{', '.join(given)} as far as they are wanted, and parameters with defaults",
+            cure,
+            where=Location(main.file, definition.lineno),
+        )
+    return tuple(name for name in given if name in arguments), tuple(name for name in arguments if name not in given)
+
+
 def _frames(
     main: ModuleSource, tree: ast.Module, definition: ast.FunctionDef, inputs: Sequence[str]
 ) -> dict[str, Frame]:

@@ -12,7 +12,8 @@ from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
 OWN_COLUMNS = (
-    "predicted_at", "prediction", "baseline", "version", "request_id", "request_row", "asked_at", "asked_by",
+    "predicted_at", "prediction", "baseline", "version", "feature_versions", "request_id", "request_row", "asked_at",
+    "asked_by",
 )  # fmt: skip
 """Columns that the platform adds to a model's labels, predictions and requests."""
 

@@ -1,6 +1,6 @@
 """What a model may predict, and the metrics by which each kind of prediction is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -37,9 +37,19 @@ class Metric:
         """Where the better of two figures lies."""
         return "above" if self.greater_is_better else "below"
 
+    def moved(self, figure: float, share: float) -> float:
+        """A figure made better by a share of its size; made worse by a negative one."""
+        return figure * (1 + (share if self.greater_is_better == (figure >= 0) else -share))
+
     def is_better(self, mine: float, theirs: float, margin: float = 0.0) -> bool:
-        """Whether a figure is strictly better than another, by a share of the other."""
-        return mine > theirs * (1 + margin) if self.greater_is_better else mine < theirs * (1 - margin)
+        """Whether a figure is strictly better than another, by a share of the other's size."""
+        wanted = self.moved(theirs, margin)
+        return mine > wanted if self.greater_is_better else mine < wanted
+
+    def is_worse(self, mine: float, theirs: float, by: float = 0.0) -> bool:
+        """Whether a figure is worse than another by more than a share of the other's size."""
+        allowed = self.moved(theirs, -by)
+        return mine < allowed if self.greater_is_better else mine > allowed
 
     @property
     def is_loss(self) -> bool:
@@ -82,3 +92,8 @@ DEFAULT_METRIC: Mapping[Task, str] = MappingProxyType(
 def metrics_of(task: Task) -> tuple[Metric, ...]:
     """The metrics that a task is judged by."""
     return tuple(metric for metric in METRICS.values() if task in metric.tasks)
+
+
+def classes_of(task: Task, declared: Sequence[str]) -> tuple[str, ...]:
+    """What may come true: of a binary task false and true, of a multiclass those declared, of a regression nothing."""
+    return ("false", "true") if task == "binary" else tuple(declared)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.project.python_function import PythonFunction, find_definition, function_of, parameters_of
+from mlops_assets.project.python_function import PythonFunction, find_definition, function_of, given_parameters
 
 GIVEN = ("categories", "numbers", "seed")
 """What a template's function is given, where it has a parameter of that name."""
@@ -37,17 +36,7 @@ def read_template_function(reference: str, *, beside: Path, root: Path) -> Templ
         DefinitionError: There is no such module or function, it does not parse, or it wants what it is not given.
     """
     main, _, definition = find_definition(reference, beside=beside, root=root)
-    arguments, optional, surplus = parameters_of(definition)
-    surplus += [name for name in arguments if name not in GIVEN and name not in optional]
-    if surplus:
-        raise DefinitionError(
-            f"template function '{definition.name}' with the parameter {', '.join(surplus)}",
-            f"{', '.join(GIVEN)} as far as they are wanted, and parameters with defaults",
-            "give it a default, which params may set, or rename it",
-            where=Location(main.file, definition.lineno),
-        )
-    return TemplateFunction(
-        function_of(main, definition, root=root),
-        tuple(name for name in GIVEN if name in arguments),
-        tuple(name for name in arguments if name not in GIVEN),
+    given, others = given_parameters(
+        "template function", main, definition, GIVEN, "give it a default, which params may set, or rename it"
     )
+    return TemplateFunction(function_of(main, definition, root=root), given, others)

@@ -53,7 +53,7 @@ class Document:
         except ValidationError as error:
             faults = error.errors()
             first = faults[0]
-            path = tuple(part for part in first["loc"])
+            path = self._written(first["loc"])
             name = ".".join(str(part) for part in path)
             more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
             if first["type"] == "extra_forbidden":
@@ -66,6 +66,17 @@ class Document:
                 first["type"], "wrong value in"
             )
             raise DefinitionError(f"{found} '{name}'{more}", expected, cure, where=self.at(*path)) from None
+
+    def _written(self, path: Path_) -> Path_:
+        """The path of a fault as it was written: where a value may have several forms, pydantic's names the form."""
+        written, value = [], self.attributes
+        for place, part in enumerate(path):
+            inside = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int)
+            if inside:
+                value = value[part]  # type: ignore[index]
+            if inside or place == len(path) - 1:
+                written.append(part)
+        return tuple(written)
 
 
 def read_documents(folder: Path) -> Iterator[Document]:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 
 from mlops_assets.project.platform import Platform
-from mlops_assets.serving import catalog, features, health, predict, push, reference
+from mlops_assets.serving import catalog, features, health, predict, push, reference, versions
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
 from mlops_assets.serving.metrics import Measured
@@ -22,6 +22,7 @@ ROUTERS: tuple[Callable[[ServingContext], APIRouter], ...] = (
     health.router,
     catalog.router,
     push.router,
+    versions.router,
     reference.router,
     routes.router,
 )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.errors import ContractError, nearest
+from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.sources.contract import wrong_structure
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
 from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts
@@ -25,7 +26,7 @@ SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
 class _Format:
     """How a format is read: its columns' names and values by name, and what people call its files and rows."""
 
-    read: Callable[[bytes, TableSchema], tuple[list[str], Mapping[str, Any]]]
+    read: Callable[[bytes, Sequence[str]], tuple[list[str], Mapping[str, Any]]]
     typed: Callable[[Any, Any], Read]
     whole: str
     row: str
@@ -47,6 +48,60 @@ def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> Del
     return Delivered([_read_file(file, schema, table, f" in {file.name}" if several else "") for file in files])
 
 
+def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
+    """Read a file that somebody brings, with some of the columns, value by value as a delivery is read.
+
+    Args:
+        file: As in `read_delivery`.
+        columns: The columns that it may have, with their types.
+
+    Returns:
+        The columns that it has, in the order of ``columns``.
+
+    Raises:
+        ContractError: It is not there, cut short, or of another format or encoding; it has a column that is none of
+            them, or one twice; or a value is not of its column's type.
+    """
+    import pyarrow as pa
+
+    compressed = file.suffix == ".gz"
+    form = _FORMATS.get(file.with_suffix("").suffix if compressed else file.suffix)
+    if form is None:
+        raise ContractError(
+            f"a file {file.name}", f"one of: {', '.join(f'*{suffix}' for suffix in _FORMATS)}, or one of them with .gz",
+            "convert it, or give its name the suffix of its format",
+        )  # fmt: skip
+    known = [column.name for column in columns]
+    try:
+        content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
+        names, values = form.read(content, known)
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+        raise ContractError(
+            f"the file {file.name} cannot be read ({str(error).splitlines()[0]})",
+            f"{form.whole} columns among {', '.join(known)}",
+            "correct it",
+        ) from error
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            unknown = name not in known
+            raise ContractError(
+                f"{'an unknown' if unknown else 'more than one'} column '{name}' in {file.name}",
+                f"columns among {', '.join(known)}, each once",
+                nearest(name, known if unknown else (), "take it out"),
+            )
+    typed = {}
+    for column in columns:
+        if column.name in names:
+            typed[column.name], wrong = form.typed(values[column.name], column)
+            for one in wrong[:1]:
+                raise ContractError(
+                    f"{one.found} in column '{one.column}', {form.row.format(one.row)} of {file.name}",
+                    one.expected,
+                    "correct it",
+                )
+    return pa.table(typed)
+
+
 def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> DeliveredFile:
     import pyarrow as pa
 
@@ -54,7 +109,7 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> Deliv
     form = _FORMATS[file.with_suffix("").suffix if compressed else file.suffix]
     try:
         content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
-        names, values = form.read(content, schema)
+        names, values = form.read(content, schema.names)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise wrong_structure(
             f"the delivery cannot be read{place} ({str(error).splitlines()[0]})",
@@ -88,11 +143,11 @@ def _require_columns(names: Sequence[str], schema: TableSchema, table: str, plac
         )
 
 
-def _read_csv(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
+def _read_csv(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.csv as pcsv
 
-    texts = pa.schema([(name, pa.string()) for name in schema.names])
+    texts = pa.schema([(name, pa.string()) for name in declared])
     rows = pcsv.read_csv(
         pa.BufferReader(content),
         convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
@@ -103,7 +158,7 @@ def _read_csv(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[s
     return _columns(rows)
 
 
-def _read_parquet(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
+def _read_parquet(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -114,7 +169,7 @@ def _columns(rows: "pa.Table") -> tuple[list[str], Mapping[str, Any]]:
     return rows.column_names, dict(zip(rows.column_names, rows.columns, strict=True))
 
 
-def _read_json_lines(content: bytes, schema: TableSchema) -> tuple[list[str], Mapping[str, Any]]:
+def _read_json_lines(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
     rows = []
     for number, line in enumerate(io.StringIO(content.decode("utf-8-sig").rstrip()), start=1):
         try:

@@ -97,7 +97,8 @@ def test_the_next_period_is_scored_by_what_was_decided_and_a_run_decides_nothing
 def test_an_approval_whose_promotion_was_cut_short_is_carried_out_and_aliases_are_mended(shop: Shop) -> None:
     made = decided(shop)
     cursor = shop.tick("promotions").cursor
-    _record(made.platform, replace(made.model, approval="required"), 2, ANA, "better", "approved")
+    waiting, champion = replace(made.model, approval="required"), present_champion(made.platform, made.model)
+    _record(made.platform, waiting, 2, ANA, "better", "approved", champion)
     ticked = shop.tick("promotions", cursor)
     assert "version 2 was promoted, as ana@example.com had approved" in ticked.skip_message
     assert made.states == made.tags() == {1: "previous", 2: "champion"}

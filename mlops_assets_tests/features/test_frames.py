@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.errors import DefinitionError
-from mlops_assets.features.frames import arrow_rows, key_values, moment_values
+from mlops_assets.features.frames import arrow_rows, moment_values, typed_values
 from mlops_assets.lakehouse.schema import ColumnType
 
 NOON = datetime(2024, 3, 1, 12)  # noqa: DTZ001
@@ -32,7 +32,7 @@ def test_whole_numbers_of_any_frame_are_the_same_keys(numbers: list[int | None])
         pl.DataFrame({"key": pl.Series(numbers, dtype=pl.Int64)}),
     ]
     for frame in frames:
-        assert key_values("key", arrow_rows(frame)["key"], "bigint").to_pylist() == numbers
+        assert typed_values("key", arrow_rows(frame)["key"], "bigint").to_pylist() == numbers
 
 
 @given(texts=st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
@@ -49,7 +49,7 @@ def test_texts_and_categories_of_any_frame_are_the_same_keys(texts: list[str | N
         pa.table({"key": pa.array(texts, pa.large_string())}),
     ]
     for frame in frames:
-        keys = key_values("key", arrow_rows(frame)["key"], "string")
+        keys = typed_values("key", arrow_rows(frame)["key"], "string")
         assert keys.type == pa.string()
         assert keys.to_pylist() == texts
 
@@ -75,16 +75,16 @@ def test_a_key_that_would_lose_something_is_refused(values: list[Any], type_: st
 
     keys = column(values, pa.timestamp("us") if type_ == "timestamp[us]" else pa.type_for_alias(type_))
     with pytest.raises(DefinitionError) as refused:
-        key_values("key", keys, key)
-    assert refused.value.found.startswith(f"key column 'key' of type {keys.type}")
+        typed_values("key", keys, key)
+    assert refused.value.found.startswith(f"column 'key' of type {keys.type}")
     assert refused.value.expected == f"type {key}"
 
 
 def test_midnights_are_dates_and_dates_are_midnights() -> None:
     midnight = column([datetime(2024, 3, 1), None])  # noqa: DTZ001
-    assert key_values("day", midnight, "date").to_pylist() == [date(2024, 3, 1), None]
+    assert typed_values("day", midnight, "date").to_pylist() == [date(2024, 3, 1), None]
     days = column([date(2024, 3, 1), None])
-    assert key_values("day", days, "timestamp").to_pylist() == [datetime(2024, 3, 1, tzinfo=UTC), None]
+    assert typed_values("day", days, "timestamp").to_pylist() == [datetime(2024, 3, 1, tzinfo=UTC), None]
 
 
 @given(

@@ -5,11 +5,14 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any, Literal
+
+import pytest
 
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal
 from mlops_assets.lakehouse.records import write_new_record
-from mlops_assets.models.promotion import promote, register
+from mlops_assets.models.promotion import promote, register, require_promotable
 from mlops_assets.models.records import CandidateRecord, TransitionRecord, VersionRecord, candidates
 from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.registry_index import STATE_TAG
@@ -101,6 +104,18 @@ def trained_line(folder: Path) -> tuple[Platform, CandidateRecord]:
     record, _ = train_at(line, FIRST_TRAINING)
     assert record.passed
     return line.platform, record
+
+
+def let_two_approvals_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, an approval goes on once another one has looked at its version, too."""
+    ready = Barrier(2)
+
+    def look_and_wait(*given: Any) -> CandidateRecord:
+        found = require_promotable(*given)
+        ready.wait()
+        return found
+
+    monkeypatch.setattr("mlops_assets.models.approving.require_promotable", look_and_wait)
 
 
 def files_of(registry: Registry, uri: str) -> Path:

@@ -103,8 +103,11 @@ def test_an_added_column_makes_scoring_wait_until_the_past_is_found_the_same(lin
     assert "crowd, level of 'trend'" in scored.agreement.reason
     assert "are the same as in" in scored.agreement.reason
     assert decision(line) == Decision("none", "the last training is 3 periods ago, and the cool-down 14")
+    assert score_at(line, SCORED).written.appended == len(SHOPS)  # only what the features were looked up in is other
+    after = predictions(line, SCORED)
+    versions = [{row.pop("feature_versions") for row in rows} for rows in (before, after)]
+    assert (after, len(versions[0] | versions[1])) == (before, 2)
     assert score_at(line, SCORED).written.appended == 0
-    assert predictions(line, SCORED) == before
 
 
 def test_the_proof_is_kept_as_evidence_and_made_once(line: Line) -> None:

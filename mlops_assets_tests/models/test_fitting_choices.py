@@ -19,6 +19,7 @@ YAML = "forecast/defs.yaml"
 RIDGE = "template: {name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"
 TRAIN = "train: {window: 60 days, validation: 3 days, min_rows: 60}"
 OWN = "template: {name: mine, version: 2, python: 'mine:ridge', params: {alpha: 3.0}}"
+GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
 BOOSTED = "template: {name: hist_gradient_boosting_regressor, params: {max_iter: 40, min_samples_leaf: 3}}"
 MODULE = '''\
 def ridge(numbers, seed, *, alpha=1.0):
@@ -77,6 +78,7 @@ def test_an_own_template_is_called_with_what_it_wants_and_its_parameters(line: L
         (RIDGE, "template: {name: seasonal_naive_regressor, params: {column: region}}",
          "'region' as the column of 'seasonal_naive_regressor'", "template:"),
         (TRAIN, TRAIN.replace("}", ", weight: region}"), "'region' as the weight of rows", "train:"),
+        (TRAIN, TRAIN.replace("}", ", class_weight: balanced}"), "train.class_weight of a regression", "train:"),
         (TRAIN, TRAIN.replace("}", ", early_stopping: {periods: 3 days}}"),
          "early stopping of template 'ridge_regressor', which has no rounds", "train:"),
         (TRAIN, TRAIN.replace("}", ", search: {params: {beta: [1]}}}"), "a search for 'beta'", "train:"),
@@ -144,12 +146,96 @@ def test_weights_reach_the_last_step_and_bad_ones_are_refused_with_their_number(
     )
 
 
-def test_early_stopping_takes_fewer_rounds_and_repeats(line: Line) -> None:
-    changed(line, (RIDGE, BOOSTED), (TRAIN, TRAIN.replace("}", ", early_stopping: {periods: 3 days, patience: 3}}")))
+def classified(line: Line, class_weight: str, weight: str = "") -> Any:
+    """Rows whose label is whether units grew, for a logistic regression."""
+    import pyarrow as pa
+
     rows = rows_of(line)
-    counts = {fit(line.model, rows)[-1].n_iter_ for _ in range(2)}
-    assert len(counts) == 1
-    assert 1 <= counts.pop() <= 40
+    place = rows.column_names.index("growth")
+    grew = pa.array([growth > 0 for growth in rows.column("growth").to_pylist()])
+    changed(
+        line,
+        ("task: regression", "task: binary"),
+        ("delay: 2, unit: log ratio", "delay: 2"),
+        ("baseline: trend.level", "baseline: prior"),
+        (RIDGE, "template: {name: logistic_regression}"),
+        (GATES, "[{metric: log_loss, better_than: baseline}]"),
+        (TRAIN, TRAIN.replace("}", f", class_weight: {class_weight}{weight}}}")),
+    )
+    return rows.set_column(place, "growth", grew)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("balanced", "balanced"),
+        ("{true: 3, false: 0.5}", {True: 3, False: 0.5}),
+        ("{'true': 7}", {True: 7}),
+    ],
+)
+def test_classes_weigh_what_they_weigh_in_scikit_learn(line: Line, declared: str, expected: Any) -> None:
+    from sklearn.base import clone  # noqa: TID253
+
+    rows = classified(line, declared)
+    frame, truth = feature_frame(line.model, rows), rows.column("growth").to_numpy()
+    fitted = fit(line.model, rows)
+    plain = clone(fitted).fit(frame, truth)
+    theirs = clone(fitted).set_params(estimator__class_weight=expected).fit(frame, truth)
+    assert fitted[-1].coef_ == pytest.approx(theirs[-1].coef_, rel=1e-9)
+    assert fitted[-1].coef_ != pytest.approx(plain[-1].coef_, rel=1e-3)
+
+
+def test_weights_of_rows_and_of_their_classes_are_multiplied(line: Line) -> None:
+    from sklearn.base import clone  # noqa: TID253
+
+    rows = classified(line, "{true: 3}", ", weight: crowd")
+    frame, truth = feature_frame(line.model, rows), rows.column("growth").to_numpy()
+    fitted = fit(line.model, rows)
+    theirs = clone(fitted).set_params(estimator__class_weight={True: 3})
+    theirs.fit(frame, truth, estimator__sample_weight=rows.column("crowd").to_numpy())
+    assert fitted[-1].coef_ == pytest.approx(theirs[-1].coef_, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "expected", "cure"),
+    [
+        ("{tru: 2}", "a weight of the class 'tru'", "among: false, true", "write 'true'"),
+        ("{1: 2}", "a weight of the class '1'", "among: false, true", "name one of them"),
+        ("{true: 0}", "the weight 0 of the class 'true'", "greater than 0", "correct it"),
+    ],
+)
+def test_a_weight_of_what_is_no_class_or_of_nothing_is_named_with_its_line(
+    line: Line, declared: str, found: str, expected: str, cure: str
+) -> None:
+    classified(line, "balanced")
+    line.files.change(YAML, "class_weight: balanced", f"class_weight: {declared}")
+    error = line.files.refusal()
+    assert (error.found, error.expected, error.cure) == (found, expected, cure)
+    assert error.where is not None and error.where.line == line.files.line(YAML, "class_weight")
+
+
+def test_early_stopping_takes_the_rounds_whose_loss_is_smallest_as_far_as_patience_looks(line: Line) -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    rows, rounds = rows_of(line), range(1, 13)
+    place, random = rows.column_names.index("growth"), np.random.default_rng(3)
+    noisy = rows.column("growth").to_numpy() + random.normal(0, 1.5, rows.num_rows)  # so that many rounds learn noise
+    rows = rows.set_column(place, "growth", pa.array(noisy))
+    params = {"min_samples_leaf": 3, "learning_rate": 0.4, "max_iter": len(rounds)}
+    changed(line, (RIDGE, f"template: {{name: hist_gradient_boosting_regressor, params: {json.dumps(params)}}}"))
+    earlier, watched = newest(line.model, rows, 3)
+    frame, truth = feature_frame(line.model, watched), watched.column("growth").to_numpy()
+    losses = [
+        abs(fit(line.model, earlier, {**params, "max_iter": count}).predict(frame) - truth).mean() for count in rounds
+    ]
+    patience = 4
+    stopping = f", early_stopping: {{periods: 3 days, patience: {patience}}}}}"
+    taken = fit(changed(line, (TRAIN, TRAIN.replace("}", stopping))).model, rows)[-1].n_iter_
+    assert 1 < taken < len(rounds) - patience
+    assert losses[taken - 1] == min(losses[: taken + patience])
+    for count in range(1, taken):  # none of these is taken: a smaller loss follows while patience lasts
+        assert min(losses[count : count + patience]) < min(losses[:count])
 
 
 def test_what_is_fitted_lies_before_what_is_judged_by_the_horizon(line: Line) -> None:

@@ -217,7 +217,12 @@ def test_predictions_keep_what_was_looked_up(line: Line) -> None:
     assert scored.written.rows == len(rows) == len(SHOPS)
     assert scored.written.known_at == line.period("2024-01-17").end + hours(48)
     trend = line.known("trend", scored.written.known_at, "level")
+    project = line.platform.project
     for row in rows:
+        assert (row["version"], row["as_of"]) == (1, scored.written.known_at)
+        assert json.loads(row["feature_versions"]) == {
+            name: project.table(name).generation for name in ("trend", "shops")
+        }
         assert row["level"] == row["baseline"] == trend[row["shop"], "2024-01-17"]
         assert row["region"] in ("north", "south")
     assert scored.null_share == 0.0
@@ -280,14 +285,15 @@ def test_too_short_a_history_to_fit_and_judge(tmp_path: Path) -> None:
 def test_a_feature_without_any_value_in_training_is_not_learned_from_and_may_hold_values_later(line: Line) -> None:
     import pyarrow as pa
 
-    from mlops_assets.models.scoring import predict
+    from mlops_assets.models.predictor import Predictor
     from mlops_assets.models.training import fit_candidate
 
     at = line.period(FIRST_TRAINING)
     rows = build_training_set(line.platform, line.model, at).rows
     empty = rows.set_column(rows.column_names.index("crowd"), "crowd", pa.nulls(rows.num_rows, pa.int64()))
     fitted = fit_candidate(line.model, empty, at, None)
-    assert predict(line.model, fitted.model, rows) == predict(line.model, fitted.model, empty)
+    predictor = Predictor(line.model, 1, fitted.model, "{}")
+    assert predictor(rows)["prediction"] == predictor(empty)["prediction"]
 
     for name in ("level", "region"):
         place = empty.column_names.index(name)

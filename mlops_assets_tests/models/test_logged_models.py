@@ -18,8 +18,9 @@ import pytest
 from mlops_assets.errors import ContractError
 from mlops_assets.features.training_sets import training_evidence
 from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.predicting import prediction_arrays, scores_of_fit
 from mlops_assets.models.records import CandidateRecord
-from mlops_assets.models.scoring import predict
 from mlops_assets.models.stored_fits import may_be_read, reread_fit, stored_fit
 from mlops_assets_tests.models.registering import copy_of_fit, files_of
 from mlops_assets_tests.models.test_life_of_a_version import (
@@ -154,8 +155,9 @@ def ours(line: Line, record: CandidateRecord, rows: Rows) -> Rows:
 
     schema = line.platform.predictions(line.model).schema.arrow()
     table = pa.Table.from_pylist(rows, pa.schema([schema.field(name) for name in line.model.feature_names]))
-    found = predict(line.model, stored_fit(registry_of(line), line.model, record), table)
-    return pa.table(dict(found)).to_pylist()  # type: ignore[no-any-return]
+    fit = stored_fit(registry_of(line), line.model, record)
+    scores = scores_of_fit(line.model, fit, feature_frame(line.model, table))
+    return pa.table(dict(prediction_arrays(line.model, scores))).to_pylist()  # type: ignore[no-any-return]
 
 
 def same(found: Rows, expected: Rows) -> None:

@@ -158,6 +158,28 @@ def test_each_column_of_weights_gives_what_it_gives_alone() -> None:
         assert {name: values[column] for name, values in together.items()} == pytest.approx(dict(alone.values))
 
 
+@pytest.mark.parametrize("rows", [127, 128, 129, 1000])
+def test_medians_of_many_rows_are_those_of_rows_that_are_there_so_many_times(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    weights = rng.integers(0, 3, (rows, 30)).astype(float)
+    weights[:, 0], weights[:, 1], weights[:, 2] = 1, 0, 0
+    weights[-1, 2] = 1  # all of the weight on one row
+    errors = rng.normal(size=rows)
+    found = measure_each("regression", np.zeros(rows), errors, weights)["median_absolute_error"]
+    repeated = [np.repeat(abs(errors), column.astype(int)) for column in weights.T]
+    assert np.isnan(found[1]) and repeated[1].size == 0
+    assert found.tolist()[2:] == [np.median(values) for values in repeated[2:]]
+    assert found[0] == np.median(repeated[0])
+
+
+def test_only_the_metrics_that_are_asked_for_are_measured() -> None:
+    truth, scores, weights = np.array([0, 1, 1, 0]), np.array([0.2, 0.7, 0.4, 0.6]), np.ones((4, 1))
+    everything = measure_each("binary", truth, scores, weights)
+    for name, values in everything.items():
+        assert measure_each("binary", truth, scores, weights, {name}) == {name: values}
+    assert len(everything) == len(metrics_of("binary"))
+
+
 def test_calibration_error_is_the_mean_distance_of_claim_and_truth_in_bins_of_equal_counts() -> None:
     scores = np.repeat([0.1, 0.3, 0.8], [10, 20, 10])
     truth = np.concatenate([np.repeat([1, 0], [2, 8]), np.repeat([1, 0], [6, 14]), np.repeat([1, 0], [5, 5])])

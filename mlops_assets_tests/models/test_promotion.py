@@ -15,15 +15,17 @@ from mlops_assets.models.approving import approve, finish_approved, reject
 from mlops_assets.models.promotion import promote, register, rollback, sync_aliases
 from mlops_assets.models.records import (
     CandidateRecord,
+    TransitionRecord,
     VersionRecord,
     candidate_of_version,
+    present_champion,
     promotions,
     transitions,
     versions,
 )
 from mlops_assets.models.retirement import delete, prunable, prune, retire
 from mlops_assets.project.platform import Platform
-from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of
+from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of, let_two_approvals_meet
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING
 
 pytestmark = pytest.mark.slow
@@ -221,6 +223,27 @@ def test_an_approval_holds_for_one_fit_in_place_of_one_champion(waiting: Decided
         promote(platform, registry, model, third.version)
 
 
+def test_of_two_approvals_at_once_one_wins_and_the_other_is_told_who_won(
+    waiting: Decided, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting.version()
+    let_two_approvals_meet(monkeypatch)
+
+    def attempt(version: int) -> TransitionRecord | ConflictError:
+        try:
+            return approve(waiting.platform, waiting.registry, waiting.model, version, ANA, "better")
+        except ConflictError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(attempt, (2, 3)))
+    (won,) = (one for one in outcomes if isinstance(one, TransitionRecord))
+    (lost,) = (one for one in outcomes if isinstance(one, ConflictError))
+    assert f"version {won.version} was promoted to champion by ana@example.com: better" in lost.found
+    assert present_champion(waiting.platform, waiting.model) == won
+    assert waiting.states[5 - won.version] in ("registered", "challenger")
+
+
 def test_a_rejected_version_waits_no_longer_until_it_is_approved_after_all(waiting: Decided) -> None:
     platform, registry, model = waiting.platform, waiting.registry, waiting.model
     with pytest.raises(ForbiddenError):
@@ -238,7 +261,7 @@ def test_an_approval_that_was_ended_before_its_promotion_is_carried_out(waiting:
     from mlops_assets.models.approving import _record
 
     platform, registry, model = waiting.platform, waiting.registry, waiting.model
-    approval = _record(platform, model, 2, ANA, "better", "approved")
+    approval = _record(platform, model, 2, ANA, "better", "approved", present_champion(platform, model))
     done = finish_approved(platform, registry, model)
     assert done is not None and (done.version, done.by) == (2, "ana@example.com")
     assert finish_approved(platform, registry, model) is None

@@ -9,8 +9,9 @@ import pytest
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.models.templates import find_template
-from mlops_assets.project.definition import Files, Gate, LookupDefinition, RetrainPolicy, TemplateChoice
+from mlops_assets.project.definition import Files, LookupDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.file_patterns import FilePattern
+from mlops_assets.project.gates import ComparisonGate
 from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import FORECAST, SALES, SHOPS, TREND, VISITS, SmallProject
 
@@ -144,7 +145,7 @@ def test_a_model_is_what_was_written(project: SmallProject) -> None:
         "ridge_regressor", 1, {"alpha": 1.0}, 7, find_template("ridge_regressor", 1).definition_hash
     )
     assert (model.window, model.validation, model.min_rows) == (60, 7, 100)
-    assert model.gates == (Gate("mae", "baseline", 0.0), Gate("rmse", "champion", 0.1))
+    assert model.gates == (ComparisonGate("mae", "baseline", 0.0), ComparisonGate("rmse", "champion", 0.1))
     assert model.retrain == RetrainPolicy(0.3, 3, 14, 28)
     assert (model.approval, model.when_late, model.metric, model.drift_share) == ("automatic", "wait", "mae", 0.5)
     assert (model.lag, model.first.key) == (timedelta(days=2), "2024-01-05")
@@ -676,7 +677,7 @@ def test_a_classification_declares_its_classes_and_a_category_as_its_baseline(pr
     gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
     project.change(file, gates, "[{metric: accuracy, better_than: baseline}]")
     model = project.load().models["forecast"]
-    assert model.gates == (Gate("accuracy", "baseline", 0.0),)
+    assert model.gates == (ComparisonGate("accuracy", "baseline", 0.0),)
     assert (model.task, model.classes, model.label.type) == ("multiclass", ("down", "up"), "string")
     assert (model.baseline, model.metric) == ("region", "log_loss")
     kept = [(column.name, column.type) for column in (*model.prediction_columns, *model.baseline_columns)]

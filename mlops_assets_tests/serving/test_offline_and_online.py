@@ -1,10 +1,11 @@
-"""The same key at the same time is predicted the same over HTTP as in batch, to the last bit."""
+"""The same key at the same time is predicted the same over HTTP, in batch and in a table, to the last bit."""
 
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.models.scoring import score
+from mlops_assets.notebook import Project
 from mlops_assets_tests.models.test_life_of_a_version import registry_of
 from mlops_assets_tests.serving.conftest import publish_all
 from mlops_assets_tests.serving.predicting import serving, shared_line
@@ -36,5 +37,7 @@ def test_at_the_as_of_of_a_period_its_keys_are_predicted_as_in_batch(
             answer = client.post("/v1/models/forecast/predict", json={"rows": asked}).json()
         assert answer["version"] == scored.version
         assert [row["prediction"] for row in answer["rows"]] == [row["prediction"] for row in rows]
+        own = Project(platform).score_batch("forecast", batch.select(["shop", "sister", "asked"])).rows
+        assert own.equals(batch.select(own.column_names))
         seen |= {row["prediction"] for row in rows}
     assert len(seen) > 20

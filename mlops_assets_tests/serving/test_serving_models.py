@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from mlops_assets.client import AnswerError, Client
+from mlops_assets.models.records import candidate_of_version
+from mlops_assets_tests.models.registering import Decided
 from mlops_assets_tests.serving.predicting import KEYS, as_project, broken, put_in_service, shared_line, token
 from mlops_assets_tests.serving.running import Served, served, until
 from mlops_assets_tests.small_line import Line
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     made = shared_line(tmp_path_factory).copy(tmp_path_factory.mktemp("serving") / "line")
-    made.files.change("forecast/defs.yaml", "  retrain:", "  serve: {log_share: 1}\n  retrain:")
+    made.files.change("forecast/defs.yaml", "  retrain:", "  serve: {log_share: 1}\n  approval: required\n  retrain:")
     as_project(made.open())
     return made
 
@@ -36,7 +38,7 @@ def predicting(line: Line, bearer: str, **variables: str) -> Iterator[tuple[Serv
     """A server that predicts, and a client of it that tries nothing twice."""
     home = line.platform.home.folder
     with served(line.folder / "served", home, **variables) as server, Client(server.url, bearer, retries=0) as client:
-        until(lambda: answered(client) is not None, seconds=60)
+        until(lambda: answered(client) is not None, seconds=120)
         yield server, client
 
 
@@ -50,13 +52,16 @@ def answered(client: Client) -> Any:
 
 
 def test_promotions_and_rollbacks_under_load_drop_no_request_and_mix_no_answer(line: Line, bearer: str) -> None:
-    with predicting(line, bearer) as (server, client):
+    waits = Decided(line.platform, candidate_of_version(line.platform, line.model, 1), line.model).version().version
+    approving = token(line.platform, "approver")
+    with predicting(line, bearer) as (server, client), Client(server.url, approving) as approver:
         of_version: dict[int, list[Any]] = {}
         for version in (1, 2):
             put_in_service(line, version)
             until(lambda version=version: answered(client).version == version, seconds=5)  # type: ignore[misc]
             of_version[version] = [row.prediction for row in answered(client).rows]
         assert of_version[1] != of_version[2]
+        of_version[waits] = of_version[1]  # it is the same fit
         stop, faults, counts = threading.Event(), list[object](), list[int]()
 
         def ask() -> None:
@@ -76,9 +81,13 @@ def test_promotions_and_rollbacks_under_load_drop_no_request_and_mix_no_answer(l
         for thread in threads:
             thread.start()
         try:
-            for version in (1, 2, 1, 2):
+            for version in (1, 2):
                 put_in_service(line, version)
                 until(lambda version=version: answered(client).version == version, seconds=5)  # type: ignore[misc]
+            assert approver.approve("forecast", waits, "as good as the first").state == "champion"
+            until(lambda: answered(client).version == waits, seconds=5)
+            assert approver.rollback("forecast", "wrong prices").version == 2
+            until(lambda: answered(client).version == 2, seconds=5)
         finally:
             stop.set()
             for thread in threads:

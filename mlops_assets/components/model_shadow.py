@@ -1,0 +1,187 @@
+"""The further assets of a model whose versions wait for approval: what a challenger says, and how that turns out."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.components import constants
+from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.loading import (
+    STATE_COLUMN_SCHEMA,
+    column_schema,
+    documented,
+    platform_of,
+    step_documentation,
+    window_mapping,
+)
+from mlops_assets.components.model_training import Partitions, asset_key
+from mlops_assets.components.results import in_words, result
+from mlops_assets.features.feature_tables import existing_periods
+from mlops_assets.features.labels import labelled_period
+from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.models.records import ComparisonRecord
+from mlops_assets.models.shadow import periods_to_shadow, score_in_shadow
+from mlops_assets.models.states import challengers_at
+from mlops_assets.monitoring.comparison import compare_challenger, first_shadowed
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.tasks import METRICS
+
+NOT_WORSE = "challenger_not_worse"
+
+
+def challenger_predictions_asset(
+    project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
+) -> dg.AssetsDefinition:
+    """What the challenger of that time says of the rows that the champion scored; nobody is answered with it."""
+    key = asset_key(model, "challenger_predictions")
+
+    def due(keys: Iterable[str]) -> set[str]:
+        platform = platform_of(project)
+        now = platform.clock.now()
+        periods = periods_to_shadow(platform, model, map(model.schema.calendar.at_key, keys))
+        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
+
+    shown = column_schema(model.challenger_predictions_schema, *STATE_COLUMN_SCHEMA)
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[asset_key(model, "predictions")],
+        automation_condition=carry_on(due, "its as_of has come, and a challenger was there that may score"),
+        code_version=model.generation,
+        **documented(
+            step_documentation(
+                model, "What the challenger of that time predicts for the rows that the champion predicted, kept apart."
+            ),
+            model.location,
+            model.name,
+            {"scikitlearn", "deltalake"},
+            **{constants.COLUMN_SCHEMA: shown},
+        ),
+    )
+    def challenger_predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from mlops_assets.models.registry import open_registry
+
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            scored = score_in_shadow(platform, open_registry(platform.home.mlflow), model, period)
+        by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
+        return result(
+            platform,
+            key,
+            evidence(
+                [window_evidence(platform.predictions(model), [period]), by],
+                model.generation,
+                known_at=scored.written.known_at,
+                seed=model.template.seed,
+            ),
+            scored.written.data_version,
+            rows=scored.written.rows,
+            figures={
+                "version": scored.by.version,
+                "champion": scored.champion or "none",
+                "definitions": scored.by.agreement.reason,
+                "states appended": scored.written.appended,
+            },
+        )
+
+    return challenger_predictions
+
+
+def challenger_comparison_asset(
+    project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
+) -> dg.AssetsDefinition:
+    """How challenger and champion did on the same rows: in a period, and over all periods of the two so far."""
+    key = asset_key(model, "challenger_comparison")
+    back = -model.label.known_after
+
+    def due(keys: Iterable[str]) -> set[str]:
+        platform = platform_of(project)
+        now = platform.clock.now()
+        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
+        shadowed = challengers_at(platform, model, [about for about in known_in if about >= model.first])
+        return {known_in[about].key for about in shadowed if platform.labels_as_of(model, known_in[about]) <= now}
+
+    @dg.asset(
+        key=key,
+        partitions_def=partitions,
+        deps=[
+            asset_key(model, "labels"),
+            *(
+                dg.AssetDep(asset_key(model, step), partition_mapping=window_mapping(back, back))
+                for step in ("predictions", "challenger_predictions")
+            ),
+        ],
+        automation_condition=carry_on(due, "its as_of has come, and a challenger had predicted"),
+        check_specs=[
+            dg.AssetCheckSpec(
+                NOT_WORSE,
+                asset=key,
+                partitions_def=partitions,
+                description=f"By {model.metric} over all periods so far the challenger is not worse than the champion.",
+            )
+        ],
+        output_required=False,
+        code_version=model.generation,
+        **documented(
+            step_documentation(
+                model,
+                "How challenger and champion did on the same rows whose labels are known, in a period and so far.",
+            ),
+            model.location,
+            model.name,
+            {"deltalake"},
+        ),
+    )
+    def challenger_comparison(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        platform = platform_of(project)
+        period = model.schema.calendar.at_key(context.partition_key)
+        with in_words():
+            compared = compare_challenger(platform, model, period)
+        about = labelled_period(model, period)
+        if compared is None:
+            context.log.warning(f"No row about {about.key} that both predicted has a label.")
+            return
+        record, data_version = compared
+        first = first_shadowed(platform, model, record.challenger)
+        window = existing_periods(model.schema.calendar, first, about, model.first)
+        tables = (platform.predictions(model), platform.challenger_predictions(model), platform.labels(model))
+        yield result(
+            platform,
+            key,
+            evidence(
+                [window_evidence(table, window) for table in tables],
+                text_hash(model.metric),
+                known_at=platform.labels_as_of(model, period),
+            ),
+            data_version,
+            rows=record.rows,
+            figures={
+                **record.figure_values,
+                **{f"running {name}": value for name, value in record.running_values.items()},
+                "running rows": record.running_rows,
+                "periods": record.periods,
+                "champion": record.champion,
+                "challenger": record.challenger,
+                "about": record.about,
+            },
+            checks=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=NOT_WORSE,
+                    passed=_is_not_worse(record),
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=f"version {record.challenger} {record.words}",
+                )
+            ],
+        )
+
+    return challenger_comparison
+
+
+def _is_not_worse(record: ComparisonRecord) -> bool:
+    mine, theirs = (record.running_values.get(f"{who}_{record.metric}") for who in ("challenger", "champion"))
+    return mine is not None and theirs is not None and not METRICS[record.metric].is_better(theirs, mine)

@@ -1,0 +1,97 @@
+"""An evaluation as text for the terminal, and as Markdown for the page of an asset."""
+
+from collections.abc import Iterator, Sequence
+
+from mlops_assets.models.evaluation import Evaluation, Interval, Segment, Who
+
+ORDER: tuple[Who, ...] = ("candidate", "champion", "baseline")
+"""In which order they are told."""
+
+
+def in_words(one: Interval) -> str:
+    """A figure and its interval."""
+    ends = "" if one.low is None or one.high is None else f" ({one.low:.4g} to {one.high:.4g})"
+    return f"{one.value:.4g}{ends}"
+
+
+def in_brief(evaluation: Evaluation) -> list[str]:
+    """The metric that the model is watched by, in one line."""
+    told = [
+        f"{evaluation.metric} of the {who} {in_words(of[evaluation.metric])}"
+        for who in ORDER
+        if evaluation.metric in (of := evaluation.figures.get(who, {}))
+    ]
+    return [f"evaluation: {', '.join(told) or f'{evaluation.metric} could not be measured'}"]
+
+
+def as_lines(evaluation: Evaluation) -> list[str]:
+    """The whole report for the terminal."""
+    found = [f"evaluation on {_rows(evaluation)}"]
+    for header, *rows in _tables(evaluation):
+        widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+        found += [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (header, *rows)
+        ]
+    return [*found, *(f"  {line}" for line in _sentences(evaluation))]
+
+
+def as_markdown(evaluation: Evaluation) -> str:
+    """The report for the page of an asset."""
+    tables = [
+        "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in (header, ["---"] * len(header), *rows))
+        for header, *rows in _tables(evaluation)
+    ]
+    return "\n\n".join([f"On {_rows(evaluation)}.", *tables, *(f"{line}." for line in _sentences(evaluation))])
+
+
+def _rows(evaluation: Evaluation) -> str:
+    drawn = f"with 95 % intervals by {evaluation.draws} draws of the keys"
+    return f"{evaluation.rows:,} rows of {evaluation.keys:,} keys, {drawn}"
+
+
+def _tables(evaluation: Evaluation) -> Iterator[list[list[str]]]:
+    """The metrics, then the watched metric by segment: each a header and its rows."""
+    who = [name for name in ORDER if name in evaluation.figures]
+    others = [name for name in who if name in evaluation.differences]
+    yield [
+        ["metric", *who, *(f"difference to the {name}" for name in others)],
+        *(
+            [
+                metric,
+                *(_cell(evaluation.figures[name].get(metric)) for name in who),
+                *(_cell(evaluation.differences[name].get(metric)) for name in others),
+            ]
+            for metric in sorted({metric for name in who for metric in evaluation.figures[name]})
+        ),
+    ]
+    if evaluation.segments:
+        yield [
+            [f"{evaluation.metric} by", "level", "rows", *who],
+            *(_segment(evaluation.metric, segment, who) for segment in evaluation.segments),
+        ]
+
+
+def _segment(metric: str, segment: Segment, who: Sequence[Who]) -> list[str]:
+    told = [_cell(segment.figures.get(name, {}).get(metric)) for name in who]
+    return [segment.column, segment.level, f"{segment.rows:,}", *told]
+
+
+def _sentences(evaluation: Evaluation) -> Iterator[str]:
+    if "share" in evaluation.changes:
+        yield f"of the rows {evaluation.changes['share']:.1%} are predicted to be of another class than by the champion"
+    elif evaluation.changes:
+        told = ", ".join(f"{float(share):.0%} within {value:.4g}" for share, value in evaluation.changes.items())
+        yield f"distance of the predictions from the champion's: {told}"
+    if evaluation.residuals:
+        mine = evaluation.residuals.quantiles["candidate"]
+        told = ", ".join(f"{float(share):.0%} below {value:.4g}" for share, value in mine.items())
+        yield f"prediction minus truth: {told}"
+
+
+def _cell(one: Interval | None) -> str:
+    return "" if one is None else in_words(one)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,192 @@
+"""Gates: whether a candidate may become a version, each with what it measured, its limit and its verdict.
+
+What cannot be measured passes no gate; only what there is no champion to compare with does.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops_assets.errors import PlatformError
+from mlops_assets.features.python_functions import called
+from mlops_assets.models.evaluation import JudgedRows, Who, levels
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.footprint import seconds_for_one_row
+from mlops_assets.models.judging import GateOutcome, Verdict
+from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.gates import (
+    ENOUGH_ROWS,
+    ComparisonGate,
+    Gate,
+    LatencyGate,
+    LimitGate,
+    OwnGate,
+    SegmentGate,
+    SizeGate,
+    in_bytes,
+    in_milliseconds,
+    in_percent,
+)
+from mlops_assets.project.tasks import METRICS
+
+NO_CHAMPION = "there is no champion to compare with"
+MOST_WORDS = 500
+"""So many characters of what a function says are recorded."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What gates look at.
+
+    Args:
+        model: The model.
+        judged: The judged rows, and what each said of them.
+        measured: Figures over them, by who predicted; no champion's where none can be compared.
+        fit: The fit that serves once the candidate won.
+        size: Bytes of the file that it is kept in.
+    """
+
+    model: ModelDefinition
+    judged: JudgedRows
+    measured: Mapping[Who, Measured]
+    fit: Any
+    size: int
+
+
+def judge(facts: Facts, *, least_rows: int) -> Verdict:
+    """Put a candidate through its model's gates.
+
+    Args:
+        facts: What was measured, and what more can be.
+        least_rows: Fewest rows that a judgement may rest on.
+    """
+    rows = facts.measured["candidate"].rows
+    enough = GateOutcome(
+        ENOUGH_ROWS, rows >= least_rows, f"judged on {rows} rows, {least_rows} are needed", rows, least_rows
+    )
+    return Verdict((enough, *(_outcome(gate, facts) for gate in facts.model.gates)))
+
+
+def _outcome(gate: Gate, facts: Facts) -> GateOutcome:
+    if isinstance(gate, ComparisonGate):
+        return _comparison(gate, facts)
+    if isinstance(gate, LimitGate):
+        return _limit(gate, facts)
+    if isinstance(gate, SegmentGate):
+        return _segments(gate, facts)
+    try:
+        if isinstance(gate, SizeGate):
+            return _size(gate, facts)
+        return _latency(gate, facts) if isinstance(gate, LatencyGate) else _own(gate, facts)
+    except PlatformError as error:
+        return GateOutcome(gate.name, False, str(error)[:MOST_WORDS])
+
+
+def _comparison(gate: ComparisonGate, facts: Facts) -> GateOutcome:
+    if gate.better_than not in facts.measured:
+        return GateOutcome(gate.name, True, NO_CHAMPION)
+    whose: tuple[Who, Who] = ("candidate", gate.better_than)
+    if lacking := _lacking(gate.metric, {who: facts.measured[who] for who in whose}):
+        return GateOutcome(gate.name, False, f"{lacking} on these rows")
+    mine, theirs = (facts.measured[who].of(gate.metric) for who in whose)
+    metric = METRICS[gate.metric]
+    passed = metric.is_better(mine, theirs, gate.margin)
+    margin = f" by {in_percent(gate.margin)}" if gate.margin else ""
+    words = (
+        f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}{metric.better} the {gate.better_than}'s "
+        f"{theirs:.4f}{margin}"
+    )
+    return GateOutcome(gate.name, passed, words, mine, metric.moved(theirs, gate.margin))
+
+
+def _limit(gate: LimitGate, facts: Facts) -> GateOutcome:
+    if lacking := _lacking(gate.metric, {"candidate": facts.measured["candidate"]}):
+        return GateOutcome(gate.name, False, f"{lacking} on these rows")
+    value = facts.measured["candidate"].of(gate.metric)
+    if gate.metric == "bias":
+        passed = abs(value) <= gate.limit
+        words = f"bias {value:.4f} is {'' if passed else 'not '}within {gate.limit:g} of 0"
+    else:
+        passed = value >= gate.limit if METRICS[gate.metric].greater_is_better else value <= gate.limit
+        words = f"{gate.metric} {value:.4f} is {'' if passed else 'not '}{gate.bound} {gate.limit:g}"
+    return GateOutcome(gate.name, passed, words, value, gate.limit)
+
+
+def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
+    if gate.better_than not in facts.measured:
+        return GateOutcome(gate.name, True, NO_CHAMPION)
+    metric = METRICS[gate.metric]
+    compared: dict[str, tuple[float, float]] = {}
+    for column in gate.by:
+        for level, places in levels(facts.model, facts.judged.rows, column, gate.min_rows)[0]:
+            whose: tuple[Who, Who] = ("candidate", gate.better_than)
+            found = {
+                who: measure(facts.model.task, facts.judged.truth[places], facts.judged.scores[who][places])
+                for who in whose
+            }
+            if lacking := _lacking(gate.metric, found):
+                words = f"{lacking} in the segment {column} {level} of {len(places)} rows"
+                return GateOutcome(gate.name, False, words)
+            compared[f"{column} {level}"] = (
+                found["candidate"].of(gate.metric),
+                found[gate.better_than].of(gate.metric),
+            )
+    if not compared:
+        words = f"no segment by {', '.join(gate.by)} has {gate.min_rows} rows"
+        return GateOutcome(gate.name, False, words, 0, gate.min_rows)
+
+    def worse_by(figures: tuple[float, float]) -> float:
+        mine, theirs = figures
+        worse = theirs - mine if metric.greater_is_better else mine - theirs
+        return worse / abs(theirs) if theirs else math.copysign(math.inf, worse) if worse else 0.0
+
+    worst = max(compared, key=lambda name: worse_by(compared[name]))
+    mine, theirs = compared[worst]
+    failed = [name for name, figures in compared.items() if metric.is_worse(*figures, gate.worse_by_at_most)]
+    by = worse_by(compared[worst])
+    words = (
+        f"{gate.metric} is worse than the {gate.better_than}'s by more than {in_percent(gate.worse_by_at_most)} in "
+        f"{len(failed) or 'none'} of {len(compared)} segments, {'most' if failed else 'nearest to it'} in {worst}: "
+        f"{mine:.4f} against {theirs:.4f}"
+    )
+    return GateOutcome(gate.name, not failed, words, by if math.isfinite(by) else None, gate.worse_by_at_most)
+
+
+def _size(gate: SizeGate, facts: Facts) -> GateOutcome:
+    words = f"the model's file has {in_bytes(facts.size)}, {in_bytes(gate.at_most)} are allowed"
+    return GateOutcome(gate.name, facts.size <= gate.at_most, words, facts.size, gate.at_most)
+
+
+def _latency(gate: LatencyGate, facts: Facts) -> GateOutcome:
+    seconds = seconds_for_one_row(facts.model, facts.fit, feature_frame(facts.model, facts.judged.rows.slice(0, 20)))
+    words = f"predicting one row takes {in_milliseconds(seconds)}, {in_milliseconds(gate.at_most)} are allowed"
+    return GateOutcome(gate.name, seconds <= gate.at_most, words, seconds, gate.at_most)
+
+
+def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
+    """What a function of the project says, which is given copies: nothing that it does to them is seen elsewhere."""
+    import numpy as np
+
+    function = gate.function.function
+    wanted = gate.function.given
+    given = {
+        "figures": lambda: {who: dict(measured.values) for who, measured in facts.measured.items()},
+        "rows": facts.judged.rows.to_pandas,
+        "truth": facts.judged.truth.copy,
+        "scores": lambda: {who: scores.copy() for who, scores in facts.judged.scores.items()},
+    }
+    with called(function, "a function that gives whether the candidate passes, and why in words") as call:
+        answer = call(**{name: given[name]() for name in wanted})
+    said = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
+    if not isinstance(said[0], bool | np.bool_) or not isinstance(said[1], str):
+        words = f"'{function.name}' answered with {answer!r}, and not with (passed, words)"
+        return GateOutcome(gate.name, False, words[:MOST_WORDS])
+    return GateOutcome(gate.name, bool(said[0]), said[1][:MOST_WORDS])
+
+
+def _lacking(metric: str, measured: Mapping[Who, Measured]) -> str:
+    """Of whom a metric could not be measured, in words; empty where it could."""
+    lacking = [who for who, of in measured.items() if metric not in of.values]
+    return f"{metric} could not be measured of the {' and the '.join(lacking)}" if lacking else ""

@@ -1,0 +1,76 @@
+"""The challenger in the shadow of the champion: it scores the same rows of each period, and is kept apart."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mlops_assets.errors import MissingDataError
+from mlops_assets.features.states import Written, append_computed, is_computed
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.agreement import agreement, record_agreement
+from mlops_assets.models.records import candidate_of_version
+from mlops_assets.models.registry import Registry
+from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version
+from mlops_assets.models.states import challengers_at
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """What scoring a period in the champion's shadow did.
+
+    Args:
+        written: What the partition holds now.
+        by: The challenger that predicted.
+        champion: The version that predicted the same rows as champion; None where there were none.
+    """
+
+    written: Written
+    by: ReadyVersion
+    champion: int | None
+
+
+def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefinition, period: Period) -> Shadowed:
+    """Let the challenger of a period's time score the rows that the champion scored, with the features it saw.
+
+    Raises:
+        MissingDataError: There was no challenger at that time, the champion has not scored the period, or what a new
+            definition says of the past was not computed.
+        ContractError: The challenger was deleted since, or trained on definitions that say something else.
+    """
+    challenger = challengers_at(platform, model, [period]).get(period)
+    known_at = platform.model_as_of(model, period)
+    if challenger is None:
+        raise MissingDataError(
+            f"no challenger of '{model.name}' before {known_at.isoformat()}",
+            f"a version that was trained before the as_of of {period.key} and waited beside a champion",
+            "compare a later period; a past period is never scored by a later challenger",
+        )
+    predictions, table = platform.predictions(model), platform.challenger_predictions(model)
+    if not is_computed(predictions, period):
+        raise MissingDataError(
+            f"no predictions of '{model.name}' for {period.key}",
+            "the rows that the champion scored",
+            f"materialize {model.name}/predictions for {period.key} first",
+        )
+    by = ready_version(platform, model, challenger)
+    record_agreement(platform, model, by.training, by.agreement)
+    scored = platform.engine.known_at(predictions, known_at, first=period, last=period)
+    champion = int(scored.column("version")[0].as_py()) if scored.num_rows else None
+    looked_up = json.loads(scored.column("feature_versions")[0].as_py()) if scored.num_rows else None
+    seen = scored.select([*model.schema.names, *model.feature_names])
+    seen = seen.append_column("champion_version", scored.column("version"))
+    rows = predict_rows(platform, registry, model, by, platform.engine.rows(seen), looked_up=looked_up, baseline=False)
+    written = append_computed(platform, table, rows, period, known_at)
+    return Shadowed(written, by, champion)
+
+
+def periods_to_shadow(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:
+    """Those of the periods whose challenger may score on the definitions as they stand."""
+    found = challengers_at(platform, model, periods)
+    may_score = {
+        version: agreement(platform, model, candidate_of_version(platform, model, version)).may_score
+        for version in set(found.values())
+    }
+    return {period for period, version in found.items() if may_score[version]}
