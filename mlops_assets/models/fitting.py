@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -30,9 +31,10 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     for name in model.feature_names:
         column = rows.column(name)
         if name in model.numbers:
-            made[name] = pc.cast(column, "double", safe=False).to_numpy()
+            # An estimator may write into its frame, and never into the rows.
+            made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
             continue
-        values = pd.Series(column.to_numpy(), dtype=object)
+        values = column.to_pandas().astype(object)
         made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
     return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
