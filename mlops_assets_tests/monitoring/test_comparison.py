@@ -1,6 +1,8 @@
 """A challenger in the shadow of the champion: whose it is, what it is let see, and how the two are compared."""
 
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from mlops_assets.models.scoring import score
 from mlops_assets.models.shadow import Shadowed, periods_to_shadow, score_in_shadow
 from mlops_assets.models.shown import as_text, shown_versions
 from mlops_assets.models.states import challengers_at
-from mlops_assets.monitoring.comparison import compare_challenger
+from mlops_assets.monitoring.comparison import SUFFIX, _figures, compare_challenger
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets_tests.models.registering import Decided
 from mlops_assets_tests.serving.predicting import shared_line
@@ -217,6 +219,25 @@ def test_the_running_figure_is_of_all_rows_of_the_pair_and_of_no_others(line: Li
     assert (other.challenger, other.periods, other.running_rows) == (3, 1, len(SHOPS))
     assert other.running_values["difference_mae"] == 0, "it is the champion's fit once more"
     assert compare(line, SECOND) == of_period[1]
+
+
+def test_classifications_are_compared_by_their_probabilities(shared: Line) -> None:
+    import pyarrow as pa
+
+    model = replace(shared.model, task="binary")
+    said = {"": [0.9, 0.2, 0.6, 0.4], SUFFIX: [0.8, 0.2, 0.4, 0.4]}
+    rows = pa.table(
+        {
+            model.label.column: [True, False, True, False],
+            **{f"prediction{suffix}": [value > 0.5 for value in values] for suffix, values in said.items()},
+            **{f"probability{suffix}": values for suffix, values in said.items()},
+        }
+    )
+    found = _figures(model, rows)
+    losses = [-sum(map(math.log, likely)) / 4 for likely in ([0.9, 0.8, 0.6, 0.6], [0.8, 0.8, 0.4, 0.6])]
+    assert [found["champion_log_loss"], found["challenger_log_loss"]] == pytest.approx(losses)
+    assert (found["champion_accuracy"], found["challenger_accuracy"]) == (1.0, 0.75)
+    assert found["difference_accuracy"] == -0.25
 
 
 def test_a_comparison_needs_the_predictions_of_both_and_labels(line: Line) -> None:
