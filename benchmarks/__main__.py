@@ -10,6 +10,7 @@ from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
 from benchmarks.features_over_http import http
+from benchmarks.lines import lines
 from benchmarks.load import load
 from benchmarks.many_models import models_500
 from benchmarks.online import online_1, online_100, online_redis, publish
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "chain": chain,
     "demo": demo,
     "replay": replay,
+    "lines": lines,
     "pit": pit,
     "pit-late": pit_late,
     "pit-feast": pit_feast,

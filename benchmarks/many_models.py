@@ -94,14 +94,20 @@ listed = [[key.path, [parent.path for parent in graph.get(key).parent_keys if pa
 Path({listed!r}).write_text(json.dumps(listed), encoding="utf-8")
 """
 TICKS = """
+import warnings
 import dagster as dg
-ticked = time.time()
+warnings.simplefilter("ignore")
+sensors = definitions.get_repository_def().sensor_defs
+cursors = {}
 with dg.DagsterInstance.ephemeral() as instance:
-    for name in ("publisher", "deliveries", "retrain_policy"):
-        sensor = definitions.resolve_sensor_def(name)
-        sensor.evaluate_tick(dg.build_sensor_context(instance=instance, sensor_name=name, definitions=definitions))
-    dg.evaluate_automation_conditions(defs=definitions, instance=instance)
-print(time.time() - ticked)
+    for _ in range(3):  # nothing happens meanwhile: conditions are settled after the second look
+        ticked = time.time()
+        for sensor in sensors:
+            context = dg.build_sensor_context(
+                instance=instance, cursor=cursors.get(sensor.name), sensor_name=sensor.name, definitions=definitions
+            )
+            cursors[sensor.name] = sensor.evaluate_tick(context).cursor
+        print(time.time() - ticked)
 """
 BARE = """
 import json
@@ -123,18 +129,20 @@ loaded = time.time()
 
 
 def models_500() -> Figure:
-    """Seconds from the start of a process until its assets are loaded, and of one tick of every sensor after it.
+    """Seconds from the start of a process until its assets are loaded, and of ticks of every sensor after it.
+
+    The first look is at everything; a tick is one with nothing to do, as all are while nothing happens.
 
     The peer is a code location of assets of the same keys, dependencies and partitions, and nothing else.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         package, listed = write_many_models(folder), folder / "assets.json"
-        ours, ticks = _seconds(OURS.format(package=str(package), listed=str(listed)) + SHOW + TICKS, folder)
+        ours, first, _, ticks = _seconds(OURS.format(package=str(package), listed=str(listed)) + SHOW + TICKS, folder)
         (bare,) = _seconds(BARE.format(listed=str(listed)) + SHOW, folder)
     return Figure(
         "models-500",
-        {"load": round(ours, 2), "ticks": round(ticks, 2)},
+        {"load": round(ours, 2), "first look": round(first, 2), "ticks": round(ticks, 2)},
         round(bare, 2),
         round(ours / bare, 2),
         f"load under {MOST_TIMES} x as many bare assets; ticks of all sensors under {MOST_SECONDS} s (seconds)",

@@ -10,8 +10,8 @@ from benchmarks import Figure
 from benchmarks.predict_over_http import MODEL, MONTHS, ROOT, training_rows
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.fit_files import LIBRARY
-from mlops_assets.models.fitting import fit
-from mlops_assets.models.logged import contents_of, logged_fits
+from mlops_assets.models.fitting import feature_frame, fit
+from mlops_assets.models.logged import ROWS_OF_EXAMPLE, contents_of, logged_fits
 from mlops_assets.models.registry import log_candidate, open_registry, register_version, start_run
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
@@ -34,13 +34,13 @@ def register() -> Figure:
         registry = open_registry(home.mlflow)
         at = model.schema.calendar.shift(model.first, MONTHS + 12)
         rows = training_rows(model, at)
-        platform.training_sets(model).write(at.key, rows)
+        content = platform.training_sets(model).write(at.key, rows)
         fitted = fit(model, rows)
 
         def ours(run: str) -> None:
             fits = logged_fits(model, {"judged": fitted, "model": fitted})
             contents = contents_of(
-                platform, model, at, rows, fits, params={}, metrics={"mae": 1.0}, tags={}, commit=None
+                platform, model, at, rows, content, fits, params={}, metrics={"mae": 1.0}, tags={}, commit=None
             )
             uris = log_candidate(registry, run, contents)
             register_version(registry, model_name="ours", model_uri=uris["model"], run_id=run, tags={})
@@ -50,9 +50,7 @@ def register() -> Figure:
                 fitted,
                 name="model",
                 registered_model_name="theirs",
-                input_example=contents_of(
-                    platform, model, at, rows, {}, params={}, metrics={}, tags={}, commit=None
-                ).example,
+                input_example=feature_frame(model, rows.slice(0, ROWS_OF_EXAMPLE)),
                 skops_trusted_types=list(LIBRARY.types),
             )
 

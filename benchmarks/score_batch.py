@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROWS, LEARNED, DAYS = 1_000_000, 20_000, 60
 NUMBERS = tuple(f"number_{place}" for place in range(16))
 CATEGORIES = tuple(f"category_{place}" for place in range(4))
-MOST, TIMES = 1.3, 5
+MOST, TIMES = 1.3, 3
 COLUMNS = "\n".join(
     [f"    {name}: {{type: double, description: A number}}" for name in NUMBERS]
     + [f"    {name}: {{type: string, description: A category}}" for name in CATEGORIES]

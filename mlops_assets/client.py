@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import urllib3
 
 __all__ = [
-    "AnswerError", "Client", "Decision", "Features", "FoundRow", "Gate", "Model", "Prediction", "Predictions", "Row",
-    "Version",
+    "AnswerError", "Client", "Comparison", "Decision", "Features", "FoundRow", "Gate", "Model", "Prediction",
+    "Predictions", "Row", "Version",
 ]  # fmt: skip
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
@@ -128,11 +128,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a gate said of a version: which gate, whether it passed, and why."""
+    """What a gate said of a version: whether it passed, why, and what it measured and its limit, where numbers."""
 
     name: str
     passed: bool
     reason: str
+    measured: float | None
+    limit: float | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,27 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """How a version did in the shadow of a champion, on the rows of all periods so far.
+
+    Args:
+        champion: The version that served.
+        until: The newest period that both predicted from and whose labels are known.
+        periods: How many periods.
+        rows: Rows that both predicted and that have a label.
+        figures: All metrics, by ``champion_…``, ``challenger_…`` and ``difference_…`` (challenger minus champion).
+        words: The same in one line, by the metric that the model is watched by.
+    """
+
+    champion: int
+    until: str
+    periods: int
+    rows: int
+    figures: Mapping[str, float]
+    words: str
+
+
+@dataclass(frozen=True)
 class Version:
     """A version of a model.
 
@@ -166,6 +189,7 @@ class Version:
         model_hash: Content hash of the fit that serves.
         approvals: Who approved or rejected it.
         transitions: What became of it.
+        comparison: The newest with the champion in whose shadow it scored; None where it never did.
     """
 
     version: int
@@ -177,6 +201,7 @@ class Version:
     model_hash: str
     approvals: tuple[Decision, ...]
     transitions: tuple[Decision, ...]
+    comparison: Comparison | None
 
 
 class Client:
@@ -444,8 +469,9 @@ def _version(content: Mapping[str, Any]) -> Version:
 
     return Version(
         content["version"], content["state"], datetime.fromisoformat(content["trained_at"]), content["requested_by"],
-        tuple(Gate(one["name"], one["passed"], one["reason"]) for one in content["gates"]), content["figures"],
+        tuple(Gate(**one) for one in content["gates"]), content["figures"],
         content["model_hash"], decisions("approvals", "meaning", "at"), decisions("transitions", "kind", "happened_at"),
+        Comparison(**compared) if (compared := content["comparison"]) else None,
     )  # fmt: skip
 
 

@@ -1,10 +1,10 @@
 """The code location: loads a project's defs folder, adds resources and automation, and nothing else."""
 
-import warnings
 from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.automation.carrying_on import carry_on_sensors
 from mlops_assets.automation.compaction import compaction_schedule
 from mlops_assets.automation.ingestion import delivery_sensor, publisher_sensor
 from mlops_assets.automation.overdue import overdue_schedule
@@ -23,18 +23,9 @@ def platform_definitions(folder: Path) -> dg.Definitions:
             ``Path(__file__).parent``.
     """
     project = read_project(folder / "defs")
-    with warnings.catch_warnings():
-        # Conditions with code of ours need the user code's server, which Dagster still calls beta.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        automation = dg.AutomationConditionSensorDefinition(
-            name="carry_on",
-            target=dg.AssetSelection.all(),
-            use_user_code_server=True,
-            default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Features, labels, scores and monitoring follow what was ingested.",
-        )
+    loaded = dg.load_from_defs_folder(path_within_project=folder)
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=folder),
+        loaded,
         dg.Definitions(
             jobs=[retrain_job(project)],
             sensors=[
@@ -42,7 +33,7 @@ def platform_definitions(folder: Path) -> dg.Definitions:
                 delivery_sensor(project),
                 retrain_sensor(project),
                 promotion_sensor(project),
-                automation,
+                *carry_on_sensors(project, loaded),
             ],
             schedules=[overdue_schedule(project), compaction_schedule(project), retention_schedule(project)],
             resources={"mlflow": mlflow_tracking},

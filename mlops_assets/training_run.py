@@ -6,7 +6,6 @@ from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import PlatformError
-from mlops_assets.features.training_sets import require_labels
 from mlops_assets.in_process import SILENT, failures_of, held_open
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.promotion import newest_candidate
@@ -37,10 +36,8 @@ def run_training(
         requested_by: Who asks.
 
     Raises:
-        MissingDataError: The labels of the period were not computed.
         PlatformError: A step failed.
     """
-    require_labels(platform, model, at)
     job = definitions.resolve_implicit_global_asset_job_def()
     with held_open(platform.home.dagster):
         done = job.execute_in_process(

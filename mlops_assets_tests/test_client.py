@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.client import AnswerError, Client, Decision, FoundRow, Gate, Model, Version
+from mlops_assets.client import AnswerError, Client, Comparison, Decision, FoundRow, Gate, Model, Version
 from mlops_assets.errors import DefinitionError
 from mlops_assets.governance import tokens
 from mlops_assets.lakehouse.home import HOME_VARIABLE
@@ -144,7 +144,10 @@ def test_predictions_hold_version_times_and_probabilities_by_class() -> None:
 VERSION = {
     "version": 2, "state": "champion", "trained_at_period": "2024-01", "trained_at": "2024-02-01T00:00:00Z",
     "trained_for": "it was time", "requested_by": "policy", "verdict": "mae 1 is below the baseline's 2",
-    "gates": [{"name": "mae_better_than_baseline", "passed": True, "reason": "mae 1 is below the baseline's 2"}],
+    "gates": [
+        {"name": "mae_better_than_baseline", "passed": True, "reason": "mae 1 is below the baseline's 2",
+         "measured": 1.0, "limit": 2.0}
+    ],
     "figures": {"candidate_mae": 1.0}, "model_hash": "a" * 64, "run_id": "r",
     "approvals": [
         {"model": "forecast", "version": 2, "model_hash": "a" * 64, "replaces": 1, "by": "ana", "roles": ["approver"],
@@ -154,6 +157,9 @@ VERSION = {
         {"number": 2, "version": 2, "kind": "promotion", "happened_at": "2024-02-02T00:00:00Z", "by": "ana",
          "reason": "better"}
     ],
+    "comparison": {
+        "champion": 1, "until": "2024-01", "periods": 2, "rows": 20, "figures": {"difference_mae": -0.5}, "words": "so"
+    },
 }  # fmt: skip
 
 
@@ -173,7 +179,8 @@ def test_versions_say_how_they_were_judged_and_what_was_decided() -> None:
         assert client.version("forecast", 2) == version
     decided = datetime(2024, 2, 2, tzinfo=UTC)
     assert (version.version, version.state, version.requested_by) == (2, "champion", "policy")
-    assert version.gates == (Gate("mae_better_than_baseline", True, "mae 1 is below the baseline's 2"),)
+    assert version.gates == (Gate("mae_better_than_baseline", True, "mae 1 is below the baseline's 2", 1.0, 2.0),)
+    assert version.comparison == Comparison(1, "2024-01", 2, 20, {"difference_mae": -0.5}, "so")
     assert version.approvals == (Decision("approved", decided, "ana", "better"),)
     assert version.transitions == (Decision("promotion", decided, "ana", "better"),)
     assert [one.path for one in asked] == [

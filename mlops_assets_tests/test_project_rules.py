@@ -10,7 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mlops_assets"
-EXAMPLE = ("scripts_forecast", "pbs", "atc", "concession", "prescription", "series_demand", "class_context")
+EXAMPLE = (
+    "scripts_forecast",
+    "scripts_fall",
+    "pbs",
+    "atc",
+    "concession",
+    "prescription",
+    "series_demand",
+    "class_context",
+)
 SECRETIVE = re.compile(r"/(?:root|home|work|Users)/|https?://[^\s\"')]*(?:simple|pypi|registry)")
 
 

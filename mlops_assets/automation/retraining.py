@@ -1,6 +1,7 @@
 """What starts a training: the retrain sensor, by the policy, or a person, through the ``retrain`` job."""
 
 import json
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -8,9 +9,11 @@ from mlops_assets.components import constants
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import PlatformError
-from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets.lakehouse.delta_log import commit_stamps
+from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
 from mlops_assets.monitoring.retrain_policy import decide
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
 
 SECONDS_BETWEEN_TICKS = 60
 TRAINING_STEPS = ("training_set", "candidate", "version", "champion")
@@ -47,6 +50,8 @@ def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
 def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Starts the training chain of each model whose policy, or a person, asks for it; once for each reason."""
     keys = [asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS]
+    # In this process only, so that new definitions and a new policy decide anew.
+    decided: dict[str, tuple[Sequence[str], str]] = {}
 
     @dg.sensor(
         name="retrain_policy",
@@ -58,28 +63,41 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     def retrain_policy(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
         requests, reasons = [], {}
+        stamps = commit_stamps(platform.home.tables)
         for model in project.models.values():
-            history = policy_history(platform, model)
-            if history is None:
-                reasons[model.name] = "no labels are known yet"
+            read = [stamps.get(name, "") for name in (model.name, *rests_on(project, model))]
+            if model.name in decided and decided[model.name][0] == read:
+                reasons[model.name] = decided[model.name][1]
                 continue
-            decision = decide(model.retrain, history)
-            reasons[model.name] = decision.reason
-            context.log.info(f"{model.name}: {'retrain' if decision.retrain else 'no'}, {decision.reason}")
-            if decision.retrain:
-                run_key = f"{model.name}|{history.at.key}|{decision.cause}"
-                requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
-            for asked in [] if history.lacks else open_requests(platform, model):
-                run_key = f"{model.name}|request|{asked.number}"
-                requests.append(
-                    _request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.number)
-                )
+            made, reasons[model.name] = _requests(context, platform, model)
+            if not made:
+                decided[model.name] = (read, reasons[model.name])
+            requests += made
         words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no model is declared"
         if not requests:
             return dg.SensorResult(skip_reason=words, cursor=json.dumps(reasons))
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(reasons))
 
     return retrain_policy
+
+
+def _requests(
+    context: dg.SensorEvaluationContext, platform: Platform, model: ModelDefinition
+) -> tuple[list[dg.RunRequest], str]:
+    """The trainings of a model that its policy or a person asks for, and why, or why not, in words."""
+    history = policy_history(platform, model)
+    if history is None:
+        return [], "no labels are known yet"
+    requests = []
+    decision = decide(model.retrain, history)
+    context.log.info(f"{model.name}: {'retrain' if decision.retrain else 'no'}, {decision.reason}")
+    if decision.retrain:
+        run_key = f"{model.name}|{history.at.key}|{decision.cause}"
+        requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
+    for asked in [] if history.lacks else open_requests(platform, model):
+        run_key = f"{model.name}|request|{asked.number}"
+        requests.append(_request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.number))
+    return requests, decision.reason
 
 
 def _request(

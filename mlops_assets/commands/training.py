@@ -8,7 +8,6 @@ import click
 from mlops_assets.commands.deciding import MODEL, VERSION
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, principal_of_command, quiet
-from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import find_project
 
 OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
@@ -23,28 +22,27 @@ OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
 @in_one_message
 def train(folder: Path, model: str, period: str, reason: str) -> None:
     """Train MODEL at PERIOD: training set, candidate, and what its gates and approval allow; a run in Dagster."""
-    project = find_project(folder)
-    definition = project.read()
-    home = Home.find(project.folder).prepare()
+    project, platform = find_project(folder), open_platform(folder)
+    chosen = platform.project.model(model)
+    at = chosen.schema.calendar.at_key(period)
+    by = principal_of_command(platform).name
+    from mlops_assets.features.training_sets import require_labels
+
+    require_labels(platform, chosen, at)
+    home = platform.home.prepare()
     from mlops_assets.in_process import enter, open_instance
 
     enter(home, project)
     for name in OF_ANOTHER_RUN:
         os.environ.pop(name, None)
     quiet()
-    from mlops_assets.components.loading import platform_of
     from mlops_assets.models.promotion import version_of
     from mlops_assets.models.states import version_states
     from mlops_assets.training_run import run_training
 
-    platform = platform_of(definition)
-    chosen = definition.model(model)
-    at = chosen.schema.calendar.at_key(period)
-    by = principal_of_command(platform).name
+    definitions = open_definitions(project)
     with open_instance(home) as instance:
-        trained = run_training(
-            platform, open_definitions(project), instance, chosen, at, reason=reason, requested_by=by
-        )
+        trained = run_training(platform, definitions, instance, chosen, at, reason=reason, requested_by=by)
     click.echo(f"{model}: trained at {trained.at} on {trained.figure_values['rows']:.0f} rows: {trained.verdict}")
     version = version_of(platform, chosen, trained)
     if version is None:

@@ -1,6 +1,8 @@
 """Automation conditions: what carries on by itself once a period was ingested."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
 
 import dagster as dg
 from dagster import AutomationCondition
@@ -52,11 +54,17 @@ def carry_on(due: Due | None, label: str, *ignored: dg.AssetKey) -> AutomationCo
         ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
             never what was.
     """
-    condition = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
+    changed = _changed()
     if ignored:
-        condition = condition.ignore(dg.AssetSelection.assets(*ignored))
-    changed = condition.replace("newly_updated", AutomationCondition.data_version_changed())
+        changed = changed.ignore(dg.AssetSelection.assets(*ignored))
     return changed & OnlyWhere(label, due) if due else changed
+
+
+@lru_cache(maxsize=1)
+def _changed() -> Any:  # a type that Dagster does not export
+    """One for all assets: to build it takes longer than all else of a condition."""
+    eager = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
+    return eager.replace("newly_updated", AutomationCondition.data_version_changed())
 
 
 def at_its_time(due: Due, label: str) -> AutomationCondition[dg.AssetKey]:

@@ -139,8 +139,8 @@ def documented(
     documentation: Documentation, location: Location, group: str, kinds: set[str], *files: Path, **metadata: Any
 ) -> dict[str, Any]:
     """The keyword arguments of an asset that people read: description, owners, tags, kinds, code references."""
-    references = [dg.LocalFileCodeReference(file_path=str(location.file.resolve()), line_number=location.line)]
-    references += [dg.LocalFileCodeReference(file_path=str(file.resolve())) for file in files]
+    references = [dg.LocalFileCodeReference(file_path=_resolved(location.file), line_number=location.line)]
+    references += [dg.LocalFileCodeReference(file_path=_resolved(file)) for file in files]
     return {
         "description": documentation.description,
         "owners": list(documentation.owners),
@@ -152,6 +152,11 @@ def documented(
             **metadata,
         },
     }
+
+
+@lru_cache(maxsize=1024)
+def _resolved(file: Path) -> str:
+    return str(file.resolve())
 
 
 def column_schema(schema: TableSchema, *further: tuple[str, str, str]) -> dg.TableSchema:

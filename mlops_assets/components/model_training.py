@@ -243,7 +243,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
             record, verdict = train(platform, registry, model, at, run_id, request, context.log.info)
-        read = training_set_evidence(platform, model, at)
+        read = training_set_evidence(platform, model, at, record.training_set)
         return result(
             platform,
             key,

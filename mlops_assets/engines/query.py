@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -514,6 +515,7 @@ class _Reader:
         raise DefinitionError(f"{word}, which asks for {kind[0]}", kind[1], kind[2], where=Location(self.file, line))
 
 
+@lru_cache(maxsize=1)
 def _string_types() -> "frozenset[TokenType]":
     from sqlglot import TokenType
 

@@ -129,10 +129,10 @@ def training_evidence(platform: Platform, model: ModelDefinition, at: Period) ->
     ]
 
 
-def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period) -> InputEvidence:
-    """Evidence of reading the training set of a period."""
+def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period, data_version: str) -> InputEvidence:
+    """Evidence of reading the training set of a period, of a content that is known."""
     table = platform.training_sets(model)
-    return InputEvidence(table.delta.name, table.delta.version(), table.data_version(at.key) or "", (at.key, at.key))
+    return InputEvidence(table.delta.name, table.delta.version(), data_version, (at.key, at.key))
 
 
 def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":

@@ -1,6 +1,7 @@
 """The log of a Delta table: every commit is seen to be whole, once, and counted for the periods that it is of."""
 
 import json
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mlops_assets.errors import MissingDataError
+from mlops_assets.lakehouse.content_hash import text_hash
 
 
 @dataclass
@@ -56,6 +58,27 @@ def delta_log(folder: Path, inode: int, created_ns: int) -> DeltaLog:
 def log_file(folder: Path, version: int) -> Path:
     """The file of a commit."""
     return folder / "_delta_log" / f"{version:020d}.json"
+
+
+def commit_stamps(tables: Path) -> dict[str, str]:
+    """What changes with every commit to a table, and where it is made anew or restored; nothing is read for it.
+
+    Args:
+        tables: The folder of all tables.
+
+    Returns:
+        By the name before the first dot, one text for all tables of that name: a model's, or a table with its records.
+    """
+    found: dict[str, list[str]] = {}
+    for log in sorted(tables.glob("*/*/_delta_log")):
+        with os.scandir(log) as files:
+            commits = {file.name: file for file in files if file.name.endswith(".json")}
+        if commits:
+            newest = max(commits)
+            status = commits[newest].stat()
+            line = f"{log.parent} {newest} {status.st_ino} {status.st_mtime_ns}"
+            found.setdefault(log.parts[-3].split(".")[0], []).append(line)
+    return {name: text_hash(*lines) for name, lines in found.items()}
 
 
 def _counters_of(file: Path) -> Mapping[str, int] | None:

@@ -9,12 +9,13 @@ import signal
 
 KILL_AT_VARIABLE = "MLOPS_KILL_AT_WRITE"
 LOG_VARIABLE = "MLOPS_WRITE_POINT_LOG"
+STOP_VARIABLE = "MLOPS_STOP_AT_WRITES"
 
 _count = 0
 
 
 def write_point(name: str) -> None:
-    """Count one durable write; end the process here if a test asked for it.
+    """Count one durable write; end the process here, or let it wait to be continued, if a test asked for it.
 
     Args:
         name: What was just made durable, for the log that a test reads to learn how many points there are.
@@ -28,3 +29,5 @@ def write_point(name: str) -> None:
     kill_at = os.environ.get(KILL_AT_VARIABLE)
     if kill_at and _count == int(kill_at):
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get(STOP_VARIABLE):
+        os.kill(os.getpid(), signal.SIGSTOP)

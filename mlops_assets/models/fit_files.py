@@ -7,7 +7,7 @@ import ast
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -70,13 +70,23 @@ class FitFile:
 
 
 def trust_of(model: ModelDefinition) -> Trust:
-    """What a model's files may hold: of an own template, all that the library needs and the classes of its modules."""
+    """What files of a model's fits may hold: what the library's do, and the classes of an own template's modules.
+
+    An earlier version may be of another template than the present one.
+    """
     choice = model.template
     if choice.function is None:
-        types = find_template(choice.name, choice.version).trusted_types
-        return Trust(types, recipe=choice.definition_hash)
+        return Trust(recipe=choice.definition_hash)
     function = choice.function.function
     return Trust((*OF_THE_LIBRARY, *own_classes(function)), choice.allow_pickle, function, choice.definition_hash)
+
+
+def trust_to_write(model: ModelDefinition) -> Trust:
+    """What a file of a fit that is made now may hold: of the library's templates, what this one needs."""
+    choice, trust = model.template, trust_of(model)
+    if choice.function is not None:
+        return trust
+    return replace(trust, types=find_template(choice.name, choice.version).trusted_types)
 
 
 def own_classes(function: PythonFunction) -> tuple[str, ...]:
@@ -144,23 +154,28 @@ def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, nam
         ContractError: It holds what may not be read.
     """
     cure = "restore MLflow's files from a backup, or train again"
-    if form == "cloudpickle" and recorded is not None and recorded.form == form:
-        _require_allowed(data, trust, recorded, named)
-        return pickle.loads(data)
-    if form != "skops":
+    if recorded is not None and recorded.form != form:
+        recorded = None
+    if form != "skops" and recorded is None:
         raise ContractError(
             f"{named} in format '{form}'",
             "format 'skops', which runs no code of the model's when it is loaded, or a pickle that was recorded when "
             "it was trained",
             "log it again through the platform",
         )
+    refused = _refusal(trust, recorded, named)
+    if refused is not None:
+        raise refused
+    if recorded is not None and form == "cloudpickle":
+        found = sha256(data).hexdigest()
+        if found != recorded.content:
+            raise ContractError(
+                f"{named} as a pickle with the hash {found[:16]}…; it was not read",
+                f"{recorded.content[:16]}…, which was recorded when it was trained",
+                f"{cure}; find out who changed them",
+            )
+        return pickle.loads(data)
     own = recorded.classes if recorded is not None else ()
-    if own and recorded is not None and recorded.recipe != trust.recipe:
-        raise ContractError(
-            f"{named} with {', '.join(own)} of the recipe {recorded.recipe[:8]}, which is {trust.recipe[:8]} now",
-            "the classes that it was trained with",
-            "take the change of the template back, or train again",
-        )
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -173,21 +188,30 @@ def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, nam
             ) from error
 
 
-def _require_allowed(data: bytes, trust: Trust, recorded: FitFile, named: str) -> None:
+def is_allowed(trust: Trust, recorded: FitFile | None) -> bool:
+    """Whether a fit may still be read: its pickle is allowed, and the project's classes in it are as they were."""
+    return _refusal(trust, recorded, "") is None
+
+
+def _refusal(trust: Trust, recorded: FitFile | None, named: str) -> ContractError | None:
+    """Why a fit may not be read by what its model says now; None where it may."""
+    if recorded is None:
+        return None
     refused = [name for name in recorded.classes if name not in trust.pickled]
-    if refused:
-        raise ContractError(
+    if recorded.form == "cloudpickle" and refused:
+        return ContractError(
             f"{named} as a pickle of {', '.join(refused)}, which the model does not allow now",
             f"template.allow_pickle with {', '.join(recorded.classes)}",
             "allow it again, or train without",
         )
-    found = sha256(data).hexdigest()
-    if found != recorded.content:
-        raise ContractError(
-            f"{named} as a pickle with the hash {found[:16]}…; it was not read",
-            f"{recorded.content[:16]}…, which was recorded when it was trained",
-            "restore MLflow's files from a backup, or train again; find out who changed them",
+    if recorded.form == "skops" and recorded.classes and recorded.recipe != trust.recipe:
+        return ContractError(
+            f"{named} with {', '.join(recorded.classes)} of the recipe {recorded.recipe[:8]}, which is "
+            f"{trust.recipe[:8]} now",
+            "the classes that it was trained with",
+            "take the change of the template back, or train again",
         )
+    return None
 
 
 @contextmanager

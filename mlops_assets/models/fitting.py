@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -30,9 +31,10 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     for name in model.feature_names:
         column = rows.column(name)
         if name in model.numbers:
-            made[name] = pc.cast(column, "double", safe=False).to_numpy()
+            # An estimator may write into its frame, and never into the rows.
+            made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
             continue
-        values = pd.Series(column.to_numpy(), dtype=object)
+        values = column.to_pandas().astype(object)
         made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
     return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
@@ -54,9 +56,8 @@ def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | No
     """
     given = dict(model.template.params if params is None else params)
     stopping = model.fitting.early_stopping
-    rounds = None if model.template.function else find_template(model.template.name, model.template.version).rounds
-    if stopping and rounds:
-        given[rounds] = _best_rounds(model, rows, given, stopping)
+    if stopping:
+        given[stopping.rounds] = _best_rounds(model, rows, given, stopping)
     return _fit(model, rows, given)
 
 
@@ -176,10 +177,17 @@ def _best_rounds(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, 
             "train later, or shorten train.early_stopping.periods",
         )
     fitted = _fit(model, earlier, params)
-    truth, last = truth_of(model, watched), fitted[-1]
+    truth, frame = truth_of(model, watched), feature_frame(model, watched)
+    last, seen = (fitted[-1], fitted[:-1].transform(frame)) if hasattr(fitted, "steps") else (fitted, frame)
+    name = "staged_predict" if model.task == "regression" else "staged_predict_proba"
+    if not hasattr(last, name):
+        raise ContractError(
+            f"{type(last).__name__} of template '{model.template.name}', which does not say what it predicts by rounds",
+            f"an estimator that has {name}",
+            "take train.early_stopping out, or choose another template",
+        )
     best, least = 1, float("inf")
-    staged = last.staged_predict if model.task == "regression" else last.staged_predict_proba
-    stages = staged(fitted[:-1].transform(feature_frame(model, watched)))
+    stages = getattr(last, name)(seen)
     for number, predicted in enumerate(stages, start=1):
         scores = scores_of_values(model, predicted, getattr(last, "classes_", ()))
         loss = measure(model.task, truth, scores).of(model.metric)

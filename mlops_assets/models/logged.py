@@ -9,7 +9,7 @@ from mlops_assets.features.training_sets import training_evidence, training_set_
 from mlops_assets.governance.evidence import InputEvidence, code_hash, environment_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.environment import requirements
-from mlops_assets.models.fit_files import Form, trust_of, write_fit
+from mlops_assets.models.fit_files import Form, trust_to_write, write_fit
 from mlops_assets.models.model_folder import LoggedFit, Signature
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -61,8 +61,8 @@ class Contents:
     example: "pd.DataFrame | None"
 
 
-def inputs_of(platform: Platform, model: ModelDefinition, at: Period) -> tuple[LoggedInput, ...]:
-    """The training set of a period, and the tables behind it."""
+def inputs_of(platform: Platform, model: ModelDefinition, at: Period, training_set: str) -> tuple[LoggedInput, ...]:
+    """The training set of a period, by its data version, and the tables behind it."""
 
     def read(evidence: InputEvidence, context: str) -> LoggedInput:
         generation = evidence.generation or model.generation
@@ -70,7 +70,7 @@ def inputs_of(platform: Platform, model: ModelDefinition, at: Period) -> tuple[L
 
     labels, *tables = training_evidence(platform, model, at)
     return (
-        read(training_set_evidence(platform, model, at), "training"),
+        read(training_set_evidence(platform, model, at, training_set), "training"),
         read(labels, "labels"),
         *(read(table, "features") for table in tables),
     )
@@ -82,7 +82,7 @@ def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, Lo
     Raises:
         ContractError: A fit cannot be kept, or only as a pickle that the model does not allow.
     """
-    trust, function = trust_of(model), model.template.function
+    trust, function = trust_to_write(model), model.template.function
     kept = {}
     for name, fit in fits.items():
         file, data = write_fit(fit, trust, f"'{model.name}' by template '{model.template.name}'")
@@ -102,6 +102,7 @@ def contents_of(
     model: ModelDefinition,
     at: Period,
     rows: "pa.Table",
+    training_set: str,
     fits: Mapping[str, LoggedFit],
     *,
     params: Mapping[str, Any],
@@ -116,6 +117,7 @@ def contents_of(
         model: The model.
         at: The period trained at.
         rows: Its training set.
+        training_set: The data version of these rows.
         fits: Its fits; the metrics are those of the first.
         params: What it was fitted with, beside template, seed and threads.
         metrics: How well it did.
@@ -139,7 +141,7 @@ def contents_of(
         "period": at.key,
     }
     return Contents(
-        inputs_of(platform, model, at),
+        inputs_of(platform, model, at, training_set),
         {**params, **fixed},
         metrics,
         {"model": model.name, "period": at.key, **tags, **code},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.states import Written, append_computed, is_computed
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.models.agreement import agreement
+from mlops_assets.models.agreement import agreement, record_agreement
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import Registry
 from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version
@@ -55,6 +55,7 @@ def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefiniti
             f"materialize {model.name}/predictions for {period.key} first",
         )
     by = ready_version(platform, model, challenger)
+    record_agreement(platform, model, by.training, by.agreement)
     scored = platform.engine.known_at(predictions, known_at, first=period, last=period)
     champion = int(scored.column("version")[0].as_py()) if scored.num_rows else None
     looked_up = json.loads(scored.column("feature_versions")[0].as_py()) if scored.num_rows else None

@@ -46,6 +46,35 @@ class ShownModel:
 
 
 @dataclass(frozen=True)
+class ShownComparison:
+    """How a version did in the shadow of a champion, on the rows of all periods so far.
+
+    Args:
+        champion: The version that served.
+        until: Key of the newest period that both predicted from and whose labels are known.
+        periods: How many periods.
+        rows: Rows that both predicted and that have a label.
+        figures: All metrics that these rows define, by ``champion_…``, ``challenger_…`` and ``difference_…``
+            (challenger minus champion).
+        words: The same in one line, by the metric that the model is watched by.
+    """
+
+    champion: int
+    until: str
+    periods: int
+    rows: int
+    figures: Mapping[str, float]
+    words: str
+
+    @classmethod
+    def of(cls, record: ComparisonRecord) -> "ShownComparison":
+        """What a record says of all periods so far."""
+        return cls(
+            record.champion, record.about, record.periods, record.running_rows, record.running_values, record.words
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ShownVersion:
     """One version.
 
@@ -81,7 +110,7 @@ class ShownVersion:
     evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
-    comparison: ComparisonRecord | None
+    comparison: ShownComparison | None
 
 
 def shown_models(platform: Platform) -> list[ShownModel]:
@@ -109,7 +138,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
-    compared = {record.challenger: record for record in comparisons(platform, model)}
+    compared = {one.challenger: ShownComparison.of(one) for one in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     shown = []

@@ -35,13 +35,14 @@ def challengers_at(platform: Platform, model: ModelDefinition, periods: Iterable
     It was trained before the period's as_of, and what was decided before that left it the challenger (see
     `states_of`). Strictly before, as with `champion_at`: later decisions change nothing about a past period.
     """
-    registered, made = versions(platform, model), transitions(platform, model)
-    if not registered or champion_after(made) is None:
+    asked = list(periods)
+    if not asked:
         return {}
+    registered, made = versions(platform, model), transitions(platform, model)
     trained = {record.key: record.trained_at for record in candidates(platform, model)}
     decided = platform.approvals.of(model.name)
     found = {}
-    for period in periods:
+    for period in asked:
         as_of = platform.model_as_of(model, period)
         before = [one for one in made if one.happened_at < as_of]
         there = [one for one in registered if trained[one.candidate] < as_of]

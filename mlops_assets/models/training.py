@@ -34,7 +34,7 @@ from mlops_assets.models.records import (
     present_champion,
 )
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
-from mlops_assets.models.stored_fits import stored_fit
+from mlops_assets.models.stored_fits import may_be_read, stored_fit
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -179,7 +179,7 @@ def train(
     champion_judged = None
     if champion is not None:
         its_training = candidate_of_version(platform, model, champion.version)
-        if agreement(platform, model, its_training).may_score:
+        if agreement(platform, model, its_training).may_score and may_be_read(model, its_training):
             champion_judged = stored_fit(registry, model, its_training, "judged")
 
     def report(trial: Trial, words: str) -> None:
@@ -199,6 +199,7 @@ def train(
         model,
         at,
         rows,
+        training_set,
         fits,
         params={
             **fitted.chosen.params,

@@ -13,7 +13,7 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
-from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 
 
@@ -34,6 +34,12 @@ def policy_history(platform: Platform, model: ModelDefinition) -> History | None
         champion_training=candidate_of_version(platform, model, champion.version) if champion else None,
         performance=performance_history(platform, model),
     )
+
+
+def rests_on(project: ProjectDefinition, model: ModelDefinition) -> list[str]:
+    """The tables that `policy_history` looks at beside the model's own; it asks no clock."""
+    names = {*model.inputs, *model.label.inputs}
+    return sorted(names | {source.name for source in project.upstream_sources(*names)})
 
 
 def _lacking(platform: Platform, model: ModelDefinition, at: Period) -> str:

@@ -400,6 +400,10 @@ class EarlyStoppingAttributes(Attributes):
     patience: int = Field(
         default=10, ge=1, description="After how many rounds without a smaller loss the best so far is taken."
     )
+    rounds: str | None = Field(
+        default=None,
+        description="Of a template of your own, its parameter that counts rounds, such as n_estimators.",
+    )
 
 
 class RangeAttributes(Attributes):

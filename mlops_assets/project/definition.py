@@ -207,10 +207,11 @@ class TemplateChoice:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Fewer rounds, by the loss on the newest ``periods`` of a fit's rows."""
+    """Fewer rounds, by the loss on the newest ``periods`` of a fit's rows; the parameter ``rounds`` counts them."""
 
     periods: int
     patience: int
+    rounds: str
 
 
 @dataclass(frozen=True)

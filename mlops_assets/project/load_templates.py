@@ -112,21 +112,18 @@ def load_fitting(
         )
     class_weight = _class_weight(document, parsed)
     library = None if template.function else find_template(template.name, template.version)
-    rounds = library.rounds if library else None
     stopping = None
     if train.early_stopping is not None:
-        if rounds is None:
-            raise DefinitionError(
-                f"early stopping of template '{template.name}', which has no rounds",
-                f"one of: {', '.join(dict.fromkeys(each.name for each in TEMPLATES if each.rounds))}",
-                "take early_stopping out, or choose another template",
-                where=document.at("train", "early_stopping"),
-            )
-        stopping = EarlyStopping(periods("train", "early_stopping", "periods"), train.early_stopping.patience)
+        stopping = EarlyStopping(
+            periods("train", "early_stopping", "periods"),
+            train.early_stopping.patience,
+            _rounds(document, template, train.early_stopping.rounds),
+        )
     if train.search is None:
         return FittingChoice(train.weight, class_weight, stopping)
+    rounds = stopping.rounds if stopping else None
     takes = library.parameters if library else template.function.parameters if template.function else ()
-    names = [name for name in takes if not (stopping and name == rounds)]
+    names = [name for name in takes if name != rounds]
     search = train.search
     for name, values in search.params.items():
         place = document.at("train", "search", "params", name)
@@ -162,6 +159,36 @@ def load_fitting(
     }
     chosen = Search(search.strategy, ranges, search.folds, search.trials, search.minutes)
     return FittingChoice(train.weight, class_weight, stopping, chosen)
+
+
+def _rounds(document: Document, template: TemplateChoice, declared: str | None) -> str:
+    place = document.at("train", "early_stopping")
+    if template.function is not None:
+        takes = template.function.parameters
+        if declared not in takes:
+            raise DefinitionError(
+                f"early stopping of template '{template.name}' with rounds: {declared or 'nothing'}",
+                f"its parameter that counts rounds, among: {', '.join(takes) or 'none, it takes no parameters'}",
+                "name it under early_stopping, such as rounds: n_estimators",
+                where=place,
+            )
+        return declared
+    rounds = find_template(template.name, template.version).rounds
+    if rounds is None:
+        raise DefinitionError(
+            f"early stopping of template '{template.name}', which has no rounds",
+            f"one of: {', '.join(dict.fromkeys(each.name for each in TEMPLATES if each.rounds))}",
+            "take early_stopping out, or choose another template",
+            where=place,
+        )
+    if declared not in (None, rounds):
+        raise DefinitionError(
+            f"rounds: {declared} of template '{template.name}'",
+            f"{rounds}, which it knows by itself",
+            "take rounds out",
+            where=place,
+        )
+    return rounds
 
 
 def _class_weight(

@@ -28,6 +28,8 @@ MOST_ROUNDS = 20
 INGESTION = ("publisher", "deliveries")
 POLICY = "retrain_policy"
 CONDITIONS = "carry_on"
+PUBLISHING = "publishing"
+"""The cursor of the conditions of what is published online: nobody reads it before a replay's end."""
 
 
 @dataclass
@@ -64,21 +66,32 @@ class Session:
         for sensor in INGESTION:
             self._tick(sensor)
         if not history:
-            for _ in range(MOST_ROUNDS):
-                if not self._tick_conditions() + self._tick(POLICY):
-                    break
-            else:
-                raise PlatformError(
-                    f"sensors that still ask for runs after {MOST_ROUNDS} rounds at {moment.isoformat()}",
-                    "sensors that come to rest",
-                    "look at the newest runs in the user interface: some asset asks for itself",
-                )
+            self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
         self._keep(replace(self.state, finished=True))
 
     def take_baseline(self) -> None:
         """Show the conditions the empty instance, from which on they see what is new."""
-        if CONDITIONS not in self.state.cursors:
-            self._tick_conditions()
+        for name in (CONDITIONS, PUBLISHING):
+            if name not in self.state.cursors:
+                self._tick_conditions(name)
+
+    def publish(self) -> None:
+        """Publish online what changed since the last publishing; again without effect."""
+        if self.state.published == self.state.moment:
+            return
+        self._finish_pending()
+        self._until_quiet(lambda: self._tick_conditions(PUBLISHING))
+        self._keep(replace(self.state, published=self.state.moment))
+
+    def _until_quiet(self, tick: Callable[[], int]) -> None:
+        for _ in range(MOST_ROUNDS):
+            if not tick():
+                return
+        raise PlatformError(
+            f"sensors that still ask for runs after {MOST_ROUNDS} rounds at {self.home.clock.now().isoformat()}",
+            "sensors that come to rest",
+            "look at the newest runs in the user interface: some asset asks for itself",
+        )
 
     def _tick(self, name: str) -> int:
         """Tick one sensor of production, and run what it asks for; says how many runs."""
@@ -102,14 +115,17 @@ class Session:
         )
         return self._run(name, ticked.cursor or "", runs)
 
-    def _tick_conditions(self) -> int:
+    def _tick_conditions(self, name: str) -> int:
+        """Evaluate the conditions behind one cursor, and run what they ask for; says how many runs."""
         from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
         from dagster_shared.serdes import deserialize_value, serialize_value
 
-        text = self.state.cursors.get(CONDITIONS)
+        text = self.state.cursors.get(name)
+        online = dg.AssetSelection.assets(*([table, "online"] for table in self.project.online_tables))
         evaluated = dg.evaluate_automation_conditions(
             self.definitions,
             self.instance,
+            asset_selection=online if name == PUBLISHING else dg.AssetSelection.all() - online,
             evaluation_time=self.home.clock.now(),
             cursor=deserialize_value(text, AssetDaemonCursor) if text else None,
         )
@@ -118,7 +134,7 @@ class Session:
         for key in graph.toposorted_asset_keys:
             for partition in evaluated.get_requested_partitions(key):
                 by_partition.setdefault(partition, []).append(key.to_user_string())
-        return self._run(CONDITIONS, serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
+        return self._run(name, serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
 
     def _in_ranges(self, by_partition: Mapping[str | None, list[str]]) -> list[PendingRun]:
         """One run for each partition, and for each range of them whose assets all take a range in one run.
@@ -253,6 +269,7 @@ def run_replay(
     with held_open(home.dagster):
         for moment in progress(moments):
             session.live_through(moment, history=moment < start)
+        session.publish()
     return session.state
 
 

@@ -43,6 +43,7 @@ class ReplayState:
         started_from: Key of the first period that is lived through.
         moment: The moment that the clock stands at; None before the first.
         finished: Whether everything due at that moment was done.
+        published: The moment of which the online store holds the newest answers; None before the first publishing.
         cursors: Cursors of the sensors, by name.
         pending: Runs asked for and not finished.
         failed: What failed for good, in words.
@@ -51,6 +52,7 @@ class ReplayState:
     started_from: str
     moment: datetime | None = None
     finished: bool = True
+    published: datetime | None = None
     cursors: dict[str, str] = field(default_factory=dict)
     pending: tuple[PendingRun, ...] = ()
     failed: tuple[str, ...] = ()
@@ -101,13 +103,17 @@ def _file(home: Home) -> Path:
 
 
 def _from_json(content: dict[str, Any]) -> ReplayState:
-    moment = content["moment"]
     pending = tuple(PendingRun(**{**run, "assets": tuple(run["assets"])}) for run in content["pending"])
     return ReplayState(
         started_from=content["started_from"],
-        moment=datetime.fromisoformat(moment) if moment else None,
+        moment=_moment(content["moment"]),
         finished=content["finished"],
+        published=_moment(content.get("published")),  # homes from before it was kept have none
         cursors=content["cursors"],
         pending=pending,
         failed=tuple(content["failed"]),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

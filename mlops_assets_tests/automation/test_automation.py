@@ -16,6 +16,9 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.monitoring.policy_history import policy_history
+from mlops_assets.monitoring.retrain_policy import History
+from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
@@ -158,6 +161,50 @@ def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_
     )
     found, cursor = requested(cursor)
     assert found == set()
+
+
+def test_conditions_rest_while_nothing_happens_and_miss_nothing_that_does(shop: Shop) -> None:
+    at_rest = "nothing happened since the last look"
+    ticks = [shop.tick("carry_on")]
+    for _ in range(3):
+        ticks.append(shop.tick("carry_on", ticks[-1].cursor))
+    assert not any(tick.run_requests for tick in ticks)
+    assert [tick.skip_message == at_rest for tick in ticks] == [False, False, True, True]
+    assert ticks[1].cursor == ticks[2].cursor == ticks[3].cursor
+    assert shop.tick("carry_on").skip_message != at_rest  # its cursor was lost
+
+    cursor = shop.tick("carry_on", ticks[3].cursor).cursor
+    (request,) = arrive(shop).run_requests  # sets the clock to when a period is due
+    came_due = shop.tick("carry_on", cursor)
+    assert not came_due.run_requests and came_due.skip_message != at_rest
+    cursor = came_due.cursor
+    assert shop.run(request).success
+    found = shop.tick("carry_on", cursor)
+    asked = {(key.to_user_string(), run.partition_key) for run in found.run_requests for key in run.asset_selection}
+    steps = ("labels", "predictions", "performance", "drift_report")
+    follow = {"order_trend", "order_trend/online", *(f"orders_forecast/{step}" for step in steps)}
+    assert asked == {(name, NEXT_DAY) for name in follow}
+    assert shop.tick("carry_on", found.cursor).skip_message != at_rest
+
+
+def test_the_policy_reads_a_model_s_history_again_only_once_it_may_have_changed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def reading(platform: Platform, model: ModelDefinition) -> History | None:
+        read.append(model.name)
+        return policy_history(platform, model)
+
+    monkeypatch.setattr("mlops_assets.automation.retraining.policy_history", reading)
+    first = shop.tick("retrain_policy")
+    second = shop.tick("retrain_policy", first.cursor)
+    assert (second.skip_message, second.cursor, len(read)) == (first.skip_message, first.cursor, 1)
+
+    (request,) = arrive(shop).run_requests
+    assert shop.run(request).success
+    shop.tick("retrain_policy")
+    assert len(read) == 2
 
 
 def test_the_policy_says_in_words_why_it_does_not_retrain(shop: Shop) -> None:

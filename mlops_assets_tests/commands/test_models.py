@@ -81,6 +81,44 @@ def test_a_version_is_looked_at_approved_and_rolled_back_from(commands: Commands
     assert [(one["by"], one["reason"]) for one in second["approvals"]] == [("ana", "better")]
 
 
+def test_a_file_is_scored_in_every_format(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
+    (tmp_path / "keys.csv").write_text("product,region\nalpha,north\nalpha,nowhere\n", encoding="utf-8")
+
+    def score(file: str, *options: str) -> Result:
+        arguments = ["--project", str(lived.project), "models", "score", MODEL, str(tmp_path / file), *options]
+        return CliRunner().invoke(main, arguments)
+
+    def told(*arguments: str) -> str:
+        refused = score(*arguments)
+        assert refused.exit_code == 1 and refused.output.count("\n") == 1, refused.output
+        return refused.output
+
+    scored = score("keys.csv")
+    assert scored.exit_code == 0, scored.output
+    header, first, second = scored.output.splitlines()
+    assert header.startswith('"region","product",') and header.endswith(
+        '"prediction","version","feature_versions","as_of"'
+    )
+    assert (first.count(","), first.split(",")[:2], second.split(",")[:2]) == (
+        second.count(","), ['"north"', '"alpha"'], ['"nowhere"', '"alpha"'],
+    )  # fmt: skip
+    for file, following in (("a.parquet", "b.jsonl"), ("b.jsonl", "c.csv"), ("c.csv", "")):
+        done = score("keys.csv", "--out", str(tmp_path / file))
+        assert done.output == f"{tmp_path / file}: 2 rows by version 1 of {MODEL}\n"
+        assert f"an unknown column 'prediction' in {file}" in told(file), following  # it was read, down to its columns
+    (tmp_path / "wrong.jsonl").write_text('{"region": "north", "prodct": "a"}\n', encoding="utf-8")
+    assert "an unknown column 'prodct' in wrong.jsonl" in told("wrong.jsonl") and "'product'" in told("wrong.jsonl")
+    (tmp_path / "wrong.jsonl").write_text('{"region": "north", "product": 7}\n', encoding="utf-8")
+    assert "7 in column 'product', line 1 of wrong.jsonl" in told("wrong.jsonl")
+    (tmp_path / "keys.txt").touch()
+    assert "a file keys.txt. Expected: one of: *.csv, *.jsonl, *.parquet" in told("keys.txt")
+    assert "the file none.csv cannot be read" in told("none.csv")
+    assert "to write. Expected: one of: *.csv, *.jsonl, *.parquet" in told(
+        "keys.csv", "--out", str(tmp_path / "x.xlsx")
+    )
+
+
 def test_what_nobody_wants_is_rejected_and_deleted(commands: Commands) -> None:
     assert " was rejected at " in commands.run("reject", MODEL, "2", "--reason", "worse", token=True).output
     assert " was deleted at " in commands.run("delete", MODEL, "2", "--reason", "worse", token=True).output

@@ -13,6 +13,7 @@ import pytest
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.delta_log import commit_stamps
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.tables import StateTable
@@ -399,6 +400,22 @@ def test_a_table_built_anew_in_the_same_folder_is_read_as_it_is(sales: StateTabl
     shop.append(sales, "2024-01", {"west": 3.0})
     assert shop.units(sales) == [("2024-01", "west", 3.0)]
     assert sales.data_version(shop.MONTHS.at_key("2024-01")) != before
+
+
+def test_a_stamp_changes_with_each_commit_to_a_table_of_that_name_and_with_no_other(tmp_path: Path) -> None:
+    tables = [shop.sales_table(tmp_path / name / "1") for name in ("sales", "sales.quarantine", "visits")]
+    stamps = [commit_stamps(tmp_path)]
+    for table in tables:
+        shop.append(table, "2024-01", {"north": 1.0})
+        stamps.append(commit_stamps(tmp_path))
+    shop.append(tables[0], "2024-01", {"north": 1.0})
+    stamps.append(commit_stamps(tmp_path))
+    assert [set(stamp) for stamp in stamps] == [set(), {"sales"}, {"sales"}, {"sales", "visits"}, {"sales", "visits"}]
+    assert len({stamp["sales"] for stamp in stamps[1:]}) == 3
+    assert stamps[3]["visits"] == stamps[4]["visits"]
+    shutil.rmtree(tables[2].delta.folder)
+    shop.append(tables[2], "2024-01", {"north": 1.0})
+    assert commit_stamps(tmp_path)["visits"] != stamps[4]["visits"]
 
 
 def test_a_data_file_that_is_gone_is_named(sales: StateTable) -> None:

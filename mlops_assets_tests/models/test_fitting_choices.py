@@ -31,6 +31,19 @@ def ridge(numbers, seed, *, alpha=1.0):
 
     columns = ColumnTransformer([("numbers", SimpleImputer(), list(numbers))])
     return Pipeline([("columns", columns), ("ridge", Ridge(alpha=alpha, random_state=seed))])
+
+
+def boosted(numbers, seed, *, learning_rate=0.1, min_samples_leaf=1, n_estimators=100):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+
+    columns = ColumnTransformer([("numbers", SimpleImputer(), list(numbers))])
+    boosting = GradientBoostingRegressor(
+        learning_rate=learning_rate, min_samples_leaf=min_samples_leaf, n_estimators=n_estimators, random_state=seed
+    )
+    return Pipeline([("columns", columns), ("boosting", boosting)])
 '''
 
 
@@ -95,6 +108,21 @@ def test_a_mistake_is_named_with_its_line(line: Line, old: str, new: str, found:
     assert error.where is not None
     if text:
         assert error.where.line == line.files.line(YAML, text)
+
+
+def test_early_stopping_of_an_own_template_needs_its_rounds_and_what_it_predicts_by_them(line: Line) -> None:
+    stopping = ", early_stopping: {periods: 3 days}}"
+    line.files.change(YAML, RIDGE, OWN)
+    line.files.change(YAML, TRAIN, TRAIN.replace("}", stopping))
+    error = line.files.refusal()
+    assert error.found == "early stopping of template 'mine' with rounds: nothing"
+    assert error.expected == "its parameter that counts rounds, among: alpha"
+    assert error.where is not None and error.where.line == line.files.line(YAML, "early_stopping")
+    changed(line, ("{periods: 3 days}", "{periods: 3 days, rounds: alpha}"))
+    with pytest.raises(ContractError) as caught:
+        fit(line.model, rows_of(line))
+    assert caught.value.found == "Ridge of template 'mine', which does not say what it predicts by rounds"
+    assert caught.value.expected == "an estimator that has staged_predict"
 
 
 def test_a_parameter_without_default_is_refused_at_the_function(line: Line) -> None:
@@ -214,7 +242,16 @@ def test_a_weight_of_what_is_no_class_or_of_nothing_is_named_with_its_line(
     assert error.where is not None and error.where.line == line.files.line(YAML, "class_weight")
 
 
-def test_early_stopping_takes_the_rounds_whose_loss_is_smallest_as_far_as_patience_looks(line: Line) -> None:
+@pytest.mark.parametrize(
+    ("template", "rounds_of", "declared"),
+    [
+        ("name: hist_gradient_boosting_regressor", "max_iter", ""),
+        ("name: boosted, python: 'mine:boosted'", "n_estimators", ", rounds: n_estimators"),
+    ],
+)
+def test_early_stopping_takes_the_rounds_whose_loss_is_smallest_as_far_as_patience_looks(
+    line: Line, template: str, rounds_of: str, declared: str
+) -> None:
     import numpy as np
     import pyarrow as pa
 
@@ -222,17 +259,17 @@ def test_early_stopping_takes_the_rounds_whose_loss_is_smallest_as_far_as_patien
     place, random = rows.column_names.index("growth"), np.random.default_rng(3)
     noisy = rows.column("growth").to_numpy() + random.normal(0, 1.5, rows.num_rows)  # so that many rounds learn noise
     rows = rows.set_column(place, "growth", pa.array(noisy))
-    params = {"min_samples_leaf": 3, "learning_rate": 0.4, "max_iter": len(rounds)}
-    changed(line, (RIDGE, f"template: {{name: hist_gradient_boosting_regressor, params: {json.dumps(params)}}}"))
+    params = {"min_samples_leaf": 3, "learning_rate": 0.4, rounds_of: len(rounds)}
+    changed(line, (RIDGE, f"template: {{{template}, params: {json.dumps(params)}}}"))
     earlier, watched = newest(line.model, rows, 3)
     frame, truth = feature_frame(line.model, watched), watched.column("growth").to_numpy()
     losses = [
-        abs(fit(line.model, earlier, {**params, "max_iter": count}).predict(frame) - truth).mean() for count in rounds
+        abs(fit(line.model, earlier, {**params, rounds_of: count}).predict(frame) - truth).mean() for count in rounds
     ]
     patience = 4
-    stopping = f", early_stopping: {{periods: 3 days, patience: {patience}}}}}"
-    taken = fit(changed(line, (TRAIN, TRAIN.replace("}", stopping))).model, rows)[-1].n_iter_
-    assert 1 < taken < len(rounds) - patience
+    stopping = f", early_stopping: {{periods: 3 days, patience: {patience}{declared}}}}}"
+    taken = fit(changed(line, (TRAIN, TRAIN.replace("}", stopping))).model, rows)[-1].get_params()[rounds_of]
+    assert 1 < taken < len(rounds)
     assert losses[taken - 1] == min(losses[: taken + patience])
     for count in range(1, taken):  # none of these is taken: a smaller loss follows while patience lasts
         assert min(losses[count : count + patience]) < min(losses[:count])

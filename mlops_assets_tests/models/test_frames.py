@@ -61,6 +61,14 @@ def test_a_frame_of_rows_is_the_one_that_the_engine_gives(model: ModelDefinition
     same(frames.frame([frames.columns(rows)]), of_the_engine(of_all, rows))
 
 
+def test_an_estimator_that_writes_into_its_frame_leaves_the_rows_as_they_were(model: ModelDefinition) -> None:
+    of_all = replace(model, features=(Column("level", "double", kind="number"),))
+    rows = pa.table({"level": [1.0, 2.0]})
+    frame = feature_frame(of_all, rows)
+    frame["level"].to_numpy()[:] = 0.0
+    assert rows["level"].to_pylist() == [1.0, 2.0]
+
+
 def test_times_are_as_the_engine_gives_them_too(model: ModelDefinition) -> None:
     columns = (Column("day", "date", kind="category"), Column("at", "timestamp", kind="category"))
     of_all = replace(model, features=columns)

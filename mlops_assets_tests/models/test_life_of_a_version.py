@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,34 @@ def line(shared: Line, tmp_path: Path) -> Line:
     return shared.copy(tmp_path / "line")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A line that was trained once; only to be read."""
+
+    line: Line
+    record: CandidateRecord
+    verdict: Verdict
+
+
+@pytest.fixture(scope="module")
+def trained_once(shared: Line, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    line = shared.copy(tmp_path_factory.mktemp("trained") / "line")
+    return Trained(line, *train_at(line, FIRST_TRAINING))
+
+
+@pytest.fixture(scope="module")
+def promoted_once(trained_once: Trained, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = trained_once.line.copy(tmp_path_factory.mktemp("promoted") / "line")
+    promote_at(line, FIRST_TRAINING)
+    return line
+
+
+@pytest.fixture
+def promoted(promoted_once: Line, tmp_path: Path) -> Line:
+    """A line with a champion, to write to; its fits stay where they were trained."""
+    return promoted_once.copy(tmp_path / "promoted")
+
+
 def registry_of(line: Line) -> Registry:
     return open_registry(line.platform.home.mlflow)
 
@@ -95,8 +124,8 @@ def predictions(line: Line, key: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_training_records_why_on_what_and_how_well(line: Line) -> None:
-    record, verdict = train_at(line, FIRST_TRAINING)
+def test_a_training_records_why_on_what_and_how_well(trained_once: Trained) -> None:
+    line, record, verdict = trained_once.line, trained_once.record, trained_once.verdict
     assert (record.at, record.reason, record.requested_by) == (FIRST_TRAINING, BY_POLICY.reason, "policy")
     assert record.trained_at == line.period(FIRST_TRAINING).end + hours(48)
     assert record.generation == line.model.generation
@@ -108,10 +137,10 @@ def test_a_training_records_why_on_what_and_how_well(line: Line) -> None:
     assert record.level == figures["candidate_mae"] < figures["baseline_mae"]
 
 
-def test_mlflow_holds_parameters_metrics_and_a_model_that_runs_no_code_when_it_is_loaded(line: Line) -> None:
+def test_mlflow_holds_parameters_metrics_and_a_model_that_runs_no_code_when_it_is_loaded(trained_once: Trained) -> None:
     import mlflow  # noqa: TID253
 
-    record, _ = train_at(line, FIRST_TRAINING)
+    line, record = trained_once.line, trained_once.record
     client = mlflow.MlflowClient(registry_of(line).tracking_uri)
     run = client.get_run(record.run_id)
     assert run.info.status == "FINISHED"
@@ -129,17 +158,17 @@ def test_mlflow_holds_parameters_metrics_and_a_model_that_runs_no_code_when_it_i
     assert not list(folder.rglob("*.pkl"))
 
 
-def test_a_logged_fit_predicts_as_the_one_that_was_trained(line: Line) -> None:
+def test_a_logged_fit_predicts_as_the_one_that_was_trained(trained_once: Trained) -> None:
     from mlops_assets.models.content import estimator_hash
 
-    record, _ = train_at(line, FIRST_TRAINING)
-    assert estimator_hash(load_fit(registry_of(line), record.model_uri)) == record.model_hash
+    record = trained_once.record
+    assert estimator_hash(load_fit(registry_of(trained_once.line), record.model_uri)) == record.model_hash
 
 
-def test_a_training_that_was_carried_out_is_not_repeated(line: Line) -> None:
+def test_a_training_that_was_carried_out_is_not_repeated(trained_once: Trained, tmp_path: Path) -> None:
     import mlflow  # noqa: TID253
 
-    first, _ = train_at(line, FIRST_TRAINING)
+    line, first = trained_once.line.copy(tmp_path / "line"), trained_once.record
     again, verdict = train_at(line, FIRST_TRAINING)
     assert again == first
     assert verdict.reason == first.verdict
@@ -149,9 +178,8 @@ def test_a_training_that_was_carried_out_is_not_repeated(line: Line) -> None:
     assert (asked.run_id != first.run_id, asked.model_hash) == (True, first.model_hash)
 
 
-def test_the_same_rows_give_the_same_model_in_another_home(line: Line, shared: Line, tmp_path: Path) -> None:
-    other = shared.copy(tmp_path / "other")
-    assert train_at(line, FIRST_TRAINING)[0].model_hash == train_at(other, FIRST_TRAINING)[0].model_hash
+def test_the_same_rows_give_the_same_model_in_another_home(line: Line, trained_once: Trained) -> None:
+    assert train_at(line, FIRST_TRAINING)[0].model_hash == trained_once.record.model_hash
 
 
 def test_registering_and_promoting_twice_is_once(line: Line) -> None:
@@ -170,8 +198,9 @@ def test_registering_and_promoting_twice_is_once(line: Line) -> None:
     assert registered.tags["model_hash"] == candidates(line.platform, line.model)[0].model_hash
 
 
-def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays(line: Line) -> None:
-    first = promote_at(line, FIRST_TRAINING)
+def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays(promoted: Line) -> None:
+    line = promoted
+    (first,) = promotions(line.platform, line.model)
     line.files.change(
         "forecast/defs.yaml",
         "{metric: mae, better_than: baseline}",
@@ -186,10 +215,10 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
     assert promotions(line.platform, line.model) == [first]
 
 
-def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(line: Line) -> None:
+def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(promoted: Line) -> None:
     from mlops_assets.models.fitting import feature_frame
 
-    promote_at(line, FIRST_TRAINING)
+    line = promoted
     judged = load_fit(registry_of(line), candidates(line.platform, line.model)[0].judged_uri)
     record, _ = train_at(line, SECOND_TRAINING)
     rows = build_training_set(line.platform, line.model, line.period(SECOND_TRAINING)).rows
@@ -198,8 +227,8 @@ def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(
     assert record.figure_values["champion_mae"] == pytest.approx(abs(difference).mean())
 
 
-def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one(line: Line) -> None:
-    promote_at(line, FIRST_TRAINING)  # known two days after the day trained at
+def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one(promoted: Line) -> None:
+    line = promoted  # what it was trained on was known two days after the day trained at
     with pytest.raises(MissingDataError) as caught:
         score_at(line, FIRST_TRAINING)
     assert caught.value.found == "no champion of 'forecast' before 2024-01-19T00:00:00+00:00"
@@ -214,8 +243,8 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
 
 
-def test_predictions_keep_what_was_looked_up(line: Line) -> None:
-    promote_at(line, FIRST_TRAINING)
+def test_predictions_keep_what_was_looked_up(promoted: Line) -> None:
+    line = promoted
     scored = score_at(line, "2024-01-17")
     rows = predictions(line, "2024-01-17")
     assert scored.written.rows == len(rows) == len(SHOPS)
@@ -232,8 +261,8 @@ def test_predictions_keep_what_was_looked_up(line: Line) -> None:
     assert scored.null_share == 0.0
 
 
-def test_a_model_whose_own_definition_is_another_than_the_champions_scores_nothing(line: Line) -> None:
-    promote_at(line, FIRST_TRAINING)
+def test_a_model_whose_own_definition_is_another_than_the_champions_scores_nothing(promoted: Line) -> None:
+    line = promoted
     line.files.change("forecast/defs.yaml", "lookback: 2 days", "lookback: 3 days")
     line.open()
     with pytest.raises(ContractError) as caught:
@@ -244,8 +273,8 @@ def test_a_model_whose_own_definition_is_another_than_the_champions_scores_nothi
     )
 
 
-def test_a_model_that_waits_scores_nothing_before_its_features_are_there(line: Line) -> None:
-    promote_at(line, FIRST_TRAINING)
+def test_a_model_that_waits_scores_nothing_before_its_features_are_there(promoted: Line) -> None:
+    line = promoted
     line.sales("2024-01-19")
     with pytest.raises(MissingDataError) as caught:
         score_at(line, "2024-01-19")
@@ -391,11 +420,10 @@ def test_a_class_that_was_not_declared_is_refused(tmp_path: Path) -> None:
     assert caught.value.expected == "one of: up, level"
 
 
-def test_the_verdict_is_kept_as_it_was_said(line: Line) -> None:
-    record, verdict = train_at(line, FIRST_TRAINING)
-    kept = candidates(line.platform, line.model)[0]
-    assert Verdict.from_json(kept.outcomes) == verdict
-    assert json.loads(kept.figures)["candidate_mae"] == record.level
+def test_the_verdict_is_kept_as_it_was_said(trained_once: Trained) -> None:
+    kept = candidates(trained_once.line.platform, trained_once.line.model)[0]
+    assert Verdict.from_json(kept.outcomes) == trained_once.verdict
+    assert json.loads(kept.figures)["candidate_mae"] == trained_once.record.level
 
 
 def test_the_report_of_a_candidate_is_kept_once_and_logged_with_its_drawings(

@@ -21,7 +21,7 @@ from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.predicting import prediction_arrays, scores_of_fit
 from mlops_assets.models.records import CandidateRecord
-from mlops_assets.models.stored_fits import reread_fit, stored_fit
+from mlops_assets.models.stored_fits import may_be_read, reread_fit, stored_fit
 from mlops_assets_tests.models.registering import copy_of_fit, files_of
 from mlops_assets_tests.models.test_life_of_a_version import (
     CLASSES,
@@ -215,6 +215,8 @@ def test_models_predict_from_raw_rows_in_a_process_without_our_package_as_we_sco
             trained, _ = train_at(line, FIRST_TRAINING)
             places.append(str(files_of(registry_of(line), trained.model_uri)))
             expected.append([ours(line, trained, rows) for rows in (ALL_THERE, WITH_NULLS)])
+        if not any(kept.classes for kept in trained.kept.values()):  # whatever template the model has by now
+            assert estimator_hash(reread_fit(registry_of(line), line.model, trained)) == trained.model_hash
     done = subprocess.run(
         [sys.executable, "-c", IN_ANOTHER_PROCESS],
         input=json.dumps({"models": places, "rows": [ALL_THERE, WITH_NULLS]}),
@@ -263,8 +265,9 @@ def test_an_own_class_is_held_by_skops_and_bound_to_the_recipe_that_it_was_train
         fit = reread_fit(registry_of(line), line.model, record)
         assert (type(fit).__name__, estimator_hash(fit)) == ("Mean", record.model_hash)
         line.files.change("forecast/mine.py", "truth.mean()", "truth.max()")
+        assert may_be_read(line.model, record) and not may_be_read(line.open().model, record)
         with pytest.raises(ContractError) as caught:
-            reread_fit(registry_of(line), line.open().model, record)
+            reread_fit(registry_of(line), line.model, record)
     assert f" with {MEAN} of the recipe {record.template_hash[:8]}, which is " in caught.value.found
     assert caught.value.cure == "take the change of the template back, or train again"
 
@@ -289,6 +292,7 @@ def test_what_skops_cannot_hold_is_refused_by_the_name_of_its_class_until_it_is_
 
     with pytest.raises(ContractError) as forbidden:
         reread_fit(registry, forbidding, record)
+    assert may_be_read(model, record) and not may_be_read(forbidding, record)
     assert forbidden.value.found.endswith(f"as a pickle of {ODD}, which the model does not allow now")
 
     marker = line.folder / "it ran"

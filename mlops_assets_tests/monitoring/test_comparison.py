@@ -233,11 +233,14 @@ def test_a_version_tells_its_newest_comparison(line: Line) -> None:
     compare(line, FIRST)
     record = compare(line, SECOND)
     champion, challenger = shown_versions(line.platform, line.model)
-    assert (champion.comparison, challenger.comparison) == (None, record)
+    assert champion.comparison is None and challenger.comparison is not None
+    told = challenger.comparison
+    assert (told.champion, told.until, told.periods, told.rows) == (1, SECOND, 2, 2 * len(SHOPS))
+    assert told.figures == record.running_values
     mine, theirs = (record.running_values[f"{who}_mae"] for who in ("challenger", "champion"))
     assert (
         f"  in the shadow of version 1 over 2 periods with 28 rows, up to {SECOND}: mae {mine:.4f}, the champion's "
         f"{theirs:.4f}"
     ) in as_text(challenger).splitlines()
     decide(line, "promotion", 2, LAST)
-    assert shown_versions(line.platform, line.model, 2)[0].comparison == record, "also once it serves"
+    assert shown_versions(line.platform, line.model, 2)[0].comparison == told, "also once it serves"

@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -33,13 +33,37 @@ def bearer(line: Line) -> str:
     return token(line.platform, "application")
 
 
-@contextmanager
-def predicting(line: Line, bearer: str, **variables: str) -> Iterator[tuple[Served, Client]]:
-    """A server that predicts, and a client of it that tries nothing twice."""
-    home = line.platform.home.folder
-    with served(line.folder / "served", home, **variables) as server, Client(server.url, bearer, retries=0) as client:
-        until(lambda: answered(client) is not None, seconds=120)
-        yield server, client
+class Server:
+    """The one server of these tests, which predicts; started anew where a test ended it."""
+
+    def __init__(self, line: Line, bearer: str) -> None:
+        self._line, self._bearer = line, bearer
+        self._started = ExitStack()
+        self._served: Served | None = None
+
+    @contextmanager
+    def predicting(self) -> Iterator[tuple[Served, Client]]:
+        """It, and a client of it that tries nothing twice."""
+        if self._served is None or self._served.process.poll() is not None:
+            self.end()
+            self._served = self._started.enter_context(
+                served(self._line.folder / "served", self._line.platform.home.folder)
+            )
+        with Client(self._served.url, self._bearer, retries=0) as client:
+            until(lambda: answered(client) is not None, seconds=120)
+            yield self._served, client
+
+    def end(self) -> None:
+        """Let none be there."""
+        self._started.close()
+        self._served = None
+
+
+@pytest.fixture(scope="module")
+def the_server(line: Line, bearer: str) -> Iterator[Server]:
+    made = Server(line, bearer)
+    yield made
+    made.end()
 
 
 def answered(client: Client) -> Any:
@@ -51,10 +75,32 @@ def answered(client: Client) -> Any:
         return None
 
 
-def test_promotions_and_rollbacks_under_load_drop_no_request_and_mix_no_answer(line: Line, bearer: str) -> None:
+def test_a_server_starts_with_a_version_that_cannot_be_loaded_and_serves_it_once_it_can(
+    line: Line, bearer: str, the_server: Server
+) -> None:
+    the_server.end()
+    put_in_service(line, 2)
+    with broken(line, 2), served(line.folder / "served", line.platform.home.folder) as server:
+        client = Client(server.url, bearer, retries=0)
+        until(lambda: "cannot be loaded" in refused(client), seconds=60)
+        assert client.features([{"shop": "s01"}], lookups=[{"table": "trend"}]).rows, "the rest is served"
+    with the_server.predicting() as (_, client):
+        assert answered(client).version == 2
+
+
+def refused(client: Client) -> str:
+    with pytest.raises(AnswerError) as error:
+        client.predict("forecast", KEYS)
+    assert error.value.status == 503
+    return error.value.found
+
+
+def test_promotions_and_rollbacks_under_load_drop_no_request_and_mix_no_answer(
+    line: Line, bearer: str, the_server: Server
+) -> None:
     waits = Decided(line.platform, candidate_of_version(line.platform, line.model, 1), line.model).version().version
     approving = token(line.platform, "approver")
-    with predicting(line, bearer) as (server, client), Client(server.url, approving) as approver:
+    with the_server.predicting() as (server, client), Client(server.url, approving) as approver:
         of_version: dict[int, list[Any]] = {}
         for version in (1, 2):
             put_in_service(line, version)
@@ -96,38 +142,21 @@ def test_promotions_and_rollbacks_under_load_drop_no_request_and_mix_no_answer(l
         assert min(counts) > 20
 
 
-def test_a_server_that_was_killed_serves_what_is_champion_when_it_starts_again(line: Line, bearer: str) -> None:
-    with predicting(line, bearer) as (server, client):
+def test_a_server_that_was_killed_serves_what_is_champion_when_it_starts_again(line: Line, the_server: Server) -> None:
+    with the_server.predicting() as (server, client):
         before = answered(client)
         server.process.kill()
         server.process.wait()
         put_in_service(line, 3 - before.version)
-    with predicting(line, bearer) as (server, client):
+    with the_server.predicting() as (server, client):
         assert answered(client).version == 3 - before.version
 
 
-def test_a_server_starts_with_a_version_that_cannot_be_loaded_and_serves_it_once_it_can(
-    line: Line, bearer: str
+def test_a_stop_answers_what_is_in_flight_and_writes_what_was_to_be_kept(
+    line: Line, bearer: str, the_server: Server
 ) -> None:
-    put_in_service(line, 2)
-    with broken(line, 2), served(line.folder / "served", line.platform.home.folder) as server:
-        client = Client(server.url, bearer, retries=0)
-        until(lambda: "cannot be loaded" in refused(client), seconds=60)
-        assert client.features([{"shop": "s01"}], lookups=[{"table": "trend"}]).rows, "the rest is served"
-    with predicting(line, bearer) as (_, client):
-        assert answered(client).version == 2
-
-
-def refused(client: Client) -> str:
-    with pytest.raises(AnswerError) as error:
-        client.predict("forecast", KEYS)
-    assert error.value.status == 503
-    return error.value.found
-
-
-def test_a_stop_answers_what_is_in_flight_and_writes_what_was_to_be_kept(line: Line, bearer: str) -> None:
     body = json.dumps({"rows": KEYS}).encode()
-    with predicting(line, bearer) as (server, _), socket.create_connection(server.address) as asking:
+    with the_server.predicting() as (server, _), socket.create_connection(server.address) as asking:
         asking.settimeout(30)
         head = (
             "POST /v1/models/forecast/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
