@@ -10,17 +10,23 @@ from mlops_assets.project.platform import Platform
 
 
 def evaluation_figures(platform: Platform, model: ModelDefinition, candidate: str) -> dict[str, Any]:
-    """The report of a candidate as metadata; nothing of one that was trained before there were reports."""
-    from mlops_assets.models.evaluation_text import as_markdown
+    """The report of a candidate as metadata; nothing of one that was trained before there were reports.
+
+    One value holds all of it: Dagster shows Markdown of 1,000 characters and more once it is clicked.
+    """
+    from mlops_assets.models.evaluation_text import as_markdown, in_brief
     from mlops_assets.models.plots import plots
     from mlops_assets.models.records import evaluation_of
 
     evaluation = evaluation_of(platform, model, candidate)
     if evaluation is None:
         return {}
-    drawn = {f"plot of {name}": _image(name, text) for name, text in plots(evaluation).items()}
-    return {"evaluation": dg.MarkdownMetadataValue(as_markdown(evaluation)), **drawn}
+    drawn = [_image(name, text) for name, text in plots(evaluation).items()]
+    return {
+        "evaluation in brief": in_brief(evaluation),
+        "evaluation": dg.MarkdownMetadataValue("\n\n".join([as_markdown(evaluation), *drawn])),
+    }
 
 
-def _image(name: str, svg: str) -> dg.MarkdownMetadataValue:
-    return dg.MarkdownMetadataValue(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+def _image(name: str, svg: str) -> str:
+    return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -56,7 +56,8 @@ RESIDUAL_BINS = 20
 RESIDUAL_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 CHANGE_SHARES = (0.5, 0.9, 0.99, 1.0)
 _NUMBERS_AT_ONCE = 500_000
-"""Weights of so many rows times draws are held in memory at once."""
+"""Weights of so many rows times draws are held in memory at once, of many rows those of a few draws."""
+_LEAST_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -336,7 +337,7 @@ def _weights(codes: "Places", draws: int, seed: int) -> "Iterator[Floats]":
     import numpy as np
 
     rng, keys = np.random.default_rng(seed), int(codes.max()) + 1
-    at_once = max(_NUMBERS_AT_ONCE // len(codes), 1)
+    at_once = max(_NUMBERS_AT_ONCE // len(codes), _LEAST_AT_ONCE)
     for begin in range(0, draws, at_once):
         count = min(at_once, draws - begin)
         drawn = rng.integers(0, keys, size=(count, keys)) + keys * np.arange(count)[:, None]

@@ -14,14 +14,14 @@ def in_words(one: Interval) -> str:
     return f"{one.value:.4g}{ends}"
 
 
-def in_brief(evaluation: Evaluation) -> list[str]:
+def in_brief(evaluation: Evaluation) -> str:
     """The metric that the model is watched by, in one line."""
     told = [
         f"{evaluation.metric} of the {who} {in_words(of[evaluation.metric])}"
         for who in ORDER
         if evaluation.metric in (of := evaluation.figures.get(who, {}))
     ]
-    return [f"evaluation: {', '.join(told) or f'{evaluation.metric} could not be measured'}"]
+    return ", ".join(told) or f"{evaluation.metric} could not be measured"
 
 
 def as_lines(evaluation: Evaluation) -> list[str]:

@@ -177,7 +177,8 @@ def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
         f"  gates: {shown.verdict}",
     ]
     if shown.evaluation:
-        lines += [f"  {line}" for line in (as_lines if whole else in_brief)(shown.evaluation)]
+        told = as_lines(shown.evaluation) if whole else [f"evaluation: {in_brief(shown.evaluation)}"]
+        lines += [f"  {line}" for line in told]
     if shown.comparison:
         lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]

@@ -55,6 +55,12 @@ def test_a_version_is_looked_at_approved_and_rolled_back_from(commands: Commands
     told = commands.run("show", MODEL, "2").output
     assert "version 2: challenger\n" in told and commands.made.trained.verdict in told
 
+    whole, brief = (commands.run("show", MODEL, *which).output for which in (["1"], []))
+    assert "  evaluation on 168 rows of 24 keys, with 95 % intervals by 500 draws of the keys\n" in whole
+    assert "  evaluation: mae of the candidate 0." in brief and "intervals" not in brief
+    (shown,) = json.loads(commands.run("show", MODEL, "1", "--format", "json").output)
+    assert shown["evaluation"]["figures"]["candidate"]["mae"]["value"] == commands.made.trained.level
+
     refused = commands.run("approve", MODEL, "2", "--reason", "better")
     assert refused.exit_code == 1 and refused.output.count("\n") == 1
     assert "'person at the machine' without the scope models:approve" in refused.output

@@ -111,6 +111,13 @@ def test_every_materialization_records_what_it_read_and_its_content_as_data_vers
         trained = metadata_of(instance, dg.AssetKey(["orders_forecast", "candidate"]), "2024-01-24")
         assert trained.metadata["mlops/evidence"].value["seed"] == 0
         assert trained.metadata["mlops/reason"].value == "there is no champion yet"
+        version = metadata_of(instance, dg.AssetKey(["orders_forecast", "version"]), "2024-01-24")
+        for made in (trained, version):
+            assert made.metadata["evaluation in brief"].value.startswith("mae of the candidate 0.")
+            shown = made.metadata["evaluation"].value
+            assert "| mae by | level | rows | candidate | baseline |" in shown
+            for name in ("metrics", "segments", "residuals"):
+                assert f"\n\n![{name}](data:image/svg+xml;base64," in shown
         scored = metadata_of(instance, dg.AssetKey(["orders_forecast", "predictions"]), "2024-01-26")
         read = [item["name"] for item in scored.metadata["mlops/evidence"].value["inputs"]]
         assert read == ["orders", "order_trend", "products", "orders_forecast version 1"]

@@ -46,6 +46,14 @@ def test_an_engineer_sees_the_graph_and_materializes_a_partition_of_a_feature_ta
     page.get_by_text("column lineage", exact=True).wait_for()
     page.get_by_role("row", name="growth_7d orders.units aggregated").first.wait_for()
 
+    page.goto(f"{address}/assets/orders_forecast/candidate?view=overview")
+    page.get_by_role("row", name="mae of the candidate 0.").first.wait_for()
+    page.get_by_text("[Show Markdown]", exact=True).first.click()
+    for name in ("metrics", "segments", "residuals"):
+        picture = page.locator(f"img[alt={name}]")
+        picture.wait_for()
+        assert picture.evaluate("image => image.complete && image.naturalWidth") > 0
+
     page.goto(f"{address}/assets/orders_forecast/performance?view=overview")
     page.get_by_text("Plots", exact=True).click()
     page.locator("button", has_text="Events").click()

@@ -10,13 +10,17 @@ import pytest
 
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.lakehouse.records import read_records
+from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import (
     CandidateRecord,
+    EvaluationRecord,
     TransitionRecord,
     VersionRecord,
     candidates,
+    evaluation_of,
     promotions,
     versions,
 )
@@ -420,3 +424,33 @@ def test_the_verdict_is_kept_as_it_was_said(trained_once: Trained) -> None:
     kept = candidates(trained_once.line.platform, trained_once.line.model)[0]
     assert Verdict.from_json(kept.outcomes) == trained_once.verdict
     assert json.loads(kept.figures)["candidate_mae"] == trained_once.record.level
+
+
+def test_the_report_of_a_candidate_is_kept_once_and_logged_with_its_drawings(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow  # noqa: TID253
+
+    from mlops_assets.models import training
+
+    def killed(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(training, "write_new_record", killed)  # after the report, before the candidate
+        train_at(line, FIRST_TRAINING)
+    assert candidates(line.platform, line.model) == []
+    reports = line.platform.records(line.model, "evaluation")
+    (before,) = read_records(reports, EvaluationRecord)
+    record, _ = train_at(line, FIRST_TRAINING)
+    assert read_records(reports, EvaluationRecord) == [before]
+    report = evaluation_of(line.platform, line.model, record.key)
+    assert report is not None
+    figures = {who: {name: one.value for name, one in of.items()} for who, of in report.figures.items()}
+    assert figures["candidate"]["mae"] == record.level
+    assert (report.rows, report.keys) == (record.figure_values["judged_rows"], len(SHOPS))
+    assert evaluation_of(line.platform, line.model, "another") is None
+
+    logged = Path(mlflow.artifacts.download_artifacts(run_id=record.run_id))
+    assert Evaluation.from_json((logged / "evaluation.json").read_text(encoding="utf-8")) == report
+    assert sorted(file.name for file in (logged / "plots").iterdir()) == ["metrics.svg", "residuals.svg"]
