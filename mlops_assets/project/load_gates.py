@@ -1,7 +1,7 @@
 """A model's gates, and what its evaluation tells, from its document."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, nearest
@@ -63,6 +63,29 @@ def load_evaluation(document: Document, parsed: written.ModelAttributes, columns
     for place, name in enumerate(chosen.segments):
         _require_column(document, name, columns, "evaluate", "segments", place)
     return EvaluationChoice(tuple(dict.fromkeys(chosen.segments)), chosen.min_rows, chosen.draws)
+
+
+def require_no_personal_segments(document: Document, parsed: written.ModelAttributes, personal: Set[str]) -> None:
+    """See that nothing is told by segments of personal columns: reports and verdicts are read by whoever reads models.
+
+    Raises:
+        DefinitionError: Something is.
+    """
+    asked: list[tuple[Sequence[str], tuple[str | int, ...]]] = [(parsed.evaluate.segments, ("evaluate", "segments"))]
+    asked += [
+        (item.by, ("gates", number, "by"))
+        for number, item in enumerate(parsed.gates)
+        if isinstance(item, written.SegmentGateAttributes)
+    ]
+    for names, place in asked:
+        for position, name in enumerate(names):
+            if name in personal:
+                raise DefinitionError(
+                    f"segments by '{name}', which is personal",
+                    "columns whose values may stand in reports and verdicts",
+                    "tell by another column, or compute a coarser one under computed from what is not personal",
+                    where=document.at(*place, position),
+                )
 
 
 def require_metric(

@@ -18,7 +18,12 @@ from mlops_assets.project.definition import (
     TableDefinition,
     common_calendar,
 )
-from mlops_assets.project.load_gates import load_evaluation, load_gates, require_metric
+from mlops_assets.project.load_gates import (
+    load_evaluation,
+    load_gates,
+    require_metric,
+    require_no_personal_segments,
+)
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
     check_chosen,
@@ -138,7 +143,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)
     told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
-    return ModelDefinition(
+    loaded = ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
         location=document.at(),
@@ -183,6 +188,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         generation=generation_of(parts),
         label_generation=generation_of({**label_parts, **read}),
     )
+    require_no_personal_segments(document, parsed, loaded.personal_names)
+    return loaded
 
 
 def require_features(documents: Sequence[tuple[Document, written.ModelAttributes]], project: ProjectDefinition) -> None:

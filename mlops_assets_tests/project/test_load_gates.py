@@ -204,3 +204,19 @@ def test_what_the_report_tells_by_segment(project: SmallProject) -> None:
     error = project.refusal()
     assert error.found == "segments by 'growth', which judged rows do not have"
     assert error.where is not None and error.where.line == project.line(FILE, "evaluate:")
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("  evaluate: {segments: [region]}\n  gates:", "evaluate:"),
+        ("  gates:\n    - {metric: mae, by: [region], better_than: baseline, worse_by_at_most: 5%}", "by: [region]"),
+    ],
+)
+def test_nothing_is_told_by_segments_of_a_personal_column(project: SmallProject, line: str, text: str) -> None:
+    project.change("sales/defs.yaml", "description: Its region", "sensitivity: personal, description: Its region")
+    with_gates(project, "{metric: mae, better_than: baseline}").change(FILE, "  gates:", line)
+    error = project.refusal()
+    assert error.found == "segments by 'region', which is personal"
+    assert error.expected == "columns whose values may stand in reports and verdicts"
+    assert error.where is not None and error.where.line == project.line(FILE, text)
