@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
 
-from mlops_assets.errors import ConflictError
+from mlops_assets.errors import ConflictError, ContractError
 from mlops_assets.lakehouse.tables import PeriodTable
 
 if TYPE_CHECKING:
@@ -36,11 +36,22 @@ def write_new_record(table: PeriodTable, record: Any) -> None:
 
 
 def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | None = None) -> list[Record]:
-    """All records of a kind, or those of some keys, in the order of their keys."""
+    """All records of a kind, or those of some keys, in the order of their keys.
+
+    Raises:
+        ContractError: They were written by a release whose records have other fields.
+    """
     rows = table.read(keys)
     if rows is None:
         return []
-    key = fields(kind)[0]  # type: ignore[arg-type]
+    key, *others = fields(kind)  # type: ignore[arg-type]
+    strange = {field.name for field in others} ^ (set(rows.column_names) - {"period"})
+    if strange:
+        raise ContractError(
+            f"records in table '{table.delta.name}' that differ in {', '.join(sorted(strange))}",
+            "records as this release of mlops-assets writes them",
+            "use the release that wrote them, or begin anew in an empty home",
+        )
     # The lakehouse keeps the key as text, where 10 would come before 9.
     found = [kind(**{key.name: key.type(row.pop("period"))}, **row) for row in rows.to_pylist()]  # type: ignore[operator]
     return sorted(found, key=lambda record: getattr(record, key.name))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from mlops_assets.errors import ConflictError
+from mlops_assets.errors import ConflictError, ContractError
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.records import read_records, write_new_record, write_record
 from mlops_assets.lakehouse.tables import PeriodTable
@@ -64,3 +64,17 @@ def test_of_writers_of_one_key_one_wins_and_each_other_is_told(table: PeriodTabl
         outcomes = list(threads.map(write, range(4)))
     (winner,) = [second for second in outcomes if second is not None]
     assert read_records(table, Numbered)[1].happened_at.second == winner
+
+
+def test_records_of_another_release_are_not_taken_for_ours(table: PeriodTable) -> None:
+    @dataclass(frozen=True)
+    class Older:
+        number: int
+        kind: Literal["one", "other"]
+        by: str
+
+    write_new_record(table, Older(1, "one", "ana"))
+    with pytest.raises(ContractError) as error:
+        read_records(table, Numbered)
+    assert error.value.found == "records in table 'records' that differ in by, happened_at"
+    assert error.value.cure == "use the release that wrote them, or begin anew in an empty home"
