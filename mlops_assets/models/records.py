@@ -204,9 +204,14 @@ def candidates(platform: Platform, model: ModelDefinition) -> list[CandidateReco
 
 
 def evaluation_of(platform: Platform, model: ModelDefinition, candidate: str) -> Evaluation | None:
-    """The report of a candidate; None of one that was trained before there were reports."""
-    found = read_records(platform.records(model, "evaluation"), EvaluationRecord, [candidate])
-    return Evaluation.from_json(found[0].report) if found else None
+    """The report of a candidate; None where there is none of that key."""
+    return evaluations(platform, model, [candidate]).get(candidate)
+
+
+def evaluations(platform: Platform, model: ModelDefinition, of: Sequence[str]) -> dict[str, Evaluation]:
+    """The reports of some candidates, by their keys."""
+    found = read_records(platform.records(model, "evaluation"), EvaluationRecord, of)
+    return {record.key: Evaluation.from_json(record.report) for record in found}
 
 
 def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:

@@ -13,9 +13,9 @@ from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import (
     ComparisonRecord,
     TransitionRecord,
-    candidate_of_version,
+    candidates,
     comparisons,
-    evaluation_of,
+    evaluations,
     transitions,
     versions,
 )
@@ -90,7 +90,7 @@ class ShownVersion:
         figures: Metrics by who predicted, and rows.
         model_hash: Content hash of the fit that serves.
         run_id: MLflow run.
-        evaluation: Its report; None of a version that was trained before there were reports.
+        evaluation: Its report; None where it is gone.
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
         comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
@@ -141,11 +141,12 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
     compared = {one.challenger: ShownComparison.of(one) for one in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
+    chosen = [record for record in versions(platform, model) if version in (None, record.version)]
+    trainings = {record.key: record for record in candidates(platform, model)}
+    reports = evaluations(platform, model, [record.candidate for record in chosen])
     shown = []
-    for record in versions(platform, model):
-        if version not in (None, record.version):
-            continue
-        training = candidate_of_version(platform, model, record.version)
+    for record in chosen:
+        training = trainings[record.candidate]
         shown.append(
             ShownVersion(
                 version=record.version,
@@ -159,7 +160,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 figures=training.figure_values,
                 model_hash=training.model_hash,
                 run_id=training.run_id,
-                evaluation=evaluation_of(platform, model, training.key),
+                evaluation=reports.get(record.candidate),
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
                 comparison=compared.get(record.version),

@@ -31,7 +31,8 @@ from mlops_assets_tests.serving.running import served, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL = "orders_forecast"
 TRAINED_AT = "2024-01-27"
-LAST_SHADOWED = "2024-01-30"
+LAST_DAY = "2024-01-29"
+"""Two days later: the labels of the first of them are known."""
 
 
 def test_a_version_is_trained_gated_shadowed_approved_served_and_rolled_back_from(lived: Lived, tmp_path: Path) -> None:
@@ -51,8 +52,9 @@ def test_a_version_is_trained_gated_shadowed_approved_served_and_rolled_back_fro
         page.get_by_text("Passed", exact=True).first.wait_for()
     assert shown(house) == {1: "champion", 2: "challenger"}
 
-    run_replay_command(house, house.first, LAST_SHADOWED)
+    run_replay_command(house, house.first, LAST_DAY)
     assert shown(house) == {1: "champion", 2: "challenger"}, "nobody approved it"
+    assert "in the shadow of version 1 over 1 periods" in run(house, "models", "show", MODEL, "2")
 
     with (
         served(house.project, house.home.folder) as server,
