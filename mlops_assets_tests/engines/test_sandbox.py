@@ -197,9 +197,8 @@ def locked(tmp_path: Path) -> Iterator[Any]:
     """A connection of DuckDB as a user's SQL gets it."""
     from mlops_assets.engines.duckdb import connection as duck
 
-    with duck.connect_alone(tmp_path / "scratch") as connection:
+    with duck.connect_locked(tmp_path / "scratch") as connection:
         connection.execute("create temp table sales as select 1 as units")
-        duck.lock(connection)
         yield connection
 
 
@@ -272,7 +271,7 @@ def test_a_locked_duckdb_neither_reads_nor_writes_a_file(
 def test_an_unlocked_duckdb_reads_files_so_that_these_tests_can_fail(secret: Path, tmp_path: Path) -> None:
     from mlops_assets.engines.duckdb import connection as duck
 
-    with duck.connect_alone(tmp_path / "scratch") as connection:
+    with duck.connect(tmp_path / "scratch") as connection:
         assert connection.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
 
 
@@ -283,7 +282,7 @@ def test_even_an_unlocked_duckdb_reads_no_variable_of_the_program(tmp_path: Path
     from mlops_assets.engines.duckdb import connection as duck
 
     program_rows = pa.table({"told": [SECRET]})
-    for connecting in (duck.connect_alone, duck.connect):
+    for connecting in (duck.connect_locked, duck.connect):
         with connecting(tmp_path / "scratch") as connection:
             with pytest.raises(duckdb.CatalogException, match="program_rows"):
                 connection.execute("select told from program_rows")
@@ -302,10 +301,29 @@ def test_a_locked_duckdb_computes_in_utc_with_one_thread(locked: Any) -> None:
 def test_the_two_databases_of_the_engine_do_not_share_their_locks(tmp_path: Path, secret: Path) -> None:
     from mlops_assets.engines.duckdb import connection as duck
 
-    with duck.connect_alone(tmp_path / "scratch") as alone:
-        duck.lock(alone)
+    with duck.connect_locked(tmp_path / "scratch"):
         with duck.connect(tmp_path / "scratch") as shared:
             assert shared.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
             shared.execute("create temp table kept as select 1 as one")
         with duck.connect(tmp_path / "scratch") as another:
             assert another.execute("select count(*) from duckdb_tables() where table_name = 'kept'").fetchone() == (0,)
+
+
+def test_a_database_that_duckdb_gave_up_is_not_used_again(tmp_path: Path) -> None:
+    import duckdb
+
+    from mlops_assets.engines.duckdb import connection as duck
+
+    def remembers() -> bool:
+        with duck.connect_locked(tmp_path / "scratch") as connection:
+            found = connection.execute("select count(*) from duckdb_tables() where table_name = 'mark'").fetchone()
+            return bool(found[0])
+
+    with duck.connect_locked(tmp_path / "scratch") as connection:
+        connection.execute("create table mark as select 1 as one")
+    with pytest.raises(duckdb.Error), duck.connect_locked(tmp_path / "scratch") as connection:
+        connection.execute("select nothing")
+    assert remembers(), "an ordinary error costs no database"
+    with pytest.raises(duckdb.FatalException), duck.connect_locked(tmp_path / "scratch"):
+        raise duckdb.FatalException("what DuckDB raises once a database is invalid")
+    assert not remembers()

@@ -27,8 +27,13 @@ def answered_columns(connection: duck.DuckDB, query: "Query", schema: TableSchem
     """The columns of a query's answer as a list in SQL, each cast to its declared type.
 
     Raises:
-        ContractError: The answer lacks a column, or a column has another type.
+        ContractError: The answer lacks a column, or a column has another type; or it is no single SELECT.
     """
+    import duckdb
+
+    kinds = [statement.type for statement in connection.extract_statements(query.canonical)]
+    if kinds != [duckdb.StatementType.SELECT]:
+        raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
     types = {row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()}
     return ", ".join(_cast(query, column, types) for column in schema.columns)
 
@@ -45,11 +50,10 @@ def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: Tabl
     Raises:
         ContractError: The query does not fit its tables, or the answer not what is declared.
     """
-    with duck.connect_alone(scratch) as connection:
+    with duck.connect_locked(scratch) as connection:
         for name, table in tables.items():
             columns = [f"{duck.quoted(column.name)} {duck.SQL_TYPES[column.type]}" for column in table.columns]
             connection.execute(f"CREATE TEMP TABLE {duck.quoted(name)} ({', '.join(columns)})")
-        duck.lock(connection)
         with failing(query):
             answered_columns(connection, query, schema)
 

@@ -1,4 +1,4 @@
-"""Connections to DuckDB: in memory, in UTC, and locked before a user's SQL runs."""
+"""Connections to DuckDB: in memory, in UTC, and locked where a user's SQL runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,25 +39,24 @@ def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
 
 
 @contextmanager
-def connect_alone(scratch: Path) -> Iterator[DuckDB]:
-    """A connection to a database of its own, which can be locked, with one thread: sums of floats then repeat."""
-    database = _open(scratch, 1)
-    try:
-        database.execute("SET TimeZone = 'UTC'")
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
 def connect_locked(scratch: Path) -> Iterator[DuckDB]:
-    """A connection with temporary tables of its own, to one locked database with one thread that this process keeps.
+    """A connection with temporary tables of its own, to one locked database in memory that this process keeps.
 
-    It spares opening a database of its own, which counts where one row is asked about.
+    A user's SQL runs here: without files, network and settings (the engine's own lock behind the parsed allow-list),
+    and with one thread, so that sums of floats repeat. Opening a database of its own for each would take longer than
+    most answers do.
+
+    Args:
+        scratch: Where it may spill.
     """
+    import duckdb
+
     connection = _locked_database(scratch).cursor()
     try:
         yield connection
+    except (duckdb.FatalException, duckdb.InternalException):
+        _locked_database.cache_clear()  # DuckDB answers nothing more from such a database
+        raise
     finally:
         connection.close()
 
@@ -66,7 +65,8 @@ def connect_locked(scratch: Path) -> Iterator[DuckDB]:
 def _locked_database(scratch: Path) -> DuckDB:
     database = _open(scratch, 1)
     database.execute("SET GLOBAL TimeZone = 'UTC'")
-    lock(database)
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
     return database
 
 
@@ -87,12 +87,6 @@ def _open(scratch: Path, threads: int | None) -> DuckDB:
     if threads:
         config["threads"] = threads
     return duckdb.connect(":memory:", config=config)
-
-
-def lock(connection: DuckDB) -> None:
-    """Take away files, network and settings, for good; the engine's own lock behind the parsed allow-list."""
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
 
 
 def quoted(name: str) -> str:

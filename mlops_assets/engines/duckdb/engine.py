@@ -11,7 +11,7 @@ from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput, Rows
 from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
 from mlops_assets.engines.duckdb.lookup import found_features
-from mlops_assets.engines.duckdb.states import create_changes_table, create_known_table
+from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema, arrow_type
@@ -55,17 +55,11 @@ class DuckDBEngine:
         keep: Period | None,
     ) -> Rows:
         """See `Engine.evaluate`."""
-        with duck.connect_alone(self.scratch) as connection:
+        with duck.connect(self.scratch, self.threads) as reading, duck.connect_locked(self.scratch) as connection:
             for input_ in inputs:
-                create_known_table(
-                    connection,
-                    input_.table.name,
-                    input_.table,
-                    moment=known_at,
-                    first=input_.first,
-                    last=input_.last,
-                )
-            duck.lock(connection)
+                sql, known = known_rows(reading, input_.table, moment=known_at, first=input_.first, last=input_.last)
+                rows = reading.sql(sql, params=known).to_arrow_table()
+                _hand_over(connection, rows, duck.quoted(input_.table.name))
             with failing(query):
                 columns = answered_columns(connection, query, schema)
                 within, parameters = "", []
@@ -99,22 +93,12 @@ class DuckDBEngine:
         """See `Engine.known_at`."""
         import pyarrow as pa
 
+        fields = [*table.schema.arrow(), *(table.schema.stored().field(name) for name in ("event_time", "known_at"))]
         with duck.connect(self.scratch, self.threads) as connection:
-            create_known_table(
-                connection,
-                "answer",
-                table,
-                moment=moment,
-                first=first,
-                last=last,
-                version=version,
-                keep_state_columns=True,
+            sql, parameters = known_rows(
+                connection, table, moment=moment, first=first, last=last, version=version, keep_state_columns=True
             )
-            fields = [
-                *table.schema.arrow(),
-                *(table.schema.stored().field(name) for name in ("event_time", "known_at")),
-            ]
-            return connection.table("answer").to_arrow_table().cast(pa.schema(fields))
+            return connection.sql(sql, params=parameters).to_arrow_table().cast(pa.schema(fields))
 
     def changed_keys(
         self,
@@ -324,7 +308,13 @@ def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Seq
             zoned = pa.types.is_timestamp(values.type)
             columns[names[column.lower()]] = values.cast(pa.timestamp("us")) if zoned else values
     number = "row " + " ".join(rows.column_names)  # longer than any of them
-    connection.register("handed", pa.table({**columns, number: pa.array(range(rows.num_rows), pa.int64())}))
-    connection.execute(f"CREATE TEMP TABLE {_GIVEN} AS SELECT * FROM handed")
-    connection.unregister("handed")
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    _hand_over(connection, pa.table({**columns, number: numbers}), _GIVEN)
     return duck.quoted(number)
+
+
+def _hand_over(connection: duck.DuckDB, rows: "pa.Table", name: str) -> None:
+    """Put rows, in their order, into a temporary table of a connection that reads no file."""
+    connection.register("rows handed over", rows)  # with a space, as above
+    connection.execute(f'CREATE TEMP TABLE {name} AS SELECT * FROM "rows handed over"')
+    connection.unregister("rows handed over")

@@ -12,9 +12,8 @@ _NO_ROWS = "no rows"
 """With a space, because a user's table may be called ``no_rows``."""
 
 
-def create_known_table(
+def known_rows(
     connection: duck.DuckDB,
-    target: str,
     table: StateTable,
     *,
     moment: datetime | None,
@@ -22,8 +21,8 @@ def create_known_table(
     last: Period | None,
     version: int | None = None,
     keep_state_columns: bool = False,
-) -> None:
-    """Create a temporary table with the rows of a table as known at a moment (None: the latest states).
+) -> tuple[str, list[datetime]]:
+    """SQL of the rows of a table as known at a moment (None: the latest states), and its parameters.
 
     Rows are ordered by key and time, so that what a query computes does not depend on files.
     """
@@ -42,13 +41,12 @@ def create_known_table(
         parameters += [first.start, last.end]
     state = ", event_time, known_at" if keep_state_columns else ""
     order = duck.comma([*schema.keys, "event_time"])
-    connection.execute(
-        f"CREATE TEMP TABLE {duck.quoted(target)} AS "
+    sql = (
         f"SELECT {_user_columns(schema)}{state} FROM {origin} WHERE {' AND '.join(conditions)} "
         f"QUALIFY row_number() OVER (PARTITION BY {order} ORDER BY known_at DESC, seq DESC) = 1 AND NOT removed "
-        f"ORDER BY {order}",
-        parameters,
+        f"ORDER BY {order}"
     )
+    return sql, parameters
 
 
 def create_changes_table(
@@ -62,7 +60,8 @@ def create_changes_table(
     """Create ``changes`` from the registered ``delivered`` and what the table holds, which becomes ``held``."""
     schema = table.schema
     first, last = (covered[0], covered[-1]) if covered else (None, None)
-    create_known_table(connection, "held", table, moment=seen_at, first=first, last=last, keep_state_columns=True)
+    held, parameters = known_rows(connection, table, moment=seen_at, first=first, last=last, keep_state_columns=True)
+    connection.execute(f"CREATE TEMP TABLE held AS {held}", parameters)
     event_time = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)" if schema.timestamp else "NULL::TIMESTAMP"
     same_row = " AND ".join(f"d.{duck.quoted(name)} = h.{duck.quoted(name)}" for name in schema.keys)
     if schema.timestamp:
