@@ -1,6 +1,6 @@
 """The assets that a model leaves behind every period: predictions, performance, drift_report."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -23,11 +23,13 @@ from mlops_assets.features.feature_tables import tables_evidence
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
+from mlops_assets.project.platform import Platform
 
 
 def predictions_asset(
@@ -96,19 +98,35 @@ def predictions_asset(
     return predictions
 
 
+def due_with_labels(
+    project: ProjectDefinition,
+    model: ModelDefinition,
+    predicted: Callable[[Platform, ModelDefinition, Iterable[Period]], Iterable[Period]],
+) -> Callable[[Iterable[str]], set[str]]:
+    """What is due once labels tell how predictions turned out: the periods in which those about others become known.
+
+    Args:
+        project: The project.
+        model: The model.
+        predicted: Those of some periods that somebody predicted about.
+    """
+
+    def due(keys: Iterable[str]) -> set[str]:
+        platform = platform_of(project)
+        now = platform.clock.now()
+        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
+        told = [known_in[about] for about in predicted(platform, model, [at for at in known_in if at >= model.first])]
+        return {period.key for period in told if platform.labels_as_of(model, period) <= now}
+
+    return due
+
+
 def performance_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """How the predictions turned out whose labels became known in a period."""
     key = asset_key(model, "performance")
     back = -model.label.known_after
-
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
-        predicted = periods_with_champion(platform, model, [about for about in known_in if about >= model.first])
-        return {known_in[about].key for about in predicted if platform.labels_as_of(model, known_in[about]) <= now}
 
     @dg.asset(
         key=key,
@@ -117,7 +135,9 @@ def performance_asset(
             asset_key(model, "labels"),
             dg.AssetDep(asset_key(model, "predictions"), partition_mapping=window_mapping(back, back)),
         ],
-        automation_condition=carry_on(due, "its as_of has come, and a champion had predicted"),
+        automation_condition=carry_on(
+            due_with_labels(project, model, periods_with_champion), "its as_of has come, and a champion had predicted"
+        ),
         output_required=False,
         code_version=model.generation,
         **documented(

@@ -15,6 +15,7 @@ from mlops_assets.components.loading import (
     step_documentation,
     window_mapping,
 )
+from mlops_assets.components.model_scoring import due_with_labels
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.feature_tables import existing_periods
@@ -98,13 +99,6 @@ def challenger_comparison_asset(
     key = asset_key(model, "challenger_comparison")
     back = -model.label.known_after
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
-        shadowed = challengers_at(platform, model, [about for about in known_in if about >= model.first])
-        return {known_in[about].key for about in shadowed if platform.labels_as_of(model, known_in[about]) <= now}
-
     @dg.asset(
         key=key,
         partitions_def=partitions,
@@ -115,7 +109,9 @@ def challenger_comparison_asset(
                 for step in ("predictions", "challenger_predictions")
             ),
         ],
-        automation_condition=carry_on(due, "its as_of has come, and a challenger had predicted"),
+        automation_condition=carry_on(
+            due_with_labels(project, model, challengers_at), "its as_of has come, and a challenger had predicted"
+        ),
         check_specs=[
             dg.AssetCheckSpec(
                 NOT_WORSE,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import Rows
 from mlops_assets.engines.figures import count_where, is_null
@@ -23,6 +24,9 @@ from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,23 @@ def predict_rows(
         Baseline.from_json(by.training.baseline) if baseline else None,
     )
     return platform.engine.extend(rows, predictor)
+
+
+def scored_rows(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
+    """What the champion of a period's time predicted, as it was known then: empty where nobody was to be scored.
+
+    Raises:
+        MissingDataError: The period was not scored.
+    """
+    predictions = platform.predictions(model)
+    if not is_computed(predictions, period):
+        raise MissingDataError(
+            f"no predictions of '{model.name}' for {period.key}",
+            "a period that was scored",
+            f"materialize {model.name}/predictions for {period.key} first",
+        )
+    known_at = platform.model_as_of(model, period)
+    return platform.engine.known_at(predictions, known_at, first=period, last=period)
 
 
 def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:

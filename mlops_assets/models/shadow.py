@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlops_assets.errors import MissingDataError
-from mlops_assets.features.states import Written, append_computed, is_computed
+from mlops_assets.features.states import Written, append_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.agreement import agreement, record_agreement
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import Registry
-from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version
+from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version, scored_rows
 from mlops_assets.models.states import challengers_at
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -47,22 +47,15 @@ def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefiniti
             f"a version that was trained before the as_of of {period.key} and waited beside a champion",
             "compare a later period; a past period is never scored by a later challenger",
         )
-    predictions, table = platform.predictions(model), platform.challenger_predictions(model)
-    if not is_computed(predictions, period):
-        raise MissingDataError(
-            f"no predictions of '{model.name}' for {period.key}",
-            "the rows that the champion scored",
-            f"materialize {model.name}/predictions for {period.key} first",
-        )
+    scored = scored_rows(platform, model, period)
     by = ready_version(platform, model, challenger)
     record_agreement(platform, model, by.training, by.agreement)
-    scored = platform.engine.known_at(predictions, known_at, first=period, last=period)
     champion = int(scored.column("version")[0].as_py()) if scored.num_rows else None
     looked_up = json.loads(scored.column("feature_versions")[0].as_py()) if scored.num_rows else None
     seen = scored.select([*model.schema.names, *model.feature_names])
     seen = seen.append_column("champion_version", scored.column("version"))
     rows = predict_rows(platform, registry, model, by, platform.engine.rows(seen), looked_up=looked_up, baseline=False)
-    written = append_computed(platform, table, rows, period, known_at)
+    written = append_computed(platform, platform.challenger_predictions(model), rows, period, known_at)
     return Shadowed(written, by, champion)
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from mlops_assets.errors import MissingDataError
-from mlops_assets.features.states import is_computed
 from mlops_assets.governance.evidence import InputEvidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import candidate_of_version
+from mlops_assets.models.scoring import scored_rows
 from mlops_assets.models.training import read_training_set
 from mlops_assets.monitoring.drift import DriftReport, drift_report, write_report
 from mlops_assets.project.definition import ModelDefinition
@@ -26,15 +25,7 @@ def report_drift(
     Raises:
         MissingDataError: The period was not scored, or the training set is gone.
     """
-    predictions = platform.predictions(model)
-    if not is_computed(predictions, period):
-        raise MissingDataError(
-            f"no predictions of '{model.name}' for {period.key}",
-            "a period that was scored",
-            f"materialize {model.name}/predictions for {period.key} first",
-        )
-    known_at = platform.model_as_of(model, period)
-    scored = platform.engine.known_at(predictions, known_at, first=period, last=period)
+    scored = scored_rows(platform, model, period)
     if scored.num_rows == 0:
         return None
     version = int(scored.column("version")[0].as_py())
