@@ -77,7 +77,13 @@ class JudgedRows:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the ends of its interval; None where too few keys or draws define it."""
+    """A figure and its 95 % interval.
+
+    Args:
+        value: Measured on all rows.
+        low: Where its interval begins; None where too few keys or draws define one.
+        high: Where it ends; None as above.
+    """
 
     value: float
     low: float | None
@@ -92,7 +98,11 @@ Figures = Mapping[str, Interval]
 class Segment:
     """Figures over the rows of one level of a column; of a number, over a quarter of its values.
 
-    Only the metric that the model is watched by has an interval here.
+    Args:
+        column: The column.
+        level: Its level, or the quarter's ends.
+        rows: How many rows.
+        figures: By who predicted; only the metric that the model is watched by has an interval here.
     """
 
     column: str

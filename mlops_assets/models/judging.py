@@ -24,7 +24,15 @@ class Split:
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """What one gate said, with its reason in words; what it measured and the limit, where these are numbers."""
+    """What one gate said.
+
+    Args:
+        name: The gate; its asset check is called the same.
+        passed: Whether the candidate may become a version, as far as this gate is asked.
+        reason: Its reason in words.
+        measured: What it measured, where that is a number; else None.
+        limit: What that was held against.
+    """
 
     name: str
     passed: bool

@@ -1,5 +1,6 @@
 """The description of all routes: ``/openapi.json`` for programs, and ``/docs`` for people, without scripts."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -45,6 +46,8 @@ def describe(app: FastAPI) -> None:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)  # every error is a problem document
         schemas["Problem"] = _PROBLEM
+        for answered in schemas.values():
+            _describe_members(answered)
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 schemas.update(operation.pop("x-schemas", {}))
@@ -52,6 +55,13 @@ def describe(app: FastAPI) -> None:
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe_members(schema: dict[str, Any]) -> None:
+    """Let the members of a domain's dataclass be described one by one, as its docstring does."""
+    schema["description"], _, listed = schema["description"].partition("\n\nArgs:\n")
+    for name, words in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE):
+        schema["properties"][name]["description"] = " ".join(words.split()).replace("``", "`")
 
 
 def _describe_problems(operation: dict[str, Any], path: str) -> None:
