@@ -9,6 +9,7 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
+from benchmarks.drift import drift
 from benchmarks.features_over_http import http
 from benchmarks.lines import lines
 from benchmarks.load import load
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "spark-overhead": spark_overhead,
     "backfill": backfill,
     "compaction": compaction,
+    "drift": drift,
     "http": http,
     "predict-http": predict_http,
     "register": register,

@@ -306,12 +306,10 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         Client(url)
 
 
-def test_importing_it_is_quick_and_brings_nothing_heavy(tmp_path: Path) -> None:
+def test_importing_it_brings_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys, time\n"
-        "begun = time.process_time()\n"
+        "import sys\n"
         "import mlops_assets.client\n"
-        "print(time.process_time() - begun)\n"
         "mlops_assets.client.Client('http://127.0.0.1:1')\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}\n"
         "    & {'pandas', 'pyarrow', 'numpy', 'dagster', 'duckdb', 'pydantic', 'fastapi', 'sqlglot', 'yaml'}))\n"
@@ -319,7 +317,6 @@ def test_importing_it_is_quick_and_brings_nothing_heavy(tmp_path: Path) -> None:
     )
     environment = {**os.environ, HOME_VARIABLE: str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    seconds, heavy, ours = done.stdout.splitlines()
+    heavy, ours = done.stdout.splitlines()
     assert heavy == "[]"
     assert ours == "['mlops_assets', 'mlops_assets.client', 'mlops_assets.errors']"
-    assert float(seconds) < 0.15

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -339,21 +338,6 @@ def test_a_label_cannot_run_as_a_script_in_the_page() -> None:
     assert report.html is not None
     assert attack not in report.html
     assert "\\u003c/script>\\u003cscript>alert(1)" in report.html
-
-
-@pytest.mark.slow
-def test_a_report_on_two_hundred_rows_takes_less_than_a_second() -> None:
-    import numpy
-    import pyarrow as pa
-
-    random = numpy.random.default_rng(1)
-    numbers = {f"n{number}": random.normal(size=200) for number in range(9)}
-    table = pa.table(numbers | {f"c{number}": random.choice(list("abcd"), 200) for number in range(3)})
-    categories = [f"c{number}" for number in range(3)]
-    drift_report(table, table, numbers=list(numbers), categories=categories)
-    begin = time.process_time()
-    drift_report(table, table, numbers=list(numbers), categories=categories)
-    assert time.process_time() - begin < 1.0
 
 
 def test_writing_twice_gives_the_same_files_and_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
