@@ -20,7 +20,7 @@ from mlops_assets.components.mlflow_tracking import mlflow_tracking
 
 @contextmanager
 def _collection_at_rest() -> Iterator[None]:
-    """Keep Python from looking for garbage where everything that is made stays: a quarter of a large project's load."""
+    """Keep Python from looking for garbage where everything that is made stays: a tenth of a large project's load."""
     at_work = gc.isenabled()
     gc.disable()
     try:
