@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops_assets.engines.contract import QueryInput, Rows
+from mlops_assets.errors import MissingDataError
 from mlops_assets.features.corrections import (
     Computed,
     input_states,
@@ -94,3 +95,24 @@ def append_computed(platform: Platform, table: StateTable, rows: Rows, period: P
 def is_computed(table: StateTable, period: Period) -> bool:
     """Whether a partition was computed at least once, even if it then held no rows."""
     return table.delta.counters([period.key])[period.key] > 0
+
+
+def require_computed(
+    table: StateTable, period: Period, what: str, expected: str, partition: Period | None = None
+) -> None:
+    """See that a partition was computed.
+
+    Args:
+        table: The table of an asset, named as it is.
+        period: The period whose rows are needed.
+        what: What they are, in words.
+        expected: What should be there, in words.
+        partition: The asset's partition that they come with, where that is another period.
+
+    Raises:
+        MissingDataError: It never was.
+    """
+    if not is_computed(table, period):
+        key = (partition or period).key
+        asset = table.name.replace(".", "/")
+        raise MissingDataError(f"no {what} for {key}", expected, f"materialize {asset} for {key} first")

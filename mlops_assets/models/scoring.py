@@ -11,7 +11,7 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
 from mlops_assets.features.generations import missing_history, require_history
 from mlops_assets.features.labels import population
-from mlops_assets.features.states import Written, append_computed, is_computed
+from mlops_assets.features.states import Written, append_computed, is_computed, require_computed
 from mlops_assets.features.training_sets import first_looked_up, rows_with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
@@ -157,12 +157,7 @@ def scored_rows(platform: Platform, model: ModelDefinition, period: Period) -> "
         MissingDataError: The period was not scored.
     """
     predictions = platform.predictions(model)
-    if not is_computed(predictions, period):
-        raise MissingDataError(
-            f"no predictions of '{model.name}' for {period.key}",
-            "a period that was scored",
-            f"materialize {model.name}/predictions for {period.key} first",
-        )
+    require_computed(predictions, period, f"predictions of '{model.name}'", "a period that was scored")
     known_at = platform.model_as_of(model, period)
     return platform.engine.known_at(predictions, known_at, first=period, last=period)
 

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import labelled_period
-from mlops_assets.features.states import is_computed
+from mlops_assets.features.states import require_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_record
 from mlops_assets.models.metrics import measure
@@ -39,12 +38,8 @@ def compare_challenger(
     import pyarrow.compute as pc
 
     about, table = labelled_period(model, known_in), platform.challenger_predictions(model)
-    if not is_computed(table, about):
-        raise MissingDataError(
-            f"no predictions of a challenger of '{model.name}' for {about.key}",
-            "predictions of challenger and champion for the same rows",
-            f"materialize {model.name}/challenger_predictions for {about.key} first",
-        )
+    expected = "predictions of challenger and champion for the same rows"
+    require_computed(table, about, f"predictions of a challenger of '{model.name}'", expected)
     known_at = platform.labels_as_of(model, known_in)
     newest = platform.engine.known_at(table, known_at, first=about, last=about)
     if newest.num_rows == 0:

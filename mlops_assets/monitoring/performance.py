@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import labelled_period
-from mlops_assets.features.states import is_computed
+from mlops_assets.features.states import require_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.metrics import measure
@@ -99,13 +98,9 @@ def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: P
     """
     about = labelled_period(model, known_in)
     predictions, labels = platform.predictions(model), platform.labels(model)
-    for table, name, period in ((predictions, "predictions", about), (labels, "labels", known_in)):
-        if not is_computed(table, about):
-            raise MissingDataError(
-                f"no {name} of '{model.name}' for {period.key}",
-                "predictions and labels of the same rows",
-                f"materialize {model.name}/{name} for {period.key} first",
-            )
+    expected = "predictions and labels of the same rows"
+    require_computed(predictions, about, f"predictions of '{model.name}'", expected)
+    require_computed(labels, about, f"labels of '{model.name}'", expected, partition=known_in)
     known_at = platform.labels_as_of(model, known_in)
     names = list(model.schema.names)
     truth = platform.engine.known_at(labels, known_at, first=first, last=about)
