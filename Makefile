@@ -1,7 +1,9 @@
 # Every command of the project; `make` alone lists them.
 SHELL := /bin/sh
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
+# The newest Python that there is; make PYTHON=/path/to/python3.12 takes another.
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
 # Embedded servers listen on this machine only; a proxy must not stand between them, nor the machine's language matter.
 export NO_PROXY := 127.0.0.1,localhost
 export no_proxy := $(NO_PROXY)
@@ -13,31 +15,31 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/installed ## Make the environment and replay 48 months: publish, train, score, monitor, retrain
+demo: $(VENV)/installed ## Make the environment and replay 48 months: publish, train, score, monitor, retrain
 	$(BIN)/mlops-assets replay --from 1998-01 --to 2001-12
 
-dev: .venv/installed ## Open Dagster's user interface on the state in MLOPS_HOME (by default .mlops)
+dev: $(VENV)/installed ## Open Dagster's user interface on the state in MLOPS_HOME (by default .mlops)
 	$(BIN)/mlops-assets dev
 
-test: .venv/installed-dev ## Run all tests (on both cores)
+test: $(VENV)/installed-dev ## Run all tests (on both cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-fast: .venv/installed-dev ## Run the tests that take a moment
+test-fast: $(VENV)/installed-dev ## Run the tests that take a moment
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-lint: .venv/installed-dev ## Check style and likely bugs
+lint: $(VENV)/installed-dev ## Check style and likely bugs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-format: .venv/installed-dev ## Mend what lint can mend
+format: $(VENV)/installed-dev ## Mend what lint can mend
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-types: .venv/installed-dev ## Check types, strictly
+types: $(VENV)/installed-dev ## Check types, strictly
 	$(BIN)/mypy
 
-layers: .venv/installed-dev ## Check which package may import which
+layers: $(VENV)/installed-dev ## Check which package may import which
 	$(BIN)/lint-imports
 
-bench: .venv/installed-dev ## Measure, a JSON line a figure; NAME="load chain" for some
+bench: $(VENV)/installed-dev ## Measure, a JSON line a figure; NAME="load chain" for some
 	$(BIN)/python -m benchmarks $(NAME)
 
 lock: ## Resolve the dependencies anew (needs uv)
@@ -48,19 +50,20 @@ LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 clean: ## Delete the environment and the state in .mlops
-	rm -rf .venv .mlops
+	rm -rf .venv .venv-* .mlops
 
-.venv/python: Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "Found: $$($(PYTHON) --version 2>&1). Expected: Python 3.11. What to do: install it, or make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+$(VENV)/python: .ci/pythons
+	@python="$(PYTHON)"; [ -n "$$python" ] || python="$$(.ci/pythons | sed -n '1s/^[^ ]* //p')"; [ -n "$$python" ] || exit 1; \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Found: $$("$$python" --version 2>&1). Expected: Python 3.11, 3.12 or 3.13. What to do: make PYTHON=/path/to/python3.13"; exit 1; }; \
+	echo "$$("$$python" --version) from $$python"; "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-.venv/installed: .venv/python requirements.txt pyproject.toml
+$(VENV)/installed: $(VENV)/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/installed-dev: .venv/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
 	@touch $@

@@ -1,0 +1,112 @@
+"""`mlops-assets …` in processes forked from one that has imported everything: an import costs more than most commands."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import mkdtemp
+
+IMPORTED = "mlops_assets_tests.imported"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that was started.
+
+    Args:
+        process: Its process.
+        stdout: The file that it prints to.
+        stderr: The file that its errors go to.
+    """
+
+    process: BaseProcess
+    stdout: Path
+    stderr: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for the signal that killed it; None while it runs."""
+        return self.process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Its exit code, once it has ended; fails if it does not in time."""
+        self.process.join(seconds)
+        code = self.process.exitcode
+        assert code is not None, f"it runs still after {seconds} s:\n{self.printed}{self.complained}"
+        return code
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    @property
+    def printed(self) -> str:
+        return self.stdout.read_text(encoding="utf-8")
+
+    @property
+    def complained(self) -> str:
+        return self.stderr.read_text(encoding="utf-8")
+
+
+def start(arguments: Sequence[str], *, folder: Path | None = None, **variables: str) -> Command:
+    """Start `mlops-assets` as typed in a folder, by default the working folder.
+
+    Args:
+        arguments: What follows the program's name.
+        folder: Its working folder.
+        **variables: Of its environment, beside those of this process.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([IMPORTED])
+    output = Path(mkdtemp(prefix="command-"))
+    stdout, stderr = output / "stdout", output / "stderr"
+    stdout.touch()
+    stderr.touch()
+    environment = {**os.environ, **variables}
+    process = context.Process(target=_run, args=(list(arguments), str(folder or Path.cwd()), environment, output))
+    process.start()
+    return Command(process, stdout, stderr)
+
+
+def run(
+    arguments: Sequence[str], *, folder: Path | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run `mlops-assets` to its end, as `start` does."""
+    command = start(arguments, folder=folder, **variables)
+    code = command.wait()
+    return subprocess.CompletedProcess(["mlops-assets", *arguments], code, command.printed, command.complained)
+
+
+def _run(arguments: list[str], folder: str, environment: Mapping[str, str], output: Path) -> None:
+    """What a fork does: all of it that a new process would have of its own."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    sys.argv = ["mlops-assets", *arguments]
+    for number, mode, name in ((0, os.O_RDONLY, os.devnull), (1, os.O_WRONLY, "stdout"), (2, os.O_WRONLY, "stderr")):
+        file = os.open(output / name, mode)
+        os.dup2(file, number)
+        os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from mlops_assets.cli import main
+
+    try:
+        main(arguments, prog_name="mlops-assets")
+    except SystemExit:
+        raise
+    except BaseException:
+        traceback.print_exc()
+        sys.exit(1)
