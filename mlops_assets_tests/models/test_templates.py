@@ -1,6 +1,7 @@
 """Templates take what data brings (nulls, unseen levels, empty features), repeat exactly, and name their faults."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -219,7 +220,7 @@ def test_a_fit_in_another_process_has_the_same_content() -> None:
     code = f"import json; from {__name__} import fresh_hashes; print(json.dumps(fresh_hashes()))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONHASHSEED": "7"},
+        env={**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,
         check=False,
