@@ -95,10 +95,11 @@ class Lived:
         """The user's own folder, in which a replay must not write."""
         return self.project.parent / "user"
 
-    def copy(self, folder: Path) -> "Lived":
-        """Both in a folder of one's own, to write to."""
+    def copy(self, folder: Path, *, home: bool = True) -> "Lived":
+        """Both in a folder of one's own, to write to; without ``home`` the project alone."""
         shutil.copytree(self.project, folder / self.project.name)
-        shutil.copytree(self.home.folder, folder / "home", dirs_exist_ok=True)
+        if home:
+            shutil.copytree(self.home.folder, folder / "home", dirs_exist_ok=True)
         return Lived(folder / self.project.name, Home(folder / "home"), self.first, self.last)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from mlops_assets.governance.tokens import TOKEN_VARIABLE
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets_tests import forks
 from mlops_assets_tests.conftest import Lived, require_program
 from mlops_assets_tests.serving.running import Served, served
 
@@ -102,17 +103,11 @@ class Reader:
             return ""
         if words[0] == "curl":
             command = [require_program("bash", "bash"), "-c", self.at_server(line)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         else:
             assert words[0] == "mlops-assets", line
-            command = [sys.executable, "-m", "mlops_assets", *words[1:]]
-        done = subprocess.run(
-            command,
-            cwd=self.lived.project,
-            env={**os.environ, HOME_VARIABLE: str(self.lived.home.folder), "HOME": str(self.lived.user)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            variables = {HOME_VARIABLE: str(self.lived.home.folder), "HOME": str(self.lived.user)}
+            done = forks.run(words[1:], folder=self.lived.project, **variables)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         return done.stdout
 

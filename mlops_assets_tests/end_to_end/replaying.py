@@ -1,40 +1,35 @@
-"""Replaying in processes that are forked from one that has imported everything: an import costs more than a day."""
+"""Replays in forks: up to a period, or standing still at each of their writes."""
 
-import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import LOG_VARIABLE, STOP_VARIABLE
+from mlops_assets_tests import forks
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.serving.running import until
 
 
-def replay_in_fork(lived: Lived, last: str, **variables: str) -> int | None:
+def replay_in_fork(lived: Lived, last: str, **variables: str) -> int:
     """Run the replay command up to a period; its exit code, negative for the signal that killed it."""
     return run_in_fork(lived, ["replay", "--from", lived.first, "--to", last], **variables)
 
 
-def run_in_fork(lived: Lived, arguments: list[str], **variables: str) -> int | None:
+def run_in_fork(lived: Lived, arguments: list[str], **variables: str) -> int:
     """Run a command on a project; its exit code, negative for the signal that killed it."""
-    process = _started(lived, arguments, variables)
-    process.join()
-    return process.exitcode
+    return _started(lived, arguments, **variables).wait()
 
 
 def replay_stopping_at_writes(lived: Lived, last: str, log: Path) -> Iterator[str]:
     """Replay up to a period; at every write point the process stands still, and on disk is what a kill would leave."""
-    process = _started(
-        lived, ["replay", "--from", lived.first, "--to", last], {LOG_VARIABLE: str(log), STOP_VARIABLE: "yes"}
-    )
+    arguments = ["replay", "--from", lived.first, "--to", last]
+    command = _started(lived, arguments, **{LOG_VARIABLE: str(log), STOP_VARIABLE: "yes"})
     points: list[str] = []
 
     def at_the_next_point() -> bool:
-        if not _stands_still(process):
+        if not _stands_still(command.pid):
             return False
         points[:] = log.read_text(encoding="utf-8").splitlines()
         return len(points) > passed
@@ -42,41 +37,27 @@ def replay_stopping_at_writes(lived: Lived, last: str, log: Path) -> Iterator[st
     passed = 0
     try:
         while True:
-            until(lambda: process.exitcode is not None or at_the_next_point(), seconds=200)
-            if process.exitcode is not None:
+            until(lambda: command.poll() is not None or at_the_next_point(), seconds=200)
+            if command.poll() is not None:
                 break
             yield points[-1].split(" ", 1)[1]
             passed = len(points)
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGCONT)
-        assert process.exitcode == 0
+            command.send_signal(signal.SIGCONT)
+        assert command.wait() == 0
     finally:
-        process.kill()
+        command.kill()
 
 
-def _stands_still(process: BaseProcess) -> bool:
+def _stands_still(process: int) -> bool:
     try:
-        return Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
     except FileNotFoundError:
         return False
 
 
-def _started(lived: Lived, arguments: list[str], variables: dict[str, str]) -> BaseProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlops_assets_tests.end_to_end.heavy"])
-    process = context.Process(target=_run, args=(lived, arguments, variables))
-    process.start()
-    return process
-
-
-def _run(lived: Lived, arguments: list[str], variables: dict[str, str]) -> None:
-    os.environ.update({HOME_VARIABLE: str(lived.home.folder), **variables})
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        os.dup2(nowhere.fileno(), 1)
-    from mlops_assets.cli import main
-
-    main(["--project", str(lived.project), *arguments], standalone_mode=False)
+def _started(lived: Lived, arguments: list[str], **variables: str) -> forks.Command:
+    given = ["--project", str(lived.project), *arguments]
+    return forks.start(given, **{HOME_VARIABLE: str(lived.home.folder), **variables})
 
 
 def data_versions(home: Home) -> dict[str, str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.lakehouse.home import Home
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.end_to_end.replaying import data_versions, replay_in_fork, replay_stopping_at_writes
 
@@ -60,15 +59,6 @@ def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_eac
         assert past.asset_selection == {dg.AssetKey(step) for step in steps}
         materialized = instance.get_materialized_partitions(dg.AssetKey("order_trend"))
         assert {"2024-01-01", "2024-01-13", lived.first, lived.last} <= materialized
-
-
-def test_a_replay_in_two_parts_ends_as_one_in_one_part(lived: Lived, tmp_path: Path) -> None:
-    parts = Lived(lived.project, Home(tmp_path / "parts"), lived.first, lived.last)
-
-    assert replay_in_fork(parts, lived.first) == 0
-    assert replay_in_fork(parts, lived.last) == 0
-
-    assert data_versions(parts.home) == data_versions(lived.home)
 
 
 def test_a_replay_that_is_run_again_changes_nothing(lived: Lived, tmp_path: Path) -> None:
