@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 export NO_PROXY := 127.0.0.1,localhost
 export no_proxy := $(NO_PROXY)
 export PYTHONUTF8 := 1
+# What was compiled is kept, whatever the surroundings say: tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo dev test test-fast lint format types layers bench lock clean
