@@ -1,18 +1,18 @@
-"""`mlops-assets …` in processes forked from one that has imported everything: an import costs more than most commands."""
+"""`mlops-assets …` in forks of a process that has imported everything: an import costs more than most commands."""
 
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import mkdtemp
 
-IMPORTED = "mlops_assets_tests.imported"
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["mlops_assets_tests.imported"])
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,12 @@ def start(arguments: Sequence[str], *, folder: Path | None = None, **variables: 
         folder: Its working folder.
         **variables: Of its environment, beside those of this process.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([IMPORTED])
     output = Path(mkdtemp(prefix="command-"))
     stdout, stderr = output / "stdout", output / "stderr"
     stdout.touch()
     stderr.touch()
-    environment = {**os.environ, **variables}
-    process = context.Process(target=_run, args=(list(arguments), str(folder or Path.cwd()), environment, output))
+    place = str(folder or Path.cwd())
+    process = CONTEXT.Process(target=_run, args=(list(arguments), place, {**os.environ, **variables}, output))
     process.start()
     return Command(process, stdout, stderr)
 
@@ -103,10 +101,4 @@ def _run(arguments: list[str], folder: str, environment: Mapping[str, str], outp
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from mlops_assets.cli import main
 
-    try:
-        main(arguments, prog_name="mlops-assets")
-    except SystemExit:
-        raise
-    except BaseException:
-        traceback.print_exc()
-        sys.exit(1)
+    main(arguments, prog_name="mlops-assets")

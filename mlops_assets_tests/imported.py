@@ -1,4 +1,4 @@
-"""What commands import, once for all forks; nothing here may start a thread of Python's, which a fork would not have."""
+"""What commands import, once for all forks; nothing here may start a thread, which a fork would not have."""
 
 import dagster  # noqa: F401
 import dagster_mlflow  # noqa: F401, TID253

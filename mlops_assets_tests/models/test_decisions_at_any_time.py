@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +28,10 @@ from mlops_assets.models.records import (
 from mlops_assets.models.retirement import delete, finish_deletions, retire
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
+from mlops_assets_tests.forks import CONTEXT
 from mlops_assets_tests.models.registering import ANA, Decided, files_of
 
 pytestmark = pytest.mark.slow
-PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["mlops_assets_tests.end_to_end.heavy"])
 
 
 def waiting(trained: tuple[Platform, CandidateRecord]) -> Decided:
@@ -72,7 +70,7 @@ def work_there(place: Elsewhere, work: Callable[..., object], variables: dict[st
 
 def in_process(made: Decided, work: Callable[..., object], **variables: str) -> int:
     """Decide about version 2 in a process of its own; gives how that ended."""
-    process = PROCESSES.Process(target=work_there, args=(Elsewhere.of(made), work, variables))
+    process = CONTEXT.Process(target=work_there, args=(Elsewhere.of(made), work, variables))
     process.start()
     process.join()
     assert process.exitcode is not None
@@ -135,11 +133,9 @@ def test_of_processes_that_decide_at_once_one_wins_and_each_other_is_told(
 ) -> None:
     made = waiting(trained)
     made.version()
-    ready, told = PROCESSES.Barrier(3), PROCESSES.SimpleQueue()
+    ready, told = CONTEXT.Barrier(3), CONTEXT.SimpleQueue()
     attempts: list[tuple[int, TransitionKind]] = [(2, "promotion"), (3, "promotion"), (2, "deletion")]
-    processes = [
-        PROCESSES.Process(target=decide_there, args=(Elsewhere.of(made), *one, ready, told)) for one in attempts
-    ]
+    processes = [CONTEXT.Process(target=decide_there, args=(Elsewhere.of(made), *one, ready, told)) for one in attempts]
     for process in processes:
         process.start()
     for process in processes:
