@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["mlops_assets_tests.imported"])
@@ -68,12 +69,17 @@ def start(arguments: Sequence[str], *, folder: Path | None = None, **variables: 
         folder: Its working folder.
         **variables: Of its environment, beside those of this process.
     """
+    return start_work(_command, list(arguments), folder=folder, **variables)
+
+
+def start_work(work: Callable[..., object], *given: Any, folder: Path | None = None, **variables: str) -> Command:
+    """Start a function of a module, with what it is given, as `start` does."""
     output = Path(mkdtemp(prefix="command-"))
     stdout, stderr = output / "stdout", output / "stderr"
     stdout.touch()
     stderr.touch()
-    place = str(folder or Path.cwd())
-    process = CONTEXT.Process(target=_run, args=(list(arguments), place, {**os.environ, **variables}, output))
+    place, environment = str(folder or Path.cwd()), {**os.environ, **variables}
+    process = CONTEXT.Process(target=_work, args=(work, given, place, environment, output))
     process.start()
     return Command(process, stdout, stderr)
 
@@ -87,18 +93,24 @@ def run(
     return subprocess.CompletedProcess(["mlops-assets", *arguments], code, command.printed, command.complained)
 
 
-def _run(arguments: list[str], folder: str, environment: Mapping[str, str], output: Path) -> None:
+def _work(
+    work: Callable[..., object], given: Sequence[Any], folder: str, environment: Mapping[str, str], output: Path
+) -> None:
     """What a fork does: all of it that a new process would have of its own."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.path.insert(0, folder)
-    sys.argv = ["mlops-assets", *arguments]
     for number, mode, name in ((0, os.O_RDONLY, os.devnull), (1, os.O_WRONLY, "stdout"), (2, os.O_WRONLY, "stderr")):
         file = os.open(output / name, mode)
         os.dup2(file, number)
         os.close(file)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    work(*given)
+
+
+def _command(arguments: list[str]) -> None:
     from mlops_assets.cli import main
 
+    sys.argv = ["mlops-assets", *arguments]
     main(arguments, prog_name="mlops-assets")

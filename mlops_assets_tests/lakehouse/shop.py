@@ -1,9 +1,7 @@
 """A small shop: its table of sales, and a day's work on it, which tests also run in processes of their own."""
 
-import json
 import resource
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,8 @@ from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
+
     import pyarrow as pa
 
 MONTHS = Calendar("month")
@@ -116,36 +116,32 @@ def prepared(folder: Path) -> Home:
     return home
 
 
-def main(command: str, folder: str, *arguments: str) -> None:
-    if command == "work":
-        print(json.dumps(days_work(prepared(Path(folder)))[-1]))
-    elif command == "append":
-        # Two of these read the counters first, and append only when they are told to.
-        key, sold = arguments
-        table = sales_table(Path(folder))
-        counters = table.delta.counters([key])
-        print("ready", flush=True)
-        sys.stdin.readline()
-        try:
-            table.delta.append(sales_states({key: {"north": float(sold)}}), counters)
-        except PlatformError as error:
-            print(f"{type(error).__name__}: {error}")
-        else:
-            print("won")
-    elif command == "on small disk":
-        # No file may grow beyond so many bytes, which is how a full disk looks to the writer.
-        largest, *keys = arguments
-        table = sales_table(Path(folder))
-        rows = sales_states({key: {f"shop {number}": float(number) for number in range(5)} for key in keys})
-        counters = table.delta.counters(keys)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), resource.RLIM_INFINITY))
-        try:
-            table.delta.append(rows, counters)
-        except PlatformError as error:
-            print(f"{type(error).__name__}: {error}")
-        else:
-            print("written")
+def work_there(folder: Path) -> None:
+    """The day's work in a home of a process of its own."""
+    days_work(prepared(folder))
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def append_once_all_have_read(folder: Path, key: str, sold: float, ready: "Barrier") -> None:
+    """Append to a table, after each of several processes has read how far it is; print how that went."""
+    table = sales_table(folder)
+    counters = table.delta.counters([key])
+    ready.wait()
+    _append(table, sales_states({key: {"north": sold}}), counters, "won")
+
+
+def append_on_a_small_disk(folder: Path, largest: int, keys: Sequence[str]) -> None:
+    """Append where no file may grow beyond so many bytes, which is how a full disk looks to the writer."""
+    table = sales_table(folder)
+    rows = sales_states({key: {f"shop {number}": float(number) for number in range(5)} for key in keys})
+    counters = table.delta.counters(keys)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+    _append(table, rows, counters, "written")
+
+
+def _append(table: StateTable, rows: "pa.Table", counters: Mapping[str, int], done: str) -> None:
+    try:
+        table.delta.append(rows, counters)
+    except PlatformError as error:
+        done = f"{type(error).__name__}: {error}"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(done, flush=True)

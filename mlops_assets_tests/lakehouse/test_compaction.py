@@ -1,9 +1,7 @@
 """Compaction: fewer files, and no other answer, at no moment, at no version, whoever comes between or ends it."""
 
-import os
 import shutil
-import subprocess
-import sys
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,11 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
 from mlops_assets.lakehouse import compaction
 from mlops_assets.lakehouse.compaction import Compacted, compact, compact_tables
+from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.delta_log import log_file
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE
+from mlops_assets_tests import forks
 from mlops_assets_tests.lakehouse import shop
 from mlops_assets_tests.lakehouse.test_delta import rival
 
@@ -199,11 +199,8 @@ def test_a_compaction_that_never_gets_through_says_why(sales: StateTable, monkey
 def test_a_compaction_killed_at_a_write_leaves_a_good_table_and_is_done_again(sales: StateTable, at: int) -> None:
     fill(sales, 10)
     whole = shop.units(sales)
-    code = "import sys; from mlops_assets.lakehouse.delta import DeltaFolder; from pathlib import Path;"
-    code += "from mlops_assets.lakehouse.compaction import compact; compact(DeltaFolder(Path(sys.argv[1]), 'sales'))"
-    variables = os.environ | {KILL_AT_VARIABLE: str(at)}
-    call = [sys.executable, "-c", code, str(sales.delta.folder)]
-    assert subprocess.run(call, env=variables, check=False).returncode == -9
+    killed = forks.start_work(compact, DeltaFolder(sales.delta.folder, "sales"), **{KILL_AT_VARIABLE: str(at)})
+    assert killed.wait() == -signal.SIGKILL
     assert (shop.units(sales), len(sales.delta.files())) == (whole, 1)
     fill(sales, 2)
     assert compact(sales.delta) == Compacted("sales", 1, 3, 1)

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,9 +16,8 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE, LOG_VARIABLE
+from mlops_assets_tests import forks
 from mlops_assets_tests.lakehouse import shop
-
-SHOP = [sys.executable, "-m", shop.__name__]
 
 
 def log_file(table: StateTable, version: int) -> Path:
@@ -225,31 +222,22 @@ def test_a_writer_whose_creation_of_the_table_came_second_goes_on(
 @pytest.mark.slow
 def test_of_two_processes_on_one_partition_one_wins_and_a_third_on_another_goes_on(sales: StateTable) -> None:
     shop.append(sales, "2024-01", {"east": 0.0})
-    work = [("2024-01", "1"), ("2024-01", "2"), ("2024-02", "3")]
+    work = [("2024-01", 1.0), ("2024-01", 2.0), ("2024-02", 3.0)]
+    ready = forks.CONTEXT.Barrier(len(work))
     running = [
-        subprocess.Popen(
-            [*SHOP, "append", str(sales.delta.folder), *item], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for item in work
+        forks.start_work(shop.append_once_all_have_read, sales.delta.folder, key, sold, ready) for key, sold in work
     ]
-    for process in running:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    said = [process.communicate()[0].strip() for process in running]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    said = [process.printed.strip() for process in running]
     assert sorted(said[:2])[1] == "won" and said[2] == "won"
     assert sorted(said[:2])[0].startswith("ConflictError: Found: another writer committed 2024-01 of table 'sales'")
-    winner = float(work[said.index("won")][1])
+    winner = work[said.index("won")][1]
     assert shop.units(sales) == [("2024-01", "east", 0.0), ("2024-01", "north", winner), ("2024-02", "north", 3.0)]
     assert sales.delta.counters(["2024-01", "2024-02"]) == {"2024-01": 2, "2024-02": 1}
 
 
-def work_in_process(folder: Path, **settings: str) -> int:
-    return subprocess.run(
-        [*SHOP, "work", str(folder)], env=os.environ | settings, stdout=subprocess.DEVNULL, check=False
-    ).returncode
+def work_in_process(folder: Path, **variables: str) -> int:
+    return forks.start_work(shop.work_there, folder, **variables).wait()
 
 
 def test_work_done_twice_is_done_once(tmp_path: Path) -> None:
@@ -282,6 +270,12 @@ def test_work_killed_after_any_write_holds_a_good_state_and_ends_the_same(tmp_pa
     assert [state for state in good if state not in states] == []
 
 
+def on_a_small_disk(table: StateTable, largest: int, keys: Sequence[str]) -> str:
+    process = forks.start_work(shop.append_on_a_small_disk, table.delta.folder, largest, keys)
+    assert process.wait() == 0, process.complained
+    return process.printed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("largest", "periods"),
@@ -296,23 +290,20 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(sales: StateTable, l
     calendar = Calendar("month")
     first = calendar.at_key("2024-01")
     keys = [calendar.shift(first, number).key for number in range(periods)]
-    call = [*SHOP, "on small disk", str(sales.delta.folder)]
-    said = subprocess.run([*call, str(largest), *keys], capture_output=True, text=True, check=True).stdout
+    said = on_a_small_disk(sales, largest, keys)
     assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
     assert "File too large" in said and "it stays as it was" in said
     assert f"Expected: a disk with room, that this user can write, under {sales.delta.folder}" in said
     assert "What to do: make room or mend the permissions, and run the partition again" in said
     assert sales.delta.version() == before
     assert shop.units(sales) == [("2023-12", "north", 1.0)]
-    again = subprocess.run([*call, "1000000", *keys], capture_output=True, text=True, check=True).stdout
-    assert again == "written\n"
+    assert on_a_small_disk(sales, 1_000_000, keys) == "written\n"
     assert len(shop.units(sales)) == 1 + 5 * periods
 
 
 @pytest.mark.slow
 def test_a_table_that_cannot_be_created_for_want_of_room_is_not_there(sales: StateTable) -> None:
-    call = [*SHOP, "on small disk", str(sales.delta.folder), "300", "2024-01"]
-    said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    said = on_a_small_disk(sales, 300, ["2024-01"])
     assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
     assert not sales.delta.exists()
     assert sales.delta.counters(["2024-01"]) == {"2024-01": 0}

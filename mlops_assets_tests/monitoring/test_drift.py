@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -285,40 +286,29 @@ def test_the_order_of_rows_and_columns_does_not_matter() -> None:
     assert first == second
 
 
-_TWICE = """
-import hashlib, sys
-from mlops_assets_tests.monitoring.test_drift import _compare, _table
-rows = int(sys.argv[1])
-labels = "abcdefghijklmnopqrstuvwxyz"
-report = _compare(_table(rows, 1, labels=labels), _table(rows, 2, shift=2.0, labels=labels[:20]))
-print(hashlib.sha256(report.json.encode()).hexdigest(), hashlib.sha256(report.html.encode()).hexdigest())
-"""
+def digests() -> list[str]:
+    """Of the JSON and the page of two reports, of few rows and of many."""
+    labels = "abcdefghijklmnopqrstuvwxyz"
+    reports = [
+        _compare(_table(rows, 1, labels=labels), _table(rows, 2, shift=2.0, labels=labels[:20]))
+        for rows in (800, 3_000)
+    ]
+    return [hashlib.sha256(text.encode()).hexdigest() for made in reports for text in (made.json, str(made.html))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [800, 3_000])
-def test_two_processes_make_the_same_json_and_page_and_write_nothing_elsewhere(rows: int, tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    outputs = []
-    for hash_seed in ("1", "2"):
-        environment = os.environ | {
-            "PYTHONHASHSEED": hash_seed,
-            "PYTHONPATH": str(root),
-            "HOME": str(tmp_path),
-            "XDG_CONFIG_HOME": str(tmp_path),
-            "XDG_CACHE_HOME": str(tmp_path),
-        }
-        ended = subprocess.run(
-            [sys.executable, "-c", _TWICE, str(rows)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outputs.append(ended.stdout)
-    assert outputs[0] == outputs[1]
-    assert outputs[0].strip()
+def test_two_processes_make_the_same_json_and_page_and_write_nothing_elsewhere(tmp_path: Path) -> None:
+    folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(tmp_path))
+    another_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import json; from {__name__} import digests; print(json.dumps(digests()))"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONHASHSEED": another_seed, "PYTHONPATH": str(Path(__file__).parents[2])} | folders,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout) == digests()
     assert list(tmp_path.iterdir()) == []
 
 

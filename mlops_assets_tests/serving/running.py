@@ -1,9 +1,6 @@
 """A server in a process of its own, as `mlops-assets serve` starts it."""
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets_tests import forks
+
+_URL = re.compile(r"(http://\S+).*\n")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Served:
     url: str
     token: str | None
     printed: tuple[str, ...]
-    process: "subprocess.Popen[str]"
+    process: forks.Command
 
     @property
     def address(self) -> tuple[str, int]:
@@ -36,37 +36,24 @@ class Served:
         return host, int(port)
 
 
-def serve_command(project: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "mlops_assets", "--project", str(project), "serve", *arguments]
-
-
 @contextmanager
 def served(project: Path, home: Path, *arguments: str, **variables: str) -> Iterator[Served]:
     """Serve on a free port; ended at the end, if it has not ended before."""
-    process = subprocess.Popen(
-        serve_command(project, "--port", "0", *arguments),
-        env={**os.environ, HOME_VARIABLE: str(home), **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["--project", str(project), "serve", "--port", "0", *arguments]
+    process = forks.start(command, **{HOME_VARIABLE: str(home), **variables})
     try:
+        until(lambda: _URL.search(process.printed) is not None or process.poll() is not None, seconds=60)
         yield _started(process)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
-def _started(process: "subprocess.Popen[str]") -> Served:
-    assert process.stdout is not None
-    token, printed = None, []
-    for line in process.stdout:
-        printed.append(line.rstrip())
-        if found := re.search(r"mlops_\S{43}", line):
-            token = found[0]
-        if found := re.search(r"http://\S+", line):
-            return Served(found[0], token, tuple(printed), process)
-    raise AssertionError(process.communicate()[1])
+def _started(process: forks.Command) -> Served:
+    printed = process.printed
+    url, token = _URL.search(printed), re.search(r"mlops_\S{43}", printed)
+    assert url is not None, printed + process.complained
+    return Served(url[1], token and token[0], tuple(printed.splitlines()), process)
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:

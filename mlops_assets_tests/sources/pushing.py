@@ -1,9 +1,7 @@
 """A pushed source of a small project, and processes that push into it or ingest it, to be killed."""
 
-import json
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,22 +40,18 @@ def row(shop: str, day: str, units: int | None) -> dict[str, Any]:
     return {"shop": shop, "day": day, "units": units}
 
 
-def command(home: Home, *words: str) -> Sequence[str]:
-    """The command of a process that does what `main` says."""
-    return [sys.executable, "-m", "mlops_assets_tests.sources.pushing", str(home.folder), *words]
+def push_rows(home: Path, name: str, count: int) -> None:
+    """Push a row a batch, and print each key once it is accepted; for a process of its own."""
+    pushed = _opened(home)
+    for number in range(count):
+        pushed.push(f"{name} {number}", row(name, "2024-01-05", number))
+        os.write(1, f"{name} {number}\n".encode())
 
 
-def main(folder: str, what: str, *words: str) -> None:
-    """``push NAME COUNT`` pushes a row a batch and prints each key once it is accepted; ``ingest PERIOD…`` ingests."""
-    home = Home(Path(folder))
-    pushed = Pushed(Platform.of(load_project(home.folder.parent / "project"), home))
-    if what == "push":
-        for number in range(int(words[1])):
-            pushed.push(f"{words[0]} {number}", row(words[0], "2024-01-05", number))
-            os.write(1, f"{words[0]} {number}\n".encode())
-    if what == "ingest":
-        print(json.dumps([pushed.ingest(key).rows for key in words]))
+def ingest_there(home: Path, key: str) -> None:
+    """Ingest what waits for a period; for a process of its own."""
+    _opened(home).ingest(key)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _opened(home: Path) -> Pushed:
+    return Pushed(Platform.of(load_project(home.parent / "project"), Home(home)))

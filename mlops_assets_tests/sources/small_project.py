@@ -1,14 +1,8 @@
 """Small projects of shops, written as a user writes them, and files delivered to them."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +13,7 @@ from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import Ingested, ingest
 from mlops_assets.sources.landing import landing_file
+from mlops_assets_tests import forks
 
 HEADER = "shop,day,units"
 COLUMNS = """
@@ -138,47 +133,17 @@ class Arrival:
 
 def ingest_apart(arrivals: Sequence[Arrival]) -> list[int]:
     """Ingest one after the other, each in a process of its own; their exit codes, negative for a signal."""
-    described = [
-        {
-            "home": str(arrival.shop.platform.home.folder),
-            "project": str(arrival.shop.platform.project.folder),
-            "name": arrival.shop.source.name,
-            "key": arrival.key,
-            "now": arrival.moment.isoformat(),
-            "content": arrival.content,
-            "variables": dict(arrival.variables),
-        }
-        for arrival in arrivals
-    ]
-    command = [sys.executable, "-m", "mlops_assets_tests.sources.small_project"]
-    done = subprocess.run(command, input=json.dumps(described), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    codes: list[int] = json.loads(done.stdout)
-    assert not any(code > 0 for code in codes), done.stderr
-    return codes
-
-
-def _ingest_each(arrivals: Sequence[dict[str, Any]]) -> list[int | None]:
-    """Imports are made once, and no thread is started, which a fork would not have."""
-    for name in ("duckdb", "deltalake", "pyarrow.csv", "pyarrow.parquet", "pyarrow.compute"):
-        import_module(name)
     codes = []
     for arrival in arrivals:
-        shop = Shop(Platform.of(load_project(Path(arrival["project"])), Home(Path(arrival["home"]))), arrival["name"])
-        # Written by hand, for setting the clock is a write point as well.
-        shop.platform.home.clock.file.write_text(json.dumps({"now": arrival["now"]}), encoding="utf-8")
-        shop.land(arrival["key"], arrival["content"])
-        process = get_context("fork").Process(target=_ingest, args=(shop, arrival["key"], arrival["variables"]))
-        process.start()
-        process.join()
-        codes.append(process.exitcode)
+        shop = arrival.shop
+        shop.platform.home.clock.set(arrival.moment)
+        shop.land(arrival.key, arrival.content)
+        place = shop.platform.project.folder, shop.platform.home.folder, shop.source.name, arrival.key
+        process = forks.start_work(_ingest, *place, **arrival.variables)
+        codes.append(process.wait())
+        assert codes[-1] <= 0, process.complained
     return codes
 
 
-def _ingest(shop: Shop, key: str, variables: Mapping[str, str]) -> None:
-    os.environ.update(variables)
-    shop.ingest(key)
-
-
-if __name__ == "__main__":
-    print(json.dumps(_ingest_each(json.load(sys.stdin))))
+def _ingest(project: Path, home: Path, name: str, key: str) -> None:
+    Shop(Platform.of(load_project(project), Home(home)), name).ingest(key)

@@ -1,9 +1,7 @@
 """Rows that applications push: judged at the border, durable once accepted, in the lakehouse once and in order."""
 
-import os
 import resource
 import signal
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +22,12 @@ from mlops_assets.errors import (
 )
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE, LOG_VARIABLE
 from mlops_assets.sources.pushed import keep_pushed
+from mlops_assets_tests import forks
 from mlops_assets_tests.engines import oracle
-from mlops_assets_tests.sources.pushing import Pushed, command, row
+from mlops_assets_tests.serving.running import until
+from mlops_assets_tests.sources.pushing import Pushed, ingest_there, push_rows, row
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
@@ -335,11 +336,11 @@ def test_of_many_that_send_the_same_batch_at_once_one_is_the_first(shop: Pushed)
 
 @pytest.mark.slow
 def test_what_was_answered_survives_a_kill_at_once_after_the_answer(shop: Pushed) -> None:
-    with subprocess.Popen(command(shop.platform.home, "push", "a", "100000"), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        answered = [process.stdout.readline().decode().strip() for _ in range(30)]
-        process.kill()
-        answered += process.stdout.read().decode().split("\n")[:-1]
+    process = forks.start_work(push_rows, shop.platform.home.folder, "a", 100000)
+    until(lambda: process.printed.count("\n") >= 30)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    answered = process.printed.split("\n")[:-1]
     assert answered[:2] == ["a 0", "a 1"]
     rows = [row("a", "2024-01-05", number) for number in range(len(answered) + 1)]
     assert all(shop.push(key, rows[number]).repeated for number, key in enumerate(answered))
@@ -349,9 +350,8 @@ def test_what_was_answered_survives_a_kill_at_once_after_the_answer(shop: Pushed
 
 @pytest.mark.slow
 def test_a_batch_whose_answer_was_lost_in_a_kill_is_sent_again_and_counts_once(shop: Pushed) -> None:
-    words = command(shop.platform.home, "push", "a", "1")
-    done = subprocess.run(words, env={**os.environ, "MLOPS_KILL_AT_WRITE": "1"}, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+    process = forks.start_work(push_rows, shop.platform.home.folder, "a", 1, **{KILL_AT_VARIABLE: "1"})
+    assert (process.wait(), process.printed) == (-signal.SIGKILL, "")
     assert shop.push("a 0", row("a", "2024-01-05", 0)).repeated
     assert shop.ingest("2024-01").appended == {"2024-01": 1}
 
@@ -366,19 +366,11 @@ def test_an_ingestion_that_is_killed_at_any_write_brings_no_earlier_batch_back(t
         shop = Pushed.of(Home(tmp_path / f"killed {number}" / "home").prepare())
         shop.push("one", row("a", "2024-01-09", 1), row("b", "2024-01-09", 1), at=NOON)
         shops.append(shop)
-    variables = [
-        {"MLOPS_WRITE_POINT_LOG": str(log)},
-        *({"MLOPS_KILL_AT_WRITE": str(n + 1)} for n in range(len(points))),
+    variables = [{LOG_VARIABLE: str(log)}, *({KILL_AT_VARIABLE: str(number + 1)} for number in range(len(points)))]
+    codes = [
+        forks.start_work(ingest_there, shop.platform.home.folder, "2024-01", **given).wait()
+        for shop, given in zip(shops, variables, strict=True)
     ]
-
-    def killed(shop: Pushed, variables: dict[str, str]) -> int:
-        done = subprocess.run(
-            command(shop.platform.home, "ingest", "2024-01"), env={**os.environ, **variables}, check=False
-        )
-        return done.returncode
-
-    with ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(killed, shops, variables))
     assert codes == [0, *(-signal.SIGKILL for _ in points)]
     assert [line.split(" ", 1)[1] for line in log.read_text(encoding="utf-8").splitlines()] == points
     for number, shop in enumerate(shops):
@@ -413,16 +405,12 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
 
 @pytest.mark.slow
 def test_many_that_push_while_others_ingest_lose_nothing(shop: Pushed) -> None:
-    home = shop.platform.home
-    pushing = [subprocess.Popen(command(home, "push", name, "30"), stdout=subprocess.PIPE) for name in "abc"]
+    pushing = [forks.start_work(push_rows, shop.platform.home.folder, name, 30) for name in "abc"]
     while any(process.poll() is None for process in pushing) or shop.platform.pushed.waiting_periods("sales"):
         if shop.platform.pushed.waiting_periods("sales"):
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda _: _ingest_once_more(shop), range(2)))
     assert [process.wait() for process in pushing] == [0, 0, 0]
-    for process in pushing:
-        assert process.stdout is not None
-        process.stdout.close()
     assert shop.known(NOON) == {f"{name} 2024-01-05 00:00:00+00:00": 29 for name in "abc"}
     for name in "abc":
         units = [units for key, units, _, _ in shop.states() if key.startswith(name)]

@@ -1,9 +1,7 @@
 """A store that is down, damaged, deleted or killed: said in words, never with a password, and mended by itself."""
 
-import os
+import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,23 +12,21 @@ from mlops_assets.features.online.contract import Entry, Guard
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import STORE_VARIABLE, open_store
+from mlops_assets_tests import forks
 from mlops_assets_tests.features.online.redis_server import PASSWORD, RedisServer
 from mlops_assets_tests.features.online.test_publishing import Project
 from mlops_assets_tests.features.online.test_stores import key, row, served, write
+from mlops_assets_tests.serving.running import until
 
-KILLED = """
-import sys
-from pathlib import Path
-from mlops_assets.features.online.contract import Entry, Guard, Layout
-from mlops_assets.features.online.sqlite import SqliteStore
 
-store = SqliteStore(Path(sys.argv[1]))
-space = store.served("trend")
-for number in range(2, 1_000_000):
-    entries = [Entry(b"key %d" % key, b"%d" % number, number) for key in range(20)]
-    store.write(space, entries, Guard(number, number))
-    print(number, flush=True)
-"""
+def write_until_killed(file: Path) -> None:
+    store = SqliteStore(file)
+    space = store.served("trend")
+    assert space is not None
+    for number in range(2, 1_000_000):
+        entries = [Entry(key(place), b"%d" % number, number) for place in range(20)]
+        store.write(space, entries, Guard(number, number))
+        print(number, flush=True)
 
 
 @pytest.fixture
@@ -124,14 +120,10 @@ def test_a_writer_that_is_killed_leaves_every_batch_whole(tmp_path: Path) -> Non
     store = SqliteStore(file)
     space = served(store)
     store.write(space, [Entry(key(number), b"1", 1) for number in range(20)], Guard(1, 1))
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(file)], stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    assert process.stdout is not None
-    while int(process.stdout.readline()) < 20:
-        pass
+    process = forks.start_work(write_until_killed, file)
+    until(lambda: process.printed.count("\n") >= 20)
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     ((_, rows),) = store.read([("trend", [key(number) for number in range(20)])])
     assert len(set(rows)) == 1
     assert int(rows[0] or 0) >= 20

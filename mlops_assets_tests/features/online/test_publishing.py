@@ -1,11 +1,10 @@
 """Publishing: whatever the order and the interleaving, the store ends with the lookup's answer for now."""
 
-import os
+import itertools
 import random
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,7 +24,10 @@ from mlops_assets.features.online.store import STORE_VARIABLE, open_store
 from mlops_assets.features.online.verifying import verify
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE
+from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
+from mlops_assets_tests import forks
 from mlops_assets_tests.engines.contract_pack import append
 from mlops_assets_tests.features.online.lake import SteppedClock, day, in_memory, interrupted
 from mlops_assets_tests.project.small_project import SmallProject
@@ -214,18 +216,9 @@ def test_in_any_order_and_interleaving_the_store_ends_with_the_lookups_answer(
     assert found.different == 0, found.first
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from mlops_assets.features.online.publishing import publish
-from mlops_assets.features.online.store import open_store
-from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
-
-platform = Platform.of(load_project(Path(sys.argv[1])), Home(Path(sys.argv[2])))
-publish(platform, open_store(platform), "sales", rebuild=sys.argv[3] == "rebuild")
-"""
+def publish_there(project: Path, home: Path, how: str) -> None:
+    platform = Platform.of(load_project(project), Home(home))
+    publish(platform, open_store(platform), "sales", rebuild=how == "rebuild")
 
 
 @pytest.mark.slow
@@ -239,14 +232,14 @@ def test_a_publishing_that_is_killed_anywhere_and_run_again_ends_the_same(
     if how == "rebuild":
         publish(project.platform, open_store(project.platform), "sales")
         project.add(3, day(4), a=None, b=30)
-    command = [sys.executable, "-c", KILLED, str(project.files.folder), str(project.platform.home.folder), how]
-    for point in range(1, 20, 2):  # every second one: a process each
+    for point in itertools.count(1):
         copy = project.copied(tmp_path / f"at {point}")
-        command[-2] = str(copy.platform.home.folder)
-        done = subprocess.run(command, env={**os.environ, "MLOPS_KILL_AT_WRITE": str(point)}, check=False)
+        place = project.files.folder, copy.platform.home.folder
+        code = forks.start_work(publish_there, *place, how, **{KILL_AT_VARIABLE: str(point)}).wait()
         store = open_store(copy.platform)
-        if done.returncode == 0:
+        if code == 0:
             break
+        assert code == -signal.SIGKILL
         if how == "rebuild":
             assert copy.units(store) is not None  # the old rows, or the new ones
         publish(copy.platform, store, "sales", rebuild=how == "rebuild")
