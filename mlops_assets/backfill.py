@@ -12,11 +12,9 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run_iterator
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components import constants
+from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, events_of_run
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
@@ -245,13 +243,13 @@ def _run(
         run_config=SILENT,
         asset_selection=keys,
         tags={
-            ASSET_PARTITION_RANGE_START_TAG: first,
-            ASSET_PARTITION_RANGE_END_TAG: last,
+            RANGE_START_TAG: first,
+            RANGE_END_TAG: last,
             constants.BACKFILL: computed.name,
             constants.PROCESS: str(os.getpid()),
         },
     )
-    yield from execute_run_iterator(InMemoryJob(job), run, instance)
+    yield from events_of_run(job, run, instance)
 
 
 def _end_what_was_killed(instance: dg.DagsterInstance, name: str) -> None:

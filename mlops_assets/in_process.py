@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.components.private_dagster import open_instance_in
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.project.folder import ProjectFolder
@@ -43,11 +44,8 @@ event_log_storage:
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The home's Dagster instance, which captures no output of steps: that costs two processes a run."""
-    from dagster._core.instance.ref import InstanceRef
-
-    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides={"compute_logs": nothing}))
+    """The home's Dagster instance."""
+    return open_instance_in(home.dagster, {})
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
+from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG
 from mlops_assets.errors import PlatformError
 from mlops_assets.in_process import SILENT, failures_of, held_open
 from mlops_assets.lakehouse.home import Home
@@ -117,9 +118,6 @@ class Session:
 
     def _tick_conditions(self, name: str) -> int:
         """Evaluate the conditions behind one cursor, and run what they ask for; says how many runs."""
-        from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
-        from dagster_shared.serdes import deserialize_value, serialize_value
-
         text = self.state.cursors.get(name)
         online = dg.AssetSelection.assets(*([table, "online"] for table in self.project.online_tables))
         evaluated = dg.evaluate_automation_conditions(
@@ -127,14 +125,14 @@ class Session:
             self.instance,
             asset_selection=online if name == PUBLISHING else dg.AssetSelection.all() - online,
             evaluation_time=self.home.clock.now(),
-            cursor=deserialize_value(text, AssetDaemonCursor) if text else None,
+            cursor=cast(Any, dg.deserialize_value(text)) if text else None,
         )
         graph = self.definitions.resolve_asset_graph()
         by_partition: dict[str | None, list[str]] = {}
         for key in graph.toposorted_asset_keys:
             for partition in evaluated.get_requested_partitions(key):
                 by_partition.setdefault(partition, []).append(key.to_user_string())
-        return self._run(name, serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
+        return self._run(name, dg.serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
 
     def _in_ranges(self, by_partition: Mapping[str | None, list[str]]) -> list[PendingRun]:
         """One run for each partition, and for each range of them whose assets all take a range in one run.
@@ -206,7 +204,7 @@ class Session:
         if run.attempt > 1:
             tags["dagster/retry_number"] = str(run.attempt - 1)
         if run.last is not None and run.partition is not None:
-            tags |= {ASSET_PARTITION_RANGE_START_TAG: run.partition, ASSET_PARTITION_RANGE_END_TAG: run.last}
+            tags |= {RANGE_START_TAG: run.partition, RANGE_END_TAG: run.last}
         done = job.execute_in_process(
             instance=self.instance,
             partition_key=None if run.last else run.partition,
