@@ -18,6 +18,7 @@ from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
+from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
@@ -309,15 +310,10 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     failed: list[str] = []
     with open_instance(home) as instance, held_open(home.dagster):
         for name in names:
-            done = run_backfill(
-                platform,
-                open_definitions(project),
-                instance,
-                name,
-                first=first,
-                last=last,
-                progress=_partitions_passing,
-            )
+            with shown_progress() as progress:
+                done = run_backfill(
+                    platform, open_definitions(project), instance, name, first=first, last=last, progress=progress
+                )
             waits = f", {len(done.waiting)} wait ({next(iter(done.waiting.values()))})" if done.waiting else ""
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
             failed += done.failed
@@ -336,9 +332,11 @@ def dev(folder: Path, port: int) -> None:
     project = find_project(folder)
     home = Home.find(project.folder).prepare()
     _require_port(port)
-    from mlops_assets.in_process import enter
+    from mlops_assets.in_process import end_what_was_killed, enter, open_instance
 
     enter(home, project)
+    with open_instance(home) as instance:
+        end_what_was_killed(instance)  # else the pages show it as at work for ever
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     click.echo(f"User interface: http://127.0.0.1:{port} (state in {home.folder})")
     os.chdir(project.folder)
@@ -350,11 +348,6 @@ def dev(folder: Path, port: int) -> None:
 
 def _progress(moments: list[datetime]) -> Iterator[datetime]:
     with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
-        yield from bar
-
-
-def _partitions_passing(table: str, due: int, done: Iterator[str]) -> Iterator[str]:
-    with click.progressbar(done, length=due, label=table, file=sys.stderr, show_pos=True) as bar:
         yield from bar
 
 

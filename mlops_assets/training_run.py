@@ -6,7 +6,7 @@ from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import PlatformError
-from mlops_assets.in_process import SILENT, failures_of, held_open
+from mlops_assets.in_process import NOT_FINISHED, end_what_was_killed, held_open, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.promotion import newest_candidate
 from mlops_assets.models.records import CandidateRecord
@@ -36,25 +36,23 @@ def run_training(
         requested_by: Who asks.
 
     Raises:
+        ConflictError: The same training is at work.
         PlatformError: A step failed.
     """
-    job = definitions.resolve_implicit_global_asset_job_def()
+    work = f"a training of '{model.name}' at {at.key}"
     with held_open(platform.home.dagster):
-        done = job.execute_in_process(
-            instance=instance,
-            partition_key=at.key,
-            run_config=SILENT,
-            asset_selection=[asset_key(model, step) for step in TRAINING_STEPS],
-            tags={
-                constants.MODEL_TAG: model.name,
-                constants.REASON: reason,
-                constants.REQUESTED_BY: requested_by,
-            },
-            raise_on_error=False,
+        end_what_was_killed(instance, work)
+        done = run_assets(
+            definitions,
+            instance,
+            [asset_key(model, step) for step in TRAINING_STEPS],
+            work=work,
+            partition=at.key,
+            tags={constants.MODEL_TAG: model.name, constants.REASON: reason, constants.REQUESTED_BY: requested_by},
         )
-    if not done.success:
+    if not done.succeeded:
         raise PlatformError(
-            f"a training of '{model.name}' at {at.key} that failed: {failures_of(instance, done.run_id)}",
+            f"{work} that failed: {'; '.join(done.failures) or NOT_FINISHED}",
             "a training whose steps all succeed",
             "mend the cause, and run it again; what succeeded stands",
         )

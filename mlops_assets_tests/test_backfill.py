@@ -87,7 +87,7 @@ def test_after_a_change_every_partition_is_computed_once_with_event_data_version
         inputs = json.loads(json.dumps(events["2024-01-20"].metadata["mlops/evidence"].value))["inputs"]
         assert [(item["name"], item["periods"]) for item in inputs] == [("orders", ["2024-01-13", "2024-01-20"])]
         assert checked(instance) == DAYS
-        runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+        runs = instance.get_runs(dg.RunsFilter(tags={"mlops/work": f"a backfill of '{TABLE}'"}))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS]
 
     again = backfill(changed, monkeypatch, TABLE)
@@ -157,7 +157,7 @@ def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(
             events = newest_events(instance)
             assert {key: (event.tags or {})["dagster/data_version"] for key, event in events.items()} == content(killed)
             assert checked(instance) == DAYS
-            runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+            runs = instance.get_runs(dg.RunsFilter(tags={"mlops/work": f"a backfill of '{TABLE}'"}))
             assert [run.status.value for run in runs] == ["SUCCESS", "FAILURE"]
             logs = [instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION) for run in runs]
             assert sum(map(len, logs)) <= len(DAYS) + 1  # the checks of the last one before it was killed might miss

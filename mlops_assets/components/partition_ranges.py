@@ -113,7 +113,7 @@ class _PartitionTags:
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._context = context
         self._asset = context.asset_key
-        self._shared = {CODE_VERSION_TAG: context.assets_def.code_versions_by_key[self._asset] or context.run_id}
+        self._shared = {CODE_VERSION_TAG: context.assets_def.code_versions_by_key[self._asset] or context.run.run_id}
         backfill = context.run.tags.get(BACKFILL_ID_TAG)
         if backfill:
             self._shared[BACKFILL_ID_TAG] = backfill

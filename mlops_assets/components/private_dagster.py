@@ -4,7 +4,7 @@ Nothing else imports them (ruff's TID251 sees to it). Each name is looked up onc
 release has it no more, that is said in words as soon as the code location is loaded.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,26 +36,12 @@ def private(module: str, name: str, needed_for: str) -> Any:
         ) from error
 
 
-# `execute_in_process`, the public way to run assets in one's own process, gives the events at the end of the run, not
-# as they happen.
-_EVENTS = "the events of a run as they happen"
-_InMemoryJob = private("dagster._core.definitions.job_base", "InMemoryJob", _EVENTS)
-_execute_run_iterator = private("dagster._core.execution.api", "execute_run_iterator", _EVENTS)
-
-
-def events_of_run(job: dg.JobDefinition, run: dg.DagsterRun, instance: dg.DagsterInstance) -> Iterator[dg.DagsterEvent]:
-    """Execute a run that was created, in this process; gives its events as they happen."""
-    events: Iterator[dg.DagsterEvent] = _execute_run_iterator(_InMemoryJob(job), run, instance)
-    return events
-
-
-# Dagster makes runs of partitions and of ranges itself; for one's own runs no tag's name is public.
-_PARTITIONS = "runs of a partition or of a range of them"
+# `execute_in_process`, the public way to run assets in one's own process, takes no range of partitions.
+_RANGES = "one run over a range of partitions"
 _TAGS = "dagster._core.storage.tags"
-PARTITION_TAG: str = private(_TAGS, "PARTITION_NAME_TAG", _PARTITIONS)
-RANGE_START_TAG: str = private(_TAGS, "ASSET_PARTITION_RANGE_START_TAG", _PARTITIONS)
-RANGE_END_TAG: str = private(_TAGS, "ASSET_PARTITION_RANGE_END_TAG", _PARTITIONS)
-BACKFILL_ID_TAG: str = private(_TAGS, "BACKFILL_ID_TAG", _PARTITIONS)
+RANGE_START_TAG: str = private(_TAGS, "ASSET_PARTITION_RANGE_START_TAG", _RANGES)
+RANGE_END_TAG: str = private(_TAGS, "ASSET_PARTITION_RANGE_END_TAG", _RANGES)
+BACKFILL_ID_TAG: str = private(_TAGS, "BACKFILL_ID_TAG", _RANGES)
 
 
 # `DagsterInstance.get`, the public way to an instance, takes no settings beside those in DAGSTER_HOME.

@@ -12,14 +12,14 @@ import dagster as dg
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
-from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG
 from mlops_assets.errors import PlatformError
-from mlops_assets.in_process import SILENT, failures_of, held_open
+from mlops_assets.in_process import end_what_was_killed, failures_of, held_open, run_assets
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.replay.span import Span
 from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
 
+WORK = "a replay"
 MOST_ATTEMPTS = 3
 """A failed run is asked for twice more, as run retries do in production."""
 
@@ -176,13 +176,7 @@ class Session:
         while self.state.pending:
             run = self.state.pending[0]
             known = self.instance.get_run_by_id(run.run_id)
-            if known is not None and not known.is_finished:
-                self.instance.report_run_failed(known, "The process that ran it has ended.")
-                succeeded = False
-            elif known is not None:
-                succeeded = known.is_success
-            else:
-                succeeded = self._execute(run)
+            succeeded = self._execute(run) if known is None else known.is_success
             if not succeeded:
                 self.home.prepare()  # a full disk ends the replay, to go on later: it is no fault of the run's
             self._keep(self._after(run, succeeded))
@@ -199,22 +193,17 @@ class Session:
         return replace(state, failed=(*state.failed, words))
 
     def _execute(self, run: PendingRun) -> bool:
-        job = self.definitions.resolve_implicit_global_asset_job_def()
-        tags = dict(run.tags)
-        if run.attempt > 1:
-            tags["dagster/retry_number"] = str(run.attempt - 1)
-        if run.last is not None and run.partition is not None:
-            tags |= {RANGE_START_TAG: run.partition, RANGE_END_TAG: run.last}
-        done = job.execute_in_process(
-            instance=self.instance,
-            partition_key=None if run.last else run.partition,
-            run_config=SILENT,
-            asset_selection=[dg.AssetKey.from_user_string(name) for name in run.assets],
+        retried = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}
+        return run_assets(
+            self.definitions,
+            self.instance,
+            [dg.AssetKey.from_user_string(name) for name in run.assets],
+            work=WORK,
+            partition=run.partition,
+            last=run.last,
+            tags={**run.tags, **retried},
             run_id=run.run_id,
-            tags=tags,
-            raise_on_error=False,
-        )
-        return bool(done.success)
+        ).succeeded
 
     def _keep(self, state: ReplayState) -> None:
         self.state = write_state(self.home, state)
@@ -256,6 +245,7 @@ def run_replay(
 
     Raises:
         SurroundingsError: The home holds something else, or its disk is full.
+        ConflictError: A replay is at work in it.
     """
     platform = platform_of(project)
     models = list(project.models.values())
@@ -265,6 +255,7 @@ def run_replay(
     session.take_baseline()
     moments = publication_moments(project, until)
     with held_open(home.dagster):
+        end_what_was_killed(instance, WORK)
         for moment in progress(moments):
             session.live_through(moment, history=moment < start)
         session.publish()

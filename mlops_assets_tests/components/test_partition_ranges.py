@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
-from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, events_of_run
+from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, private
 from mlops_assets.in_process import SILENT
 from mlops_assets_tests import staleness
 
@@ -15,6 +15,9 @@ MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%
 UP, DOWN, LIST = dg.AssetKey("up"), dg.AssetKey("down"), dg.AssetKey("list")
 WINDOW = dg.TimeWindowPartitionMapping(start_offset=-2, allow_nonexistent_upstream_partitions=True)
 Body = Callable[[str], Iterator[Any]]
+_RERUN = "tests of runs that repeat another"
+_in_memory = private("dagster._core.definitions.job_base", "InMemoryJob", _RERUN)
+_execute = private("dagster._core.execution.api", "execute_run_iterator", _RERUN)
 
 
 def made(key: dg.AssetKey, partition: str, passed: bool = True) -> dg.MaterializeResult[Any]:
@@ -82,7 +85,7 @@ def run(
         parent_run_id=parent,
         root_run_id=parent,
     )
-    return list(events_of_run(job, begun, instance))
+    return list(_execute(_in_memory(job), begun, instance))
 
 
 def alone(defs: dg.Definitions, instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> None:
