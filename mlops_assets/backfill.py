@@ -16,7 +16,7 @@ from mlops_assets.components import constants
 from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
-from mlops_assets.in_process import end_what_was_killed, run_assets
+from mlops_assets.in_process import end_what_was_killed, is_logged_error, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.progress import Progress, Step, untold
@@ -159,13 +159,13 @@ def run_backfill(
         if event and event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
             keys.append(event.partition)
             progress(Step(name, len(keys), len(due), event.partition, minor=True))
+        elif is_logged_error(entry):
+            progress(Step(name, len(keys), len(due), words=entry.user_message, failed=True))
 
     for begin, end in _ranges(due):
         done = run_assets(
             definitions, instance, [computed.key], work=work, partition=begin.key, last=end.key, seen=seen
         )
-        for words in done.failures:
-            progress(Step(name, len(keys), len(due), f"{begin.key} to {end.key}", words, failed=True))
         failed += done.failures
     return Backfilled(name, len(current), tuple(keys), tuple(failed), waiting)
 

@@ -5,9 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.progress import Step
 from mlops_assets.project.folder import find_project
 
 
@@ -56,7 +56,9 @@ def check(folder: Path) -> None:
 
     project = find_project(folder)
     definition = project.read()
-    for warning in check_project(definition, Home.find(project.folder)):
+    with shown_progress() as progress:
+        warnings = check_project(definition, Home.find(project.folder), progress)
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     click.echo(
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
@@ -135,12 +137,17 @@ def replay(folder: Path, first: str, last: str) -> None:
     from mlops_assets.replay.summary import as_table, summarize
 
     quiet()
-    with open_instance(home) as instance:
-        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=_progress)
-    platform = Platform.of(definition, home)
-    for model in definition.models.values():
-        summary = summarize(platform, model)
-        click.echo(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+    with open_instance(home) as instance, shown_progress() as progress:
+        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=progress)
+        platform, models = Platform.of(definition, home), list(definition.models.values())
+        told = []
+        for number, model in enumerate(models):
+            progress(Step("summary", number, len(models), model.name, minor=True))
+            summary = summarize(platform, model)
+            told.append(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+        progress(Step("summary", len(models), len(models), minor=True))
+    for text in told:
+        click.echo(text)
     click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
     if state.failed:
         raise PlatformError(
@@ -215,7 +222,8 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
 
     platform = Platform.of(project.read(), home)
     definition = platform.project.source(source)
-    done = replay_quarantine(platform, definition, period)
+    with shown_progress() as progress:
+        done = replay_quarantine(platform, definition, period, progress)
     with open_instance(home) as instance:
         report_replayed(instance, platform, definition, done)
     for item in done:
@@ -278,11 +286,11 @@ def compact(folder: Path, table: str | None) -> None:
     """
     from mlops_assets.lakehouse.compaction import compact_tables
 
-    none = True
-    for done in compact_tables(Home.find(find_project(folder).folder).tables, table):
-        none = False
+    with shown_progress() as progress:
+        compacted = list(compact_tables(Home.find(find_project(folder).folder).tables, table, progress))
+    for done in compacted:
         click.echo(str(done))
-    if none:
+    if not compacted:
         click.echo(f"{table or 'all tables'}: nothing to compact")
 
 
@@ -344,11 +352,6 @@ def dev(folder: Path, port: int) -> None:
         signal.SIGINT, signal.SIG_DFL
     )  # ignored in the background of a script, and Dagster could not be ended
     os.execv(sys.executable, command)
-
-
-def _progress(moments: list[datetime]) -> Iterator[datetime]:
-    with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
-        yield from bar
 
 
 def _require_port(port: int) -> None:

@@ -1,5 +1,6 @@
 """Runs in the command's own process, on the home's Dagster instance."""
 
+import logging
 import os
 import sqlite3
 import uuid
@@ -152,6 +153,23 @@ def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -
                 "one at a time",
                 "wait until it has ended, or end it",
             )
+
+
+def news_of(entry: dg.EventLogEntry) -> str:
+    """What is new in an event, in few words: a step that began, a partition that is done, or what a step logs."""
+    event, step = entry.dagster_event, (entry.step_key or "").replace("__", "/")
+    if event is None:
+        return f"{step}: {entry.user_message}" if step else ""
+    if event.event_type == dg.DagsterEventType.STEP_START:
+        return step
+    if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
+        return f"{step} {event.partition}"
+    return ""
+
+
+def is_logged_error(entry: dg.EventLogEntry) -> bool:
+    """Whether a step logged an error and went on: one of several partitions failed, say."""
+    return entry.dagster_event is None and int(entry.level) >= logging.ERROR
 
 
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> str:

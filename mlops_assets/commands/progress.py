@@ -15,6 +15,9 @@ from mlops_assets.progress import Progress, Step
 LONGEST_SILENCE = 5.0
 """Seconds after which a minor step is told in a line, too."""
 
+A_WHILE = 1.0
+"""Seconds after which there is a bar for minor steps, too."""
+
 BAR_WIDTH = 20
 BESIDE_THE_BAR = BAR_WIDTH + 30
 """What brackets, position and time left take at most, beside the label."""
@@ -44,7 +47,8 @@ class Lines:
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._told_at = clock() - LONGEST_SILENCE
+        self._told_at = clock()
+        self._told_of = ""
         self._waiting: Step | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -56,7 +60,7 @@ class Lines:
         """Tell of a step, or keep it until there has been silence for long."""
         with self._lock:
             self._waiting = step
-            if not step.minor or step.done == step.total:
+            if not step.minor or (step.done == step.total and step.of == self._told_of):
                 self._tell()
         self.tell_after_silence()
 
@@ -75,22 +79,25 @@ class Lines:
         if self._waiting:
             with suppress(OSError):  # nobody reads any more, and the work goes on
                 print(in_a_line(self._waiting), file=self._stream, flush=True)
-            self._told_at, self._waiting = self._clock(), None
+            self._told_at, self._told_of, self._waiting = self._clock(), self._waiting.of, None
 
     def _tell_what_waits(self) -> None:
-        while not self._ended.wait(1):
+        while not self._ended.wait(LONGEST_SILENCE / 5):
             self.tell_after_silence()
 
 
 class Bar:
-    """A bar with position, time left and the newest step; failures stay above it.
+    """A bar with position, time left and the newest step, for what takes a while; failures stay above it.
 
     Args:
         stream: A terminal.
+        clock: Seconds that go by.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
+        self._began_at = clock()
         self._of = ""
         self._open = False
 
@@ -101,6 +108,8 @@ class Bar:
                 print(f"\r\033[K{in_a_line(step)}", file=self._stream, flush=True)
             if not self._open or step.of != self._of:
                 self.close()
+                if step.minor and self._clock() - self._began_at < A_WHILE:
+                    return
                 self._begin(step)
             self._bar.current_item = None if step.failed else step
             self._bar.length = step.total

@@ -58,6 +58,7 @@ def _over_range(context: dg.AssetExecutionContext, body: Body) -> Iterator[Any]:
                 yield from _events_of(context, key, item, tags)
         except dg.Failure as failure:
             failures[key] = failure.description or "it failed"
+            context.log.error(f"{key}: {failures[key]}")
     for check in context.selected_asset_check_keys:
         yield dg.Output(None, output_name=context.assets_def.get_output_name_for_asset_check_key(check))
     if failures:

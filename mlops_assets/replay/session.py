@@ -15,9 +15,11 @@ from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError
 from mlops_assets.in_process import end_what_was_killed, failures_of, held_open, run_assets
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.progress import Progress, untold
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.replay.span import Span
 from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
+from mlops_assets.replay.telling import Telling, moments_by_period
 
 WORK = "a replay"
 MOST_ATTEMPTS = 3
@@ -43,6 +45,7 @@ class Session:
         home: Where; holds this replay and nothing else.
         instance: The real Dagster instance of the home.
         state: Where the replay stands.
+        telling: Told of what happens.
     """
 
     project: ProjectDefinition
@@ -50,16 +53,17 @@ class Session:
     home: Home
     instance: dg.DagsterInstance
     state: ReplayState
+    telling: Telling
 
-    def live_through(self, moment: datetime, *, history: bool) -> None:
-        """Do everything that is due at a moment of the clock; again without effect.
+    def live_through(self, moment: datetime, *, history: bool) -> bool:
+        """Do everything that is due at a moment of the clock; says whether anything was left to do.
 
         Args:
             moment: What the clock is set to.
             history: Only publish and ingest; conditions and policy wait until the history is complete.
         """
         if self.state.moment is not None and (moment, True) <= (self.state.moment, self.state.finished):
-            return
+            return False
         if self.state.moment != moment:
             self._keep(replace(self.state, moment=moment, finished=False))
         self.home.clock.set(moment)
@@ -69,6 +73,7 @@ class Session:
         if not history:
             self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
         self._keep(replace(self.state, finished=True))
+        return True
 
     def take_baseline(self) -> None:
         """Show the conditions the empty instance, from which on they see what is new."""
@@ -80,9 +85,11 @@ class Session:
         """Publish online what changed since the last publishing; again without effect."""
         if self.state.published == self.state.moment:
             return
+        self.telling.begins("publish", 1, 1, "")
         self._finish_pending()
         self._until_quiet(lambda: self._tick_conditions(PUBLISHING))
         self._keep(replace(self.state, published=self.state.moment))
+        self.telling.ends()
 
     def _until_quiet(self, tick: Callable[[], int]) -> None:
         for _ in range(MOST_ROUNDS):
@@ -178,6 +185,7 @@ class Session:
             known = self.instance.get_run_by_id(run.run_id)
             succeeded = self._execute(run) if known is None else known.is_success
             if not succeeded:
+                self.telling.fails(f"{self._words(run)} (attempt {run.attempt} of {MOST_ATTEMPTS})")
                 self.home.prepare()  # a full disk ends the replay, to go on later: it is no fault of the run's
             self._keep(self._after(run, succeeded))
 
@@ -187,10 +195,12 @@ class Session:
         if run.attempt < MOST_ATTEMPTS:
             again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
             return without(self.state, run, again)
-        at = f"{run.partition} to {run.last}" if run.last else run.partition
-        words = f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
         state = without(self.state, run)
-        return replace(state, failed=(*state.failed, words))
+        return replace(state, failed=(*state.failed, self._words(run)))
+
+    def _words(self, run: PendingRun) -> str:
+        at = f"{run.partition} to {run.last}" if run.last else run.partition
+        return f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
 
     def _execute(self, run: PendingRun) -> bool:
         retried = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}
@@ -203,6 +213,7 @@ class Session:
             last=run.last,
             tags={**run.tags, **retried},
             run_id=run.run_id,
+            seen=self.telling.see,
         ).succeeded
 
     def _keep(self, state: ReplayState) -> None:
@@ -229,7 +240,7 @@ def run_replay(
     instance: dg.DagsterInstance,
     *,
     span: Span,
-    progress: Callable[[list[datetime]], Iterator[datetime]] = iter,
+    progress: Progress = untold,
 ) -> ReplayState:
     """Replay the periods from first to last on a real instance; goes on where an earlier call ended.
 
@@ -241,7 +252,7 @@ def run_replay(
         home: An empty home, or one that holds this replay.
         instance: The Dagster instance of the home.
         span: Which periods to live through.
-        progress: Shows the moments passing.
+        progress: Told of each period, and of the history before the first.
 
     Raises:
         SurroundingsError: The home holds something else, or its disk is full.
@@ -251,13 +262,23 @@ def run_replay(
     models = list(project.models.values())
     start = min(platform.model_as_of(model, span.first) for model in models)
     until = max(span.last.end + model.lag for model in models)
-    session = Session(project, definitions, home, instance, read_state(home, span.first.key))
-    session.take_baseline()
+    telling = Telling(project, progress)
+    session = Session(project, definitions, home, instance, read_state(home, span.first.key), telling)
     moments = publication_moments(project, until)
+    history = [moment for moment in moments if moment < start]
+    periods = moments_by_period(platform, models[0], span, moments[len(history) :])
     with held_open(home.dagster):
         end_what_was_killed(instance, WORK)
-        for moment in progress(moments):
-            session.live_through(moment, history=moment < start)
+        session.take_baseline()
+        for number, moment in enumerate(history, start=1):
+            telling.begins("history", number, len(history), moment.date().isoformat())
+            if session.live_through(moment, history=True):
+                telling.ends(minor=True)
+        for number, (period, its_moments) in enumerate(periods, start=1):
+            telling.begins("replay", number, len(periods), period.key)
+            lived = [session.live_through(moment, history=False) for moment in its_moments]
+            if any(lived):
+                telling.ends()
         session.publish()
     return session.state
 

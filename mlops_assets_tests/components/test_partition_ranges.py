@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, private
-from mlops_assets.in_process import SILENT
+from mlops_assets.in_process import SILENT, is_logged_error
 from mlops_assets_tests import staleness
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
@@ -188,6 +188,9 @@ def test_a_partition_that_fails_does_not_keep_the_others_from_theirs(instance: d
     assert {key: check.passed for key, check in checks(instance, UP).items()} == {
         key: key not in ("2024-02", "2024-04") for key in keys_from_to(1, 5)
     }
+    (record,) = instance.get_runs()
+    logged = [entry.user_message for entry in instance.all_logs(record.run_id) if is_logged_error(entry)]
+    assert logged == ["2024-02: no rows in 2024-02", "2024-04: no rows in 2024-04"]  # told at once, not at the end
     (failure,) = [event for event in happened if event.event_type == dg.DagsterEventType.STEP_FAILURE]
     told = failure.step_failure_data.user_failure_data
     assert told is not None

@@ -14,14 +14,14 @@ from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.serving.running import until
 
 
-def replay_in_fork(lived: Lived, last: str, **variables: str) -> int | None:
+def replay_in_fork(lived: Lived, last: str, told: Path | None = None, **variables: str) -> int | None:
     """Run the replay command up to a period; its exit code, negative for the signal that killed it."""
-    return run_in_fork(lived, ["replay", "--from", lived.first, "--to", last], **variables)
+    return run_in_fork(lived, ["replay", "--from", lived.first, "--to", last], told, **variables)
 
 
-def run_in_fork(lived: Lived, arguments: list[str], **variables: str) -> int | None:
-    """Run a command on a project; its exit code, negative for the signal that killed it."""
-    process = _started(lived, arguments, variables)
+def run_in_fork(lived: Lived, arguments: list[str], told: Path | None = None, **variables: str) -> int | None:
+    """Run a command on a project, and keep what it prints; its exit code, negative for the signal that killed it."""
+    process = _started(lived, arguments, variables, told)
     process.join()
     return process.exitcode
 
@@ -61,19 +61,19 @@ def _stands_still(process: BaseProcess) -> bool:
         return False
 
 
-def _started(lived: Lived, arguments: list[str], variables: dict[str, str]) -> BaseProcess:
+def _started(lived: Lived, arguments: list[str], variables: dict[str, str], told: Path | None = None) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mlops_assets_tests.end_to_end.heavy"])
-    process = context.Process(target=_run, args=(lived, arguments, variables))
+    process = context.Process(target=_run, args=(lived, arguments, variables, told or Path(os.devnull)))
     process.start()
     return process
 
 
-def _run(lived: Lived, arguments: list[str], variables: dict[str, str]) -> None:
+def _run(lived: Lived, arguments: list[str], variables: dict[str, str], told: Path) -> None:
     os.environ.update({HOME_VARIABLE: str(lived.home.folder), **variables})
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        os.dup2(nowhere.fileno(), 1)
+    with told.open("w") as file:
+        os.dup2(file.fileno(), 2)
+        os.dup2(file.fileno(), 1)
     from mlops_assets.cli import main
 
     main(["--project", str(lived.project), *arguments], standalone_mode=False)

@@ -28,6 +28,17 @@ def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(live
     assert (lived.home.reports / model.name / "2024-01-25" / "drift.json").exists()
 
 
+def test_a_replay_tells_of_each_period_as_it_is_over(lived: Lived) -> None:
+    told = [line for line in lived.told if not line.startswith("history ") and " orders_forecast/" not in line]
+    assert [line.split(" (")[0] for line in told if " 0/" not in line] == [
+        "replay 1/4 2024-01-24 orders_forecast: trained, version 1 promoted",
+        "replay 2/4 2024-01-25 orders_forecast: scored 24 rows",
+        "replay 3/4 2024-01-26 orders_forecast: mae 0.1746",
+        "replay 4/4 2024-01-27 orders_forecast: mae 0.1511",
+        "publish 1/1 order_trend/online 27 times, products/online",
+    ]
+
+
 def test_a_replay_writes_nothing_but_its_home(lived: Lived) -> None:
     assert list(lived.user.rglob("*")) == []
     assert {path.name for path in lived.project.iterdir()} == {
@@ -75,8 +86,10 @@ def test_a_replay_that_is_run_again_changes_nothing(lived: Lived, tmp_path: Path
     copy = lived.copy(tmp_path)
     before = (copy.home.folder / "replay.json").read_bytes()
 
-    assert replay_in_fork(copy, lived.last) == 0
+    assert replay_in_fork(copy, lived.last, told=tmp_path / "told") == 0
 
+    told = (tmp_path / "told").read_text(encoding="utf-8").splitlines()
+    assert told[0] == "orders_forecast: 48 predictions with a label"  # of no period, for none was lived through
     assert (copy.home.folder / "replay.json").read_bytes() == before
     assert data_versions(copy.home) == data_versions(lived.home)
 
