@@ -47,10 +47,10 @@ def run_training(
 
     def see(entry: dg.EventLogEntry) -> None:
         nonlocal done_steps
-        news = news_of(entry).removesuffix(f" {at.key}")
-        if entry.dagster_event and entry.dagster_event.event_type in ended:
+        event, news = entry.dagster_event, news_of(entry)
+        if event and event.event_type in ended:
             done_steps += 1
-        if news:
+        if news and not (event and event.is_step_materialization):
             progress(Step("train", done_steps, len(TRAINING_STEPS), at.key, news))
 
     work = f"a training of '{model.name}' at {at.key}"
