@@ -4,30 +4,24 @@ A partition is current, and passed over, when its newest event records the defin
 computed from now and the content that the table holds.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run_iterator
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components import constants
-from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError, nearest
+from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
-from mlops_assets.in_process import SILENT, failure_words
+from mlops_assets.in_process import end_what_was_killed, is_logged_error, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
-
-Progress = Callable[[str, int, Iterator[str]], Iterable[str]]
-"""Shows partitions passing: given a table's name, how many are due, and their keys as they are done."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def run_backfill(
     *,
     first: str | None = None,
     last: str | None = None,
-    progress: Progress = lambda table, due, done: done,
+    progress: Progress = untold,
 ) -> Backfilled:
     """Compute the partitions of a feature table or of labels that are due, with an event, a data version and checks.
 
@@ -139,14 +133,15 @@ def run_backfill(
         name: Which feature table, or ``MODEL/labels``.
         first: Key of the first partition; by default the first there is.
         last: Key of the last one; by default the newest whose as_of has come.
-        progress: Shows the partitions passing.
+        progress: Told of each partition.
 
     Raises:
         DefinitionError: There is no such feature table, and no such labels.
         ConflictError: Another backfill of it is at work.
     """
     computed = _computed(platform, name)
-    _end_what_was_killed(instance, name)
+    work = f"a backfill of '{name}'"
+    end_what_was_killed(instance, work)
     waiting: dict[str, str] = {}
     ready = []
     for period in _periods(platform, computed, first, last):
@@ -157,19 +152,21 @@ def run_backfill(
             waiting[period.key] = error.found
     current = _current(platform, instance, computed, ready)
     due = [period for period in ready if period.key not in current]
-    keys, failed = [], []
+    keys, failed = list[str](), list[str]()
 
-    def done() -> Iterator[str]:
-        for begin, end in _ranges(due):
-            for event in _run(definitions, instance, computed, begin.key, end.key):
-                if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
-                    keys.append(event.partition)
-                    yield event.partition
-                elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
-                    failed.append(failure_words(event.step_failure_data))
+    def seen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event and event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
+            keys.append(event.partition)
+            progress(Step(name, len(keys), len(due), event.partition, minor=True))
+        elif is_logged_error(entry):
+            progress(Step(name, len(keys), len(due), words=entry.user_message, failed=True))
 
-    for _ in progress(name, len(due), done()):
-        pass
+    for begin, end in _ranges(due):
+        done = run_assets(
+            definitions, instance, [computed.key], work=work, partition=begin.key, last=end.key, seen=seen
+        )
+        failed += done.failures
     return Backfilled(name, len(current), tuple(keys), tuple(failed), waiting)
 
 
@@ -232,51 +229,3 @@ def _ranges(periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:
         if not following or following[0].start != period.end:
             yield begin, period
             begin = None
-
-
-def _run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, computed: _Computed, first: str, last: str
-) -> Iterator[dg.DagsterEvent]:
-    """Run a range of partitions in this process; gives the events as they happen."""
-    keys = frozenset([computed.key])
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
-    run = instance.create_run_for_job(
-        job,
-        run_config=SILENT,
-        asset_selection=keys,
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: first,
-            ASSET_PARTITION_RANGE_END_TAG: last,
-            constants.BACKFILL: computed.name,
-            constants.PROCESS: str(os.getpid()),
-        },
-    )
-    yield from execute_run_iterator(InMemoryJob(job), run, instance)
-
-
-def _end_what_was_killed(instance: dg.DagsterInstance, name: str) -> None:
-    """Report a run of an earlier backfill as failed when its process has ended without a word.
-
-    Raises:
-        ConflictError: Its process is at work.
-    """
-    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    for run in instance.get_runs(dg.RunsFilter(tags={constants.BACKFILL: name}, statuses=unfinished)):
-        process = int(run.tags[constants.PROCESS])
-        if process != os.getpid() and _is_alive(process):
-            raise ConflictError(
-                f"a backfill of '{name}' is at work (process {process})",
-                "one backfill of a table at a time",
-                "wait until it has ended, or end it",
-            )
-        instance.report_run_failed(run, "The process that ran it has ended.")
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -12,16 +12,18 @@ from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.used_templates import require_same_recipe
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
 
 
-def check_project(project: ProjectDefinition, home: Home | None = None) -> list[str]:
+def check_project(project: ProjectDefinition, home: Home | None = None, progress: Progress = untold) -> list[str]:
     """Run every SQL over empty tables of the declared columns, and prove every history.
 
     Args:
         project: What `load_project` gave; its names and types were checked there.
         home: Where data may lie, over which histories are proven too; nothing is written to it.
+        progress: Told of each history that was proven.
 
     Returns:
         Warnings, a sentence each: of what is allowed and likely wrong, or could not be proven.
@@ -47,8 +49,11 @@ def check_project(project: ProjectDefinition, home: Home | None = None) -> list[
                 warnings += row_based_frames(subject.computation, subject.schema.calendar.unit)
         for model in project.models.values():
             check_computed_features(empty, model)
-        for subject in subjects_of(project):
+        subjects = list(subjects_of(project))
+        for number, subject in enumerate(subjects):
+            progress(Step("check", number, len(subjects), f"the history of {subject.name}", minor=True))
             warnings += prove_history(project, subject, folder, data)
+        progress(Step("check", len(subjects), len(subjects), minor=True))
     return warnings
 
 

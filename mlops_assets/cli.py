@@ -5,9 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
+from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.progress import Step
 from mlops_assets.project.folder import find_project
 
 
@@ -55,7 +56,9 @@ def check(folder: Path) -> None:
 
     project = find_project(folder)
     definition = project.read()
-    for warning in check_project(definition, Home.find(project.folder)):
+    with shown_progress() as progress:
+        warnings = check_project(definition, Home.find(project.folder), progress)
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     click.echo(
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
@@ -134,12 +137,17 @@ def replay(folder: Path, first: str, last: str) -> None:
     from mlops_assets.replay.summary import as_table, summarize
 
     quiet()
-    with open_instance(home) as instance:
-        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=_progress)
-    platform = Platform.of(definition, home)
-    for model in definition.models.values():
-        summary = summarize(platform, model)
-        click.echo(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+    with open_instance(home) as instance, shown_progress() as progress:
+        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=progress)
+        platform, models = Platform.of(definition, home), list(definition.models.values())
+        told = []
+        for number, model in enumerate(models):
+            progress(Step("summary", number, len(models), model.name, minor=True))
+            summary = summarize(platform, model)
+            told.append(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+        progress(Step("summary", len(models), len(models), minor=True))
+    for text in told:
+        click.echo(text)
     click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
     if state.failed:
         raise PlatformError(
@@ -214,7 +222,8 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
 
     platform = Platform.of(project.read(), home)
     definition = platform.project.source(source)
-    done = replay_quarantine(platform, definition, period)
+    with shown_progress() as progress:
+        done = replay_quarantine(platform, definition, period, progress)
     with open_instance(home) as instance:
         report_replayed(instance, platform, definition, done)
     for item in done:
@@ -277,11 +286,11 @@ def compact(folder: Path, table: str | None) -> None:
     """
     from mlops_assets.lakehouse.compaction import compact_tables
 
-    none = True
-    for done in compact_tables(Home.find(find_project(folder).folder).tables, table):
-        none = False
+    with shown_progress() as progress:
+        compacted = list(compact_tables(Home.find(find_project(folder).folder).tables, table, progress))
+    for done in compacted:
         click.echo(str(done))
-    if none:
+    if not compacted:
         click.echo(f"{table or 'all tables'}: nothing to compact")
 
 
@@ -309,15 +318,10 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     failed: list[str] = []
     with open_instance(home) as instance, held_open(home.dagster):
         for name in names:
-            done = run_backfill(
-                platform,
-                open_definitions(project),
-                instance,
-                name,
-                first=first,
-                last=last,
-                progress=_partitions_passing,
-            )
+            with shown_progress() as progress:
+                done = run_backfill(
+                    platform, open_definitions(project), instance, name, first=first, last=last, progress=progress
+                )
             waits = f", {len(done.waiting)} wait ({next(iter(done.waiting.values()))})" if done.waiting else ""
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
             failed += done.failed
@@ -336,9 +340,11 @@ def dev(folder: Path, port: int) -> None:
     project = find_project(folder)
     home = Home.find(project.folder).prepare()
     _require_port(port)
-    from mlops_assets.in_process import enter
+    from mlops_assets.in_process import end_what_was_killed, enter, open_instance
 
     enter(home, project)
+    with open_instance(home) as instance:
+        end_what_was_killed(instance)  # else the pages show it as at work for ever
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     click.echo(f"User interface: http://127.0.0.1:{port} (state in {home.folder})")
     os.chdir(project.folder)
@@ -346,16 +352,6 @@ def dev(folder: Path, port: int) -> None:
         signal.SIGINT, signal.SIG_DFL
     )  # ignored in the background of a script, and Dagster could not be ended
     os.execv(sys.executable, command)
-
-
-def _progress(moments: list[datetime]) -> Iterator[datetime]:
-    with click.progressbar(moments, label="replay", file=sys.stderr, show_pos=True) as bar:
-        yield from bar
-
-
-def _partitions_passing(table: str, due: int, done: Iterator[str]) -> Iterator[str]:
-    with click.progressbar(done, length=due, label=table, file=sys.stderr, show_pos=True) as bar:
-        yield from bar
 
 
 def _require_port(port: int) -> None:

@@ -1,20 +1,30 @@
 """Runs in the command's own process, on the home's Dagster instance."""
 
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.components import constants
+from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, open_instance_in
+from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.lakehouse.processes import Process
 from mlops_assets.project.folder import ProjectFolder
 
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The terminal belongs to the progress bar; the event log keeps everything."""
+
+NOT_FINISHED = "it did not finish"
+"""Why a run failed none of whose steps did."""
 
 
 def enter(home: Home, project: ProjectFolder) -> None:
@@ -43,11 +53,8 @@ event_log_storage:
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The home's Dagster instance, which captures no output of steps: that costs two processes a run."""
-    from dagster._core.instance.ref import InstanceRef
-
-    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides={"compute_logs": nothing}))
+    """The home's Dagster instance."""
+    return open_instance_in(home.dagster, {})
 
 
 @contextmanager
@@ -64,11 +71,112 @@ def held_open(folder: Path) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Ran:
+    """A run that has ended.
+
+    Args:
+        run_id: Dagster's id.
+        succeeded: Whether every step did.
+        failures: Why steps failed, in words.
+    """
+
+    run_id: str
+    succeeded: bool
+    failures: tuple[str, ...]
+
+
+def run_assets(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    assets: Sequence[dg.AssetKey],
+    *,
+    work: str,
+    partition: str | None = None,
+    last: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    seen: Callable[[dg.EventLogEntry], None] = lambda entry: None,
+) -> Ran:
+    """Run some assets in this process, as one run of an instance.
+
+    Args:
+        definitions: The project's code location.
+        instance: Where the run and its events go.
+        assets: Which assets.
+        work: What the run is part of, in words, such as "a replay" (see `end_what_was_killed`).
+        partition: Key of the partition, or of the first of a range; None for assets without.
+        last: Key of the last partition of a range; None for a partition alone.
+        tags: Further tags of the run.
+        run_id: The id that was chosen for it.
+        seen: Told of each event, and of what steps log, as it happens.
+    """
+    run_id = run_id or str(uuid.uuid4())
+    all_tags = {**(tags or {}), constants.WORK: work, constants.PROCESS: str(Process.this())}
+    if partition is not None and last is not None:
+        all_tags |= {RANGE_START_TAG: partition, RANGE_END_TAG: last}
+        partition = None
+    instance.add_event_listener(run_id, seen)  # the run itself gives its events at its end only
+    done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        partition_key=partition,
+        run_config=SILENT,
+        asset_selection=list(assets),
+        tags=all_tags,
+        raise_on_error=False,
+    )
+    failed = done.filter_events(lambda event: event.event_type == dg.DagsterEventType.STEP_FAILURE)
+    return Ran(run_id, bool(done.success), tuple(failure_words(event.step_failure_data) for event in failed))
+
+
+def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -> None:
+    """Report every run of a command whose process has ended without a word as failed.
+
+    Args:
+        instance: The home's instance.
+        work: What is about to be done, as it was given to `run_assets`.
+
+    Raises:
+        ConflictError: Another process is at that very work.
+    """
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        if constants.PROCESS not in run.tags:
+            continue  # the daemon's, which sees to its own
+        process = Process.parse(run.tags[constants.PROCESS])
+        if process == Process.this() or not process.is_alive():
+            instance.report_run_failed(run, "The process that ran it has ended.")
+        elif run.tags.get(constants.WORK) == work:
+            raise ConflictError(
+                f"{work} is at work (process {process.number})",
+                "one at a time",
+                "wait until it has ended, or end it",
+            )
+
+
+def news_of(entry: dg.EventLogEntry) -> str:
+    """What is new in an event, in few words: a step that began, a partition that is done, or what a step logs."""
+    event, step = entry.dagster_event, (entry.step_key or "").replace("__", "/")
+    if event is None:
+        return f"{step}: {entry.user_message}" if step else ""
+    if event.event_type == dg.DagsterEventType.STEP_START:
+        return step
+    if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.partition:
+        return f"{step} {event.partition}"
+    return ""
+
+
+def is_logged_error(entry: dg.EventLogEntry) -> bool:
+    """Whether a step logged an error and went on: one of several partitions failed, say."""
+    return entry.dagster_event is None and int(entry.level) >= logging.ERROR
+
+
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> str:
     """Why the steps of a run failed, in words."""
     entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     texts = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
-    return "; ".join(texts) or "it did not finish"
+    return "; ".join(texts) or NOT_FINISHED
 
 
 def failure_words(failure: Any) -> str:

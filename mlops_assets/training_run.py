@@ -6,10 +6,11 @@ from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import PlatformError
-from mlops_assets.in_process import SILENT, failures_of, held_open
+from mlops_assets.in_process import NOT_FINISHED, end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.promotion import newest_candidate
 from mlops_assets.models.records import CandidateRecord
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -23,6 +24,7 @@ def run_training(
     *,
     reason: str,
     requested_by: str,
+    progress: Progress = untold,
 ) -> CandidateRecord:
     """Build the training set of a period, train on it, and register and promote what its gates and approval allow.
 
@@ -34,27 +36,38 @@ def run_training(
         at: The period to train at.
         reason: Why, in words; recorded.
         requested_by: Who asks.
+        progress: Told of each step as it begins, and of what it logs.
 
     Raises:
+        ConflictError: The same training is at work.
         PlatformError: A step failed.
     """
-    job = definitions.resolve_implicit_global_asset_job_def()
+    ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
+    done_steps = 0
+
+    def see(entry: dg.EventLogEntry) -> None:
+        nonlocal done_steps
+        event, news = entry.dagster_event, news_of(entry)
+        if event and event.event_type in ended:
+            done_steps += 1
+        if news and not (event and event.is_step_materialization):
+            progress(Step("train", done_steps, len(TRAINING_STEPS), at.key, news))
+
+    work = f"a training of '{model.name}' at {at.key}"
     with held_open(platform.home.dagster):
-        done = job.execute_in_process(
-            instance=instance,
-            partition_key=at.key,
-            run_config=SILENT,
-            asset_selection=[asset_key(model, step) for step in TRAINING_STEPS],
-            tags={
-                constants.MODEL_TAG: model.name,
-                constants.REASON: reason,
-                constants.REQUESTED_BY: requested_by,
-            },
-            raise_on_error=False,
+        end_what_was_killed(instance, work)
+        done = run_assets(
+            definitions,
+            instance,
+            [asset_key(model, step) for step in TRAINING_STEPS],
+            work=work,
+            partition=at.key,
+            tags={constants.MODEL_TAG: model.name, constants.REASON: reason, constants.REQUESTED_BY: requested_by},
+            seen=see,
         )
-    if not done.success:
+    if not done.succeeded:
         raise PlatformError(
-            f"a training of '{model.name}' at {at.key} that failed: {failures_of(instance, done.run_id)}",
+            f"{work} that failed: {'; '.join(done.failures) or NOT_FINISHED}",
             "a training whose steps all succeed",
             "mend the cause, and run it again; what succeeded stands",
         )

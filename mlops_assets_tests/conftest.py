@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from mlops_assets.commands import progress
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 
 NOT_RUN = "NOT RUN: "
@@ -45,12 +47,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{NOT_RUN}{report.nodeid}, {place.removeprefix(NOT_RUN)}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test leaves where temporary files lie goes when its session does."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing of the machine's own home or time zone reaches a test, nor does a test reach them."""
     for name in ("DAGSTER_HOME", "MLOPS_KILL_AT_WRITE", "MLOPS_WRITE_POINT_LOG", "MLOPS_SMALLEST_FREE_MEGABYTES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setattr(progress, "LONGEST_SILENCE", 1e6)  # what a command prints does not depend on how slow it is
     yield
 
 
@@ -95,6 +106,11 @@ class Lived:
         """The user's own folder, in which a replay must not write."""
         return self.project.parent / "user"
 
+    @property
+    def told(self) -> list[str]:
+        """What the replay told on its way, line by line."""
+        return (self.project.parent / "done").read_text(encoding="utf-8").splitlines()
+
     def copy(self, folder: Path, *, home: bool = True) -> "Lived":
         """Both in a folder of one's own, to write to; without ``home`` the project alone."""
         shutil.copytree(self.project, folder / self.project.name)
@@ -118,8 +134,8 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
             shutil.rmtree(shared / "lived", ignore_errors=True)
             write_project(made.project)
             made.user.mkdir()
-            run_replay_command(made, made.first, made.last)
-            (shared / "lived" / "done").touch()
+            told = run_replay_command(made, made.first, made.last).stderr
+            (shared / "lived" / "done").write_text(told, encoding="utf-8")
     return made
 
 

@@ -52,6 +52,11 @@ class Command:
     def kill(self) -> None:
         self.process.kill()
 
+    def end(self) -> "subprocess.CompletedProcess[str]":
+        """What it printed and how it ended, once it has."""
+        code = self.wait()
+        return subprocess.CompletedProcess(str(self.pid), code, self.printed, self.complained)
+
     @property
     def printed(self) -> str:
         return self.stdout.read_text(encoding="utf-8")
@@ -88,9 +93,7 @@ def run(
     arguments: Sequence[str], *, folder: Path | None = None, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run `mlops-assets` to its end, as `start` does."""
-    command = start(arguments, folder=folder, **variables)
-    code = command.wait()
-    return subprocess.CompletedProcess(["mlops-assets", *arguments], code, command.printed, command.complained)
+    return start(arguments, folder=folder, **variables).end()
 
 
 def _work(

@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
-from mlops_assets_tests.end_to_end.replaying import data_versions, run_in_fork
+from mlops_assets_tests.end_to_end.replaying import command, data_versions
 
 pytestmark = pytest.mark.slow
 TABLE = "order_trend"
@@ -87,7 +87,7 @@ def test_after_a_change_every_partition_is_computed_once_with_event_data_version
         inputs = json.loads(json.dumps(events["2024-01-20"].metadata["mlops/evidence"].value))["inputs"]
         assert [(item["name"], item["periods"]) for item in inputs] == [("orders", ["2024-01-13", "2024-01-20"])]
         assert checked(instance) == DAYS
-        runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+        runs = instance.get_runs(dg.RunsFilter(tags={"mlops/work": f"a backfill of '{TABLE}'"}))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS]
 
     again = backfill(changed, monkeypatch, TABLE)
@@ -143,21 +143,21 @@ def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(
 
     whole = changed.copy(tmp_path / "whole")
     log = tmp_path / "points"
-    assert run_in_fork(whole, ["backfill", TABLE], MLOPS_WRITE_POINT_LOG=str(log)) == 0
+    assert command(whole, "backfill", TABLE, MLOPS_WRITE_POINT_LOG=str(log)).wait() == 0
     points = log.read_text(encoding="utf-8").splitlines()
     assert len(points) == 29, points  # the generation, the table, and its partitions
 
     for number in (3, 15):
         killed = changed.copy(tmp_path / str(number))
-        assert run_in_fork(killed, ["backfill", TABLE], MLOPS_KILL_AT_WRITE=str(number)) == -signal.SIGKILL
-        assert run_in_fork(killed, ["backfill", TABLE]) == 0
+        assert command(killed, "backfill", TABLE, MLOPS_KILL_AT_WRITE=str(number)).wait() == -signal.SIGKILL
+        assert command(killed, "backfill", TABLE).wait() == 0
         assert data_versions(killed.home) == data_versions(whole.home), points[number - 1]
         monkeypatch.setenv("DAGSTER_HOME", str(killed.home.dagster))
         with open_instance(killed.home) as instance:
             events = newest_events(instance)
             assert {key: (event.tags or {})["dagster/data_version"] for key, event in events.items()} == content(killed)
             assert checked(instance) == DAYS
-            runs = instance.get_runs(dg.RunsFilter(tags={"mlops/backfill": TABLE}))
+            runs = instance.get_runs(dg.RunsFilter(tags={"mlops/work": f"a backfill of '{TABLE}'"}))
             assert [run.status.value for run in runs] == ["SUCCESS", "FAILURE"]
             logs = [instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION) for run in runs]
             assert sum(map(len, logs)) <= len(DAYS) + 1  # the checks of the last one before it was killed might miss

@@ -4,12 +4,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from mlops_assets.components.loading import platform_of
+from mlops_assets.components.private_dagster import is_backfill_under_way, resting_tick
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 
@@ -22,8 +22,6 @@ LOOKS = 2
 
 LONGEST_REST = timedelta(minutes=10)
 """After it everything is looked at again, for what leaves no event (an asset that was wiped, say)."""
-
-UNDER_WAY = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,16 @@ class CarryOn(dg.AutomationConditionSensorDefinition):
         self._project = project
         self._last: _Look | None = None
 
-    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
+    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
         """Evaluate the conditions, or rest."""
         now = platform_of(self._project).clock.now()
         newest = context.instance.event_log_storage.get_maximum_record_id()
         last = self._last
         if last and ((last.newest, last.cursor) != (newest, context.cursor) or came_due(self._project, last.at, now)):
             last = None
-        if last and last.looks >= LOOKS and now - last.at < LONGEST_REST and not _backfills(context.instance):
-            return SensorExecutionData(skip_message="nothing happened since the last look", cursor=context.cursor)
+        rests = last and last.looks >= LOOKS and now - last.at < LONGEST_REST
+        if rests and not is_backfill_under_way(context.instance):  # whose end leaves no event
+            return resting_tick("nothing happened since the last look", context.cursor)
         self._last = None
         looked = super().evaluate_tick(context)
         if not looked.run_requests:
@@ -127,8 +126,3 @@ def in_shares(groups: Mapping[str, Sequence[dg.AssetKey]], most: int) -> list[li
         if max(map(len, shares)) <= most:
             return [share for share in shares if share]
         number *= 2
-
-
-def _backfills(instance: dg.DagsterInstance) -> bool:
-    """Whether a backfill is under way; its end leaves no event."""
-    return instance.get_backfills_count(BulkActionsFilter(statuses=UNDER_WAY)) > 0

@@ -9,6 +9,7 @@ import click
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
+from mlops_assets.commands.progress import shown_progress
 from mlops_assets.errors import DefinitionError, PlatformError
 from mlops_assets.project.platform import Platform
 
@@ -27,7 +28,9 @@ def verify_online(folder: Path, table: str | None, form: str) -> None:
 
     platform = open_platform(folder)
     store = open_store(platform)
-    found = [verify(platform, store, name) for name in _online(platform, table)]
+    names = _online(platform, table)
+    with shown_progress() as progress:
+        found = [verify(platform, store, name, progress) for name in names]
     if form == "json":
         click.echo(json.dumps([asdict(one) for one in found], indent=2, default=str))
     else:
@@ -58,7 +61,8 @@ def rebuild_online(folder: Path, table: str | None) -> None:
     platform = open_platform(folder)
     store = open_store(platform)
     for name in _online(platform, table):
-        done = publish(platform, store, name, rebuild=True)
+        with shown_progress() as progress:
+            done = publish(platform, store, name, rebuild=True, progress=progress)
         click.echo(f"{name}: {done.outcome.written} rows in {store}, generation {done.generation}")
 
 

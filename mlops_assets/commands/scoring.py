@@ -10,7 +10,9 @@ import click
 
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform
+from mlops_assets.commands.progress import shown_progress
 from mlops_assets.errors import ContractError
+from mlops_assets.progress import Step
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,9 +41,14 @@ def score(folder: Path, model: str, file: Path, out: Path | None, version: int |
     if write is None:
         raise ContractError(f"a file {out} to write", f"one of: *{', *'.join(_WRITERS)}", "name it so")
     platform = open_platform(folder)
-    rows = read_rows(file, list(columns_to_score(platform.project.model(model)).values()))
-    scored = Project(platform).score_batch(model, rows, version=version, timestamp=timestamp)
-    content = write(scored.rows)
+    with shown_progress() as progress:
+        progress(Step("score", 0, 3, words=f"reading {file.name}", minor=True))
+        rows = read_rows(file, list(columns_to_score(platform.project.model(model)).values()))
+        progress(Step("score", 1, 3, words=f"predicting {rows.num_rows} rows", minor=True))
+        scored = Project(platform).score_batch(model, rows, version=version, timestamp=timestamp)
+        progress(Step("score", 2, 3, words="writing", minor=True))
+        content = write(scored.rows)
+        progress(Step("score", 3, 3, minor=True))
     if out is None:
         click.echo(content, nl=False)
         return

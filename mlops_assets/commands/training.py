@@ -8,6 +8,7 @@ import click
 from mlops_assets.commands.deciding import MODEL, VERSION
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, principal_of_command, quiet
+from mlops_assets.commands.progress import shown_progress
 from mlops_assets.project.folder import find_project
 
 OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
@@ -41,8 +42,10 @@ def train(folder: Path, model: str, period: str, reason: str) -> None:
     from mlops_assets.training_run import run_training
 
     definitions = open_definitions(project)
-    with open_instance(home) as instance:
-        trained = run_training(platform, definitions, instance, chosen, at, reason=reason, requested_by=by)
+    with open_instance(home) as instance, shown_progress() as progress:
+        trained = run_training(
+            platform, definitions, instance, chosen, at, reason=reason, requested_by=by, progress=progress
+        )
     click.echo(f"{model}: trained at {trained.at} on {trained.figure_values['rows']:.0f} rows: {trained.verdict}")
     version = version_of(platform, chosen, trained)
     if version is None:
@@ -61,7 +64,8 @@ def reproduce(context: click.Context, model: str, version: int) -> None:
     from mlops_assets.models.reproduction import reproduce as make_again
 
     platform = open_platform(context.obj)
-    made = make_again(platform, platform.project.model(model), version)
+    with shown_progress() as progress:
+        made = make_again(platform, platform.project.model(model), version, progress)
     click.echo(made.as_text())
     if not made.is_equal:
         context.exit(1)

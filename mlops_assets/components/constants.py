@@ -22,6 +22,6 @@ COMPONENT_TAG = "mlops/component"
 MODEL_TAG = "mlops/model"
 """On a run that trains: the model, beside `REASON` and `REQUESTED_BY`."""
 
-BACKFILL = "mlops/backfill"
+WORK = "mlops/work"
 PROCESS = "mlops/process"
-"""On a run of a backfill from the command line: the table, and the process that runs it."""
+"""On a run inside a command: what it is part of, in words, and the process that runs it."""

@@ -10,23 +10,21 @@ from hashlib import sha256
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluation,
-    AssetCheckEvaluationTargetMaterializationData,
-)
-from dagster._core.definitions.data_version import (
+
+from mlops_assets.components.private_dagster import (
+    BACKFILL_ID_TAG,
     CODE_VERSION_TAG,
-    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_IS_OURS_TAG,
     DATA_VERSION_TAG,
     DEFAULT_DATA_VERSION,
-    NULL_EVENT_POINTER,
-    SKIP_PARTITION_DATA_VERSION_DEPENDENCY_THRESHOLD,
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-    get_input_event_pointer_tag,
+    MOST_UPSTREAM_PARTITIONS,
+    NO_EVENT,
+    REPORTED_ALREADY,
+    checked_materialization,
+    data_version_of,
+    input_event_tag,
+    input_version_tag,
 )
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 ONE_RUN = dg.BackfillPolicy.single_run()
 """The policy of assets that are `for_each_partition`: a backfill is one run, however many partitions it has."""
@@ -60,21 +58,18 @@ def _over_range(context: dg.AssetExecutionContext, body: Body) -> Iterator[Any]:
                 yield from _events_of(context, key, item, tags)
         except dg.Failure as failure:
             failures[key] = failure.description or "it failed"
+            context.log.error(f"{key}: {failures[key]}")
     for check in context.selected_asset_check_keys:
         yield dg.Output(None, output_name=context.assets_def.get_output_name_for_asset_check_key(check))
     if failures:
         first = next(iter(failures))
         raise dg.Failure(f"{len(failures)} partitions failed: {_some(list(failures))}. {first}: {failures[first]}")
-    yield dg.MaterializeResult(asset_key=context.asset_key, metadata=_REPORTED_ALREADY)
-
-
-# The mark by which Dagster itself tells results whose events the body has reported already.
-_REPORTED_ALREADY = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+    yield dg.MaterializeResult(asset_key=context.asset_key, metadata=REPORTED_ALREADY)
 
 
 def _events_of(
     context: dg.AssetExecutionContext, partition: str, item: Any, tags: "_PartitionTags"
-) -> Iterator[dg.AssetMaterialization | AssetCheckEvaluation]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """What Dagster would report of a result, had the run this partition alone."""
     if isinstance(item, dg.AssetCheckResult):
         yield _evaluation(context, partition, item)
@@ -92,22 +87,20 @@ def _events_of(
         yield _evaluation(context, partition, check)
 
 
-def _evaluation(context: dg.AssetExecutionContext, partition: str, check: dg.AssetCheckResult) -> AssetCheckEvaluation:
+def _evaluation(
+    context: dg.AssetExecutionContext, partition: str, check: dg.AssetCheckResult
+) -> dg.AssetCheckEvaluation:
     newest = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(context.asset_key, asset_partitions=[partition]), limit=1
     ).records
     specs = {spec.name: spec for spec in context.assets_def.check_specs}
     name = check.check_name or next(iter(specs))
-    return AssetCheckEvaluation(
+    return dg.AssetCheckEvaluation(
         asset_key=context.asset_key,
         check_name=name,
         passed=check.passed,
         metadata=check.metadata,
-        target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
-            storage_id=newest[0].storage_id, run_id=newest[0].run_id, timestamp=newest[0].timestamp
-        )
-        if newest
-        else None,
+        target_materialization_data=checked_materialization(newest[0]) if newest else None,
         severity=check.severity,
         description=check.description,
         blocking=specs[name].blocking,
@@ -121,22 +114,22 @@ class _PartitionTags:
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._context = context
         self._asset = context.asset_key
-        self._shared = {CODE_VERSION_TAG: context.assets_def.code_versions_by_key[self._asset] or context.run_id}
+        self._shared = {CODE_VERSION_TAG: context.assets_def.code_versions_by_key[self._asset] or context.run.run_id}
         backfill = context.run.tags.get(BACKFILL_ID_TAG)
         if backfill:
             self._shared[BACKFILL_ID_TAG] = backfill
 
     def of(self, partition: str, version: dg.DataVersion) -> dict[str, str]:
         """The tags of one partition."""
-        tags = {**self._shared, DATA_VERSION_TAG: version.value, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+        tags = {**self._shared, DATA_VERSION_TAG: version.value, DATA_VERSION_IS_OURS_TAG: "true"}
         for dep, (pointer, versions) in self._inputs.items():
-            tags[get_input_event_pointer_tag(dep)] = pointer
-            tags[get_input_data_version_tag(dep)] = self._input_version(dep, partition, versions)
+            tags[input_event_tag(dep)] = pointer
+            tags[input_version_tag(dep)] = self._input_version(dep, partition, versions)
         return tags
 
     def _input_version(self, dep: dg.AssetKey, partition: str, versions: Mapping[str | None, str]) -> str:
         read = self._upstream(dep, partition)
-        if read is None or len(read) >= SKIP_PARTITION_DATA_VERSION_DEPENDENCY_THRESHOLD:
+        if read is None or len(read) >= MOST_UPSTREAM_PARTITIONS:
             return versions.get(None, DEFAULT_DATA_VERSION.value)
         return sha256("".join(versions[key] for key in sorted(read) if key in versions).encode()).hexdigest()
 
@@ -159,14 +152,12 @@ class _PartitionTags:
         """Of each input the newest event, and the data versions of its partitions (None: of the newest event)."""
         instance = self._context.instance
         deps = list(self._context.job_def.asset_layer.get(self._asset).parent_keys)
-        inputs: dict[dg.AssetKey, tuple[str, Mapping[str | None, str]]] = {
-            dep: (NULL_EVENT_POINTER, {}) for dep in deps
-        }
+        inputs: dict[dg.AssetKey, tuple[str, Mapping[str | None, str]]] = {dep: (NO_EVENT, {}) for dep in deps}
         for record in instance.get_asset_records(deps):
             event, dep = record.asset_entry.last_materialization_record, record.asset_entry.asset_key
             if event is None:
                 continue
-            newest = extract_data_version_from_entry(event.event_log_entry) or DEFAULT_DATA_VERSION
+            newest = data_version_of(event.event_log_entry) or DEFAULT_DATA_VERSION
             tagged = instance.event_log_storage.get_latest_tags_by_partition(
                 dep, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 from mlops_assets.errors import ConflictError, DefinitionError
 from mlops_assets.lakehouse.delta import MOST_ATTEMPTS, DeltaFolder
 from mlops_assets.lakehouse.tables import PeriodTable
+from mlops_assets.progress import Progress, Step, untold
 
 MOST_FILES_OF_PERIOD = 8
 """A period with more files is compacted; rewriting one that was corrected a few times gains less than it costs."""
@@ -41,12 +42,13 @@ class Compacted:
         return f"{self.table}: {self.periods} periods compacted, {self.before} files became {self.after}"
 
 
-def compact_tables(folder: Path, name: str | None = None) -> Iterator[Compacted]:
+def compact_tables(folder: Path, name: str | None = None, progress: Progress = untold) -> Iterator[Compacted]:
     """Compact every table below a folder that has too many small files, or those of a name.
 
     Args:
         folder: The home's tables, a folder each, with a folder for each generation.
         name: A table's name, such as ``sales`` or ``forecast.labels``; None for all.
+        progress: Told of each period.
 
     Raises:
         DefinitionError: There is no table of that name.
@@ -58,12 +60,12 @@ def compact_tables(folder: Path, name: str | None = None) -> Iterator[Compacted]
         listed = ", ".join(names) or "none was written yet"
         raise DefinitionError(f"no table '{name}' in {folder}", f"one of: {listed}", "correct the name")
     for table in tables:
-        done = compact(table) if name in (None, table.name) else None
+        done = compact(table, progress) if name in (None, table.name) else None
         if done:
             yield done
 
 
-def compact(table: DeltaFolder) -> Compacted | None:
+def compact(table: DeltaFolder, progress: Progress = untold) -> Compacted | None:
     """Compact the periods of a table that have too many files, each in a commit; None where none has.
 
     Raises:
@@ -73,8 +75,9 @@ def compact(table: DeltaFolder) -> Compacted | None:
     before = sum(files.values())
     most = 1 if before > MOST_FILES_OF_TABLE else MOST_FILES_OF_PERIOD
     periods = [period for period, count in sorted(files.items()) if count > most]
-    for period in periods:
+    for number, period in enumerate(periods, start=1):
         _compact_period(table, period)
+        progress(Step(table.name, number, len(periods), period, "compacted", minor=True))
     if not periods:
         return None
     table.write_checkpoint()

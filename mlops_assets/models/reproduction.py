@@ -16,6 +16,7 @@ from mlops_assets.models.fitting import fit, fitting_of
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version
 from mlops_assets.models.states import version_states
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -76,7 +77,7 @@ class Reproduction:
         return "\n".join([*lines, f"{self.model}: version {self.version} {said}"])
 
 
-def reproduce(platform: Platform, model: ModelDefinition, version: int) -> Reproduction:
+def reproduce(platform: Platform, model: ModelDefinition, version: int, progress: Progress = untold) -> Reproduction:
     """Build a version's training set as it was known then, fit again with what was recorded, and compare.
 
     Later corrections do not matter, for they were not known then; nor does it whether the version's files are there.
@@ -94,8 +95,11 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int) -> Repro
             "the definitions that it was trained by",
             "take the project as it was then (MLflow's run names its commit), and run this there with the same home",
         )
+    progress(Step("reproduce", 0, 2, training.at, "training set", minor=True))
     rows = build_training_set(platform, model, model.schema.calendar.at_key(training.at)).rows
+    progress(Step("reproduce", 1, 2, training.at, f"fit on {rows.num_rows} rows", minor=True))
     again = fit(model, rows, json.loads(training.params))
+    progress(Step("reproduce", 2, 2, training.at, minor=True))
     return Reproduction(
         model.name,
         version,

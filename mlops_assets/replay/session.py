@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError
-from mlops_assets.in_process import SILENT, failures_of, held_open
+from mlops_assets.in_process import end_what_was_killed, failures_of, held_open, run_assets
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.progress import Progress, untold
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.replay.span import Span
 from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
+from mlops_assets.replay.telling import Telling, moments_by_period
 
+WORK = "a replay"
 MOST_ATTEMPTS = 3
 """A failed run is asked for twice more, as run retries do in production."""
 
@@ -42,6 +45,7 @@ class Session:
         home: Where; holds this replay and nothing else.
         instance: The real Dagster instance of the home.
         state: Where the replay stands.
+        telling: Told of what happens.
     """
 
     project: ProjectDefinition
@@ -49,16 +53,17 @@ class Session:
     home: Home
     instance: dg.DagsterInstance
     state: ReplayState
+    telling: Telling
 
-    def live_through(self, moment: datetime, *, history: bool) -> None:
-        """Do everything that is due at a moment of the clock; again without effect.
+    def live_through(self, moment: datetime, *, history: bool) -> bool:
+        """Do everything that is due at a moment of the clock; says whether anything was left to do.
 
         Args:
             moment: What the clock is set to.
             history: Only publish and ingest; conditions and policy wait until the history is complete.
         """
         if self.state.moment is not None and (moment, True) <= (self.state.moment, self.state.finished):
-            return
+            return False
         if self.state.moment != moment:
             self._keep(replace(self.state, moment=moment, finished=False))
         self.home.clock.set(moment)
@@ -68,6 +73,7 @@ class Session:
         if not history:
             self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
         self._keep(replace(self.state, finished=True))
+        return True
 
     def take_baseline(self) -> None:
         """Show the conditions the empty instance, from which on they see what is new."""
@@ -79,9 +85,11 @@ class Session:
         """Publish online what changed since the last publishing; again without effect."""
         if self.state.published == self.state.moment:
             return
+        self.telling.begins("publish", 1, 1, "")
         self._finish_pending()
         self._until_quiet(lambda: self._tick_conditions(PUBLISHING))
         self._keep(replace(self.state, published=self.state.moment))
+        self.telling.ends()
 
     def _until_quiet(self, tick: Callable[[], int]) -> None:
         for _ in range(MOST_ROUNDS):
@@ -117,9 +125,6 @@ class Session:
 
     def _tick_conditions(self, name: str) -> int:
         """Evaluate the conditions behind one cursor, and run what they ask for; says how many runs."""
-        from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
-        from dagster_shared.serdes import deserialize_value, serialize_value
-
         text = self.state.cursors.get(name)
         online = dg.AssetSelection.assets(*([table, "online"] for table in self.project.online_tables))
         evaluated = dg.evaluate_automation_conditions(
@@ -127,14 +132,14 @@ class Session:
             self.instance,
             asset_selection=online if name == PUBLISHING else dg.AssetSelection.all() - online,
             evaluation_time=self.home.clock.now(),
-            cursor=deserialize_value(text, AssetDaemonCursor) if text else None,
+            cursor=cast(Any, dg.deserialize_value(text)) if text else None,
         )
         graph = self.definitions.resolve_asset_graph()
         by_partition: dict[str | None, list[str]] = {}
         for key in graph.toposorted_asset_keys:
             for partition in evaluated.get_requested_partitions(key):
                 by_partition.setdefault(partition, []).append(key.to_user_string())
-        return self._run(name, serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
+        return self._run(name, dg.serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
 
     def _in_ranges(self, by_partition: Mapping[str | None, list[str]]) -> list[PendingRun]:
         """One run for each partition, and for each range of them whose assets all take a range in one run.
@@ -178,14 +183,9 @@ class Session:
         while self.state.pending:
             run = self.state.pending[0]
             known = self.instance.get_run_by_id(run.run_id)
-            if known is not None and not known.is_finished:
-                self.instance.report_run_failed(known, "The process that ran it has ended.")
-                succeeded = False
-            elif known is not None:
-                succeeded = known.is_success
-            else:
-                succeeded = self._execute(run)
+            succeeded = self._execute(run) if known is None else known.is_success
             if not succeeded:
+                self.telling.fails(f"{self._words(run)} (attempt {run.attempt} of {MOST_ATTEMPTS})")
                 self.home.prepare()  # a full disk ends the replay, to go on later: it is no fault of the run's
             self._keep(self._after(run, succeeded))
 
@@ -195,28 +195,26 @@ class Session:
         if run.attempt < MOST_ATTEMPTS:
             again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
             return without(self.state, run, again)
-        at = f"{run.partition} to {run.last}" if run.last else run.partition
-        words = f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
         state = without(self.state, run)
-        return replace(state, failed=(*state.failed, words))
+        return replace(state, failed=(*state.failed, self._words(run)))
+
+    def _words(self, run: PendingRun) -> str:
+        at = f"{run.partition} to {run.last}" if run.last else run.partition
+        return f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
 
     def _execute(self, run: PendingRun) -> bool:
-        job = self.definitions.resolve_implicit_global_asset_job_def()
-        tags = dict(run.tags)
-        if run.attempt > 1:
-            tags["dagster/retry_number"] = str(run.attempt - 1)
-        if run.last is not None and run.partition is not None:
-            tags |= {ASSET_PARTITION_RANGE_START_TAG: run.partition, ASSET_PARTITION_RANGE_END_TAG: run.last}
-        done = job.execute_in_process(
-            instance=self.instance,
-            partition_key=None if run.last else run.partition,
-            run_config=SILENT,
-            asset_selection=[dg.AssetKey.from_user_string(name) for name in run.assets],
+        retried = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}
+        return run_assets(
+            self.definitions,
+            self.instance,
+            [dg.AssetKey.from_user_string(name) for name in run.assets],
+            work=WORK,
+            partition=run.partition,
+            last=run.last,
+            tags={**run.tags, **retried},
             run_id=run.run_id,
-            tags=tags,
-            raise_on_error=False,
-        )
-        return bool(done.success)
+            seen=self.telling.see,
+        ).succeeded
 
     def _keep(self, state: ReplayState) -> None:
         self.state = write_state(self.home, state)
@@ -242,7 +240,7 @@ def run_replay(
     instance: dg.DagsterInstance,
     *,
     span: Span,
-    progress: Callable[[list[datetime]], Iterator[datetime]] = iter,
+    progress: Progress = untold,
 ) -> ReplayState:
     """Replay the periods from first to last on a real instance; goes on where an earlier call ended.
 
@@ -254,21 +252,33 @@ def run_replay(
         home: An empty home, or one that holds this replay.
         instance: The Dagster instance of the home.
         span: Which periods to live through.
-        progress: Shows the moments passing.
+        progress: Told of each period, and of the history before the first.
 
     Raises:
         SurroundingsError: The home holds something else, or its disk is full.
+        ConflictError: A replay is at work in it.
     """
     platform = platform_of(project)
     models = list(project.models.values())
     start = min(platform.model_as_of(model, span.first) for model in models)
     until = max(span.last.end + model.lag for model in models)
-    session = Session(project, definitions, home, instance, read_state(home, span.first.key))
-    session.take_baseline()
+    telling = Telling(project, progress)
+    session = Session(project, definitions, home, instance, read_state(home, span.first.key), telling)
     moments = publication_moments(project, until)
+    history = [moment for moment in moments if moment < start]
+    periods = moments_by_period(platform, models[0], span, moments[len(history) :])
     with held_open(home.dagster):
-        for moment in progress(moments):
-            session.live_through(moment, history=moment < start)
+        end_what_was_killed(instance, WORK)
+        session.take_baseline()
+        for number, moment in enumerate(history, start=1):
+            telling.begins("history", number, len(history), moment.date().isoformat())
+            if session.live_through(moment, history=True):
+                telling.ends(minor=True)
+        for number, (period, its_moments) in enumerate(periods, start=1):
+            telling.begins("replay", number, len(periods), period.key)
+            lived = [session.live_through(moment, history=False) for moment in its_moments]
+            if any(lived):
+                telling.ends()
         session.publish()
     return session.state
 

@@ -63,21 +63,20 @@ def _declared(table: TableDefinition) -> Iterator[CheckState]:
 
 def _latest(instance: "dg.DagsterInstance", table: str, declared: CheckState) -> CheckState:
     import dagster as dg
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(table), declared.name), limit=1, status={Status.SUCCEEDED, Status.FAILED}
-    )
-    found = next((record for record in records if record.evaluation and record.event), None)
-    if found is None or found.evaluation is None or found.event is None:
+    from mlops_assets.components.private_dagster import newest_evaluation
+
+    found = newest_evaluation(instance, dg.AssetCheckKey(dg.AssetKey(table), declared.name))
+    if found is None:
         return declared
+    evaluation, seconds = found
     return CheckState(
         declared.name,
-        found.evaluation.passed,
-        datetime.fromtimestamp(found.event.timestamp, UTC),
+        evaluation.passed,
+        datetime.fromtimestamp(seconds, UTC),
         declared.severity,
-        found.evaluation.description or declared.description,
-        found.evaluation.partition,
+        evaluation.description or declared.description,
+        evaluation.partition,
     )
 
 
@@ -93,15 +92,13 @@ def _instance(folder: Path) -> "dg.DagsterInstance | None":
 @lru_cache(maxsize=4)
 def _opened(folder: Path) -> "dg.DagsterInstance":
     """An instance, whose settings may name the folder by DAGSTER_HOME, which this process need not have."""
-    import dagster as dg
     import yaml
-    from dagster._core.instance.ref import InstanceRef
+
+    from mlops_assets.components.private_dagster import open_instance_in
 
     settings = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
-    overrides: dict[str, Any] = {
-        "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    }
+    overrides: dict[str, Any] = {}
     log = settings.get("event_log_storage")
     if log and log.get("config", {}).get("base_dir") == {"env": "DAGSTER_HOME"}:
         overrides["event_log_storage"] = {**log, "config": {**log["config"], "base_dir": str(folder)}}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
+    return open_instance_in(folder, overrides)

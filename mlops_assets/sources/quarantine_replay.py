@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import append, compare
@@ -45,7 +46,9 @@ class Replayed:
     appended: Mapping[str, int]
 
 
-def replay_quarantine(platform: Platform, source: SourceDefinition, period: str | None = None) -> list[Replayed]:
+def replay_quarantine(
+    platform: Platform, source: SourceDefinition, period: str | None = None, progress: Progress = untold
+) -> list[Replayed]:
     """Read the deliveries of rows that wait again, and ingest what now keeps the contract, known from now on.
 
     Doing it again changes nothing.
@@ -54,6 +57,7 @@ def replay_quarantine(platform: Platform, source: SourceDefinition, period: str 
         platform: The platform.
         source: The source.
         period: Key of the period whose deliveries are replayed; None for all.
+        progress: Told of each period.
 
     Returns:
         What was done, for each period with rows that waited.
@@ -64,7 +68,12 @@ def replay_quarantine(platform: Platform, source: SourceDefinition, period: str 
         ConflictError: Another run writes one of the periods at the same time.
     """
     waiting = [row for row in quarantined(platform, source, period) if row.waits]
-    return [_replay_period(platform, source, key) for key in dict.fromkeys(row.period for row in waiting)]
+    keys = list(dict.fromkeys(row.period for row in waiting))
+    replayed = []
+    for number, key in enumerate(keys, start=1):
+        replayed.append(_replay_period(platform, source, key))
+        progress(Step(source.name, number, len(keys), key, f"{replayed[-1].ingested} rows ingested", minor=True))
+    return replayed
 
 
 def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Replayed:

@@ -21,6 +21,7 @@ from mlops_assets.monitoring.retrain_policy import History
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
+from mlops_assets_tests import staleness
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow
@@ -325,15 +326,7 @@ def materialize(shop: Shop, partition: str, *names: str) -> dg.ExecuteInProcessR
 
 
 def stale(shop: Shop, name: str, partitions: list[str]) -> list[str]:
-    """Which partitions the user interface shows as out of sync with what they were made from."""
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-    from dagster._core.loader import LoadingContextForTest
-
-    resolver = CachingStaleStatusResolver(
-        shop.instance, shop.definitions.resolve_asset_graph(), LoadingContextForTest(shop.instance)
-    )
-    key = dg.AssetKey.from_user_string(name)
-    return [item for item in partitions if resolver.get_status(key, item) == StaleStatus.STALE]
+    return staleness.stale(shop.definitions, shop.instance, dg.AssetKey.from_user_string(name), partitions)
 
 
 def test_a_correction_makes_the_partitions_that_rest_on_it_stale_and_only_those_until_they_were_computed_again(

@@ -5,17 +5,19 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run_iterator
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
-from mlops_assets.in_process import SILENT
+from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, private
+from mlops_assets.in_process import SILENT, is_logged_error
+from mlops_assets_tests import staleness
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
 UP, DOWN, LIST = dg.AssetKey("up"), dg.AssetKey("down"), dg.AssetKey("list")
 WINDOW = dg.TimeWindowPartitionMapping(start_offset=-2, allow_nonexistent_upstream_partitions=True)
 Body = Callable[[str], Iterator[Any]]
+_RERUN = "tests of runs that repeat another"
+_in_memory = private("dagster._core.definitions.job_base", "InMemoryJob", _RERUN)
+_execute = private("dagster._core.execution.api", "execute_run_iterator", _RERUN)
 
 
 def made(key: dg.AssetKey, partition: str, passed: bool = True) -> dg.MaterializeResult[Any]:
@@ -74,7 +76,7 @@ def run(
 ) -> list[dg.DagsterEvent]:
     """Run some assets over a range, as a backfill of the user interface does."""
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys))
-    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last} if first and last else {}
+    tags = {RANGE_START_TAG: first, RANGE_END_TAG: last} if first and last else {}
     begun = instance.create_run_for_job(
         job,
         run_config=SILENT,
@@ -83,7 +85,7 @@ def run(
         parent_run_id=parent,
         root_run_id=parent,
     )
-    return list(execute_run_iterator(InMemoryJob(job), begun, instance))
+    return list(_execute(_in_memory(job), begun, instance))
 
 
 def alone(defs: dg.Definitions, instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> None:
@@ -147,9 +149,6 @@ def test_the_events_of_a_range_are_those_that_runs_of_one_partition_leave(instan
 
 
 def test_after_a_run_over_a_range_only_what_changed_since_is_stale(instance: dg.DagsterInstance) -> None:
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver
-    from dagster._core.loader import LoadingContextForTest
-
     versions = {"2024-05": "first"}
 
     def up(partition: str) -> Iterator[Any]:
@@ -162,8 +161,7 @@ def test_after_a_run_over_a_range_only_what_changed_since_is_stale(instance: dg.
     defs = definitions(up)
 
     def stale() -> list[str]:
-        statuses = CachingStaleStatusResolver(instance, defs.resolve_asset_graph(), LoadingContextForTest(instance))
-        return [key for key in keys_from_to(1, 12) if statuses.get_status(DOWN, key).value != "FRESH"]
+        return staleness.stale(defs, instance, DOWN, keys_from_to(1, 12))
 
     run(defs, instance, [LIST])
     run(defs, instance, [UP, DOWN], "2024-01", "2024-12")  # both in one run, upstream first
@@ -190,6 +188,9 @@ def test_a_partition_that_fails_does_not_keep_the_others_from_theirs(instance: d
     assert {key: check.passed for key, check in checks(instance, UP).items()} == {
         key: key not in ("2024-02", "2024-04") for key in keys_from_to(1, 5)
     }
+    (record,) = instance.get_runs()
+    logged = [entry.user_message for entry in instance.all_logs(record.run_id) if is_logged_error(entry)]
+    assert logged == ["2024-02: no rows in 2024-02", "2024-04: no rows in 2024-04"]  # told at once, not at the end
     (failure,) = [event for event in happened if event.event_type == dg.DagsterEventType.STEP_FAILURE]
     told = failure.step_failure_data.user_failure_data
     assert told is not None

@@ -1,8 +1,12 @@
-"""Replays in forks: up to a period, or standing still at each of their writes."""
+"""Replays in forks: up to a period, standing still at each of their writes, and one after another from one process."""
 
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
@@ -12,24 +16,28 @@ from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.serving.running import until
 
 
-def replay_in_fork(lived: Lived, last: str, **variables: str) -> int:
-    """Run the replay command up to a period; its exit code, negative for the signal that killed it."""
-    return run_in_fork(lived, ["replay", "--from", lived.first, "--to", last], **variables)
+def command(lived: Lived, *arguments: str, **variables: str) -> forks.Command:
+    """Start a command on a project and its home."""
+    given = ["--project", str(lived.project), *arguments]
+    return forks.start(given, **{HOME_VARIABLE: str(lived.home.folder), **variables})
 
 
-def run_in_fork(lived: Lived, arguments: list[str], **variables: str) -> int:
-    """Run a command on a project; its exit code, negative for the signal that killed it."""
-    return _started(lived, arguments, **variables).wait()
+def replay(lived: Lived, last: str, **variables: str) -> forks.Command:
+    """Start the replay command up to a period."""
+    return command(lived, *_replay(lived, last), **variables)
+
+
+def _replay(lived: Lived, last: str) -> tuple[str, ...]:
+    return ("replay", "--from", lived.first, "--to", last)
 
 
 def replay_stopping_at_writes(lived: Lived, last: str, log: Path) -> Iterator[str]:
     """Replay up to a period; at every write point the process stands still, and on disk is what a kill would leave."""
-    arguments = ["replay", "--from", lived.first, "--to", last]
-    command = _started(lived, arguments, **{LOG_VARIABLE: str(log), STOP_VARIABLE: "yes"})
+    begun = replay(lived, last, **{LOG_VARIABLE: str(log), STOP_VARIABLE: "yes"})
     points: list[str] = []
 
     def at_the_next_point() -> bool:
-        if not _stands_still(command.pid):
+        if not _stands_still(begun.pid):
             return False
         points[:] = log.read_text(encoding="utf-8").splitlines()
         return len(points) > passed
@@ -37,15 +45,15 @@ def replay_stopping_at_writes(lived: Lived, last: str, log: Path) -> Iterator[st
     passed = 0
     try:
         while True:
-            until(lambda: command.poll() is not None or at_the_next_point(), seconds=200)
-            if command.poll() is not None:
+            until(lambda: begun.poll() is not None or at_the_next_point(), seconds=200)
+            if begun.poll() is not None:
                 break
             yield points[-1].split(" ", 1)[1]
             passed = len(points)
-            command.send_signal(signal.SIGCONT)
-        assert command.wait() == 0
+            begun.send_signal(signal.SIGCONT)
+        assert begun.wait() == 0
     finally:
-        command.kill()
+        begun.kill()
 
 
 def _stands_still(process: int) -> bool:
@@ -55,9 +63,44 @@ def _stands_still(process: int) -> bool:
         return False
 
 
-def _started(lived: Lived, arguments: list[str], **variables: str) -> forks.Command:
-    given = ["--project", str(lived.project), *arguments]
-    return forks.start(given, **{HOME_VARIABLE: str(lived.home.folder), **variables})
+@contextmanager
+def replays_of_one_load(lived: Lived, last: str) -> Iterator[Connection]:
+    """A process that has loaded the code location: ``send`` anything, and ``recv`` the exit code of a fork's replay.
+
+    What lies in the home may be exchanged between two of them.
+    """
+    here, there = forks.CONTEXT.Pipe()
+    started = forks.start_work(_replay_when_asked, there, lived, last, **{HOME_VARIABLE: str(lived.home.folder)})
+    there.close()
+    try:
+        yield here
+    finally:
+        here.close()
+        started.wait(60)
+
+
+def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
+    from mlops_assets import cli
+    from mlops_assets.in_process import enter
+    from mlops_assets.project.folder import find_project
+
+    project = find_project(lived.project)
+    enter(lived.home, project)
+    loaded = cli.open_definitions(project)
+
+    def already_loaded(_: Any) -> Any:
+        return loaded
+
+    cli.open_definitions = already_loaded
+    while True:
+        try:
+            asked.recv()
+        except EOFError:
+            return
+        process = os.fork()
+        if process == 0:
+            cli.main(["--project", str(lived.project), *_replay(lived, last)], prog_name="mlops-assets")
+        asked.send(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 
 
 def data_versions(home: Home) -> dict[str, str]:

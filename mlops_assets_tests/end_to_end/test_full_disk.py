@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.lakehouse.home import Home
 from mlops_assets_tests.conftest import Lived, require_program
-from mlops_assets_tests.end_to_end.replaying import data_versions, replay_in_fork
+from mlops_assets_tests.end_to_end.replaying import data_versions, replay
 
 pytestmark = pytest.mark.slow
 NEXT_DAY = "2024-01-28"
@@ -19,10 +19,10 @@ FREE_KILOBYTES = ("400", "1200", "2500")
 def test_a_full_disk_is_one_message_and_with_room_again_the_replay_goes_on(lived: Lived, tmp_path: Path) -> None:
     unshare = require_program("unshare", "util-linux")
     whole = lived.copy(tmp_path / "whole")
-    assert replay_in_fork(whole, NEXT_DAY) == 0
-    replays = [sys.executable, "-m", "mlops_assets_tests.end_to_end.on_a_small_disk", tmp_path]
+    assert replay(whole, NEXT_DAY).wait() == 0
+    small_disk = [sys.executable, "-m", "mlops_assets_tests.end_to_end.on_a_small_disk", tmp_path]
     done = subprocess.run(
-        [unshare, "--user", "--map-root-user", "--mount", *replays]
+        [unshare, "--user", "--map-root-user", "--mount", *small_disk]
         + [lived.project, lived.home.folder, lived.first, NEXT_DAY, *FREE_KILOBYTES],
         capture_output=True,
         text=True,

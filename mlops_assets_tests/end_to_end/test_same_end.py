@@ -7,7 +7,7 @@ import pytest
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.starter import write_project
 from mlops_assets_tests.conftest import Lived, require_program
-from mlops_assets_tests.end_to_end.replaying import data_versions, replay_in_fork
+from mlops_assets_tests.end_to_end.replaying import data_versions, replay
 from mlops_assets_tests.spark_session import SETTINGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -29,7 +29,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Lived:
         text = file.read_text(encoding="utf-8")
         assert text.count(old) == 1
         file.write_text(text.replace(old, new), encoding="utf-8")
-    assert replay_in_fork(made, made.last) == 0
+    assert replay(made, made.last).wait() == 0
     return made
 
 
@@ -43,9 +43,9 @@ def expected(short: Lived) -> dict[str, str]:
 def test_a_replay_in_two_parts_ends_as_one_in_one_part(short: Lived, expected: dict[str, str], tmp_path: Path) -> None:
     parts = Lived(short.project, Home(tmp_path / "parts"), short.first, short.last)
 
-    assert replay_in_fork(parts, short.first) == 0
+    assert replay(parts, short.first).wait() == 0
     assert data_versions(parts.home) != expected
-    assert replay_in_fork(parts, short.last) == 0
+    assert replay(parts, short.last).wait() == 0
 
     assert data_versions(parts.home) == expected
 
@@ -60,7 +60,7 @@ def test_a_replay_on_spark_gives_the_data_versions_of_a_replay_on_duckdb(
     with (on_spark.project / "pyproject.toml").open("a", encoding="utf-8") as pyproject:
         pyproject.write(f'\n[tool.mlops_assets]\nengine = "spark"\n\n[tool.mlops_assets.spark]\n{settings}')
 
-    assert replay_in_fork(on_spark, on_spark.last, HOME=str(on_spark.user)) == 0
+    assert replay(on_spark, on_spark.last, HOME=str(on_spark.user)).wait() == 0
 
     assert data_versions(on_spark.home) == expected
     assert (on_spark.home.scratch / "spark").is_dir()

@@ -26,6 +26,7 @@ from mlops_assets.features.online.encoding import entries_of, layout_of, micros,
 from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 
@@ -96,7 +97,13 @@ def missing_past(platform: Platform, table: StateTable) -> tuple[Period, Period]
 
 
 def publish(
-    platform: Platform, store: OnlineStore, name: str, period: Period | None = None, *, rebuild: bool = False
+    platform: Platform,
+    store: OnlineStore,
+    name: str,
+    period: Period | None = None,
+    *,
+    rebuild: bool = False,
+    progress: Progress = untold,
 ) -> Publication:
     """Publish what changed in a period of a table; or all of it, where its generation is not served yet.
 
@@ -106,6 +113,7 @@ def publish(
         name: A table that is ``online: true``.
         period: Whose new states; None for those of all periods.
         rebuild: Publish all into a new space, and serve that once it is whole.
+        progress: Told of keys that were published.
 
     Raises:
         DefinitionError: The table is not online.
@@ -130,7 +138,7 @@ def publish(
         served = store.served(name)
         whole = rebuild or served is None or served.layout != layout
         space = store.begin(layout, fresh=rebuild) if whole or served is None else served
-        work = _Publishing(platform, store, table, space)
+        work = _Publishing(platform, store, table, space, progress)
         try:
             if not whole:
                 work.catch_up([period] if period else None)
@@ -155,11 +163,14 @@ def publish(
 class _Publishing:
     """One run's writing into a space."""
 
-    def __init__(self, platform: Platform, store: OnlineStore, table: StateTable, space: Space) -> None:
+    def __init__(
+        self, platform: Platform, store: OnlineStore, table: StateTable, space: Space, progress: Progress
+    ) -> None:
         self._platform = platform
         self._store = store
         self._table = table
         self._space = space
+        self._progress = progress
         self.outcome = Outcome()
         self.expired = 0
         self.guard = Guard(0, 0)
@@ -254,6 +265,8 @@ class _Publishing:
                     "fewer publishers of one table at a time",
                     "publish it again",
                 )
+            done = min(start + KEYS_AT_ONCE, keys.num_rows)
+            self._progress(Step(self._table.name, done, keys.num_rows, "keys", minor=True))
 
     def _answers(self, keys: "pa.Table", first: Period | None, now: datetime, version: int) -> "pa.Table":
         """The answer of each key at a position, in the order of the keys."""

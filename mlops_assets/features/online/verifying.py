@@ -19,6 +19,7 @@ from mlops_assets.features.online.publishing import (
     oldest_wanted,
 )
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.platform import Platform
 
 MOST_SHOWN = 10
@@ -69,7 +70,7 @@ class Verification:
     first: tuple[Difference, ...]
 
 
-def verify(platform: Platform, store: OnlineStore, name: str) -> Verification:
+def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress = untold) -> Verification:
     """Compare what the store holds of a table with the lookup's answer for now, for all keys that it ever had.
 
     Rows that are older than every model's lookback do not count: they may be there until the next publishing.
@@ -95,7 +96,7 @@ def verify(platform: Platform, store: OnlineStore, name: str) -> Verification:
     answers = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
     first: list[Difference] = []
-    for key, expected in _expected(platform, table, now, oldest):
+    for key, expected in _expected(platform, table, now, oldest, progress):
         keys += 1
         rows += expected is not None
         found = stored.pop(key, None)
@@ -111,7 +112,7 @@ def verify(platform: Platform, store: OnlineStore, name: str) -> Verification:
 
 
 def _expected(
-    platform: Platform, table: StateTable, now: datetime, oldest: datetime | None
+    platform: Platform, table: StateTable, now: datetime, oldest: datetime | None, progress: Progress
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Each key that the table ever had, with the row that the lookup finds for it."""
     version = table.delta.version() or 0
@@ -123,6 +124,8 @@ def _expected(
         earlier = earlier_answers(platform, table, answers, now, version)
         for entry in entries_of(answers, layout_of(table), EVENT, earlier):
             yield entry.key, entry.row
+        done = min(start + KEYS_AT_ONCE, keys.num_rows)
+        progress(Step(table.name, done, keys.num_rows, "keys", minor=True))
 
 
 def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list[str]:

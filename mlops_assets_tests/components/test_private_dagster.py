@@ -1,0 +1,29 @@
+"""What is private to Dagster: there in this release, and told in words where a release has it no more."""
+
+import runpy
+
+import pytest
+
+from mlops_assets.components import private_dagster
+from mlops_assets.errors import SurroundingsError
+
+
+def test_a_name_that_a_release_has_no_more_is_told_when_the_code_location_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("dagster._core.storage.tags.ASSET_PARTITION_RANGE_END_TAG")
+    monkeypatch.setattr("dagster.__version__", "1.13.99")
+    with pytest.raises(SurroundingsError) as told:
+        runpy.run_path(private_dagster.__file__)
+    assert str(told.value) == (
+        "Found: dagster 1.13.99 has no dagster._core.storage.tags.ASSET_PARTITION_RANGE_END_TAG, which is needed for "
+        "one run over a range of partitions. Expected: a release of dagster that has it, as the one in "
+        "requirements.txt. "
+        "What to do: install that one; to move to another, look at mlops_assets/components/private_dagster.py, and "
+        "find there what took its place."
+    )
+
+
+def test_a_module_that_a_release_has_no_more_is_told_too() -> None:
+    with pytest.raises(SurroundingsError, match=r"has no dagster\._core\.gone\.name, which is needed for a test\."):
+        private_dagster.private("dagster._core.gone", "name", "a test")
