@@ -59,9 +59,7 @@ def test_mlflow_runs_a_training_in_the_home_and_the_version_is_made_again(
     )
     assert run.get_status() == "FINISHED"
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("train ")]
-    assert told[:4] == [
-        f"train {number}/4 {at.key} {MODEL}/{step}" for number, step in enumerate(TRAINING_STEPS)
-    ]
+    assert told[:4] == [f"train {number}/4 {at.key} {MODEL}/{step}" for number, step in enumerate(TRAINING_STEPS)]
     trained = candidates(platform, model)
     assert len(trained) == before + 1
     asked = [record for record in trained if record.reason == "it's time"]
