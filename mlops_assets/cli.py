@@ -129,16 +129,18 @@ def replay(folder: Path, first: str, last: str) -> None:
     begun = read_state(home, first)
     home.prepare()
     write_state(home, begun)
-    from mlops_assets.in_process import enter, open_instance
+    with shown_progress() as progress:
+        progress(Step("load", 0, 1, project.package, minor=True))
+        from mlops_assets.in_process import enter, open_instance
 
-    enter(home, project)
-    from mlops_assets.project.platform import Platform
-    from mlops_assets.replay.session import run_replay
-    from mlops_assets.replay.summary import as_table, summarize
+        enter(home, project)
+        from mlops_assets.project.platform import Platform
+        from mlops_assets.replay.session import run_replay
+        from mlops_assets.replay.summary import as_table, summarize
 
-    quiet()
-    with open_instance(home) as instance, shown_progress() as progress:
-        state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=progress)
+        quiet()
+        with open_instance(home) as instance:
+            state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=progress)
         platform, models = Platform.of(definition, home), list(definition.models.values())
         told = []
         for number, model in enumerate(models):

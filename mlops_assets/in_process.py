@@ -110,6 +110,9 @@ def run_assets(
         tags: Further tags of the run.
         run_id: The id that was chosen for it.
         seen: Told of each event, and of what steps log, as it happens.
+
+    Raises:
+        KeyboardInterrupt: The person at the terminal ended it; Dagster takes that for one more failure.
     """
     run_id = run_id or str(uuid.uuid4())
     all_tags = {**(tags or {}), constants.WORK: work, constants.PROCESS: str(Process.this())}
@@ -126,8 +129,17 @@ def run_assets(
         tags=all_tags,
         raise_on_error=False,
     )
+    if any(_is_interruption(event) for event in done.all_events):
+        raise KeyboardInterrupt
     failed = done.filter_events(lambda event: event.event_type == dg.DagsterEventType.STEP_FAILURE)
     return Ran(run_id, bool(done.success), tuple(failure_words(event.step_failure_data) for event in failed))
+
+
+def _is_interruption(event: dg.DagsterEvent) -> bool:
+    if event.event_type != dg.DagsterEventType.RUN_FAILURE:
+        return False
+    error = event.job_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -> None:
@@ -186,4 +198,6 @@ def failure_words(failure: Any) -> str:
     error = failure.error
     while error and error.cause:
         error = error.cause
+    if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "it was interrupted"
     return error.message.strip() if error else "unknown"

@@ -1,6 +1,7 @@
 """Runs inside a command: their events as they happen, and the end of those whose process was killed."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,11 @@ import pytest
 from mlops_assets.components import constants
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.errors import ConflictError
-from mlops_assets.in_process import Ran, end_what_was_killed, run_assets
+from mlops_assets.in_process import Ran, end_what_was_killed, failures_of, run_assets
 from mlops_assets.lakehouse.processes import Process
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
-UP, DOWN = dg.AssetKey("up"), dg.AssetKey("down")
+UP, DOWN, ENDED = dg.AssetKey("up"), dg.AssetKey("down"), dg.AssetKey("ended")
 
 
 @dg.asset(key=UP, partitions_def=MONTHS, backfill_policy=ONE_RUN)
@@ -35,7 +36,13 @@ def down(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult()
 
 
-DEFINITIONS = dg.Definitions(assets=[up, down])
+@dg.asset(key=ENDED)
+def ended() -> None:
+    """Somebody presses Ctrl-C while it is computed."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+DEFINITIONS = dg.Definitions(assets=[up, down, ended])
 
 
 @pytest.fixture
@@ -100,6 +107,14 @@ def test_events_and_what_steps_log_are_seen_while_the_run_is_under_way(instance:
 def test_a_failure_is_in_words(instance: dg.DagsterInstance) -> None:
     done = run(instance, "2024-03", UP, DOWN)
     assert (done.succeeded, done.failures) == (False, ("no rows in March",))
+
+
+def test_whoever_interrupts_a_run_ends_the_command_and_the_run_says_so(instance: dg.DagsterInstance) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_assets(DEFINITIONS, instance, [ENDED], work="a test")
+    (record,) = instance.get_runs()
+    assert record.status.value == "FAILURE"
+    assert failures_of(instance, record.run_id) == "it was interrupted"
 
 
 def test_a_run_whose_process_has_ended_is_reported_as_failed_and_no_other(

@@ -48,7 +48,7 @@ class Lines:
         self._stream = stream
         self._clock = clock
         self._told_at = clock()
-        self._told_of = ""
+        self._told: Step | None = None
         self._waiting: Step | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -59,8 +59,8 @@ class Lines:
     def __call__(self, step: Step) -> None:
         """Tell of a step, or keep it until there has been silence for long."""
         with self._lock:
-            self._waiting = step
-            if not step.minor or (step.done == step.total and step.of == self._told_of):
+            self._waiting = step if step != self._told else None
+            if not step.minor or (step.done == step.total and self._told and step.of == self._told.of):
                 self._tell()
         self.tell_after_silence()
 
@@ -79,7 +79,7 @@ class Lines:
         if self._waiting:
             with suppress(OSError):  # nobody reads any more, and the work goes on
                 print(in_a_line(self._waiting), file=self._stream, flush=True)
-            self._told_at, self._told_of, self._waiting = self._clock(), self._waiting.of, None
+            self._told_at, self._told, self._waiting = self._clock(), self._waiting, None
 
     def _tell_what_waits(self) -> None:
         while not self._ended.wait(LONGEST_SILENCE / 5):

@@ -107,6 +107,8 @@ def test_the_beginning_of_something_long_is_told_though_nothing_follows_it(monke
         assert not stream.getvalue()
         clock.now = 1.0
         assert told.wait(10)
+        clock.now = 2.0
+        lines(Step("replay", 3, 7, "2024-01-27", "forecast/candidate", minor=True))  # its end, in the same words
     assert stream.getvalue() == "replay 3/7 2024-01-27 forecast/candidate\n"
 
 
