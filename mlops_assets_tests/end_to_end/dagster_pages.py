@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets_tests.conftest import Lived, require_program
@@ -81,13 +82,18 @@ def materializations(address: str, asset: str, partition: str | None = None) -> 
     return len(found["data"]["assetNodeOrError"]["assetMaterializations"])
 
 
-def materialize_in_page(page: "Page", address: str, asset: str, partition: str) -> None:
-    """Launch a partition of an asset from its page, and wait until it was materialized."""
-    before = materializations(address, asset, partition)
-    page.goto(f"{address}/assets/{asset}?view=partitions&partition={partition}")
+def materialize_in_page(page: "Page", address: str, partition: str, *assets: str) -> None:
+    """Launch a partition of some assets as one run from the page of their graph, and wait until all are made."""
+    before = {asset: materializations(address, asset, partition) for asset in assets}
+    selection = " or ".join(f'key:"{asset}"' for asset in assets)
+    page.goto(f"{address}/asset-groups?asset-selection={quote(selection)}")
     page.locator("button", has_text="Materialize").first.click()
+    chosen = page.get_by_placeholder("ex: 2024-01-01", exact=False)
+    chosen.fill(partition)
+    chosen.press("Enter")
     page.locator("button", has_text="Launch 1 run").click()
-    until(lambda: materializations(address, asset, partition) == before + 1, PATIENCE)
+    for asset, times in before.items():
+        until(lambda asset=asset, times=times: materializations(address, asset, partition) == times + 1, PATIENCE)  # type: ignore[misc]
 
 
 def _ask(address: str, body: dict[str, Any]) -> Any:

@@ -76,7 +76,7 @@ def test_an_engineer_sees_the_graph_and_materializes_a_partition_of_a_feature_ta
 
     page.goto(f"{address}/assets/order_trend?view=partitions")
     page.get_by_text("Materialized (27)").wait_for()
-    materialize_in_page(page, address, "order_trend", "2024-01-20")
+    materialize_in_page(page, address, "2024-01-20", "order_trend")
 
     page.goto(f"{address}/assets/order_trend?view=checks")
     page.get_by_text("This is a blocking asset check.").wait_for()
@@ -106,8 +106,8 @@ def test_a_version_is_trained_gated_shadowed_approved_served_and_rolled_back_fro
     application = run(house, "tokens", "create", "shop window", "--role", "application").split()[-1]
     approver = run(house, "tokens", "create", "ana@example.com", "--role", "approver", "--role", "reader").split()[-1]
 
-    for step in ("training_set", "candidate", "version"):
-        materialize_in_page(page, address, f"{MODEL}/{step}", TRAINED_AT)
+    steps = [f"{MODEL}/{step}" for step in ("training_set", "candidate", "version")]
+    materialize_in_page(page, address, TRAINED_AT, *steps)
     page.goto(f"{address}/assets/{MODEL}/candidate?view=checks")
     for gate in ("enough_rows", "mae_better_than_baseline", "mae_better_than_champion"):
         page.get_by_text(gate, exact=True).first.wait_for()
