@@ -4,8 +4,9 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
-from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.monitoring.policy_history import policy_history
 from mlops_assets.monitoring.retrain_policy import History
 from mlops_assets.project.definition import ModelDefinition
@@ -53,22 +54,31 @@ class Shop:
 
 
 def open_shop(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    from mlops_assets.definitions import platform_definitions
-
     monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
     monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
     monkeypatch.syspath_prepend(str(lived.project))
     for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
         monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     package = lived.project / "shop"
-    definitions = platform_definitions(package)
     with dg.DagsterInstance.get() as instance:
-        yield Shop(definitions, Platform.of(load_project(package / "defs"), lived.home), instance)
+        yield Shop(definitions_in(package), Platform.of(load_project(package / "defs"), lived.home), instance)
+
+
+@cache
+def definitions_in(package: Path) -> dg.Definitions:
+    from mlops_assets.definitions import platform_definitions
+
+    return platform_definitions(package)
+
+
+def on_a_home_of_its_own(lived: Lived, folder: Path) -> Lived:
+    """The lived project as it stands, which is read once for all tests, and a home to write to."""
+    return replace(lived, home=Home(shutil.copytree(lived.home.folder, folder)))
 
 
 @pytest.fixture
 def shop(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    yield from open_shop(lived.copy(tmp_path / "copy"), monkeypatch)
+    yield from open_shop(on_a_home_of_its_own(lived, tmp_path / "copy"), monkeypatch)
 
 
 def arrive(shop: Shop) -> Any:

@@ -1,7 +1,5 @@
 """A shop with a model that was trained twice, and what tests do with its versions."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +18,7 @@ from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.models.test_life_of_a_version import promote_at
 from mlops_assets_tests.serving.conftest import CHANGES, publish_all
 from mlops_assets_tests.serving.running import until
-from mlops_assets_tests.small_line import Line, hours
+from mlops_assets_tests.small_line import Line, hours, locked, shared_folder
 
 TRAININGS = ("2024-01-16", "2024-01-18")
 KEYS: list[dict[str, Any]] = [
@@ -33,19 +31,13 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
     Files of versions stay where they were trained, also for a copy.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "trained"
-    line = object.__new__(Line)
-    line.folder = folder / "line"
-    with (shared / "trained.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = shared_folder(tmp_path_factory) / "trained"
+    with locked(folder):
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _train(line.folder)
+            _train(folder / "line")
             (folder / "done").touch()
-    return line
+    return Line.made_before(folder / "line")
 
 
 def _train(folder: Path) -> None:
