@@ -63,10 +63,10 @@ steps = st.builds(
 )
 OUT_OF_ORDER = [
     Step(1, 800, (1, 2, None, 3), (2, 2, 2, None)),
-    Step(0, 100, (1, 2, 3, 1), (1, 1, 1, 1)),  # the month before comes later
-    Step(2, 30, (None, 1, 2, 3), (1, 2, None, 3)),
-    Step(0, 800, (1, 3, None, 1), (1, 1, 1, 1)),  # of its rows one is corrected and one removed
-    Step(1, 1, (1, 2, 3, None), (1, 3, 3, 1)),  # and so with the month after it, and what was removed comes back
+    Step(1, 30, (1, 3, None, None), (2, 2, 1, None)),  # of its rows one is corrected and one removed
+    Step(0, 100, (1, 2, 3, 1), (1, 1, 1, 1)),  # the month before comes later, and was known before both
+    Step(2, 800, (None, 1, 2, 3), (1, 2, None, 3)),
+    Step(0, 100, (1, 3, None, 1), (1, 1, 1, 1)),
 ]
 
 

@@ -15,6 +15,7 @@ from mlops_assets.models.registry import load_fit, open_registry
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.test_life_of_a_version import promote_at
 from mlops_assets_tests.serving.conftest import CHANGES, publish_all
 from mlops_assets_tests.serving.running import until
@@ -35,15 +36,16 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     with locked(folder):
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _train(folder / "line")
+            _train(tmp_path_factory, folder / "line")
             (folder / "done").touch()
     return Line.made_before(folder / "line")
 
 
-def _train(folder: Path) -> None:
+def _train(factory: pytest.TempPathFactory, folder: Path) -> None:
     any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
     line = Line(folder, {**CHANGES, **any_wins})
     line.live(14)
+    copy_empty_registry(factory, line.platform.home.mlflow)
     for key in TRAININGS:
         promote_at(line, key)
     publish_all(line.platform)
