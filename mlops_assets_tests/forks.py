@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -66,7 +67,7 @@ class Command:
         return self.stderr.read_text(encoding="utf-8")
 
 
-def start(arguments: Sequence[str], *, folder: Path | None = None, **variables: str) -> Command:
+def start(arguments: Sequence[str], *, folder: Path | str | None = None, **variables: str) -> Command:
     """Start `mlops-assets` as typed in a folder, by default the working folder.
 
     Args:
@@ -77,9 +78,9 @@ def start(arguments: Sequence[str], *, folder: Path | None = None, **variables: 
     return start_work(_command, list(arguments), folder=folder, **variables)
 
 
-def start_work(work: Callable[..., object], *given: Any, folder: Path | None = None, **variables: str) -> Command:
+def start_work(work: Callable[..., object], *given: Any, folder: Path | str | None = None, **variables: str) -> Command:
     """Start a function of a module, with what it is given, as `start` does."""
-    output = Path(mkdtemp(prefix="command-"))
+    output = Path(mkdtemp(dir=_outputs().name))
     stdout, stderr = output / "stdout", output / "stderr"
     stdout.touch()
     stderr.touch()
@@ -90,10 +91,16 @@ def start_work(work: Callable[..., object], *given: Any, folder: Path | None = N
 
 
 def run(
-    arguments: Sequence[str], *, folder: Path | None = None, **variables: str
+    arguments: Sequence[str], *, folder: Path | str | None = None, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run `mlops-assets` to its end, as `start` does."""
     return start(arguments, folder=folder, **variables).end()
+
+
+@cache
+def _outputs() -> "TemporaryDirectory[str]":
+    """Where commands print to, until this process ends."""
+    return TemporaryDirectory(prefix="commands-")
 
 
 def _work(

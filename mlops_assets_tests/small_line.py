@@ -1,11 +1,16 @@
 """The small project of shops with one model, lived through day by day with the platform's plain functions."""
 
+import fcntl
 import math
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from mlops_assets.features.feature_tables import evaluate_feature_table
 from mlops_assets.features.labels import compute_labels
@@ -22,6 +27,8 @@ SHOPS = tuple(f"s{number:02d}" for number in range(14))
 REGIONS = ("north", "south")
 FIRST = "2024-01-05"
 """The first day that both sources have."""
+_STAGES = (3, 4, 9, 12, 14)
+"""After so many days a line is kept, for further tests start there."""
 
 
 def units_of(shop: str, day: str) -> int:
@@ -51,7 +58,12 @@ class Line:
     def copy(self, folder: Path) -> "Line":
         """The same in another folder, to write to."""
         shutil.copytree(self.folder, folder)
-        made = object.__new__(Line)
+        return Line.made_before(folder)
+
+    @classmethod
+    def made_before(cls, folder: Path) -> "Line":
+        """What lies in a folder already."""
+        made = object.__new__(cls)
         made.folder = folder
         made.files = object.__new__(SmallProject)
         made.files.folder = folder / "project"
@@ -122,6 +134,50 @@ class Line:
         """A column of a table as known at a moment, by shop and day."""
         rows = self.platform.engine.known_at(self.platform.table(name), moment).to_pylist()
         return {(row["shop"], str(row["day"])): row[column] for row in rows}
+
+
+def lived_line(factory: pytest.TempPathFactory, count: int, then: Mapping[tuple[str, str], str] | None = None) -> Line:
+    """A line that has lived so many days, in a folder of its own: each day is lived once for all tests and workers.
+
+    Args:
+        factory: For folders.
+        count: How many days.
+        then: Texts put in place of others after these days.
+    """
+    shared = shared_folder(factory) / "days"
+    with locked(shared):
+        shared.mkdir(exist_ok=True)
+        for stage in sorted({*_STAGES, count}):
+            if stage <= count and not (shared / str(stage)).exists():
+                _live_on(shared, stage)
+    line = Line.made_before(shared / str(count)).copy(factory.mktemp("lived") / "line")
+    for (name, old), new in (then or {}).items():
+        line.files.change(name, old, new)
+    return line.open()
+
+
+def _live_on(shared: Path, count: int) -> None:
+    """Live so many days from where somebody stopped, and let only the whole of them be seen."""
+    before = max((int(made.name) for made in shared.glob("[0-9]*") if int(made.name) < count), default=0)
+    started = shared / "started"
+    shutil.rmtree(started, ignore_errors=True)
+    line = Line.made_before(shared / str(before)).copy(started) if before else Line(started)
+    line.live(count - before, line.days(before + 1)[-1])
+    started.rename(shared / str(count))
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def locked(shared: Path) -> Iterator[None]:
+    """Let no other worker make what is made here."""
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def hours(number: float) -> timedelta:

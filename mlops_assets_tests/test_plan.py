@@ -10,8 +10,9 @@ from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.plan import Planned, as_text, plan
 from mlops_assets_tests.features.test_generations import WEEK, WEEK_SQL, add_cost
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, promote_at
-from mlops_assets_tests.small_line import Line, hours
+from mlops_assets_tests.small_line import Line, hours, lived_line
 
 pytestmark = pytest.mark.slow
 DAYS = 14
@@ -19,10 +20,13 @@ DAYS = 14
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    made = Line(tmp_path_factory.mktemp("shared") / "line")
+    made = lived_line(tmp_path_factory, DAYS)
     made.files.write("week/defs.yaml", WEEK)
     made.files.write("week/week.sql", WEEK_SQL)
-    made.open().live(DAYS)
+    made.open()
+    for key in made.days(DAYS):
+        made.features(key, "week")
+    copy_empty_registry(tmp_path_factory, made.platform.home.mlflow)
     promote_at(made, FIRST_TRAINING)
     return made
 

@@ -12,7 +12,7 @@ from mlops_assets.models.approving import _record, approve
 from mlops_assets.models.promotion import rollback
 from mlops_assets.models.records import candidates, champion_at, present_champion
 from mlops_assets.models.retirement import retire
-from mlops_assets_tests.automation.test_automation import NEXT_DAY, Shop, open_shop
+from mlops_assets_tests.automation.test_automation import NEXT_DAY, Shop, on_a_home_of_its_own, open_shop
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.models.registering import ANA, MACHINE, Decided
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def shop(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    yield from open_shop(lived.copy(tmp_path / "copy"), monkeypatch)
+    yield from open_shop(on_a_home_of_its_own(lived, tmp_path / "copy"), monkeypatch)
 
 
 def decided(shop: Shop) -> Decided:

@@ -16,7 +16,7 @@ from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.notebook import FeatureLookup, Project, ReadVersions
 from mlops_assets_tests.engines import contract_pack as pack
 from mlops_assets_tests.engines import oracle
-from mlops_assets_tests.small_line import Line, hours
+from mlops_assets_tests.small_line import Line, hours, lived_line
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2024, 1, 20, tzinfo=UTC)
@@ -31,8 +31,7 @@ def correct(line: Line, units: int, at: datetime) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = Line(tmp_path_factory.mktemp("shared") / "line")
-    line.live(9)
+    line = lived_line(tmp_path_factory, 9)
     correct(line, 7, datetime(2024, 1, 16, tzinfo=UTC))
     line.platform.home.clock.set(NOW)
     return line

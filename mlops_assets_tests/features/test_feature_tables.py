@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import ContractError, MissingDataError
-from mlops_assets_tests.small_line import SHOPS, Line, hours, units_of
+from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
 
 DAY = "2024-01-08"
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Line:
-    made = Line(tmp_path / "line")
-    made.live(4)
-    return made
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return lived_line(tmp_path_factory, 4)
 
 
 def test_a_partition_holds_the_rows_of_its_period_known_at_its_end_and_the_largest_lag(line: Line) -> None:
@@ -44,9 +42,8 @@ def test_a_correction_that_came_later_is_known_from_then_on_and_changes_nothing_
     assert line.features(DAY).appended == 0
 
 
-def test_a_correction_before_the_period_spoke_is_seen(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line")
-    line.live(3)
+def test_a_correction_before_the_period_spoke_is_seen(tmp_path_factory: pytest.TempPathFactory) -> None:
+    line = lived_line(tmp_path_factory, 3)
     line.sales(DAY)
     line.sales(DAY, at=line.period(DAY).end + hours(30), s03=9)
     line.visits(DAY)
@@ -74,14 +71,11 @@ def test_a_model_that_scores_without_late_sources_speaks_at_end_and_lag(tmp_path
     assert line.platform.model_as_of(line.model, line.period(DAY)) == line.period(DAY).end + hours(48)
 
 
-def test_a_query_sees_the_periods_of_its_history_and_no_more(tmp_path: Path) -> None:
+def test_a_query_sees_the_periods_of_its_history_and_no_more(tmp_path_factory: pytest.TempPathFactory) -> None:
     counting = "SELECT shop, max(day) AS day, ln(count(*)) AS level, count(*) AS crowd FROM sales GROUP BY shop\n"
-    line = Line(tmp_path / "line", {("trend/defs.yaml", "history: 8 days"): "history: 3 days"})
+    line = lived_line(tmp_path_factory, 9, {("trend/defs.yaml", "history: 8 days"): "history: 3 days"})
     line.files.write("trend/trend.sql", counting)
     line.open()
-    for key in line.days(5):
-        line.sales(key)
-        line.visits(key)
     line.features("2024-01-09")
     assert line.known("trend", line.period("2024-01-09").end + hours(48), "crowd")["s00", "2024-01-09"] == 3
 

@@ -25,7 +25,7 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours
+from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line
 
 DAYS = 5
 LAST = "2024-01-09"
@@ -48,10 +48,12 @@ WEEK_SQL = "SELECT shop, max(day) AS day, max(level) AS highest FROM trend GROUP
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    made = Line(tmp_path_factory.mktemp("shared") / "line")
+    made = lived_line(tmp_path_factory, DAYS)
     made.files.write("week/defs.yaml", WEEK)
     made.files.write("week/week.sql", WEEK_SQL)
-    made.open().live(DAYS)
+    made.open()
+    for key in made.days(DAYS):
+        made.features(key, "week")
     return made
 
 

@@ -12,7 +12,7 @@ from mlops_assets.features.history import least_history
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import SmallProject
-from mlops_assets_tests.small_line import Line
+from mlops_assets_tests.small_line import lived_line
 
 SALES = """\
 type: mlops_assets.Source
@@ -261,9 +261,8 @@ def test_a_python_function_that_fails_over_rows_that_keep_the_contract_is_refuse
 
 
 @pytest.mark.slow
-def test_the_home_s_rows_show_what_generated_rows_cannot(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line")
-    line.live(9)
+def test_the_home_s_rows_show_what_generated_rows_cannot(tmp_path_factory: pytest.TempPathFactory) -> None:
+    line = lived_line(tmp_path_factory, 9)
     line.files.change("trend/defs.yaml", "history: 8 days", "history: 2 days")
     line.files.write(
         "trend/trend.sql",

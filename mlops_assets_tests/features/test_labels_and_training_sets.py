@@ -11,7 +11,7 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.labels import labelled_period, newest_labelled, require_not_early
 from mlops_assets.features.states import append_computed
 from mlops_assets.features.training_sets import build_training_set, label_window
-from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, units_of
+from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line, units_of
 
 QUICK = """\
 ---
@@ -45,16 +45,9 @@ def training_rows(line: Line, at: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["shop"], str(row["day"])): row for row in rows}
 
 
-@pytest.fixture(scope="module")
-def lived_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = Line(tmp_path_factory.mktemp("shared") / "line")
-    line.live(12)
-    return line
-
-
 @pytest.fixture
-def line(lived_line: Line, tmp_path: Path) -> Line:
-    return lived_line.copy(tmp_path / "line")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return lived_line(tmp_path_factory, 12)
 
 
 def test_labels_become_known_horizon_and_delay_later_in_the_as_of_of_that_period(line: Line) -> None:
@@ -71,8 +64,7 @@ def test_labels_become_known_horizon_and_delay_later_in_the_as_of_of_that_period
     assert newest is not None and newest.key == "2024-01-16"
 
 
-def test_a_source_with_a_short_lag_never_shows_its_next_period_to_a_slow_one(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line")
+def test_a_source_with_a_short_lag_never_shows_its_next_period_to_a_slow_one(line: Line) -> None:
     line.files.write("quick/defs.yaml", QUICK.removeprefix("---\n"))
     line.files.write("quick/quick.sql", QUICK_SQL)
     line.files.change(
@@ -81,7 +73,9 @@ def test_a_source_with_a_short_lag_never_shows_its_next_period_to_a_slow_one(tmp
         "    - {table: quick, columns: [growth_now]}\n    - {table: shops,",
     )
     line.open()
-    keys = line.live(10)
+    keys = line.days(10)
+    for key in keys:
+        line.features(key, "quick")
 
     # When the model speaks about a day, the next day's growth (its label) is known already.
     day, following = keys[4], keys[5]
@@ -132,15 +126,13 @@ def test_a_label_is_taken_in_its_latest_state_known_at_the_training(line: Line) 
     assert later == {9.0}
 
 
-def test_rows_that_never_got_a_label_are_counted_and_left_out(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line")
-    line.shops()
+def test_rows_that_never_got_a_label_are_counted_and_left_out(tmp_path_factory: pytest.TempPathFactory) -> None:
+    line = lived_line(tmp_path_factory, 4)
     keys = line.days(10)
-    for key in keys:
+    for key in keys[4:]:
         line.sales(key, **({"s03": None} if key == keys[4] else {}))
         line.visits(key)
         line.features(key)
-    for key in keys[3:]:
         line.labels(key)
     made = build_training_set(line.platform, line.model, line.period(keys[-1]))
     found = {(row["shop"], str(row["day"])) for row in made.rows.to_pylist()}
@@ -170,12 +162,11 @@ def test_the_window_counts_the_newest_labelled_periods(tmp_path: Path) -> None:
     assert label_window(line.model, line.period("2024-01-10"))[0] == line.model.first
 
 
-def test_a_key_with_two_labels_is_refused(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line")
+def test_a_key_with_two_labels_is_refused(line: Line) -> None:
     line.files.change("forecast/growth.sql", "FROM sales AS now\n", "FROM sales AS now CROSS JOIN (VALUES (1), (2))\n")
     line.open()
     with pytest.raises(ContractError) as caught:
-        line.live(4)
+        line.labels(line.days(4)[-1])
     assert caught.value.found == "growth.sql gives a key of 'forecast' more than one label in 2024-01-05"
     assert caught.value.cure == "aggregate, or join on the whole key"
 

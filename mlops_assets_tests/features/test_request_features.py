@@ -9,8 +9,14 @@ from mlops_assets.check import check_project
 from mlops_assets.errors import ContractError
 from mlops_assets.features.request_features import computed_features
 from mlops_assets.features.training_sets import build_training_set
-from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, predictions, promote_at, score_at
-from mlops_assets_tests.small_line import SHOPS, Line
+from mlops_assets_tests.models.test_life_of_a_version import (
+    FIRST_TRAINING,
+    labelled_anew,
+    predictions,
+    promote_at,
+    score_at,
+)
+from mlops_assets_tests.small_line import SHOPS, Line, lived_line
 
 pytestmark = pytest.mark.slow
 CHANGES = {
@@ -39,8 +45,8 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = Line(tmp_path_factory.mktemp("shared") / "line", CHANGES)
-    line.live(14)
+    line = lived_line(tmp_path_factory, 14, CHANGES)
+    labelled_anew(line)
     return line
 
 

@@ -10,4 +10,4 @@ from mlops_assets_tests.models.registering import trained_line
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Platform, CandidateRecord]:
     """A home with one training; models of other names are decided about in it."""
-    return trained_line(tmp_path_factory.mktemp("trained"))
+    return trained_line(tmp_path_factory)

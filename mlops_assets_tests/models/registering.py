@@ -98,9 +98,9 @@ class Decided:
         return _client(self.registry).get_registered_model(self.model.name)
 
 
-def trained_line(folder: Path) -> tuple[Platform, CandidateRecord]:
+def trained_line(factory: pytest.TempPathFactory) -> tuple[Platform, CandidateRecord]:
     """A home with one training, to copy its fit."""
-    line = open_line(folder)
+    line = open_line(factory)
     record, _ = train_at(line, FIRST_TRAINING)
     assert record.passed
     return line.platform, record

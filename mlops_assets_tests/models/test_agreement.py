@@ -15,6 +15,7 @@ from mlops_assets.monitoring.retrain_policy import Decision, decide
 from mlops_assets_tests.features.test_generations import add_cost
 from mlops_assets_tests.models.test_life_of_a_version import (
     FIRST_TRAINING,
+    labelled_anew,
     open_line,
     predictions,
     promote_at,
@@ -32,7 +33,7 @@ DAYS = 14
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """Fourteen days, and a champion that was trained on eleven of them."""
-    made = open_line(tmp_path_factory.mktemp("shared"))
+    made = open_line(tmp_path_factory)
     promote_at(made, FIRST_TRAINING)
     score_at(made, SCORED)
     made.sales("2024-01-19")
@@ -150,12 +151,15 @@ def test_a_column_that_the_model_does_not_use_may_say_what_it_likes(line: Line) 
     assert agreement(line.platform, line.model, training).outcome == "agrees"
 
 
-def test_labels_and_population_that_rest_on_the_table_are_part_of_the_proof(tmp_path: Path) -> None:
+def test_labels_and_population_that_rest_on_the_table_are_part_of_the_proof(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     growth = "SELECT now.shop, now.day, later.level - now.level AS growth\nFROM trend AS now\nJOIN trend AS later "
     growth += "ON later.shop = now.shop AND later.day = now.day + INTERVAL 1 DAY\n"
     selling = "SELECT shop, day FROM trend WHERE level > 0\n"
     changes = {("forecast/growth.sql", GROWTH_SQL): growth, ("forecast/selling.sql", SELLING_SQL): selling}
-    line = open_line(tmp_path, changes)
+    line = open_line(tmp_path_factory, changes)
+    labelled_anew(line)
     train_at(line, FIRST_TRAINING)
     training = candidates(line.platform, line.model)[0]
     labels = line.model.label_generation

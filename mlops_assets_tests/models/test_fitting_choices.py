@@ -12,7 +12,7 @@ from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import expanding_folds, newest, period_starts
 from mlops_assets.models.search import Trial, choose_parameters
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
-from mlops_assets_tests.small_line import Line
+from mlops_assets_tests.small_line import Line, lived_line
 
 pytestmark = pytest.mark.slow
 YAML = "forecast/defs.yaml"
@@ -49,9 +49,7 @@ def boosted(numbers, seed, *, learning_rate=0.1, min_samples_leaf=1, n_estimator
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = Line(tmp_path_factory.mktemp("choices") / "line")
-    line.live(24)
-    return line
+    return lived_line(tmp_path_factory, 24)
 
 
 @pytest.fixture

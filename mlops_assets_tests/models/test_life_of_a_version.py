@@ -33,23 +33,24 @@ from mlops_assets.models.registry import (
 )
 from mlops_assets.models.scoring import Scored, score
 from mlops_assets.models.training import Request, train
-from mlops_assets_tests.small_line import SHOPS, Line, hours
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
+from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line
 
 pytestmark = pytest.mark.slow
 BY_POLICY = Request("there is no champion yet", "policy")
 FIRST_TRAINING, SECOND_TRAINING = "2024-01-16", "2024-01-18"
 
 
-def open_line(folder: Path, changes: Mapping[tuple[str, str], str] | None = None) -> Line:
-    """Fourteen days of the small project, trained on nothing yet."""
-    line = Line(folder / "line", changes)
-    line.live(14)
+def open_line(factory: pytest.TempPathFactory, then: Mapping[tuple[str, str], str] | None = None) -> Line:
+    """Fourteen days of the small project, trained on nothing yet; ``then`` are changes after them."""
+    line = lived_line(factory, 14, then)
+    copy_empty_registry(factory, line.platform.home.mlflow)
     return line
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    return open_line(tmp_path_factory.mktemp("shared"))
+    return open_line(tmp_path_factory)
 
 
 @pytest.fixture
@@ -281,9 +282,9 @@ def test_a_model_that_waits_scores_nothing_before_its_features_are_there(promote
     assert "trend" in caught.value.found or "visits" in caught.value.found
 
 
-def test_a_model_that_does_not_wait_scores_with_what_is_known(tmp_path: Path) -> None:
+def test_a_model_that_does_not_wait_scores_with_what_is_known(tmp_path_factory: pytest.TempPathFactory) -> None:
     line = open_line(
-        tmp_path, {("forecast/defs.yaml", "task: regression"): "task: regression\n  when_late: score_without"}
+        tmp_path_factory, {("forecast/defs.yaml", "task: regression"): "task: regression\n  when_late: score_without"}
     )
     promote_at(line, FIRST_TRAINING)
     day = "2024-01-20"
@@ -307,8 +308,8 @@ def test_a_training_set_that_is_not_there(line: Line) -> None:
     assert missing.value.found == f"no candidate of 'forecast' at {FIRST_TRAINING}"
 
 
-def test_too_short_a_history_to_fit_and_judge(tmp_path: Path) -> None:
-    line = open_line(tmp_path, {("forecast/defs.yaml", "validation: 3 days"): "validation: 8 days"})
+def test_too_short_a_history_to_fit_and_judge(tmp_path_factory: pytest.TempPathFactory) -> None:
+    line = open_line(tmp_path_factory, {("forecast/defs.yaml", "validation: 3 days"): "validation: 8 days"})
     with pytest.raises(ContractError) as caught:
         train_at(line, FIRST_TRAINING)
     assert caught.value.found == "no labels of 'forecast' to fit on (up to 2024-01-02)"
@@ -353,6 +354,12 @@ def test_a_pickle_is_refused_and_a_model_that_is_gone_is_named(line: Line) -> No
     assert "no model models:/m-0123456789abcdef0123456789abcdef in sqlite:///" in missing.value.found
 
 
+def labelled_anew(line: Line) -> None:
+    """Compute the labels of all days under the definition that they have now."""
+    for key in line.days(14)[line.model.label.known_after :]:
+        line.labels(key)
+
+
 CLASSES = "CASE WHEN later.units > 1.1 * now.units THEN 'up' WHEN later.units < now.units THEN 'down' ELSE 'level' END"
 
 
@@ -364,13 +371,13 @@ CLASSES = "CASE WHEN later.units > 1.1 * now.units THEN 'up' WHEN later.units < 
     ],
 )
 def test_a_classification_is_trained_judged_served_and_watched(
-    tmp_path: Path, task: str, label: str, sql: str, template: str
+    tmp_path_factory: pytest.TempPathFactory, task: str, label: str, sql: str, template: str
 ) -> None:
     from mlops_assets.monitoring.performance import measure_performance
 
     gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
     line = open_line(
-        tmp_path,
+        tmp_path_factory,
         {
             ("forecast/defs.yaml", "task: regression"): f"task: {task}",
             ("forecast/defs.yaml", "delay: 2, unit: log ratio"): label,
@@ -380,6 +387,7 @@ def test_a_classification_is_trained_judged_served_and_watched(
             ("forecast/growth.sql", "ln(later.units / now.units)"): sql,
         },
     )
+    labelled_anew(line)
     promote_at(line, FIRST_TRAINING)
     score_at(line, "2024-01-17")
     rows = predictions(line, "2024-01-17")
@@ -398,24 +406,23 @@ def test_a_classification_is_trained_judged_served_and_watched(
     assert {"brier", "accuracy"} < set(measured[0].figure_values)
 
 
-def test_a_class_that_was_not_declared_is_refused(tmp_path: Path) -> None:
+def test_a_class_that_was_not_declared_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    line = open_line(
+        tmp_path_factory,
+        {
+            ("forecast/defs.yaml", "task: regression"): "task: multiclass",
+            ("forecast/defs.yaml", "delay: 2, unit: log ratio"): "delay: 2, classes: [up, level]",
+            ("forecast/defs.yaml", "baseline: trend.level"): "baseline: prior",
+            ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): (
+                "{name: logistic_regression}"
+            ),
+            ("forecast/defs.yaml", gates): "[{metric: brier, better_than: baseline}]",
+            ("forecast/growth.sql", "ln(later.units / now.units)"): CLASSES,
+        },
+    )
     with pytest.raises(ContractError) as caught:
-        open_line(
-            tmp_path,
-            {
-                ("forecast/defs.yaml", "task: regression"): "task: multiclass",
-                ("forecast/defs.yaml", "delay: 2, unit: log ratio"): "delay: 2, classes: [up, level]",
-                ("forecast/defs.yaml", "baseline: trend.level"): "baseline: prior",
-                ("forecast/defs.yaml", "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"): (
-                    "{name: logistic_regression}"
-                ),
-                (
-                    "forecast/defs.yaml",
-                    "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]",
-                ): "[{metric: brier, better_than: baseline}]",
-                ("forecast/growth.sql", "ln(later.units / now.units)"): CLASSES,
-            },
-        )
+        labelled_anew(line)
     assert caught.value.found.startswith("the class down in what growth.sql gives for ")
     assert caught.value.expected == "one of: up, level"
 

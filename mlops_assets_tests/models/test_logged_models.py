@@ -115,7 +115,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """One home for all tests: a test that needs another definition takes it for a while, with `varied`."""
     features = "    - {table: shops, columns: [region]}\n"
     further = f"{features}    - {{table: sales, columns: [open, price], lookback: 2 days}}\n"
-    return open_line(tmp_path_factory.mktemp("logged"), {(YAML, features): further})
+    return open_line(tmp_path_factory, {(YAML, features): further})
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ YAML = "forecast/defs.yaml"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = open_line(tmp_path_factory.mktemp("reproduced"))
+    line = open_line(tmp_path_factory)
     promote_at(line, FIRST_TRAINING)
     return line
 

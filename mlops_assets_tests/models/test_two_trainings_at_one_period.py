@@ -1,7 +1,5 @@
 """Two trainings at one period are two candidates, and each version is that of its own."""
 
-from pathlib import Path
-
 import pytest
 
 from mlops_assets.models.promotion import register
@@ -12,8 +10,10 @@ from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, ope
 pytestmark = pytest.mark.slow
 
 
-def test_a_second_training_at_a_period_leaves_the_first_one_and_its_version_as_they_were(tmp_path: Path) -> None:
-    line = open_line(tmp_path)
+def test_a_second_training_at_a_period_leaves_the_first_one_and_its_version_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    line = open_line(tmp_path_factory)
     platform, model, at = line.platform, line.model, line.period(FIRST_TRAINING)
     first, _ = train_at(line, FIRST_TRAINING)
     register(platform, registry_of(line), model, at)

@@ -15,7 +15,8 @@ from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance, performance_history
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
-from mlops_assets_tests.small_line import SHOPS, Line, hours
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
+from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line
 
 pytestmark = pytest.mark.slow
 TRAINED_AT, SCORED = "2024-01-16", "2024-01-17"
@@ -35,8 +36,8 @@ def train_at(line: Line, key: str, request: Request) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = Line(tmp_path_factory.mktemp("shared") / "line")
-    line.live(12)
+    line = lived_line(tmp_path_factory, 12)
+    copy_empty_registry(tmp_path_factory, line.platform.home.mlflow)
     train_at(line, TRAINED_AT, Request("there is no champion yet", "policy"))
     line.live(4, first="2024-01-17")
     score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED))

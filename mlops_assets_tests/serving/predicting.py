@@ -1,7 +1,5 @@
 """A shop with a model that was trained twice, and what tests do with its versions."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,10 +15,11 @@ from mlops_assets.models.registry import load_fit, open_registry
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.test_life_of_a_version import promote_at
 from mlops_assets_tests.serving.conftest import CHANGES, publish_all
 from mlops_assets_tests.serving.running import until
-from mlops_assets_tests.small_line import Line, hours
+from mlops_assets_tests.small_line import Line, hours, locked, shared_folder
 
 TRAININGS = ("2024-01-16", "2024-01-18")
 KEYS: list[dict[str, Any]] = [
@@ -33,25 +32,20 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
     Files of versions stay where they were trained, also for a copy.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "trained"
-    line = object.__new__(Line)
-    line.folder = folder / "line"
-    with (shared / "trained.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = shared_folder(tmp_path_factory) / "trained"
+    with locked(folder):
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _train(line.folder)
+            _train(tmp_path_factory, folder / "line")
             (folder / "done").touch()
-    return line
+    return Line.made_before(folder / "line")
 
 
-def _train(folder: Path) -> None:
+def _train(factory: pytest.TempPathFactory, folder: Path) -> None:
     any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
     line = Line(folder, {**CHANGES, **any_wins})
     line.live(14)
+    copy_empty_registry(factory, line.platform.home.mlflow)
     for key in TRAININGS:
         promote_at(line, key)
     publish_all(line.platform)

@@ -251,14 +251,14 @@ def _columns(rules: str) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(
     batches=st.lists(
         st.dictionaries(
             st.tuples(st.text(min_size=1, max_size=3), st.datetimes(datetime(2024, 1, 1), datetime(2024, 1, 10))),  # noqa: DTZ001
             st.none() | st.integers(0, 2**63 - 1),
             min_size=1,
-            max_size=4,
+            max_size=6,
         ),
         max_size=4,
     )
@@ -289,9 +289,9 @@ moments = st.integers(0, 50).map(lambda hours: datetime(2024, 1, 30, tzinfo=UTC)
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(
-    pushes=st.lists(st.tuples(moments, moments, st.booleans()), min_size=1, max_size=8),
+    pushes=st.lists(st.tuples(moments, moments, st.booleans()), min_size=3, max_size=8),
     lags=st.lists(st.integers(0, 30).map(lambda hours: timedelta(hours=hours)), min_size=1, max_size=3),
     lookback=st.sampled_from([None, Duration.parse("5 hours")]),
 )

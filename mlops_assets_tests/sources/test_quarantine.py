@@ -309,7 +309,7 @@ TEXTS = st.tuples(
     st.sampled_from(["2024-01-01", "2024-01-02", "soon", ""]),
     st.sampled_from(["1", "2", "-1", "many", ""]),
 )
-DELIVERIES = st.lists(st.lists(TEXTS, max_size=5), min_size=1, max_size=3)
+DELIVERIES = st.lists(st.lists(TEXTS, max_size=8), min_size=2, max_size=3)
 
 
 def lived(folder: Path, fields: list[str], deliveries: list[list[tuple[str, ...]]]) -> tuple[Shop, list[Ingested]]:
@@ -321,8 +321,8 @@ def lived(folder: Path, fields: list[str], deliveries: list[list[tuple[str, ...]
 
 
 @pytest.mark.slow
-@given(rows=st.lists(TEXTS, max_size=6))
-@settings(max_examples=12)
+@given(rows=st.lists(TEXTS, max_size=12))
+@settings(max_examples=6)
 def test_every_row_is_in_the_table_unchanged_or_in_quarantine_with_a_reason(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]
 ) -> None:
@@ -342,7 +342,7 @@ def test_every_row_is_in_the_table_unchanged_or_in_quarantine_with_a_reason(
 @pytest.mark.slow
 @pytest.mark.parametrize("delivers", ["period", "increment"])
 @given(deliveries=DELIVERIES)
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_after_a_replay_is_known_what_would_be_had_the_contract_been_right_from_the_start(
     tmp_path_factory: pytest.TempPathFactory, delivers: str, deliveries: list[list[tuple[str, ...]]]
 ) -> None:

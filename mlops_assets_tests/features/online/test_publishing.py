@@ -201,7 +201,7 @@ class History:
 
 @pytest.mark.slow
 @given(st.integers(0, 2**32))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_any_order_and_interleaving_the_store_ends_with_the_lookups_answer(
     project: Project, open_new_store: Callable[[], OnlineStore], seed: int
 ) -> None:
