@@ -1,4 +1,4 @@
-"""A Spark for tests: one thread, one partition after each shuffle, and little memory."""
+"""A Spark for tests: one thread, one partition after each shuffle, and little of what pays off in long queries only."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,13 +8,27 @@ from mlops_assets_tests.conftest import require_program
 if TYPE_CHECKING:
     from mlops_assets.engines.spark import SparkEngine
 
+FOR_JAVA = [
+    "-XX:TieredStopAtLevel=1",
+    # What Java compiles of many small queries does not fit into a tenth of this, and would be thrown away and made anew.
+    "-XX:ReservedCodeCacheSize=240m",
+    "-XX:+UseSerialGC",
+    "-XX:NewSize=400m",
+    # Spark's classes are as they were built.
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-BytecodeVerificationRemote",
+]
 SETTINGS = {
     "spark.master": "local[1]",
     "spark.sql.shuffle.partitions": "1",
     "spark.driver.memory": "1g",
-    # A test asks little and asks it once: compiling it takes longer than running it.
+    # A test asks little and asks it once: compiling and planning it takes longer than running it.
     "spark.sql.codegen.wholeStage": "false",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.cache.maxEntries": "2000",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.buffer.pageSize": "1m",
+    "spark.driver.extraJavaOptions": " ".join(FOR_JAVA),
 }
 
 

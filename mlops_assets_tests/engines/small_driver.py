@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines.contract_pack import MONTHS, at, month
 from mlops_assets_tests.spark_session import SETTINGS
 
-ROWS = 300_000
+ROWS = 60_000
 VALUES = tuple(f"v{number}" for number in range(8))
 SCHEMA = TableSchema(
     ("customer",),
@@ -23,9 +23,10 @@ SCHEMA = TableSchema(
     MONTHS,
 )
 LIMITS = {
-    "spark.driver.maxResultSize": "1m",
+    "spark.sql.adaptive.enabled": "true",  # as it is unless somebody sets it
+    "spark.driver.maxResultSize": "200k",
     "spark.driver.memory": "600m",
-    "spark.sql.autoBroadcastJoinThreshold": "100k",  # what is broadcast passes through the driver
+    "spark.sql.autoBroadcastJoinThreshold": "20k",  # what is broadcast passes through the driver
     "spark.sql.shuffle.partitions": "4",
 }
 

@@ -23,7 +23,7 @@ def test_rows_that_the_driver_may_not_take_are_computed_looked_up_and_written(tm
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("rows 300000 of ")
+    assert done.stdout.startswith("rows 60000 of ")
 
 
 def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
