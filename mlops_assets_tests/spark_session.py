@@ -8,9 +8,12 @@ from mlops_assets_tests.conftest import require_program
 if TYPE_CHECKING:
     from mlops_assets.engines.spark import SparkEngine
 
+# Java is in a zone other than UTC, so that every test on Spark proves that this changes no answer.
+ZONE, HOURS_FROM_UTC = "America/New_York", -4
 FOR_JAVA = [
+    f"-Duser.timezone={ZONE}",
     "-XX:TieredStopAtLevel=1",
-    # What Java compiles of many small queries does not fit into a tenth of this, and would be thrown away and made anew.
+    # With less room, what was compiled for one query is thrown away for the next one.
     "-XX:ReservedCodeCacheSize=240m",
     "-XX:+UseSerialGC",
     "-XX:NewSize=400m",
@@ -22,6 +25,7 @@ SETTINGS = {
     "spark.master": "local[1]",
     "spark.sql.shuffle.partitions": "1",
     "spark.driver.memory": "1g",
+    "spark.executorEnv.TZ": ZONE,
     # A test asks little and asks it once: compiling and planning it takes longer than running it.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.cache.maxEntries": "2000",

@@ -54,7 +54,7 @@ def months_of(table: StateTable, first: int, last: int) -> QueryInput:
     return QueryInput(table, month(first), month(last))
 
 
-@given(pack.sales_states(), windows, st.data())
+@given(pack.sales_states, windows, st.data())
 @settings(max_examples=80)
 @pytest.mark.slow
 def test_a_table_as_known_at_a_moment_is_the_oracles(
@@ -71,7 +71,7 @@ def test_a_table_as_known_at_a_moment_is_the_oracles(
     pack.same_states(expected, known, READ)
 
 
-@given(pack.sales_states(), st.integers(1, 5), st.integers(0, 2), st.data())
+@given(pack.sales_states, st.integers(1, 5), st.integers(0, 2), st.data())
 @settings(max_examples=40)
 @pytest.mark.slow
 def test_sql_sees_the_rows_of_its_history_as_the_oracle_knows_them(
@@ -445,7 +445,7 @@ def unique_rows(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({tuple(state[name] for name in (*SALES.keys, "sold_at")): state for state in states}.values())
 
 
-@given(pack.sales_states(), pack.sales_states().map(unique_rows))
+@given(pack.sales_states, pack.sales_states.map(unique_rows))
 @settings(max_examples=30)
 @pytest.mark.slow
 def test_after_its_changes_are_appended_a_table_reads_as_was_delivered(
@@ -465,7 +465,7 @@ def test_after_its_changes_are_appended_a_table_reads_as_was_delivered(
     assert (again.states.num_rows, again.held, again.removed) == (0, len(rows), 0)
 
 
-@given(pack.sales_states(), windows, st.none() | st.tuples(st.integers(0, 5), st.sampled_from(pack.EVENTS)))
+@given(pack.sales_states, windows, st.none() | st.tuples(st.integers(0, 5), st.sampled_from(pack.EVENTS)))
 @settings(max_examples=20)
 @pytest.mark.slow
 def test_the_keys_with_states_after_a_place_are_those_of_a_scan(
