@@ -44,7 +44,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     if asked is None or not on_spark(item):
         yield
         return
-    few = settings(asked, max_examples=4)
+    few = settings(asked, max_examples=3)
     test._hypothesis_internal_use_settings = few
     yield
     test._hypothesis_internal_use_settings = asked
