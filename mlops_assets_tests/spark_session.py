@@ -30,7 +30,6 @@ SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.cache.maxEntries": "2000",
     "spark.sql.adaptive.enabled": "false",
-    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.buffer.pageSize": "1m",
     "spark.driver.extraJavaOptions": " ".join(FOR_JAVA),
 }

@@ -219,7 +219,7 @@ NO_KEYS: list[tuple[str | None, int | None]] = [("nowhere", 1), ("north", 9), (N
 def random_states(seed: int) -> list[dict[str, Any]]:
     """States of rows of some keys; each has a note of its own, and no two of a row came in the same commit."""
     chosen = random.Random(seed)
-    states = {}
+    states: dict[tuple[Any, ...], dict[str, Any]] = {}
     for shop, number in chosen.sample(KEYS, chosen.choice([0, 1, 6, 6, 10, 10])):
         for _ in range(chosen.choice([1, 4, 8, 12])):
             event_time = chosen.choice(EVENTS)

@@ -125,7 +125,8 @@ def test_rows_of_every_period_that_a_lookback_touches_are_found(
 ) -> None:
     lookbacks = [Duration.parse(text) for text in ("1 days", "1 weeks", "10 days", "1 months")]
     anchors = [at(6, day) - MICROSECOND for day in (1, 8, 9, 15)] + [at(6, 20, 5)]
-    states, labels = [], []
+    states: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
     for anchor, lookback in product(anchors, lookbacks):
         oldest = oracle.last_instant_outside(anchor, pack.plain(lookback) or 0) + MICROSECOND
         for note, moment in (("oldest", oldest), ("newest", anchor)):
