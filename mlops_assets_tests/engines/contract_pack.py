@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -186,9 +186,11 @@ def assert_looked_up_as_the_oracle_does(
     assert answered.column_names == [*asked.column_names, *features]
     assert answered.select(asked.column_names).equals(asked)
     found = answered.select(features).to_pylist()
+    of_key = by_key(states)
     for row, answer in zip(labels, found, strict=True):
-        expected = oracle.lookup(states, row, table.schema.keys, plain(lookback))
-        assert answer == {name: expected[name] if expected else None for name in features}, row
+        mine = of_key.get((row["shop"], row["product"]), [])
+        expected = oracle.lookup(mine, row, table.schema.keys, plain(lookback))
+        assert answer == {name: expected[name] if expected else None for name in features}, (row, mine)
 
 
 def plain(lookback: Duration | None) -> oracle.Lookback:
@@ -200,6 +202,7 @@ def plain(lookback: Duration | None) -> oracle.Lookback:
 
 # Random tables. Moments are few, and around ends of months of 31, 29 and 30 days, so that states meet: the same event
 # twice, several events known at once, corrections before the event is over, rows known before they happen.
+# A table holds the histories of many keys, which do not touch each other: where one fails, what tells why is its own.
 EVENTS = [
     moment - early
     for moment in (at(1, 31), at(2, 1), at(2, 29), at(3, 1), at(3, 31), at(4, 1), at(4, 30), at(5, 1))
@@ -209,44 +212,41 @@ RELEASES = [at(2, 5), at(3, 5), at(5, 5)]
 DELAYS = [-3 * DAY, timedelta(0), MICROSECOND, DAY, 5 * DAY, 40 * DAY]
 LOOKBACKS = [None, Duration(rest=DAY), Duration(rest=29 * DAY), Duration(months=1), Duration(months=2)]
 LAGS = [-2 * DAY, timedelta(0), MICROSECOND, DAY, 5 * DAY, 40 * DAY]
+KEYS = [(shop, number) for shop in ("east", "north", "south", "west") for number in (1, 2, 3)]
+NO_KEYS: list[tuple[str | None, int | None]] = [("nowhere", 1), ("north", 9), (None, 1), ("north", None)]
 
 
-@st.composite
-def sales_states(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """States of two shops' rows; each has a note of its own, and no two of a row came in the same commit."""
-    places: set[tuple[Any, ...]] = set()
-    states = []
-    for number in range(draw(st.integers(0, 24))):
-        event_time = draw(st.sampled_from(EVENTS))
-        known = st.sampled_from(RELEASES) | st.sampled_from(DELAYS).map(event_time.__add__)
-        state = sale(
-            None if draw(st.integers(0, 9)) == 9 else f"state {number}",
-            event_time,
-            draw(known),
-            seq=draw(st.integers(1, 6)),
-            removed=draw(st.integers(0, 2)) == 2,
-            units=None if draw(st.booleans()) else float(number),
-            shop=draw(st.sampled_from(["north", "north", "south"])),
-            product=draw(st.sampled_from([1, 1, 1, 2])),
-        )
-        place = tuple(state[name] for name in ("shop", "product", "event_time", "seq"))
-        if place not in places:
-            places.add(place)
-            states.append(state)
-    return states
+def random_states(seed: int) -> list[dict[str, Any]]:
+    """States of rows of some keys; each has a note of its own, and no two of a row came in the same commit."""
+    chosen = random.Random(seed)
+    states: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for shop, number in chosen.sample(KEYS, chosen.choice([0, 1, 6, 6, 10, 10])):
+        for _ in range(chosen.choice([1, 4, 8, 12])):
+            event_time = chosen.choice(EVENTS)
+            known_at = chosen.choice([chosen.choice(RELEASES), event_time + chosen.choice(DELAYS)])
+            note = None if chosen.random() < 0.1 else f"state {len(states)}"
+            units = chosen.choice([None, float(len(states))])
+            seq, removed = chosen.randint(1, 6), chosen.random() < 0.3
+            state = sale(note, event_time, known_at, seq=seq, removed=removed, units=units, shop=shop, product=number)
+            states.setdefault((shop, number, event_time, seq), state)
+    written = list(states.values())
+    chosen.shuffle(written)
+    return written
 
 
-KEYS: list[tuple[str | None, int | None]] = [
-    *[("north", 1)] * 4,
-    ("south", 1),
-    ("north", 2),
-    ("west", 1),
-    (None, 1),
-    ("north", None),
-]
+seeds = st.integers(0, 2**32)
+sales_states = seeds.map(random_states)
 
 
-def anchors(states: Sequence[oracle.State], lookback: Duration | None) -> list[datetime]:
+def by_key(states: Iterable[oracle.State]) -> dict[tuple[Any, ...], list[oracle.State]]:
+    """The states of each key."""
+    found: dict[tuple[Any, ...], list[oracle.State]] = {}
+    for state in states:
+        found.setdefault((state["shop"], state["product"]), []).append(state)
+    return found
+
+
+def anchors(states: Iterable[oracle.State], lookback: Duration | None) -> list[datetime]:
     """The moments at which an answer may change, and their neighbours: events, and events that leave the lookback."""
     turning = {state["event_time"] for state in states} | {at(3, 15)}
     if lookback is not None:
@@ -271,28 +271,30 @@ def moments_of_knowledge(states: Sequence[oracle.State]) -> list[datetime]:
     return sorted({moment + step for moment in turning for step in (-MICROSECOND, timedelta(0))})
 
 
-def labels_with_lags(
-    states: Sequence[oracle.State], lookback: Duration | None, lags: Sequence[timedelta]
+def random_labels(
+    states: Sequence[oracle.State],
+    lookback: Duration | None,
+    lags: Sequence[timedelta] | None,
+    count: int,
+    seed: float,
 ) -> list[dict[str, Any]]:
-    """Labels at every turning point, each asked at constant distances after its anchor, as a model's chain does."""
-    return [
-        label(anchor, anchor + lag, shop=shop, product=number)
-        for anchor, lag, (shop, number) in product(anchors(states, lookback), lags, KEYS)
-    ]
+    """Labels at turning points of the keys' histories, in no order, some of them twice.
 
-
-def labels_at_any_time(states: Sequence[oracle.State], lookback: Duration | None) -> list[dict[str, Any]]:
-    """Labels at every pair of an anchor and a moment of knowledge: more distances than a chain ever has."""
-    return [
-        label(anchor, as_of, shop=shop, product=number)
-        for anchor, as_of, (shop, number) in product(anchors(states, lookback), moments_of_knowledge(states), KEYS)
-    ]
-
-
-def shuffled(labels: Sequence[dict[str, Any]], seed: int, least: int, most: int) -> list[dict[str, Any]]:
-    """So many of these labels, in no order; some of them twice, all of them where they are few."""
+    Args:
+        states: Of the table.
+        lookback: With which the labels will be asked.
+        lags: The constant distances after its anchor at which a label is asked, as a model's chain does; None asks at
+            all moments of knowledge, which are more distances than a chain ever has.
+        count: How many labels.
+        seed: Chooses them.
+    """
     chosen = random.Random(seed)
-    rows = chosen.sample(labels, min(len(labels), most - 1))
-    rows += chosen.choices(labels, k=max(1, least - len(rows)))
-    chosen.shuffle(rows)
-    return rows
+    keys = [*by_key(states).items(), *((key, [*states[:3]]) for key in NO_KEYS)]
+    turning = {key: (anchors(mine, lookback), moments_of_knowledge(mine)) for key, mine in keys}
+    labels = []
+    for (shop, number), _ in chosen.choices(keys, k=count):
+        of_key, known = turning[shop, number]
+        anchor = chosen.choice(of_key)
+        as_of = chosen.choice(known) if lags is None else anchor + chosen.choice(lags)
+        labels.append(label(anchor, as_of, shop=shop, product=number))
+    return labels

@@ -42,9 +42,8 @@ def rows_of(engine: Engine, count: int = 5) -> Rows:
     return engine.rows(table.slice(0, count))
 
 
-@pytest.mark.parametrize(
-    ("figure", "value"),
-    [
+def test_figures_of_rows_come_all_in_one_pass(engine: Engine) -> None:
+    figures: list[tuple[str, object]] = [
         (COUNT, 5),
         (count_where(is_null("units")), 1),
         (count_where(below("units", 0)), 1),
@@ -59,10 +58,9 @@ def rows_of(engine: Engine, count: int = 5) -> Rows:
         (count_distinct(["shop", 'day "of" sale']), 4),
         (count_distinct(["shop"]), 4),
         (values_where("units", below("units", -10)), None),
-    ],
-)
-def test_a_figure_of_rows(engine: Engine, figure: str, value: object) -> None:
-    assert engine.measure(rows_of(engine), {"asked": figure}) == {"asked": value}
+    ]
+    found = engine.measure(rows_of(engine), {figure: figure for figure, _ in figures})
+    assert found == dict(figures)
 
 
 def test_the_most_frequent_values_come_together_and_in_their_order(engine: Engine) -> None:

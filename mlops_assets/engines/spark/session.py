@@ -58,6 +58,8 @@ def session_settings(settings: Mapping[str, str], scratch: Path) -> dict[str, st
         "spark.sql.warehouse.dir": str(scratch / "spark" / "warehouse"),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+        # Looking up which line of ours made each expression is a sixth of what a small query costs; no error tells it.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
     if settings.get("spark.master", ours["spark.master"]).startswith("local"):
         # Nobody else may connect.

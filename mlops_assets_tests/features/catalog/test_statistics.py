@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import Engine
@@ -202,9 +202,10 @@ def histogram_of(values: Sequence[float], column: ColumnStatistics) -> None:
 SMALL = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.5, -2.0, 1e-300, math.inf, math.nan])
 
 
+@settings(max_examples=30)
 @given(
     rows=st.lists(
-        st.tuples(st.none() | SMALL, st.none() | st.integers(-(2**53), 2**53) | st.integers(-5, 40)), max_size=30
+        st.tuples(st.none() | SMALL, st.none() | st.integers(-(2**53), 2**53) | st.integers(-5, 40)), max_size=50
     )
 )
 def test_histograms_count_every_finite_number_once_in_at_most_20_bins(
