@@ -166,7 +166,7 @@ def _ingest_each(arrivals: Sequence[dict[str, Any]]) -> list[int | None]:
     for arrival in arrivals:
         shop = Shop(Platform.of(load_project(Path(arrival["project"])), Home(Path(arrival["home"]))), arrival["name"])
         # Written by hand, for setting the clock is a write point as well.
-        shop.platform.home.clock.file.write_text(json.dumps({"now": arrival["now"]}), encoding="utf-8")
+        shop.platform.home.clock.file.write_text(json.dumps({"format": 1, "now": arrival["now"]}), encoding="utf-8")
         shop.land(arrival["key"], arrival["content"])
         process = get_context("fork").Process(target=_ingest, args=(shop, arrival["key"], arrival["variables"]))
         process.start()
