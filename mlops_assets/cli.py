@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.features import features
+from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
@@ -41,6 +42,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
+main.add_command(migrate)
 main.add_command(models)
 main.add_command(serve)
 main.add_command(tokens)
@@ -278,7 +280,7 @@ def compact(folder: Path, table: str | None) -> None:
     from mlops_assets.lakehouse.compaction import compact_tables
 
     none = True
-    for done in compact_tables(Home.find(find_project(folder).folder).tables, table):
+    for done in compact_tables(Home.find(find_project(folder).folder).require_format().tables, table):
         none = False
         click.echo(str(done))
     if none:
