@@ -17,6 +17,7 @@ from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, label_inputs, labelled_period
 from mlops_assets.in_process import end_what_was_killed, is_logged_error, run_assets
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.progress import Progress, Step, untold
@@ -193,7 +194,8 @@ def _current(
         recorded: Any = event.metadata[constants.EVIDENCE].value
         read = [item.data_version for item in tables_evidence(platform, computed.inputs, period, computed.history)]
         if (
-            recorded["definition_hash"] == computed.generation
+            recorded.get(formats.MEMBER, formats.UNNUMBERED) == formats.EVIDENCE
+            and recorded["definition_hash"] == computed.generation
             and [item["data_version"] for item in recorded["inputs"]] == read
             and (event.tags or {}).get("dagster/data_version") == versions[held.key]
         ):

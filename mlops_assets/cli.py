@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.features import features
+from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
@@ -42,6 +43,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
+main.add_command(migrate)
 main.add_command(models)
 main.add_command(serve)
 main.add_command(tokens)
@@ -288,8 +290,9 @@ def compact(folder: Path, table: str | None) -> None:
     """
     from mlops_assets.lakehouse.compaction import compact_tables
 
+    home = Home.find(find_project(folder).folder).require_format()
     with shown_progress() as progress:
-        compacted = list(compact_tables(Home.find(find_project(folder).folder).tables, table, progress))
+        compacted = list(compact_tables(home.tables, table, progress))
     for done in compacted:
         click.echo(str(done))
     if not compacted:

@@ -31,6 +31,7 @@ def enter(home: Home, project: ProjectFolder) -> None:
     """Point Dagster at the home; its settings are the project's ``dagster.yaml``, its storage is the home's own."""
     import yaml
 
+    home.require_format()
     home.dagster.mkdir(parents=True, exist_ok=True)
     file = project.folder / "dagster.yaml"
     settings = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None

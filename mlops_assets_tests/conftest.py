@@ -25,6 +25,14 @@ hypothesis.settings.register_profile("explore", deadline=None, database=None, pr
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="Write the hashes of definitions anew; see project/test_identity.py.",
+    )
+
+
 def require_program(name: str, install: str, *folders: Path) -> str:
     """The path of a program that a test drives; without it the test counts as not run, or fails under REQUIRE_ALL.
 

@@ -90,7 +90,7 @@ def _read_project(folder: Path, files: tuple[tuple[Path, int], ...]) -> ProjectD
 
 def platform_of(project: ProjectDefinition) -> Platform:
     """The project's platform in the home of this process."""
-    return Platform.of(project, Home.find(), lazy_session)
+    return Platform.of(project, Home.find().begin(), lazy_session)
 
 
 def partitions_of(

@@ -17,7 +17,7 @@ def mlflow_tracking(context: dg.InitResourceContext) -> Iterator[Any]:
     dagster-mlflow keeps one global active run, which without an end a second Dagster run in the same process would
     log into; its hook ends it only in jobs that carry the hook, and assets are also materialized without a job.
     """
-    registry = open_registry(Home.find().mlflow)  # first, for it keeps MLflow from writing elsewhere
+    registry = open_registry(Home.find().begin().mlflow)  # first, for it keeps MLflow from writing elsewhere
     from dagster_mlflow import mlflow_tracking as dagster_mlflow_tracking
 
     config = {

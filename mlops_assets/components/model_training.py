@@ -25,7 +25,7 @@ from mlops_assets.features.feature_tables import has_history, tables_evidence
 from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
 from mlops_assets.features.training_sets import build_training_set, training_evidence, training_set_evidence
 from mlops_assets.governance.evidence import InputEvidence, evidence
-from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.content_hash import definition_hash, text_hash
 from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
@@ -198,15 +198,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
         ENOUGH_ROWS: "The judgement rests on enough rows.",
         **{gate.name: gate.description for gate in model.gates},
     }
-    definition_hash = text_hash(
-        model.generation,
-        repr(model.template),
-        repr(model.fitting),
-        repr(model.gates),
-        repr(model.evaluation),
-        str(model.validation),
-        str(model.threads),
-    )
+    definition = definition_hash({"generation": model.generation, "trained_by": model.trained_by})
 
     @dg.asset(
         key=key,
@@ -217,7 +209,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             dg.AssetCheckSpec(name, asset=key, description=text, partitions_def=partitions)
             for name, text in gates.items()
         ],
-        code_version=definition_hash,
+        code_version=definition,
         **documented(
             step_documentation(
                 model,
@@ -247,7 +239,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
         return result(
             platform,
             key,
-            evidence([read], definition_hash, seed=model.template.seed),
+            evidence([read], definition, seed=model.template.seed),
             text_hash(record.model_hash, *verdict.decisions),
             figures={
                 **record.figure_values,

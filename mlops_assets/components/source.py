@@ -32,7 +32,6 @@ from mlops_assets.components.results import (
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.correction_report import reach_of
 from mlops_assets.governance.evidence import InputEvidence, evidence
-from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
@@ -78,7 +77,6 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
     """The asset of a source: ingests the delivery of its partition."""
     key = dg.AssetKey(source.name)
     partitions = partitions_of_table(source)
-    definition_hash = text_hash(source.name, repr(source.schema), source.delivers)
 
     @dg.asset(
         key=key,
@@ -139,7 +137,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         yield result(
             platform,
             key,
-            evidence([delivered], definition_hash, known_at=done.delivery.known_at),
+            evidence([delivered], source.definition_hash, known_at=done.delivery.known_at),
             table.data_version(period),
             rows=done.rows,
             figures={

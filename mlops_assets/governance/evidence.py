@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
@@ -62,7 +63,7 @@ class Evidence:
         """As values that JSON has."""
         values = asdict(self)
         values["known_at"] = self.known_at.isoformat() if self.known_at else None
-        return values
+        return formats.numbered(values, formats.EVIDENCE)
 
 
 def evidence(

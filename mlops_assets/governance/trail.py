@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.write_points import write_point
 
 Record = TypeVar("Record")
@@ -85,7 +86,7 @@ class Trail(Generic[Record]):
     def _append(self, descriptor: int, event: Mapping[str, object]) -> None:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        line = (b"\n" if torn else b"") + json.dumps(event).encode() + b"\n"
+        line = (b"\n" if torn else b"") + json.dumps(formats.numbered(event, formats.TRAIL)).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(descriptor, line) :]
@@ -102,17 +103,24 @@ class Trail(Generic[Record]):
             except ValueError:
                 continue  # empty, or torn by a kill before anybody was told that it was written
             try:
-                if event["event"] not in self.events:
+                # The trail is never rewritten: lines from before there were numbers stay without.
+                values = formats.unnumbered(
+                    {formats.MEMBER: formats.UNNUMBERED, **event}, formats.TRAIL, self._line(number)
+                )
+                if values["event"] not in self.events:
                     raise ValueError
-                self._apply(records, event)
+                self._apply(records, values)
             except (KeyError, TypeError, ValueError):
                 article = "an" if self.name[0] in "aeiou" else "a"
                 raise SurroundingsError(
-                    f"line {number} of {self.file}, which is no event of {article} {self.name}",
+                    f"{self._line(number)}, which is no event of {article} {self.name}",
                     f"{self.name}s that were {' or '.join(self.events)}",
                     "restore the file from its backup, or run the version of the platform that wrote it",
                 ) from None
         return records
+
+    def _line(self, number: int) -> str:
+        return f"line {number} of {self.file}"
 
     def _not_writable(self, error: OSError) -> SurroundingsError:
         return SurroundingsError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.write_points import write_point
@@ -67,18 +68,21 @@ class HomeClock:
         except ValueError:
             raise self._unreadable() from None
         try:
-            return in_utc(datetime.fromisoformat(content["now"]))
+            now = in_utc(datetime.fromisoformat(content["now"]))
         except (KeyError, TypeError, ValueError):
             raise self._unreadable() from None
+        formats.require(content.get(formats.MEMBER), formats.CLOCK, f"the clock {self.file}")
+        return now
 
     def set(self, moment: datetime) -> None:
         """Let the home's clock stand at a moment, atomically."""
-        write_atomically(self.file, json.dumps({"now": in_utc(moment).isoformat()}).encode())
+        values = formats.numbered({"now": in_utc(moment).isoformat()}, formats.CLOCK)
+        write_atomically(self.file, json.dumps(values).encode())
         write_point("clock")
 
     def _unreadable(self) -> SurroundingsError:
         return SurroundingsError(
             f"the clock {self.file} cannot be read",
-            'a file such as {"now": "2024-01-01T00:00:00+00:00"}',
+            'a file such as {"format": 1, "now": "2024-01-01T00:00:00+00:00"}',
             "set the clock again, or delete the file to follow the machine's clock",
         )

@@ -6,13 +6,18 @@ hashing a multiset by adding up hashes: Bellare and Micciancio, "A new paradigm 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import rfc8785
 
 _MODULUS = 1 << 256
+_EXACT = (1 << 53) - 1
+"""The largest whole number that JSON holds exactly."""
 
 
 def content_hash(rows: "pa.Table", columns: Sequence[str]) -> str:
@@ -64,6 +69,40 @@ def text_hash(*parts: str) -> str:
     """Hash texts in their order; ``("ab", "c")`` and ``("a", "bc")`` differ."""
     joined = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def definition_hash(written: Mapping[str, object]) -> str:
+    """Hash what somebody wrote, and nothing of how this code holds it: from canonical JSON (RFC 8785).
+
+    The order of members and the spelling of a number change nothing.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256(canonical_json(written)).hexdigest()
+
+
+def canonical_json(written: Mapping[str, object]) -> bytes:
+    """Plain values as the one JSON text that RFC 8785 gives them; dates as text."""
+    import rfc8785
+
+    return rfc8785.dumps(_as_json(written))
+
+
+def _as_json(value: object) -> "rfc8785._impl._Value":
+    """A value as JSON has it; numbers that JSON cannot hold stand as text, apart from a text like them."""
+    if isinstance(value, Mapping):
+        return {str(name): _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        held = abs(value) <= _EXACT if isinstance(value, int) else math.isfinite(value)
+        return value if held else {"number": str(value)}
+    raise TypeError(f"{type(value).__name__} in a definition")
 
 
 def _canonical(column: "pa.ChunkedArray") -> "pa.ChunkedArray":

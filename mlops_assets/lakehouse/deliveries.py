@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlops_assets.errors import MissingDataError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
 
@@ -138,7 +139,8 @@ class DeliveryStore:
         return sorted((self.folder / source / period).glob("*.json"), key=lambda file: int(file.name.partition("-")[0]))
 
     def _record(self, delivery: Delivery) -> None:
-        content = json.dumps(asdict(delivery), default=datetime.isoformat, indent=1)
+        values = formats.numbered(asdict(delivery), formats.DELIVERY)
+        content = json.dumps(values, default=datetime.isoformat, indent=1)
         name = f"{delivery.number:04d}-{delivery.sha256[:12]}.json"
         write_atomically(self.folder / delivery.source / delivery.period / name, content.encode())
 
@@ -150,7 +152,8 @@ def hash_of_contents(contents: Iterable[bytes]) -> str:
 
 
 def _read(record: Path) -> Delivery:
-    content = json.loads(record.read_text(encoding="utf-8"))
+    read = json.loads(record.read_text(encoding="utf-8"))
+    content = formats.unnumbered(read, formats.DELIVERY, f"the delivery {record}")
     for name in ("arrived_at", "known_at"):
         content[name] = datetime.fromisoformat(content[name])
     return Delivery(**content | {"files": tuple(content["files"])})

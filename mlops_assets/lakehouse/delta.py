@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file
+from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.write_points import write_point
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ class DeltaFolder:
     Args:
         folder: Where the table lies, whether it was created or not.
         name: What people call the table, for messages.
+        records: The number of the format of the records in it; None where it holds rows, or whatever it holds.
     """
 
     folder: Path
     name: str
+    records: int | None = None
 
     def exists(self) -> bool:
         """Whether the table was created."""
@@ -236,6 +240,7 @@ class DeltaFolder:
                 partition_by=["period"],
                 mode="ignore",
                 name=self.name,
+                description=str(TableFormat(formats.TABLE, self.records)),
                 configuration=KEEP_EVERY_VERSION,
             )
         except (DeltaError, OSError) as error:
@@ -266,7 +271,9 @@ class DeltaFolder:
                 f"table '{self.name}' was never written", f"a table in {self.folder}", "materialize it first"
             )
         try:
-            table = _up_to_date(self.folder, *self._identity())
+            table, found = _up_to_date(self.folder, *self._identity())
+            if self.records is not None:
+                formats.require(found.records, self.records, f"records of table '{self.name}'")
             if version is not None and version != int(table.version()):
                 table = DeltaTable(self.folder, version=version)
         except (DeltaError, FileNotFoundError, OverflowError) as error:
@@ -296,25 +303,44 @@ class DeltaFolder:
         return first.st_ino, first.st_mtime_ns
 
 
-def _up_to_date(folder: Path, inode: int, created_ns: int) -> "DeltaTableType":
+def _up_to_date(folder: Path, inode: int, created_ns: int) -> "tuple[DeltaTableType, TableFormat]":
     """The table at its newest version; two looks at its log cost a thousandth of asking Delta."""
     thread = threading.get_ident()
-    table = _opened(folder, inode, created_ns, thread)
+    table, found = _opened(folder, inode, created_ns, thread)
     version = int(table.version())
     if not log_file(folder, version).exists():  # restored to an earlier state
         _opened.cache_clear()
         return _opened(folder, inode, created_ns, thread)
     if log_file(folder, version + 1).exists():
         table.update_incremental()
-    return table
+    return table, found
 
 
 @lru_cache(maxsize=64)
-def _opened(folder: Path, inode: int, created_ns: int, thread: int) -> "DeltaTableType":
+def _opened(folder: Path, inode: int, created_ns: int, thread: int) -> "tuple[DeltaTableType, TableFormat]":
     """An open table, a thread's own: on a shared one, a commit would count those of other threads as seen."""
     from deltalake import DeltaTable
 
-    return DeltaTable(folder)
+    table = DeltaTable(folder)
+    found = TableFormat.parse(table.metadata().description)
+    formats.require(found.table if found else None, formats.TABLE, f"the table {folder}")
+    assert found is not None
+    return table, found
+
+
+def table_format(folder: Path) -> TableFormat | None:
+    """The numbers that the table in a folder carries; None where it carries none."""
+    from deltalake import DeltaTable
+
+    return TableFormat.parse(DeltaTable(folder).metadata().description)
+
+
+def set_table_format(folder: Path, format_: TableFormat) -> None:
+    """Let the table in a folder carry other numbers: a commit of its own."""
+    from deltalake import DeltaTable
+
+    DeltaTable(folder).alter.set_table_description(str(format_))
+    write_point(f"format of {folder.parent.name}")
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.clock import HomeClock
+from mlops_assets.lakehouse.files import write_atomically
 
 HOME_VARIABLE = "MLOPS_HOME"
 SMALLEST_FREE_SPACE_VARIABLE = "MLOPS_SMALLEST_FREE_MEGABYTES"
@@ -78,8 +80,10 @@ class Home:
         """Create the home where it is missing and see that it can be used.
 
         Raises:
-            SurroundingsError: It cannot be written, too little disk is left, or the least is not a number.
+            SurroundingsError: It is in the format of another release, cannot be written, too little disk is left, or
+                the least is not a number.
         """
+        self.require_format()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             probe = self.folder / f".probe.{os.getpid()}"
@@ -99,6 +103,26 @@ class Home:
                 f"at least {least} MB",
                 f"make room, or set {HOME_VARIABLE} to a folder on another disk",
             )
+        return self.begin()
+
+    def begin(self) -> "Home":
+        """Write into an empty home which format it is in; of any other see that this release reads it.
+
+        Raises:
+            SurroundingsError: It does not.
+        """
+        self.require_format()
+        if formats.home_format(self.folder) is None:
+            write_atomically(self.folder / formats.HOME_FILE, formats.present().as_json())
+        return self
+
+    def require_format(self) -> "Home":
+        """See that this release reads the home: one look at a small file.
+
+        Raises:
+            SurroundingsError: It is older and was not migrated, or newer.
+        """
+        formats.require_home(self.folder)
         return self
 
 

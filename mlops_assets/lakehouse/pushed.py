@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mlops_assets.errors import ReusedKeyError, StoreUnavailableError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.write_points import write_point
 
 _SECONDS_TO_WAIT = 30
@@ -27,7 +28,7 @@ _TABLES = (
     "CREATE TABLE waiting (period TEXT NOT NULL, number INTEGER NOT NULL, rows TEXT NOT NULL, "
     "PRIMARY KEY (period, number)) WITHOUT ROWID",
     "CREATE INDEX waiting_by_number ON waiting (number)",
-    "PRAGMA user_version = 1",
+    f"PRAGMA user_version = {formats.PUSHED}",
 )
 
 
@@ -161,6 +162,7 @@ class PushedBatches:
             with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None)) as file:
                 # Whatever was answered is on the disk, also after the power failed: the file and its folder.
                 file.execute("PRAGMA synchronous = EXTRA")
+                formats.require(_number(file) or formats.PUSHED, formats.PUSHED, f"the pushed batches in {path}")
                 yield file
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailableError(
@@ -193,7 +195,12 @@ def _turn(path: Path) -> threading.Lock:
 
 def _has_tables(file: sqlite3.Connection) -> bool:
     """Whether the file was made whole: it is there before its tables are."""
-    return bool(file.execute("PRAGMA user_version").fetchone()[0])
+    return bool(_number(file))
+
+
+def _number(file: sqlite3.Connection) -> int:
+    """The number of its format; 0 before its tables are there."""
+    return int(file.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _forget(file: sqlite3.Connection, known_since: datetime) -> None:

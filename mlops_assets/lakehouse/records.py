@@ -1,11 +1,12 @@
 """Records of any kind in the lakehouse: frozen dataclasses whose first field is their key, a row each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
 
 from mlops_assets.errors import ConflictError, ContractError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.tables import PeriodTable
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Record = TypeVar("Record")
 
 def write_record(table: PeriodTable, record: Any) -> str:
     """Write a record, in place of the one that has its key; returns the data version."""
-    return table.write(*_as_row(record))
+    return _of_kind(table, type(record)).write(*_as_row(record))
 
 
 def write_new_record(table: PeriodTable, record: Any) -> None:
@@ -25,7 +26,7 @@ def write_new_record(table: PeriodTable, record: Any) -> None:
     Raises:
         ConflictError: There is a record of this key, or another writer was faster; nothing was written.
     """
-    key, row = _as_row(record)
+    table, (key, row) = _of_kind(table, type(record)), _as_row(record)
     if table.delta.counters([key])[key]:
         raise ConflictError(
             f"a second {type(record).__name__} {key} in table '{table.delta.name}'",
@@ -39,8 +40,10 @@ def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | N
     """All records of a kind, or those of some keys, in the order of their keys.
 
     Raises:
-        ContractError: They were written by a release whose records have other fields.
+        ContractError: They have other fields than their number says.
+        SurroundingsError: They were written by a release whose records have another number.
     """
+    table = _of_kind(table, kind)
     rows = table.read(keys)
     if rows is None:
         return []
@@ -49,12 +52,18 @@ def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | N
     if strange:
         raise ContractError(
             f"records in table '{table.delta.name}' that differ in {', '.join(sorted(strange))}",
-            "records as this release of mlops-assets writes them",
-            "use the release that wrote them, or begin anew in an empty home",
+            f"records in format {table.delta.records}",
+            "use the release that wrote them, or restore the table from a backup",
         )
     # The lakehouse keeps the key as text, where 10 would come before 9.
     found = [kind(**{key.name: key.type(row.pop("period"))}, **row) for row in rows.to_pylist()]  # type: ignore[operator]
     return sorted(found, key=lambda record: getattr(record, key.name))
+
+
+def _of_kind(table: PeriodTable, kind: type) -> PeriodTable:
+    """The table, as one that holds records of a kind: of the number that its class names, once it has changed."""
+    number = getattr(kind, "FORMAT", formats.RECORDS)
+    return table if table.delta.records == number else PeriodTable(replace(table.delta, records=number))
 
 
 def _as_row(record: Any) -> tuple[str, "pa.Table"]:

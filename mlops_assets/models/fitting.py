@@ -4,7 +4,6 @@ import inspect
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
@@ -62,9 +61,21 @@ def fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any] | No
 
 
 def fitting_of(model: ModelDefinition) -> str:
-    """What decides a fit beside rows, template and parameters, as JSON that is the same for the same."""
-    declared = {name: value for name, value in asdict(model.fitting).items() if name != "search"}
-    return json.dumps({"seed": model.template.seed, "threads": model.threads, **declared}, sort_keys=True)
+    """What decides a fit beside rows, template and parameters, as JSON; records are compared by it, member by member.
+
+    A member that a later release adds is left out where it has its default.
+    """
+    chosen = model.fitting
+    stopping = chosen.early_stopping
+    declared = {
+        "seed": model.template.seed,
+        "threads": model.threads,
+        "weight": chosen.weight,
+        "class_weight": chosen.class_weight,
+        "early_stopping": stopping
+        and {"periods": stopping.periods, "patience": stopping.patience, "rounds": stopping.rounds},
+    }
+    return json.dumps(declared, sort_keys=True)
 
 
 def row_weights(model: ModelDefinition, rows: "pa.Table") -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.write_points import write_point
-from mlops_assets.models import fit_files
+from mlops_assets.models import fit_files, mlflow_paths
 from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
 from mlops_assets.models.logged import Contents, LoggedInput
 from mlops_assets.models.model_folder import write_folder
@@ -48,14 +48,15 @@ def open_registry(folder: Path) -> Registry:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     logging.getLogger("mlflow.utils.git_utils").setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
-    registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
-    _prepare(registry)
+    registry = Registry(f"sqlite:///{folder / mlflow_paths.DATABASE}", str(folder / mlflow_paths.ARTIFACTS))
+    _prepare(registry, folder)
     return registry
 
 
 @lru_cache(maxsize=4)
-def _prepare(registry: Registry) -> None:
-    """Point MLflow at the registry, and see that the experiment keeps its files there."""
+def _prepare(registry: Registry, folder: Path) -> None:
+    """Point MLflow at the registry, and see that the experiment keeps its files there, wherever the home lay before."""
+    mlflow_paths.follow(folder, EXPERIMENT)
     import mlflow
 
     mlflow.set_tracking_uri(registry.tracking_uri)

@@ -9,7 +9,7 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import environment_hash
-from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models import registry as mlflow_registry
@@ -164,14 +164,8 @@ def train(
     require_same_recipe(platform, model)
     rows = read_training_set(platform, model, at)
     training_set = platform.training_sets(model).data_version(at.key) or ""
-    inputs_hash = text_hash(
-        training_set,
-        repr(model.template),
-        repr(model.fitting),
-        repr(model.gates),
-        repr(model.evaluation),
-        repr(request),
-    )
+    asked = {"reason": request.reason, "requested_by": request.requested_by, "number": request.number}
+    inputs_hash = definition_hash({"training_set": training_set, "trained_by": model.trained_by, "request": asked})
     for record in candidates(platform, model):
         if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)

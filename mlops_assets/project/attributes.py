@@ -26,6 +26,10 @@ def _share_of_percentage(value: Any) -> Any:
 Share = Annotated[float, BeforeValidator(_share_of_percentage)]
 """A share: 0.1, or 10%."""
 
+LENGTH = "length"
+Length = Annotated[str, LENGTH]
+"""A length of time: 7 days, which is the same definition as 1 week."""
+
 PeriodKey = Annotated[str, BeforeValidator(_text_of_date)]
 Unit = Literal["day", "week", "month"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -95,10 +99,10 @@ class RowsAttributes(Attributes):
 class FreshnessAttributes(Attributes):
     """How old the newest may be by the platform clock; one of the two."""
 
-    newest_row: str | None = Field(
+    newest_row: Length | None = Field(
         default=None, description="Greatest age of the newest row's time: hours, days or weeks, such as 40 days."
     )
-    newest_delivery: str | None = Field(
+    newest_delivery: Length | None = Field(
         default=None, description="Greatest time since the newest delivery arrived: hours, days or weeks; of a source."
     )
 
@@ -165,7 +169,7 @@ class DatabaseAttributes(Attributes):
             ":period_end (excluded) of what a delivery covers, as dates where the timestamp is one."
         ),
     )
-    check_every: str = Field(
+    check_every: Length = Field(
         default="1 day",
         description=(
             "How often the newest period, with what it restates, is read again, and a due one that was refused; "
@@ -178,7 +182,7 @@ class DatabaseAttributes(Attributes):
 class PushAttributes(Attributes):
     """Rows that applications push, over HTTP, in small batches."""
 
-    remember_keys: str = Field(
+    remember_keys: Length = Field(
         default="7 days",
         description="How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks.",
     )
@@ -202,7 +206,7 @@ class SourceAttributes(TableAttributes):
     last_period: PeriodKey | None = Field(
         default=None, description="Last period there will ever be; left out where it goes on."
     )
-    publication_lag: str = Field(
+    publication_lag: Length = Field(
         default="0 days",
         description="How long after a period's end its rows are known: hours, days or weeks.",
     )
@@ -236,7 +240,7 @@ class SourceAttributes(TableAttributes):
         ge=0,
         description="A first delivery with fewer rows than this share of the last period's is refused.",
     )
-    overdue_after: str = Field(
+    overdue_after: Length = Field(
         default="3 days", description="How long after its publication a missing delivery is reported."
     )
     files: FilesAttributes | None = Field(
@@ -297,7 +301,7 @@ class FeatureTableAttributes(TableAttributes):
     windows: WindowsAttributes | None = Field(
         default=None, description="Time windows over a table's columns, instead of SQL."
     )
-    history: str | None = Field(
+    history: Length | None = Field(
         default=None,
         description="How far back it looks, the period itself included, such as 13 months; windows know it themselves.",
     )
@@ -332,7 +336,7 @@ class LookupAttributes(Attributes):
 
     table: Name = Field(description="Feature table, or static source.")
     columns: list[str] = Field(min_length=1, description="Columns to look up by the table's key.")
-    lookback: str | None = Field(
+    lookback: Length | None = Field(
         default=None, description="Oldest row that may answer, such as 2 months; none for any."
     )
     lookup_key: list[str] | None = Field(
@@ -396,7 +400,7 @@ class TemplateAttributes(Attributes):
 class EarlyStoppingAttributes(Attributes):
     """Fewer rounds of boosting, where the newest periods say so."""
 
-    periods: str = Field(description="The newest periods of a fit's rows, whose loss is watched, such as 3 months.")
+    periods: Length = Field(description="The newest periods of a fit's rows, whose loss is watched, such as 3 months.")
     patience: int = Field(
         default=10, ge=1, description="After how many rounds without a smaller loss the best so far is taken."
     )
@@ -431,8 +435,8 @@ class SearchAttributes(Attributes):
 class TrainAttributes(Attributes):
     """Which labels a training uses."""
 
-    window: str = Field(default="expanding", description="Labels of the last so many periods, or expanding for all.")
-    validation: str = Field(description="The newest periods, on which a candidate is judged, such as 6 months.")
+    window: Length = Field(default="expanding", description="Labels of the last so many periods, or expanding for all.")
+    validation: Length = Field(description="The newest periods, on which a candidate is judged, such as 6 months.")
     threads: int = Field(
         default=1, ge=1, description="Threads of a fit; one repeats to the last digit on every machine."
     )
@@ -586,14 +590,14 @@ class RetrainAttributes(Attributes):
         description="Share by which the error must exceed its level at training, such as 0.2.",
     )
     persistence: int = Field(default=2, ge=1, description="Over how many of the newest periods the error is averaged.")
-    cool_down: str = Field(description="Shortest time between two trainings, such as 3 months.")
-    max_age: str = Field(description="Age of the champion's training from which one is asked for anyway.")
+    cool_down: Length = Field(description="Shortest time between two trainings, such as 3 months.")
+    max_age: Length = Field(description="Age of the champion's training from which one is asked for anyway.")
 
 
 class RetentionAttributes(Attributes):
     """How long things are kept that are of no more use."""
 
-    candidates: str | None = Field(
+    candidates: Length | None = Field(
         default=None, description="How long fits are kept that never served, such as 24 months; by default for ever."
     )
 
@@ -607,7 +611,7 @@ class ModelAttributes(SharedAttributes):
     primary_keys: list[str] = Field(min_length=1, description="Columns that name what is predicted for.")
     timestamp: str = Field(description="Column with the time of a row in population and label.")
     population: str = Field(description="File with one SELECT that gives keys and timestamp to train on and score.")
-    history: str = Field(description="How far back population and label look, horizon and delay included.")
+    history: Length = Field(description="How far back population and label look, horizon and delay included.")
     label: LabelAttributes = Field(description="What is predicted.")
     baseline: str = Field(
         description=(

@@ -10,6 +10,7 @@ from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, Scope
+from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
@@ -79,7 +80,10 @@ class Push:
 
 @dataclass(frozen=True)
 class SourceDefinition:
-    """A table brought in from outside; the fields are those of its YAML, resolved."""
+    """A table brought in from outside; the fields are those of its YAML, resolved.
+
+    ``written`` is what the user wrote of what it brings in.
+    """
 
     name: str
     documentation: Documentation
@@ -98,7 +102,13 @@ class SourceDefinition:
     origin: Files | Database | Push
     published_from: Path | None
     expectations: tuple[Expectation, ...]
+    written: Mapping[str, object] = field(repr=False)
     online: bool = False
+
+    @property
+    def definition_hash(self) -> str:
+        """Hash of what the user wrote."""
+        return definition_hash(self.written)
 
     @property
     def static(self) -> bool:
@@ -295,7 +305,8 @@ class ModelDefinition:
 
     ``generation`` is the hash of ``parts``, the model's own definition: population, label, lookups and what it
     computes. Generations of the tables it reads are not in it; what a version was trained on is recorded with it. They
-    are in ``label_generation``, for labels are states, and states of two definitions do not mix.
+    are in ``label_generation``, for labels are states, and states of two definitions do not mix. ``trained_by`` is what
+    the user wrote of how a candidate is trained and judged on a training set.
     """
 
     name: str
@@ -334,6 +345,7 @@ class ModelDefinition:
     parts: Mapping[str, str]
     generation: str
     label_generation: str
+    trained_by: Mapping[str, object] = field(repr=False)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

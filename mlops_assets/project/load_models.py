@@ -1,6 +1,6 @@
 """A model from its document, resolved against the tables it reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from mlops_assets.project.definition import (
     RequestLog,
     RetrainPolicy,
     TableDefinition,
+    TemplateChoice,
     common_calendar,
 )
+from mlops_assets.project.gates import Gate, OwnGate
 from mlops_assets.project.load_gates import (
     load_evaluation,
     load_gates,
@@ -44,6 +46,7 @@ from mlops_assets.project.resolving import (
     unknown_table,
 )
 from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, metrics_of
+from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
 PRIOR = "prior"
@@ -143,6 +146,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)
     told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
+    gates = load_gates(document, parsed, told_by, root)
     loaded = ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
@@ -165,7 +169,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         validation=periods("train", "validation"),
         threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
-        gates=load_gates(document, parsed, told_by, root),
+        gates=gates,
         evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
         candidate_retention=located(document, ("retention", "candidates"), lambda: Duration.parse(kept))
@@ -187,9 +191,27 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         parts=parts,
         generation=generation_of(parts),
         label_generation=generation_of({**label_parts, **read}),
+        trained_by=_trained_by(parsed, template, gates),
     )
     require_no_personal_segments(document, parsed, loaded.personal_names)
     return loaded
+
+
+_TRAINED_BY = ("task", "baseline", "template", "train", "gates", "evaluate")
+
+
+def _trained_by(
+    parsed: written.ModelAttributes, template: TemplateChoice, gates: Sequence[Gate]
+) -> Mapping[str, object]:
+    """What the user wrote of how a candidate is trained and judged, with the hashes of their own functions' code."""
+    found = as_written(parsed)
+    chosen = {name: found[name] for name in _TRAINED_BY if name in found}
+    if "metric" in found.get("monitor", {}):
+        chosen["metric"] = found["monitor"]["metric"]
+    if template.function:
+        chosen["template_code"] = template.definition_hash
+    own = {gate.name: gate.definition_hash for gate in gates if isinstance(gate, OwnGate)}
+    return {**chosen, **({"gates_code": own} if own else {})}
 
 
 def require_features(documents: Sequence[tuple[Document, written.ModelAttributes]], project: ProjectDefinition) -> None:

@@ -1,6 +1,7 @@
 """A source from its document."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError
@@ -11,6 +12,7 @@ from mlops_assets.project.definition import Database, Files, Push, SourceDefinit
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
+from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
 
@@ -77,8 +79,17 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         origin=origin,
         published_from=published_from,
         expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
+        written=_written(parsed, origin),
         online=parsed.online,
     )
+
+
+def _written(parsed: written.SourceAttributes, origin: Files | Database | Push) -> Mapping[str, object]:
+    """What the user wrote of what it brings in, with the text of a query where the YAML names its file."""
+    found = {name: value for name, value in as_written(parsed).items() if name != "online"}
+    if isinstance(origin, Database) and origin.query:
+        found["database"] = {**found["database"], "query": origin.query}
+    return found
 
 
 _SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json_lines": ".jsonl"}

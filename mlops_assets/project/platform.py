@@ -11,6 +11,7 @@ from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.session import StartSession, start_session
 from mlops_assets.governance.approvals import ApprovalStore
 from mlops_assets.governance.tokens import TokenStore
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.clock import Clock
 from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
@@ -49,7 +50,11 @@ class Platform:
             project: What the user declared.
             home: Where state lies.
             start_spark: What makes the session, should one be needed.
+
+        Raises:
+            SurroundingsError: The home is in the format of another release.
         """
+        home.require_format()
         engines: dict[EngineName, Engine] = {
             "duckdb": DuckDBEngine(home.scratch),
             "spark": SparkEngine(home.scratch, project.engine.spark, start_spark),
@@ -142,24 +147,24 @@ class Platform:
 
     def records(self, model: ModelDefinition, kind: str) -> PeriodTable:
         """What is recorded of a model for each period: ``performance``, ``candidate`` or ``champion``."""
-        return PeriodTable(self._delta(f"{model.name}.{kind}", "records"))
+        return self._records(f"{model.name}.{kind}")
 
     @property
     def used_templates(self) -> PeriodTable:
         """The recipe of each template and version that a candidate was trained with, by any model."""
-        return PeriodTable(self._delta("templates", "records"))
+        return self._records("templates")
 
     def quarantine(self, source: str) -> PeriodTable:
         """The rows that were put aside of a source's deliveries, by the period of the delivery."""
-        return PeriodTable(self._delta(f"{source}.quarantine", "records"))
+        return self._records(f"{source}.quarantine")
 
     def computed(self, table: StateTable) -> PeriodTable:
         """What the partitions of a table that is computed were last computed from, once inputs were corrected."""
-        return PeriodTable(self._delta(f"{table.name}.computed", table.delta.folder.name))
+        return self._records(f"{table.name}.computed", table.delta.folder.name)
 
     def generations(self, name: str) -> PeriodTable:
         """The definitions of a feature table or model so far, by generation."""
-        return PeriodTable(self._delta(f"{name}.generations", "records"))
+        return self._records(f"{name}.generations")
 
     def generation_folder(self, name: str, generation: str) -> DeltaFolder:
         """Where a generation of a table lies, the present one or another."""
@@ -208,6 +213,9 @@ class Platform:
     def feature_table_as_of(self, table: FeatureTableDefinition, period: Period) -> datetime:
         """When everything that a feature table needs for a period is known."""
         return self.known_from([table.name], period)
+
+    def _records(self, name: str, folder: str = "records") -> PeriodTable:
+        return PeriodTable(replace(self._delta(name, folder), records=formats.RECORDS))
 
     def _delta(self, name: str, generation: str) -> DeltaFolder:
         return DeltaFolder(self.home.tables / name / generation, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import write_point
@@ -64,11 +65,12 @@ def read_state(home: Home, started_from: str) -> ReplayState:
     Raises:
         SurroundingsError: The home holds something else, or a replay from another period.
     """
+    home.require_format()
     file = _file(home)
     cure = f"choose an empty folder with {HOME_VARIABLE}, or delete {home.folder}"
     if not file.exists():
         others = (
-            [path.name for path in home.folder.iterdir() if not path.name.startswith(".")]
+            [path.name for path in home.folder.iterdir() if path.name[0] != "." and path.name != formats.HOME_FILE]
             if home.folder.exists()
             else []
         )
@@ -77,7 +79,8 @@ def read_state(home: Home, started_from: str) -> ReplayState:
                 f"{home.folder} holds {', '.join(sorted(others)[:5])}", "a home with a replay, or none", cure
             )
         return ReplayState(started_from)
-    content = json.loads(file.read_text(encoding="utf-8"))
+    read = json.loads(file.read_text(encoding="utf-8"))
+    content = formats.unnumbered(read, formats.REPLAY, f"the replay's state {file}")
     if content["started_from"] != started_from:
         raise SurroundingsError(
             f"a replay from {content['started_from']} in {home.folder}", f"a replay from {started_from}", cure
@@ -87,7 +90,8 @@ def read_state(home: Home, started_from: str) -> ReplayState:
 
 def write_state(home: Home, state: ReplayState) -> ReplayState:
     """Keep the state, atomically; gives it back."""
-    write_atomically(_file(home), json.dumps(asdict(state), default=datetime.isoformat).encode())
+    values = formats.numbered(asdict(state), formats.REPLAY)
+    write_atomically(_file(home), json.dumps(values, default=datetime.isoformat).encode())
     write_point("replay state")
     return state
 

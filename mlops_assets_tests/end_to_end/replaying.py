@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
@@ -81,17 +82,14 @@ def replays_of_one_load(lived: Lived, last: str) -> Iterator[Connection]:
 
 def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
     from mlops_assets import cli
+    from mlops_assets.commands.opening import open_definitions
     from mlops_assets.in_process import enter
     from mlops_assets.project.folder import find_project
 
     project = find_project(lived.project)
     enter(lived.home, project)
-    loaded = cli.open_definitions(project)
-
-    def already_loaded(_: Any) -> Any:
-        return loaded
-
-    cli.open_definitions = already_loaded
+    loaded = open_definitions(project)
+    pytest.MonkeyPatch().setattr(cli, "open_definitions", lambda _: loaded)
     while True:
         try:
             asked.recv()

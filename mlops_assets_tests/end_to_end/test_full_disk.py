@@ -20,10 +20,10 @@ def test_a_full_disk_is_one_message_and_with_room_again_the_replay_goes_on(lived
     unshare = require_program("unshare", "util-linux")
     whole = lived.copy(tmp_path / "whole")
     assert replay(whole, NEXT_DAY).wait() == 0
-    small_disk = [sys.executable, "-m", "mlops_assets_tests.end_to_end.on_a_small_disk", tmp_path]
+    small_disk = [sys.executable, "-m", "mlops_assets_tests.end_to_end.on_a_small_disk", str(tmp_path)]
     done = subprocess.run(
         [unshare, "--user", "--map-root-user", "--mount", *small_disk]
-        + [lived.project, lived.home.folder, lived.first, NEXT_DAY, *FREE_KILOBYTES],
+        + [str(lived.project), str(lived.home.folder), lived.first, NEXT_DAY, *FREE_KILOBYTES],
         capture_output=True,
         text=True,
         check=False,

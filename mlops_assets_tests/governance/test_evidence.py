@@ -148,7 +148,9 @@ def test_evidence_can_be_written_as_json_and_holds_its_moment_with_the_zone() ->
         }
     ]
     assert read["threads"] == threads()
+    assert read["format"] == 1
     assert set(read) == {
+        "format",
         "inputs",
         "definition_hash",
         "code_hash",

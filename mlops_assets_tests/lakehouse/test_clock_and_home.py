@@ -152,11 +152,11 @@ def test_everything_that_a_home_holds_lies_below_it(tmp_path: Path) -> None:
     assert len({*parts, home.scratch}) == 8
 
 
-def test_preparing_a_home_makes_it_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_preparing_a_home_makes_it_and_leaves_nothing_but_its_format(tmp_path: Path) -> None:
     home = Home(tmp_path / "not" / "yet")
     assert home.prepare() == home
     assert home.folder.is_dir()
-    assert list(home.folder.iterdir()) == []
+    assert [file.name for file in home.folder.iterdir()] == ["format.json"]
     assert home.prepare() == home
 
 
@@ -227,4 +227,4 @@ def test_a_least_free_space_that_is_no_number_is_refused(
 
 def test_the_file_of_a_clock_is_readable_by_people(clock: HomeClock) -> None:
     clock.set(MOMENT)
-    assert json.loads(clock.file.read_text(encoding="utf-8")) == {"now": "2024-03-05T12:30:00+00:00"}
+    assert json.loads(clock.file.read_text(encoding="utf-8")) == {"format": 1, "now": "2024-03-05T12:30:00+00:00"}

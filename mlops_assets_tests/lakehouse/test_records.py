@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
-from mlops_assets.errors import ConflictError, ContractError
+from mlops_assets.errors import ConflictError, ContractError, SurroundingsError
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.records import read_records, write_new_record, write_record
 from mlops_assets.lakehouse.tables import PeriodTable
@@ -77,4 +77,36 @@ def test_records_of_another_release_are_not_taken_for_ours(table: PeriodTable) -
     with pytest.raises(ContractError) as error:
         read_records(table, Numbered)
     assert error.value.found == "records in table 'records' that differ in by, happened_at"
-    assert error.value.cure == "use the release that wrote them, or begin anew in an empty home"
+    assert error.value.expected == "records in format 1"
+    assert error.value.cure == "use the release that wrote them, or restore the table from a backup"
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Records of a kind that has changed once."""
+
+    FORMAT: ClassVar[int] = 2
+
+    number: int
+    kind: str
+
+
+def test_records_of_an_earlier_format_are_neither_read_nor_written_among(table: PeriodTable) -> None:
+    write_new_record(table, Numbered(1, "one", NOON))
+    for refused in (lambda: read_records(table, Changed), lambda: write_record(table, Changed(2, "one"))):
+        with pytest.raises(SurroundingsError) as error:
+            refused()
+        assert error.value.found == "records of table 'records' in format 1"
+        assert error.value.expected == "format 2"
+        assert error.value.cure.startswith("run `mlops-assets migrate`")
+    assert read_records(table, Numbered) == [Numbered(1, "one", NOON)]
+
+
+def test_records_of_a_later_format_name_the_release_to_use(table: PeriodTable) -> None:
+    write_new_record(table, Changed(1, "one"))
+    with pytest.raises(SurroundingsError) as error:
+        read_records(table, Numbered)
+    assert error.value.found == "records of table 'records' in format 2"
+    assert error.value.expected.startswith("format 1 or an older one: this is mlops-assets ")
+    assert error.value.cure == "use the release that wrote it, or a newer one"
+    assert read_records(table, Changed) == [Changed(1, "one")]

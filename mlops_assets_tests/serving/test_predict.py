@@ -165,7 +165,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_serving_and_healt
     put_in_service(own, 1)
     with serving(own) as client:
         assert ask(client, rows=KEYS)["version"] == 1
-        with broken(line, 2):
+        with broken(own, 2):
             put_in_service(own, 2)
             until(lambda: "degraded" in client.get("/readyz").text)
             ready = client.get("/readyz")

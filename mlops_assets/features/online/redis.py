@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from mlops_assets.errors import StoreUnavailableError
 from mlops_assets.features.online.contract import Entry, Guard, Layout, Outcome, Published, Space, SpaceGoneError
 from mlops_assets.features.online.encoding import layout_from, text_of
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.write_points import write_point
 
 SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 3, 10
@@ -104,6 +105,7 @@ class RedisStore:
             name: self._client.register_script(text)
             for name, text in (("write", WRITE), ("expire", EXPIRE), ("record", RECORD), ("serve", SERVE))
         }
+        self._numbered = False
         self._seen: dict[str, bytes] = {}
         self._pointers: dict[str, bytes] = {}
 
@@ -112,6 +114,7 @@ class RedisStore:
 
     def read(self, asked: Sequence[tuple[str, Sequence[bytes]]]) -> list[tuple[int | None, list[bytes | None]]]:
         """See `OnlineStore.read`."""
+        self._require_format()
         tables = list(dict.fromkeys([table for table, _ in asked]))
         pointers = [self._pointers.get(table) or self._pointer(table) for table in tables]
         while True:
@@ -135,11 +138,21 @@ class RedisStore:
             answers.append((numbers[table], rows))
         return answers
 
+    def _require_format(self) -> None:
+        """See, once, that this release reads the store; what was published before there were numbers is format 1."""
+        if self._numbered:
+            return
+        with self._failing():
+            held = self._client.get(self._prefix + b"format")
+        formats.require(int(held or formats.UNNUMBERED), formats.ONLINE, f"the online store {self._shown}")
+        self._numbered = True
+
     def _pointer(self, table: str) -> bytes:
         return self._pointers.setdefault(table, self._name("served", table))
 
     def served(self, table: str) -> Space | None:
         """See `OnlineStore.served`."""
+        self._require_format()
         with self._failing():
             while True:
                 number = self._client.get(self._name("served", table))
@@ -152,7 +165,9 @@ class RedisStore:
     def begin(self, layout: Layout, *, fresh: bool) -> Space:
         """See `OnlineStore.begin`."""
         spaces = self._name("spaces", layout.table)
+        self._require_format()
         with self._failing():
+            self._client.set(self._prefix + b"format", formats.ONLINE, nx=True)
             served = self._client.get(self._name("served", layout.table))
             for number, text in self._client.hgetall(spaces).items():
                 if not fresh and number != served and layout_from(text.decode()) == layout:

@@ -12,9 +12,10 @@ from pathlib import Path
 from mlops_assets.errors import StoreUnavailableError
 from mlops_assets.features.online.contract import Entry, Guard, Layout, Outcome, Published, Space, SpaceGoneError
 from mlops_assets.features.online.encoding import layout_from, text_of
+from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.write_points import write_point
 
-TABLES = """
+TABLES = f"""
 CREATE TABLE spaces (number INTEGER PRIMARY KEY, name TEXT NOT NULL, layout TEXT NOT NULL, gone INTEGER DEFAULT 0);
 CREATE TABLE served (name TEXT PRIMARY KEY, space INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE published (
@@ -24,7 +25,7 @@ CREATE TABLE rows (
     space INTEGER, key BLOB, row BLOB, event_us INTEGER, known_us INTEGER, version INTEGER, PRIMARY KEY (space, key)
 ) WITHOUT ROWID;
 CREATE INDEX rows_by_event ON rows (space, event_us) WHERE row IS NOT NULL;
-PRAGMA user_version = 1;
+PRAGMA user_version = {formats.ONLINE};
 """
 FOUND = "SELECT space, row FROM rows WHERE key = ? AND space = (SELECT space FROM served WHERE name = ?)"
 """One key, as fast as it goes: no row, whether it is the key that is missing or the table."""
@@ -280,6 +281,8 @@ class SqliteStore:
                 for statement in TABLES.split(";"):
                     connection.execute(statement)
             connection.execute("COMMIT")
+        number = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        formats.require(number, formats.ONLINE, f"the online store {self._file}")
         return connection
 
 

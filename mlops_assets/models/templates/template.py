@@ -47,7 +47,10 @@ class Template:
 
     @property
     def definition_hash(self) -> str:
-        """SHA-256 of the recipe in canonical source, and of its defaults; 64 hexadecimal digits."""
+        """SHA-256 of the recipe in canonical source, and of its defaults; 64 hexadecimal digits.
+
+        Every candidate records it, and is made again only under the same: how it is made never changes.
+        """
         return _definition_hash(self.build, repr(sorted(self.parameters.items())), self.rounds)
 
 

@@ -3,12 +3,13 @@
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.errors import StoreUnavailableError, SurroundingsError
-from mlops_assets.features.online.contract import Entry, Guard
+from mlops_assets.features.online.contract import Entry, Guard, Layout
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import STORE_VARIABLE, open_store
@@ -130,3 +131,24 @@ def test_a_writer_that_is_killed_leaves_every_batch_whole(tmp_path: Path) -> Non
     assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
     write(store, space, b"after", (10**9, 10**9))
     assert row(store) == b"after"
+
+
+def test_a_store_of_a_newer_format_is_neither_read_nor_written(redis_server: RedisServer) -> None:
+    layout = Layout("trend", "g1", (("shop", "string"),), (("level", "double"),), static=False)
+    first = RedisStore(redis_server.url, "numbered")
+    first.serve(first.begin(layout, fresh=False))
+    number = first._prefix + b"format"
+    assert first._client.get(number) == b"1"
+    first._client.set(number, 2)
+    uses: tuple[Callable[[RedisStore], object], ...] = (
+        lambda store: store.read([("trend", [b"key"])]),
+        lambda store: store.served("trend"),
+        lambda store: store.begin(layout, fresh=True),
+    )
+    for use in uses:
+        with pytest.raises(SurroundingsError) as refused:
+            use(RedisStore(redis_server.url, "numbered"))
+        assert refused.value.found.endswith("/0 in format 2") and PASSWORD not in str(refused.value)
+        assert refused.value.cure == "use the release that wrote it, or a newer one"
+    first._client.delete(number)  # published before there were numbers
+    assert RedisStore(redis_server.url, "numbered").served("trend") == first.served("trend")

@@ -1,0 +1,93 @@
+"""What each format of homes is made of the one before: small steps, each of which lists what is still to do.
+
+A step lists its changes anew each time, and no change that was made: a migration that was killed goes on where it was.
+What a step needs of this package may go on changing, what it writes may not; so it names numbers of its own time.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mlops_assets.lakehouse import formats
+from mlops_assets.lakehouse.delta import DeltaFolder, set_table_format, table_format
+from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.formats import TableFormat
+from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.models import mlflow_paths
+from mlops_assets.models.registry import EXPERIMENT
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to do.
+
+    Args:
+        what: What is changed, for people.
+        make: Changes it, atomically.
+    """
+
+    what: str
+    make: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step on the way to a format.
+
+    Args:
+        to: The format of homes that it is part of.
+        words: What it does.
+        changes: What is still to do in a home.
+    """
+
+    to: int
+    words: str
+    changes: Callable[[Home], Iterator[Change]]
+
+
+def _number_tables(home: Home) -> Iterator[Change]:
+    for log in sorted(home.tables.glob("*/*/_delta_log")):
+        folder = log.parent
+        if not DeltaFolder(folder, folder.parent.name).exists() or table_format(folder) is not None:
+            continue
+        of_records = folder.name == "records" or folder.parent.name.endswith(".computed")
+        number = TableFormat(table=1, records=1 if of_records else None)
+        yield Change(str(folder.relative_to(home.tables)), partial(set_table_format, folder, number))
+
+
+def _number_deliveries(home: Home) -> Iterator[Change]:
+    yield from _number_files(home, sorted(home.deliveries.glob("*/*/*.json")))
+
+
+def _number_clock_and_replay(home: Home) -> Iterator[Change]:
+    yield from _number_files(home, [file for file in (home.clock.file, home.folder / "replay.json") if file.exists()])
+
+
+def _number_files(home: Home, files: list[Path]) -> Iterator[Change]:
+    for file in files:
+        if formats.MEMBER not in json.loads(file.read_bytes()):
+            yield Change(str(file.relative_to(home.folder)), partial(_number_file, file))
+
+
+def _number_file(file: Path) -> None:
+    content = json.loads(file.read_bytes())
+    write_atomically(file, json.dumps({formats.MEMBER: 1, **content}).encode())
+    write_point(f"format of {file.name}")
+
+
+def _follow_the_home(home: Home) -> Iterator[Change]:
+    before = mlflow_paths.moved_from(home.mlflow, EXPERIMENT)
+    if before:
+        yield Change(f"files that lay in {before}", partial(mlflow_paths.follow, home.mlflow, EXPERIMENT))
+
+
+STEPS = (
+    Step(2, "give each table the number of its format", _number_tables),
+    Step(2, "give each delivery the number of its format", _number_deliveries),
+    Step(2, "give the clock and the replay's state the number of their format", _number_clock_and_replay),
+    Step(2, "let MLflow look for its files where the home is now", _follow_the_home),
+)
+"""All steps there ever were, in their order."""
