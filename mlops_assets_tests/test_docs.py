@@ -21,7 +21,6 @@ from mlops_assets_tests import forks
 from mlops_assets_tests.conftest import Lived, require_program
 from mlops_assets_tests.serving.running import Served, served
 
-pytestmark = pytest.mark.slow
 DOCS = Path(__file__).parent.parent / "docs"
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -124,6 +123,24 @@ def _command_and_output(text: str) -> tuple[str, list[str]]:
     raise AssertionError(f"a command that does not end: {text}")
 
 
+def test_the_page_about_testing_names_tests_that_are_there() -> None:
+    rows = re.findall(r"^\| ([a-z].*?) \|", (DOCS / "testing.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in _files_of(row)]
+    assert len(named) > 25
+    assert [name for name in named if not (DOCS.parent / "mlops_assets_tests" / name).exists()] == []
+
+
+def _files_of(row: str) -> Iterator[str]:
+    """The files of a row; those after the first may lie in its folder."""
+    folder = ""
+    for name in row.split(", "):
+        if name.endswith((".py", "/")):
+            found = name if "/" in name else f"{folder}{name}"
+            folder = found[: found.rfind("/") + 1]
+            yield found
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md", "models.md"])
 def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
