@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,14 +52,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         place = words.removeprefix("Skipped: ")
         if place.startswith(NOT_RUN):
             terminalreporter.write_line(f"{NOT_RUN}{report.nodeid}, {place.removeprefix(NOT_RUN)}")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a test leaves where temporary files lie goes when its session does."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
-        yield
 
 
 @pytest.fixture(autouse=True)
