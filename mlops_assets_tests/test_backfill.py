@@ -34,8 +34,6 @@ def changed(lived: Lived, tmp_path: Path) -> Lived:
 def backfill(lived: Lived, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
     monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
     monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     monkeypatch.setattr(sys, "path", list(sys.path))
     return CliRunner().invoke(main, ["--project", str(lived.project), "backfill", *arguments])
 

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -148,8 +147,6 @@ def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeyp
     copy.user.mkdir(exist_ok=True)
     monkeypatch.chdir(copy.project)
     monkeypatch.syspath_prepend(str(copy.project))
-    for name in [name for name in sys.modules if name.split(".")[0] == copy.project.name]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     monkeypatch.setenv(HOME_VARIABLE, str(copy.home.folder))
     monkeypatch.setenv(TOKEN_VARIABLE, "")  # the page sets it
     reader = Reader(copy)

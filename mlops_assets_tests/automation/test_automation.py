@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -58,8 +57,6 @@ def open_shop(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.setenv(HOME_VARIABLE, str(lived.home.folder))
     monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
     monkeypatch.syspath_prepend(str(lived.project))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     package = lived.project / "shop"
     with dg.DagsterInstance.get() as instance:
         yield Shop(definitions_in(package), Platform.of(load_project(package / "defs"), lived.home), instance)

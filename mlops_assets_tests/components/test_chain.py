@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ def definitions_of(project: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definit
     from mlops_assets.definitions import platform_definitions
 
     monkeypatch.syspath_prepend(str(project))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     return platform_definitions(project / "shop")
 
 

@@ -90,8 +90,6 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (orders / "defs.yaml").write_text((orders / "defs.yaml").read_text(encoding="utf-8") + TABLES, encoding="utf-8")
     (orders / "mix.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path / "shop"))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     return platform_definitions(tmp_path / "shop" / "shop").resolve_asset_graph()
 
 

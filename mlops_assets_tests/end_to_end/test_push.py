@@ -1,7 +1,6 @@
 """An application pushes over HTTP, the server is killed after its answer, and every row counts once and at its time."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,8 +115,6 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     monkeypatch.setenv(HOME_VARIABLE, str(home.folder))
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
     monkeypatch.syspath_prepend(str(project))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     home.dagster.mkdir(parents=True)
     with dg.DagsterInstance.ephemeral(tempdir=str(home.dagster)) as instance:
         yield Live(project, home, instance)

@@ -127,8 +127,6 @@ def test_what_was_true_of_a_home_is_true_of_it_migrated_and_it_goes_on(
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(old.home.dagster))
     monkeypatch.syspath_prepend(str(old.project))
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)  # another test's copy of the package
     done = run(old, "migrate")
     assert done.exit_code == 0, done.output
     assert_true(old)
