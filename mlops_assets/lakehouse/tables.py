@@ -208,28 +208,40 @@ def _moments(table: StateTable, files: tuple[str, ...]) -> tuple[StateMoment, ..
 
 
 def that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":
-    """The states of a partition without those that were replaced at their own moment, or that repeat the one before."""
+    """The states of a partition without those that were replaced at their own moment, or that repeat the one before.
+
+    A removal says that a row is gone; its columns are those of the state before it, whichever were there when it was
+    appended: a state that came later may have taken that one's place.
+    """
     names = [*table.schema.keys, "event_time"]
     if states.group_by(names).aggregate([]).num_rows == states.num_rows:
         return states
     in_order = states.append_column("row", [list(range(states.num_rows))]).sort_by(
         [(name, "ascending") for name in (*names, "known_at", "seq")]
     )
-    values = [repr(row) for row in in_order.select([*table.schema.names, "removed"]).to_pylist()]  # NaN equals NaN
+    values = [repr(row) for row in in_order.select(table.schema.names).to_pylist()]  # NaN equals NaN
+    removed = in_order.column("removed").to_pylist()
     keys = in_order.select(names).to_pylist()
     moments, rows = in_order.column("known_at").to_pylist(), in_order.column("row").to_pylist()
-    kept: list[int] = []
-    last = None
+    kept: list[tuple[int, int]] = []
+    last: tuple[str, bool, int] | None = None
     for place, key in enumerate(keys):
         following = place + 1
         begins = place == 0 or keys[place - 1] != key
         last = None if begins else last
         if following < len(keys) and keys[following] == key and moments[following] == moments[place]:
             continue
-        if values[place] != last:
-            kept.append(rows[place])
-        last = values[place]
-    return states.take(sorted(kept))
+        said = values[place], removed[place], rows[place]
+        if removed[place] and last is not None:
+            said = last[0], True, last[2]
+        if last is None or said[:2] != last[:2]:
+            kept.append((rows[place], said[2]))
+        last = said
+    kept.sort()
+    found, shown = (states.take(list(numbers)) for numbers in zip(*kept, strict=True))
+    for name in table.schema.names:
+        found = found.set_column(found.column_names.index(name), name, shown.column(name))
+    return found
 
 
 def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":

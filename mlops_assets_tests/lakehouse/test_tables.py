@@ -114,17 +114,33 @@ def test_a_data_version_is_the_hash_of_the_states_that_were_known(sales: StateTa
     assert sales.data_version(JANUARY) == content_hash(north.from_pylist(kept, schema=north.schema), columns)
 
 
-def test_a_state_that_repeats_the_one_before_it_changes_no_data_version(sales: StateTable) -> None:
+def append_state(table: StateTable, units: float, known_at: datetime, *, removed: bool = False) -> None:
+    """Another state of January's one row."""
     import pyarrow as pa
 
+    counters = table.delta.counters(["2024-01"])
+    (row,) = shop.sales_states({"2024-01": {"north": units}}, counters["2024-01"] + 1).to_pylist()
+    state = {**row, "known_at": known_at, "removed": removed}
+    table.delta.append(pa.Table.from_pylist([state], schema=table.schema.stored()), counters)
+
+
+def test_a_state_that_repeats_the_one_before_it_changes_no_data_version(sales: StateTable) -> None:
     shop.append(sales, "2024-01", {"north": 1.0})
     before = sales.data_version(JANUARY)
     for moment, units in ((FEBRUARY.end, 1.0), (MARCH.end, 2.0)):
-        counters = sales.delta.counters(["2024-01"])
-        rows = shop.sales_states({"2024-01": {"north": units}}, counters["2024-01"] + 1).to_pylist()
-        states = pa.Table.from_pylist([{**row, "known_at": moment} for row in rows], schema=sales.schema.stored())
-        sales.delta.append(states, counters)
+        append_state(sales, units, moment)
         assert (sales.data_version(JANUARY) == before) is (units == 1.0)
+
+
+def test_a_removal_counts_with_what_was_known_of_the_row_before_it_whenever_that_was_appended(tmp_path: Path) -> None:
+    corrected, anew = (shop.sales_table(tmp_path / name) for name in ("corrected", "anew"))
+    append_state(corrected, 1.0, JANUARY.end)
+    append_state(corrected, 1.0, MARCH.end, removed=True)
+    append_state(anew, 2.0, JANUARY.end)
+    append_state(anew, 2.0, MARCH.end, removed=True)
+    assert corrected.data_version(JANUARY) != anew.data_version(JANUARY)
+    append_state(corrected, 2.0, JANUARY.end)  # it becomes clear later what was known before the removal
+    assert corrected.data_version(JANUARY) == anew.data_version(JANUARY)
 
 
 @given(st.permutations([("north", 1.0), ("south", None), ("west", 3.0)]), st.integers(0, 3))
