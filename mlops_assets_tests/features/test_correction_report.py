@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.features.correction_report import Effect, as_text, corrections_of, effects_of, reach_of
-from mlops_assets_tests.small_line import Line, units_of
+from mlops_assets_tests.small_line import Line, lived_line, units_of
 
 CORRECTED, AT = "2024-01-08", datetime(2024, 1, 20, 12, tzinfo=UTC)
+INCOMPLETE = "2024-01-17"
 
 
 @pytest.fixture(scope="module")
 def corrected(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """Twelve days, of which one is corrected later: a value, a row too many and a row that was missing."""
-    line = Line(tmp_path_factory.mktemp("corrected"))
-    line.shops()
-    line.sales("2024-01-05", s02=None)
-    line.live(12)
+    """Twelve days, of which one is corrected later: a value and a row too many; and one that lacked a row at first."""
+    line = lived_line(tmp_path_factory, 12)
+    line.sales(INCOMPLETE, s02=None)
+    line.sales(INCOMPLETE)
     sold = units_of("s01", CORRECTED)
     line.sales(CORRECTED, at=AT, s01=sold + 5, s03=None)
     for key in line.days(12):
@@ -34,7 +34,7 @@ def test_a_correction_says_which_rows_and_columns_changed(corrected: Line) -> No
 
 def test_a_row_that_a_correction_adds_counts_as_added(corrected: Line) -> None:
     first = corrections_of(corrected.platform, "sales")[0]
-    assert (first.period, first.changed, first.added, first.removed) == ("2024-01-05", 0, 1, 0)
+    assert (first.period, first.changed, first.added, first.removed) == (INCOMPLETE, 0, 1, 0)
 
 
 def test_a_correction_has_effects_in_the_partitions_whose_history_holds_it_and_in_no_others(corrected: Line) -> None:
