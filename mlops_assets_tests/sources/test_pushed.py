@@ -255,12 +255,16 @@ def _columns(rules: str) -> str:
 @given(
     batches=st.lists(
         st.dictionaries(
-            st.tuples(st.text(min_size=1, max_size=3), st.datetimes(datetime(2024, 1, 1), datetime(2024, 1, 10))),  # noqa: DTZ001
+            st.tuples(
+                st.sampled_from("ab") | st.text(min_size=1, max_size=3),  # so that batches meet in a row
+                st.just(datetime(2024, 1, 2)) | st.datetimes(datetime(2024, 1, 1), datetime(2024, 1, 10)),  # noqa: DTZ001
+            ),
             st.none() | st.integers(0, 2**63 - 1),
             min_size=1,
             max_size=6,
         ),
-        max_size=4,
+        min_size=3,
+        max_size=5,
     )
 )
 def test_what_was_accepted_is_in_the_table_as_the_last_batch_had_it(
