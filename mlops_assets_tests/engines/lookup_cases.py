@@ -200,14 +200,19 @@ EDGES = [
     ("1 months", at(3, 30, 12), at(2, 29, 12)),
     ("1 months", at(2, 29), at(1, 29)),
 ]
-for _lookback, _anchor, _outside in EDGES:
-    _inside = _outside + MICROSECOND
-    _states = [sale("out", _outside, _outside), sale("in", _inside, _inside, product=2)]
-    _out, _in = (label(_anchor, _anchor, product=product) for product in (1, 2))
+_ROWS, _ASKED = [], []
+for _place, (_lookback, _anchor, _outside) in enumerate(EDGES):
+    _states = [
+        sale(note, moment, moment, product=2 * _place + number)
+        for number, (note, moment) in enumerate([("out", _outside), ("in", _outside + MICROSECOND)])
+    ]
+    _out, _in = (label(_anchor, _anchor, product=state["product"]) for state in _states)
     CASES[f"what is a microsecond inside {_lookback} before {_anchor}"] = Case(
         [_states], [(_out, None), (_in, "in")], Duration.parse(_lookback)
     )
-    CASES[f"a row of any age without {_lookback} before {_anchor}"] = Case([_states], [(_out, "out"), (_in, "in")])
+    _ROWS += _states
+    _ASKED += [(_out, "out"), (_in, "in")]
+CASES["a row of any age without a lookback"] = Case([_ROWS], _ASKED)
 
 
 def ask_alone(engine: Engine, tables: Tables, case: Case, times: int) -> list[Any]:
@@ -246,7 +251,7 @@ def ask_together(
             )
         )
         labels: dict[Place, Row] = {
-            (name, place): row | {"product": row["product"] and row["product"] + products[name]}
+            (name, place): row | {"product": None if row["product"] is None else row["product"] + products[name]}
             for name, case in mine.items()
             for place, (row, _) in enumerate(case.asked)
         }

@@ -130,9 +130,9 @@ def test_rows_of_every_period_that_a_lookback_touches_are_found(
     for anchor, lookback in product(anchors, lookbacks):
         oldest = oracle.last_instant_outside(anchor, pack.plain(lookback) or 0) + MICROSECOND
         for note, moment in (("oldest", oldest), ("newest", anchor)):
-            labels.append(label(anchor, at(12), product=len(labels)))
+            labels.append(label(anchor, anchor + 200 * DAY, product=len(labels)))
             states.append(sale(f"{note} of {lookback} before {anchor}", moment, moment, product=len(states)))
-    labels += [label(anchor, at(12), product=999) for anchor in others]
+    labels += [label(anchor, anchor + 200 * DAY, product=999) for anchor in others]
     table = tables.of(states, schema=replace(SALES, calendar=calendar))
     answered = engine.lookup(
         pack.label_table(labels),
