@@ -116,7 +116,9 @@ class Lived:
         """Both in a folder of one's own, to write to; without ``home`` the project alone."""
         shutil.copytree(self.project, folder / self.project.name)
         if home:
-            shutil.copytree(self.home.folder, folder / "home", dirs_exist_ok=True)
+            # Beside a database lie files that come and go while another worker reads it; it holds all without them.
+            passing = shutil.ignore_patterns("*-shm", "*-wal")
+            shutil.copytree(self.home.folder, folder / "home", dirs_exist_ok=True, ignore=passing)
         return Lived(folder / self.project.name, Home(folder / "home"), self.first, self.last)
 
 

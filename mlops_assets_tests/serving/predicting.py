@@ -28,20 +28,18 @@ KEYS: list[dict[str, Any]] = [
 
 
 def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """Fourteen days, two versions of which the second serves, and its tables published: made once; copy it.
-
-    Files of versions stay where they were trained, also for a copy.
-    """
+    """Fourteen days, two versions of which the second serves, and its tables published: made once; copy it."""
     folder = shared_folder(tmp_path_factory) / "trained"
     with locked(folder):
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _train(tmp_path_factory, folder / "line")
+            # What was made is open in this process still, and its files come and go: another is shown a copy.
+            _train(tmp_path_factory, folder / "made").copy(folder / "line")
             (folder / "done").touch()
     return Line.made_before(folder / "line")
 
 
-def _train(factory: pytest.TempPathFactory, folder: Path) -> None:
+def _train(factory: pytest.TempPathFactory, folder: Path) -> Line:
     any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
     line = Line(folder, {**CHANGES, **any_wins})
     line.live(14)
@@ -49,6 +47,7 @@ def _train(factory: pytest.TempPathFactory, folder: Path) -> None:
     for key in TRAININGS:
         promote_at(line, key)
     publish_all(line.platform)
+    return line
 
 
 def put_in_service(line: Line, version: int) -> None:
