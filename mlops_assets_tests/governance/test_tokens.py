@@ -140,7 +140,8 @@ def test_who_revokes_what_is_not_there_is_told_the_nearest_name(store: TokenStor
     )
 
 
-def _create_many(store: TokenStore, name: str) -> None:
+def _create_many(file: Path, name: str) -> None:
+    store = TokenStore(file)
     for number in range(10):
         store.create(f"{name}{number}", ("reader",), None, NOW)
         try:
@@ -150,12 +151,12 @@ def _create_many(store: TokenStore, name: str) -> None:
 
 
 def test_processes_and_threads_that_create_at_once_lose_nothing_and_share_no_name(store: TokenStore) -> None:
-    fork = get_context("fork")
-    processes = [fork.Process(target=_create_many, args=(again(store), name)) for name in "abc"]
+    apart = get_context("spawn")  # this process has threads, which a fork would not have
+    processes = [apart.Process(target=_create_many, args=(store.file, name)) for name in "abc"]
     for process in processes:
         process.start()
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda name: _create_many(store, name), "xyz"))
+        list(pool.map(lambda name: _create_many(store.file, name), "xyz"))
     for process in processes:
         process.join()
         assert process.exitcode == 0
