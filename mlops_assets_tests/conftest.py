@@ -57,8 +57,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing of the machine's own home or of another test's project reaches a test, nor does a test reach them."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, name)
+    if "shop" in sys.modules:
+        for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
+            monkeypatch.delitem(sys.modules, name)
     for name in ("DAGSTER_HOME", "MLOPS_KILL_AT_WRITE", "MLOPS_WRITE_POINT_LOG", "MLOPS_SMALLEST_FREE_MEGABYTES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))

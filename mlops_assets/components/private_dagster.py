@@ -5,6 +5,7 @@ release has it no more, that is said in words as soon as the code location is lo
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,41 @@ def open_instance_in(folder: Path, overrides: Mapping[str, Any]) -> dg.DagsterIn
         folder: Its folder.
         overrides: Settings that take the place of the file's.
     """
+    _keep_engines()
     nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     settings = {"compute_logs": nothing, **overrides}  # to capture the output of steps costs two processes a run
     return dg.DagsterInstance.from_ref(_InstanceRef.from_dir(str(folder), overrides=settings))
+
+
+_SQLITE = (
+    "dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+)
+
+
+@cache
+def _keep_engines() -> None:
+    """Let the storages on SQLite keep their engines of SQLAlchemy; no setting does.
+
+    For each connection they make an engine, which compiles every statement anew: a sixth of a replay. An engine without
+    a pool holds no connection, so that it may be kept, shared by threads, and forked.
+    """
+    for name in _SQLITE:
+        make = private(name, "create_engine", "keeping what was compiled for SQLite")
+        import_module(name).__dict__["create_engine"] = _kept(make)
+
+
+def _kept(make: Callable[..., Any]) -> Callable[..., Any]:
+    engines: dict[str, Any] = {}
+
+    def engine(url: str, **settings: Any) -> Any:
+        key = f"{url} {settings}"
+        if key not in engines:
+            engines[key] = make(url, **settings)
+        return engines[key]
+
+    return engine
 
 
 # No public way says what a sensor's tick comes to; of a sensor of conditions not even its function can be given.

@@ -1,6 +1,8 @@
 """What is private to Dagster: there in this release, and told in words where a release has it no more."""
 
 import runpy
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +29,11 @@ def test_a_name_that_a_release_has_no_more_is_told_when_the_code_location_is_loa
 def test_a_module_that_a_release_has_no_more_is_told_too() -> None:
     with pytest.raises(SurroundingsError, match=r"has no dagster\._core\.gone\.name, which is needed for a test\."):
         private_dagster.private("dagster._core.gone", "name", "a test")
+
+
+def test_storages_on_sqlite_keep_their_engine_from_one_connection_to_the_next(tmp_path: Path) -> None:
+    with private_dagster.open_instance_in(tmp_path, {}) as instance:
+        storage: Any = instance.run_storage
+        with storage.connect() as first, storage.connect() as second:
+            assert first.engine is second.engine
+            assert first.connection.dbapi_connection is not second.connection.dbapi_connection

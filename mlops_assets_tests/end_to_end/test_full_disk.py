@@ -12,8 +12,8 @@ from mlops_assets_tests.end_to_end.replaying import data_versions, replay
 
 pytestmark = pytest.mark.slow
 NEXT_DAY = "2024-01-28"
-FREE_KILOBYTES = ("400", "1200", "2500")
-"""So that it is refused at once, and runs full at a first write and at a later one."""
+FREE_KILOBYTES = ("400", "1500")
+"""So that it is refused at once, and runs full in the middle of the day."""
 
 
 def test_a_full_disk_is_one_message_and_with_room_again_the_replay_goes_on(lived: Lived, tmp_path: Path) -> None:

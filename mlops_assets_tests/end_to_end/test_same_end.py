@@ -21,7 +21,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     write_project(made.project)
     made.user.mkdir()
     for name, old, new in (
-        ("orders", "first_period: 2024-01-01", "first_period: 2024-01-19"),
+        ("orders", "first_period: 2024-01-01", "first_period: 2024-01-21"),
         ("orders_forecast", "validation: 7 days, min_rows: 100", "validation: 1 days, min_rows: 10"),
         ("orders_forecast", "gates: [{metric: mae, better_than: baseline}, ", "gates: ["),  # so few days beat nothing
     ):

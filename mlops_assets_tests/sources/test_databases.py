@@ -24,6 +24,8 @@ FEBRUARY = datetime(2024, 2, 1, tzinfo=UTC)
 SECRETS = ("s3cret-word", "keeper", "sales.example.org")
 DAY = timedelta(days=1)
 
+pytestmark = pytest.mark.slow  # a PostgreSQL is started
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
