@@ -67,7 +67,7 @@ def visit(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vi
         yield Visit(house, address, ending.enter_context(chromium_page()), ending)
 
 
-def test_an_engineer_sees_the_graph_and_materializes_a_partition_of_a_feature_table(visit: Visit) -> None:
+def test_an_engineer_sees_the_graph_partitions_checks_lineage_evaluations_and_plots(visit: Visit) -> None:
     page, address = visit.page, visit.address
     groups = ",".join(f"global@global:{group}" for group in ("sources", "features", "orders_forecast"))
     page.goto(f"{address}/asset-groups?expanded={groups}")
@@ -76,7 +76,6 @@ def test_an_engineer_sees_the_graph_and_materializes_a_partition_of_a_feature_ta
 
     page.goto(f"{address}/assets/order_trend?view=partitions")
     page.get_by_text("Materialized (27)").wait_for()
-    materialize_in_page(page, address, "2024-01-20", "order_trend")
 
     page.goto(f"{address}/assets/order_trend?view=checks")
     page.get_by_text("This is a blocking asset check.").wait_for()
