@@ -210,7 +210,7 @@ def evaluate(model: ModelDefinition, judged: JudgedRows) -> Evaluation:
     return Evaluation(
         metric=model.metric,
         rows=len(judged.truth),
-        keys=int(codes.max()) + 1,
+        keys=int(np.max(codes)) + 1,
         draws=model.evaluation.draws,
         figures=everything,
         differences={who: _difference(values[0], drawn[0], who) for who in RIVALS if who in judged.scores},
@@ -293,7 +293,7 @@ def _levels(model: ModelDefinition, rows: "pa.Table", column: str) -> tuple[list
         numbers = pc.cast(values, "double").to_numpy(zero_copy_only=False).astype(float)
         known = np.isfinite(numbers)
         quarter = equal_count_bins(numbers[known], QUARTERS) if known.any() else np.zeros(0, dtype=np.int64)
-        cut = [numbers[known][quarter == number] for number in range(int(quarter.max(initial=-1)) + 1)]
+        cut = [numbers[known][quarter == number] for number in range(int(np.max(quarter, initial=-1)) + 1)]
         names = [f"{part.min():.4g} to {part.max():.4g}" for part in cut]
         place = np.full(len(numbers), len(names), dtype=np.int64)
         place[known] = quarter
@@ -346,7 +346,7 @@ def _weights(codes: "Places", draws: int, seed: int) -> "Iterator[Floats]":
     """How often each row is in each draw: rows by draws, a part of the draws at a time."""
     import numpy as np
 
-    rng, keys = np.random.default_rng(seed), int(codes.max()) + 1
+    rng, keys = np.random.default_rng(seed), int(np.max(codes)) + 1
     at_once = max(_NUMBERS_AT_ONCE // len(codes), _LEAST_AT_ONCE)
     for begin in range(0, draws, at_once):
         count = min(at_once, draws - begin)
