@@ -1,6 +1,5 @@
 """What all tests share: deterministic properties, a home of their own, and a last word on tests that could not run."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -127,19 +126,17 @@ class Lived:
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     """A few days of the small project, replayed once for all tests and workers; copy it to write to it."""
     from mlops_assets.starter import write_project
+    from mlops_assets_tests.small_line import locked, shared_folder
 
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    made = Lived(shared / "lived" / "shop", Home(shared / "lived" / "home"), "2024-01-24", "2024-01-27")
-    with (shared / "lived.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "lived" / "done").exists():
-            shutil.rmtree(shared / "lived", ignore_errors=True)
+    folder = shared_folder(tmp_path_factory) / "lived"
+    made = Lived(folder / "shop", Home(folder / "home"), "2024-01-24", "2024-01-27")
+    with locked(folder):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
             write_project(made.project)
             made.user.mkdir()
             told = run_replay_command(made, made.first, made.last).stderr
-            (shared / "lived" / "done").write_text(told, encoding="utf-8")
+            (folder / "done").write_text(told, encoding="utf-8")
     return made
 
 
