@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mlops_assets_tests.project.small_project import SHOPS, SmallProject
+
 SOURCES = """\
 type: mlops_assets.Source
 attributes:
@@ -58,16 +60,6 @@ attributes:
     shop: {type: string, description: Shop}
     sold_at: {type: timestamp, description: When}
     units: {type: bigint, description: Units sold, nullable: false}
----
-type: mlops_assets.Source
-attributes:
-  name: shops
-  description: Shops and their regions
-  static: true
-  primary_keys: [shop]
-  columns:
-    shop: {type: string, description: Shop}
-    region: {type: string, description: Its region}
 """
 TABLES = """\
 type: mlops_assets.FeatureTable
@@ -182,7 +174,7 @@ def features(sales: pd.DataFrame) -> pd.DataFrame:
     return sales.assign(place=ranks)[["shop", "day", "place"]]
 """
 FILES = {
-    "sources/defs.yaml": SOURCES,
+    "sources/defs.yaml": f"{SOURCES}---\n{SHOPS}",
     "sources/visits.sql": "SELECT * FROM counted WHERE day >= :period_start AND day < :period_end;\n",
     "tables/defs.yaml": TABLES,
     "tables/level.sql": "SELECT shop, day, ln(units + 1) AS level FROM sales\n",
@@ -199,8 +191,4 @@ FILES = {
 
 def write_rich_project(defs: Path) -> Path:
     """Write its files into a folder of definitions; gives the folder."""
-    for name, text in FILES.items():
-        file = defs / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return defs
+    return SmallProject(defs, FILES).folder

@@ -1,5 +1,6 @@
 """A small project of shops as a user writes it; tests change one thing in it and load it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError
@@ -116,11 +117,11 @@ FILES = {
 
 
 class SmallProject:
-    """The files of the project, in a folder."""
+    """The files of the project, or of another, in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str] = FILES) -> None:
         self.folder = folder
-        for name, text in FILES.items():
+        for name, text in files.items():
             self.write(name, text)
 
     def write(self, name: str, text: str | bytes) -> None:
