@@ -17,7 +17,7 @@ from mlops_assets.components.private_dagster import (
     DATA_VERSION_IS_OURS_TAG,
     DATA_VERSION_TAG,
     DEFAULT_DATA_VERSION,
-    MOST_UPSTREAM_PARTITIONS,
+    MAX_UPSTREAM_PARTITIONS,
     NO_EVENT,
     REPORTED_ALREADY,
     checked_materialization,
@@ -129,7 +129,7 @@ class _PartitionTags:
 
     def _input_version(self, dep: dg.AssetKey, partition: str, versions: Mapping[str | None, str]) -> str:
         read = self._upstream(dep, partition)
-        if read is None or len(read) >= MOST_UPSTREAM_PARTITIONS:
+        if read is None or len(read) >= MAX_UPSTREAM_PARTITIONS:
             return versions.get(None, DEFAULT_DATA_VERSION.value)
         return sha256("".join(versions[key] for key in sorted(read) if key in versions).encode()).hexdigest()
 

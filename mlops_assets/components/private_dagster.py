@@ -73,8 +73,8 @@ _SQLITE = (
 def _keep_engines() -> None:
     """Let the storages on SQLite keep their engines of SQLAlchemy; no setting does.
 
-    For each connection they make an engine, which compiles every statement anew: a sixth of a replay. An engine without
-    a pool holds no connection, so that it may be kept, shared by threads, and forked.
+    For each connection they make an engine, which compiles every statement anew: an eighth of a replay. An engine
+    without a pool holds no connection, so that it may be kept, shared by threads, and forked.
     """
     for name in _SQLITE:
         make = private(name, "create_engine", "keeping what was compiled for SQLite")
@@ -152,7 +152,7 @@ DATA_VERSION_TAG: str = private(_VERSIONS, "DATA_VERSION_TAG", _STALENESS)
 DATA_VERSION_IS_OURS_TAG: str = private(_VERSIONS, "DATA_VERSION_IS_USER_PROVIDED_TAG", _STALENESS)
 DEFAULT_DATA_VERSION: dg.DataVersion = private(_VERSIONS, "DEFAULT_DATA_VERSION", _STALENESS)
 NO_EVENT: str = private(_VERSIONS, "NULL_EVENT_POINTER", _STALENESS)
-MOST_UPSTREAM_PARTITIONS: int = private(_VERSIONS, "SKIP_PARTITION_DATA_VERSION_DEPENDENCY_THRESHOLD", _STALENESS)
+MAX_UPSTREAM_PARTITIONS: int = private(_VERSIONS, "SKIP_PARTITION_DATA_VERSION_DEPENDENCY_THRESHOLD", _STALENESS)
 data_version_of: Callable[[dg.EventLogEntry], dg.DataVersion | None] = private(
     _VERSIONS, "extract_data_version_from_entry", _STALENESS
 )

@@ -16,7 +16,7 @@ from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.replay.span import Span
 
-MOST_NAMES = 4
+MAX_NAMES = 4
 """How many tables are named where no model has anything to tell."""
 
 
@@ -134,7 +134,7 @@ class Happened:
 
     def _tables(self) -> str:
         told = [f"{'/'.join(path)}{f' {times} times' if times > 1 else ''}" for path, times in self._times.items()]
-        return ", ".join([*told[:MOST_NAMES], *(["…"] if len(told) > MOST_NAMES else [])])
+        return ", ".join([*told[:MAX_NAMES], *(["…"] if len(told) > MAX_NAMES else [])])
 
 
 def _figures(model: ModelDefinition, candidate: dict[str, Any]) -> str:
