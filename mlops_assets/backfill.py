@@ -79,7 +79,7 @@ def _computed(platform: Platform, name: str) -> _Computed:
             label_history(model),
             model.label_generation,
             model.first_label_period,
-            model.last,
+            model.last_label_period,
             partial(platform.labels_as_of, model),
             partial(labelled_period, model),
         )
@@ -192,7 +192,8 @@ def _current(
     for period, held in stored.items():
         event = events[period.key]
         recorded: Any = event.metadata[constants.EVIDENCE].value
-        read = [item.data_version for item in tables_evidence(platform, computed.inputs, period, computed.history)]
+        begin = computed.states.schema.calendar.shift(period, 1 - computed.history)
+        read = [item.data_version for item in tables_evidence(platform, computed.inputs, begin, period)]
         if (
             recorded.get(formats.MEMBER, formats.UNNUMBERED) == formats.EVIDENCE
             and recorded["definition_hash"] == computed.generation

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.features import features
+from mlops_assets.commands.ingest import ingest
 from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
@@ -43,6 +44,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 main.add_command(features)
+main.add_command(ingest)
 main.add_command(migrate)
 main.add_command(models)
 main.add_command(serve)
@@ -55,11 +57,15 @@ main.add_command(tokens)
 def check(folder: Path) -> None:
     """Validate a whole project without running anything."""
     from mlops_assets.check import check_project
+    from mlops_assets.commands.opening import require_loadable
 
     project = find_project(folder)
     definition = project.read()
+    home = Home.find(project.folder)
     with shown_progress() as progress:
-        warnings = check_project(definition, Home.find(project.folder), progress)
+        warnings = check_project(definition, home, progress)
+        progress(Step("load", 0, 1, project.package, minor=True))
+        require_loadable(project, home)
     for warning in warnings:
         click.echo(f"warning: {warning}")
     click.echo(
@@ -133,6 +139,7 @@ def replay(folder: Path, first: str, last: str) -> None:
     write_state(home, begun)
     with shown_progress() as progress:
         progress(Step("load", 0, 1, project.package, minor=True))
+        from mlops_assets.components.loading import while_the_clock_moves
         from mlops_assets.in_process import enter, open_instance
 
         enter(home, project)
@@ -141,8 +148,10 @@ def replay(folder: Path, first: str, last: str) -> None:
         from mlops_assets.replay.summary import as_table, summarize
 
         quiet()
+        with while_the_clock_moves():
+            definitions = open_definitions(project)
         with open_instance(home) as instance:
-            state = run_replay(definition, open_definitions(project), home, instance, span=span, progress=progress)
+            state = run_replay(definition, definitions, home, instance, span=span, progress=progress)
         platform, models = Platform.of(definition, home), list(definition.models.values())
         told = []
         for number, model in enumerate(models):
@@ -155,9 +164,9 @@ def replay(folder: Path, first: str, last: str) -> None:
     click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
     if state.failed:
         raise PlatformError(
-            f"{len(state.failed)} runs that failed {'; '.join(state.failed[:3])}",
-            "runs that succeed within three attempts",
-            "look at them in the user interface, mend the cause, and materialize the partitions again",
+            f"{len(state.failed)} runs that failed: {'; '.join(state.failed[:3])}",
+            "runs that succeed",
+            "mend the cause, and run the same command again: it begins with them",
         )
 
 

@@ -182,7 +182,9 @@ def news_of(entry: dg.EventLogEntry) -> str:
 
 def is_logged_error(entry: dg.EventLogEntry) -> bool:
     """Whether a step logged an error and went on: one of several partitions failed, say."""
-    return entry.dagster_event is None and int(entry.level) >= logging.ERROR
+    # Dagster also logs of each step behind one that failed that it is not executed.
+    own = entry.dagster_event is None and not entry.user_message.startswith("Dependencies for step ")
+    return own and int(entry.level) >= logging.ERROR
 
 
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> str:

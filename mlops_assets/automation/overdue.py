@@ -1,11 +1,14 @@
 """The schedule that only reports: which periods of which sources are overdue or refused, and which tables are stale."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.results import report_outcome
+from mlops_assets.features.correction_report import reach_of
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
@@ -17,25 +20,59 @@ EVERY_MORNING = "0 6 * * *"
 
 @dataclass(frozen=True)
 class Overdue:
-    """A period that should be in the lakehouse and is not."""
+    """A period that should be in the lakehouse and is not.
+
+    Args:
+        source: The source.
+        period: Key of the period.
+        due: When it should have come.
+        refused: How many deliveries of it were refused.
+        waiting: The tables and models that rest on it.
+    """
 
     source: str
     period: str
-    reason: str
+    due: date
+    refused: int
+    waiting: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """Since when, whether something came, and what waits for it."""
+        came = "" if not self.refused else ", and the one delivery of it was refused"
+        if self.refused > 1:
+            came = f", and its {self.refused} deliveries were refused"
+        waiting = f"; for it wait: {', '.join(self.waiting)}" if self.waiting else ""
+        return f"due {self.due}{came}{waiting}"
+
+    @property
+    def words(self) -> str:
+        """All of it in a sentence."""
+        return f"{self.source} {self.period} is overdue: {self.reason}"
 
 
 def overdue_periods(platform: Platform) -> list[Overdue]:
     """The periods that are overdue by the platform clock, since the source went live or began."""
-    found = []
-    for source in platform.project.sources.values():
-        for period in _expected(platform, source):
-            deliveries = platform.deliveries.of(source.name, period.key)
-            if any(delivery.accepted for delivery in deliveries):
-                continue
-            due = (period.end + source.lag).date().isoformat()
-            reason = f"due {due}, and {len(deliveries)} deliveries were refused" if deliveries else f"due {due}"
-            found.append(Overdue(source.name, period.key, reason))
-    return found
+    sources = platform.project.sources.values()
+    return [item for source in sources for item in _absent(platform, source, source.overdue_after)]
+
+
+def lacking(platform: Platform, since: datetime | None = None) -> list[Overdue]:
+    """The periods that should have come by now, with no patience; of those that were due after a moment, or of all."""
+    sources = platform.project.sources.values()
+    return [item for source in sources for item in _absent(platform, source, timedelta(0), since)]
+
+
+def _absent(
+    platform: Platform, source: SourceDefinition, patience: timedelta, since: datetime | None = None
+) -> Iterator[Overdue]:
+    for period in _expected(platform, source, patience, since):
+        deliveries = platform.deliveries.of(source.name, period.key)
+        if not any(delivery.accepted for delivery in deliveries):
+            reach = reach_of(platform.project, source.name, period.key)
+            waiting = (*(name for name in reach.tables if "/" not in name), *reach.models)
+            due = (period.end + source.lag).date()
+            yield Overdue(source.name, period.key, due, len(deliveries), waiting)
 
 
 def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
@@ -48,9 +85,8 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
             context.log.warning(f"{table.name} is stale: {fresh.found}")
             report_outcome(context.instance, dg.AssetKey(table.name), fresh)
         for late in overdue_periods(platform):
-            words = f"{late.source} {late.period} is overdue: {late.reason}"
-            context.log.warning(words)
-            context.log_event(dg.AssetObservation(late.source, partition=late.period, description=words))
+            context.log.warning(late.words)
+            context.log_event(dg.AssetObservation(late.source, partition=late.period, description=late.words))
 
     @dg.job(name="report_overdue", description="Report the periods that are overdue, and the tables that are stale.")
     def report_overdue() -> None:
@@ -74,14 +110,18 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
     return overdue
 
 
-def _expected(platform: Platform, source: SourceDefinition) -> list[Period]:
-    """Periods whose delivery should have arrived by now; of history, nothing is expected."""
+def _expected(
+    platform: Platform, source: SourceDefinition, patience: timedelta, since: datetime | None
+) -> list[Period]:
+    """Periods whose delivery should have arrived so long ago; of history, nothing is expected."""
     first = source.live_since or source.first
     if first is None or source.pushed:  # a period into which nobody pushed is not late
         return []
     calendar = source.schema.calendar
+    if since is not None:
+        first = max(first, calendar.of(since - source.lag - patience))
     now = platform.clock.now()
-    newest = calendar.of(now - source.lag - source.overdue_after)
+    newest = calendar.of(now - source.lag - patience)
     last = calendar.shift(newest, -1)
     if source.last is not None:
         last = min(last, source.last)

@@ -8,6 +8,8 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key
+from mlops_assets.components.private_dagster import ALL_ASSETS_JOB
+from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
@@ -37,7 +39,7 @@ def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
             model = project.model(config.model)
             request = record_request(platform_of(project), model, context.run_id, config.reason, config.requested_by)
         except PlatformError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            raise failure(error) from error
         context.log.info(f"Recorded: train {model.name} at its newest period, because {request.reason}.")
 
     @dg.job(name="retrain", description="Ask for a training of a model, with a reason that is recorded.")
@@ -49,13 +51,12 @@ def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
 
 def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Starts the training chain of each model whose policy, or a person, asks for it; once for each reason."""
-    keys = [asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS]
     # In this process only, so that new definitions and a new policy decide anew.
     decided: dict[str, tuple[Sequence[str], str]] = {}
 
     @dg.sensor(
         name="retrain_policy",
-        target=dg.AssetSelection.assets(*keys),
+        job_name=ALL_ASSETS_JOB,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Retrains a model on performance, age, changed definitions, or a person's request.",
@@ -69,7 +70,12 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             if model.name in decided and decided[model.name][0] == read:
                 reasons[model.name] = decided[model.name][1]
                 continue
-            made, reasons[model.name] = _requests(context, platform, model)
+            try:
+                made, reasons[model.name] = _requests(context, platform, model)
+            except PlatformError as error:  # of one model; the others are looked at all the same
+                context.log.error(f"{model.name}: {error}")
+                reasons[model.name] = str(error)
+                continue
             if not made:
                 decided[model.name] = (read, reasons[model.name])
             requests += made

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import DefinitionError, Location, PlatformError
+from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.project.folder import ProjectFolder, find_project
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
+    from mlops_assets.lakehouse.home import Home
     from mlops_assets.project.platform import Platform
 
 
@@ -27,6 +30,36 @@ def open_definitions(project: ProjectFolder) -> Any:
     if str(project.folder) not in sys.path:
         sys.path.insert(0, str(project.folder))
     return importlib.import_module(f"{project.package}.definitions").defs()
+
+
+def require_loadable(project: ProjectFolder, home: "Home") -> None:
+    """See that Dagster loads the project: builds every asset, and resolves every job, sensor and schedule.
+
+    Raises:
+        DefinitionError: It does not; with Dagster's own words.
+    """
+    import dagster as dg
+
+    os.environ[HOME_VARIABLE] = str(home.folder)
+    quiet()
+    try:
+        dg.Definitions.validate_loadable(open_definitions(project))
+    except PlatformError:
+        raise
+    except Exception as error:  # whatever Dagster, or a module of the project's own, makes of it
+        raise DefinitionError(
+            f"definitions that Dagster does not load ({type(error).__name__}: {_first_line(error)})",
+            "definitions that load",
+            "correct what it names; `dg check defs` shows where it was found",
+            where=Location(project.folder / project.package / "defs"),
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says first; of one that another caused, what the first of them says."""
+    while error.__cause__ and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return (str(error).strip().splitlines() or ["no words"])[0]
 
 
 def quiet() -> None:

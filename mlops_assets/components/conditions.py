@@ -1,6 +1,6 @@
 """Automation conditions: what carries on by itself once a period was ingested."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,7 +42,9 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
 
 
-def carry_on(due: Due | None, label: str, *ignored: dg.AssetKey) -> AutomationCondition[dg.AssetKey]:
+def carry_on(
+    due: Due | None, label: str, *ignored: dg.AssetKey, sees_to: Sequence[dg.AssetKey] = ()
+) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition when what it needs is there and has changed, however far back it lies.
 
     What was materialized again with the data version that it had before starts nothing: a correction runs as far as
@@ -53,8 +55,13 @@ def carry_on(due: Due | None, label: str, *ignored: dg.AssetKey) -> AutomationCo
         label: What that stands for.
         ignored: Upstream assets whose changes start nothing, such as the champion: a new champion scores what comes,
             never what was.
+        sees_to: Upstream assets whose partitions ``due`` itself requires. Those with other periods belong here: of a
+            week that overlaps a day only a part may be over, and the day does not wait for it.
     """
     changed = _changed()
+    if sees_to:
+        missing = AutomationCondition.any_deps_missing()
+        changed = changed.replace(missing, missing.ignore(dg.AssetSelection.assets(*sees_to)))
     if ignored:
         changed = changed.ignore(dg.AssetSelection.assets(*ignored))
     return changed & OnlyWhere(label, due) if due else changed

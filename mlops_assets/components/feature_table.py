@@ -1,6 +1,6 @@
 """The FeatureTable component: columns computed for a primary key and a time, by SQL, Python or time windows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -27,12 +27,14 @@ from mlops_assets.components.results import (
     corrections_table,
     expectation_specs,
     failed_checks,
+    failure,
     plotted,
     result,
 )
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
 from mlops_assets.governance.evidence import evidence
+from mlops_assets.lakehouse.periods import Calendar, Unit
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.sources.freshness import freshness
@@ -69,7 +71,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        deps=table_deps(project, table.inputs, 1 - table.history),
+        deps=table_deps(project, table.inputs, table.schema.calendar, 1 - table.history),
         automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
         check_specs=[
             *blocking_specs(key, partitions, CONTRACT),
@@ -98,13 +100,13 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             written, outcomes = evaluate_feature_table(platform, table, period)
         except PlatformError as error:
             yield from failed_checks(key, error)
-            raise dg.Failure(description=str(error)) from error
+            raise failure(error) from error
         outcomes += freshness(platform, table)
         yield result(
             platform,
             key,
             evidence(
-                tables_evidence(platform, table.inputs, period, table.history),
+                tables_evidence(platform, table.inputs, table.schema.calendar.shift(period, 1 - table.history), period),
                 table.generation,
                 known_at=written.known_at,
             ),
@@ -130,12 +132,32 @@ def _source_text(table: FeatureTableDefinition) -> dict[str, dg.MarkdownMetadata
 
 
 def table_deps(
-    project: ProjectDefinition, names: tuple[str, ...], first_offset: int, last_offset: int = 0
+    project: ProjectDefinition, names: Iterable[str], calendar: Calendar, first_offset: int, last_offset: int = 0
 ) -> list[dg.AssetDep]:
-    """Dependence on the periods of tables from one offset to another; on static tables as a whole."""
+    """Dependence on the periods of tables behind those from one offset to another; on static tables as a whole.
+
+    Args:
+        project: The project.
+        names: Which tables.
+        calendar: How the asset that depends on them is cut into periods; offsets count these.
+        first_offset: From the asset's own period to the first that counts.
+        last_offset: Likewise to the last.
+    """
     return [
         dg.AssetDep(dg.AssetKey(name))
         if project.table(name).schema.timestamp is None
-        else dg.AssetDep(dg.AssetKey(name), partition_mapping=window_mapping(first_offset, last_offset))
+        else dg.AssetDep(
+            dg.AssetKey(name),
+            partition_mapping=window_mapping(
+                first_offset, last_offset - _PERIODS_BEFORE_OVER.get((calendar.unit, project.calendar_of(name).unit), 0)
+            ),
+        )
         for name in names
     ]
+
+
+_PERIODS_BEFORE_OVER: Mapping[tuple[Unit, Unit], int] = {("day", "week"): 6, ("day", "month"): 27, ("week", "month"): 3}
+"""Dagster maps a period to those that overlap it; one so many periods earlier overlaps the newest that is over.
+
+Months are of unequal length: at their end a few days map to the month itself, which is more than they rest on.
+"""

@@ -1,6 +1,10 @@
 """What the three components share: finding the project, and its platform, calendars and documentation for Dagster."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,7 +14,8 @@ from pydantic import BaseModel
 
 from mlops_assets.components import constants
 from mlops_assets.components.spark_session import lazy_session
-from mlops_assets.errors import Location
+from mlops_assets.errors import Location, SurroundingsError
+from mlops_assets.lakehouse.clock import SystemClock
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
@@ -93,10 +98,32 @@ def platform_of(project: ProjectDefinition) -> Platform:
     return Platform.of(project, Home.find().begin(), lazy_session)
 
 
+RETRIES = dg.RetryPolicy(max_retries=2)
+"""How often a step is tried again that may succeed then; Dagster's own retries are for processes that ended."""
+
+_clock_moves: ContextVar[bool] = ContextVar("_clock_moves", default=False)
+
+
+@contextmanager
+def while_the_clock_moves() -> Iterator[None]:
+    """Load a code location for a replay: its partitions go on, and are asked for at moments of its clock.
+
+    They must be the same however far the replay goes: conditions begin anew where partitions definitions differ.
+    """
+    token = _clock_moves.set(True)
+    try:
+        yield
+    finally:
+        _clock_moves.reset(token)
+
+
 def partitions_of(
     calendar: Calendar, first: Period, last: Period | None, *, running: bool = False
 ) -> dg.TimeWindowPartitionsDefinition:
-    """Dagster's partitions for periods; they end where the data has an end.
+    """Dagster's partitions for periods; they end where the data has an end, and where a clock that stands has come to.
+
+    Dagster pages through partitions from the machine's present backwards, and asks no end. An offset takes it to the
+    last one, else a page of what never will be hides all that there is.
 
     Args:
         calendar: How they are cut.
@@ -104,9 +131,19 @@ def partitions_of(
         last: The last period; None where they go on.
         running: Whether a period is there from its start on, and not only once it is over.
     """
-    end = calendar.shift(last, 1).key if last else None
-    common: dict[str, Any] = {"end_date": end, "fmt": calendar.key_format, "timezone": "UTC"}
-    common["end_offset"] = 1 if running else 0
+    offset = int(running)
+
+    def newest(moment: datetime) -> Period:
+        return calendar.shift(calendar.of(moment), int(running) - 1)
+
+    if not _clock_moves.get():
+        stands_at, present = _clock_stands_at(), newest(SystemClock().now())
+        if stands_at:
+            last = min(last, newest(stands_at)) if last else newest(stands_at)
+        if last and (stands_at or last < present):
+            offset += calendar.distance(present, last)
+    end = max(calendar.shift(last, 1), first).key if last else None
+    common: dict[str, Any] = {"end_date": end, "fmt": calendar.key_format, "timezone": "UTC", "end_offset": offset}
     if calendar.unit == "day":
         return dg.DailyPartitionsDefinition(first.key, **common)
     if calendar.unit == "month":
@@ -115,12 +152,24 @@ def partitions_of(
     return dg.WeeklyPartitionsDefinition(first.key, day_offset=first_day, **common)
 
 
+def _clock_stands_at() -> datetime | None:
+    """Where the home's clock stands; None where it goes, or is of another release, which is refused once it is used."""
+    clock = Home.find().clock
+    with suppress(SurroundingsError):
+        return clock.now() if clock.stands else None
+    return None
+
+
 def partitions_of_table(table: TableDefinition) -> dg.TimeWindowPartitionsDefinition | None:
     """The periods of a source or feature table; None where it is static. One that is pushed has the running one too."""
     if table.first is None:
         return None
     running = isinstance(table, SourceDefinition) and table.pushed
     return partitions_of(table.schema.calendar, table.first, table.last, running=running)
+
+
+MAX_PERIODS_BACK = 1200
+"""Further back Dagster is not told of a dependence: it would count the periods one by one."""
 
 
 def window_mapping(first_offset: int, last_offset: int = 0) -> dg.TimeWindowPartitionMapping:
@@ -147,6 +196,7 @@ def documented(
         "tags": dict(documentation.tags),
         "group_name": group,
         "kinds": kinds,
+        "retry_policy": RETRIES,
         "metadata": {
             constants.CODE_REFERENCES: dg.CodeReferencesMetadataValue(code_references=list(references)),
             **metadata,

@@ -10,6 +10,7 @@ from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import at_its_time, carry_on
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
+    MAX_PERIODS_BACK,
     STATE_COLUMN_SCHEMA,
     column_schema,
     documented,
@@ -19,7 +20,7 @@ from mlops_assets.components.loading import (
 )
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
-from mlops_assets.features.feature_tables import tables_evidence
+from mlops_assets.features.feature_tables import missing_inputs, tables_evidence
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -30,6 +31,7 @@ from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.windows import periods_spanned
 
 
 def predictions_asset(
@@ -37,16 +39,17 @@ def predictions_asset(
 ) -> dg.AssetsDefinition:
     """Predictions for the population of a period, by the champion of that time."""
     key = asset_key(model, "predictions")
-    lookback = max(
-        (lookup.lookback.periods(model.schema.calendar) for lookup in model.lookups if lookup.lookback), default=1
-    )
-    back = max(lookback, model.history)
+    calendar = model.schema.calendar
+    reaches = [periods_spanned(lookup.lookback, calendar) for lookup in model.lookups if lookup.lookback]
+    back = min(max([*reaches, model.history]), MAX_PERIODS_BACK)
+    others = [name for name in model.inputs if project.table(name).first and project.calendar_of(name) != calendar]
 
     def due(keys: Iterable[str]) -> set[str]:
         platform = platform_of(project)
         now = platform.clock.now()
-        periods = periods_to_score(platform, model, map(model.schema.calendar.at_key, keys))
-        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
+        periods = periods_to_score(platform, model, map(calendar.at_key, keys))
+        spoken = [period for period in periods if platform.model_as_of(model, period) <= now]
+        return {period.key for period in spoken if not waits or not missing_inputs(platform, others, period)}
 
     label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"
@@ -55,8 +58,10 @@ def predictions_asset(
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        deps=[*table_deps(project, model.inputs, 1 - back), asset_key(model, "champion")],
-        automation_condition=carry_on(due, label, asset_key(model, "champion")) if waits else at_its_time(due, label),
+        deps=[*table_deps(project, model.inputs, calendar, 1 - back), asset_key(model, "champion")],
+        automation_condition=carry_on(due, label, asset_key(model, "champion"), sees_to=list(map(dg.AssetKey, others)))
+        if waits
+        else at_its_time(due, label),
         code_version=model.generation,
         **documented(
             step_documentation(model, "What the champion of that time predicted for a period's population."),
@@ -71,7 +76,7 @@ def predictions_asset(
         from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
-        period = model.schema.calendar.at_key(context.partition_key)
+        period = calendar.at_key(context.partition_key)
         with in_words():
             scored = score(platform, open_registry(platform.home.mlflow), model, period)
         by = InputEvidence(f"{model.name} version {scored.version}", None, scored.training.model_hash, None)
@@ -79,7 +84,10 @@ def predictions_asset(
             platform,
             key,
             evidence(
-                [*tables_evidence(platform, model.inputs, period, back), by],
+                [
+                    *tables_evidence(platform, model.inputs, calendar.shift(period, 1 - back), period),
+                    by,
+                ],
                 model.generation,
                 known_at=scored.written.known_at,
                 seed=model.template.seed,
@@ -197,7 +205,8 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         partitions_def=partitions,
         deps=[
             asset_key(model, "predictions"),
-            dg.AssetDep(asset_key(model, "training_set"), partition_mapping=dg.AllPartitionMapping()),
+            # Those that a champion of its time can have been trained on, so that a later one does not make it stale.
+            dg.AssetDep(asset_key(model, "training_set"), partition_mapping=window_mapping(-MAX_PERIODS_BACK, -1)),
         ],
         automation_condition=carry_on(due, "its as_of has come", asset_key(model, "training_set")),
         check_specs=[

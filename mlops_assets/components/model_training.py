@@ -11,6 +11,7 @@ from mlops_assets.components.conditions import carry_on
 from mlops_assets.components.evaluation import evaluation_figures
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
+    MAX_PERIODS_BACK,
     STATE_COLUMN_SCHEMA,
     column_schema,
     documented,
@@ -69,7 +70,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        deps=table_deps(project, inputs, 1 - history),
+        deps=table_deps(project, inputs, model.schema.calendar, 1 - history),
         automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
         check_specs=[
             dg.AssetCheckSpec(
@@ -109,7 +110,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             platform,
             key,
             evidence(
-                tables_evidence(platform, inputs, period, history),
+                tables_evidence(platform, inputs, model.schema.calendar.shift(period, 1 - history), period),
                 model.label_generation,
                 known_at=written.known_at,
             ),
@@ -139,7 +140,7 @@ def training_set_asset(
 ) -> dg.AssetsDefinition:
     """The labels known at a period, each joined with its features as known at the time of its prediction."""
     key = asset_key(model, "training_set")
-    periods_back = model.window or 1200
+    periods_back = model.window or MAX_PERIODS_BACK
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "The as_of of the row's prediction, UTC"),
@@ -153,7 +154,11 @@ def training_set_asset(
         deps=[
             dg.AssetDep(asset_key(model, "labels"), partition_mapping=window_mapping(1 - periods_back)),
             *table_deps(
-                project, model.feature_tables, 1 - periods_back - model.label.known_after, -model.label.known_after
+                project,
+                model.feature_tables,
+                model.schema.calendar,
+                1 - periods_back - model.label.known_after,
+                -model.label.known_after,
             ),
         ],
         code_version=model.generation,
@@ -355,9 +360,11 @@ def champion_result(platform: Platform, model: ModelDefinition, record: Transiti
         platform,
         asset_key(model, "champion"),
         evidence([read], model.generation),
-        text_hash(str(record.version), training.model_hash),
+        # The same for each champion: what was scored by the one of its time is not out of date when another comes.
+        text_hash(model.name, "champion"),
         figures={
             "version": record.version,
+            "model hash": training.model_hash,
             "promoted at": record.happened_at.isoformat(),
             "level": training.level,
             **transition_figures(record),

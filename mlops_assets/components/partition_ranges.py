@@ -50,6 +50,7 @@ def _over_range(context: dg.AssetExecutionContext, body: Body) -> Iterator[Any]:
     done = _done_by_earlier_attempts(context)
     tags = _PartitionTags(context)
     failures: dict[str, str] = {}
+    may_succeed = False
     for key in context.partition_keys:
         if key in done:
             continue
@@ -58,12 +59,14 @@ def _over_range(context: dg.AssetExecutionContext, body: Body) -> Iterator[Any]:
                 yield from _events_of(context, key, item, tags)
         except dg.Failure as failure:
             failures[key] = failure.description or "it failed"
+            may_succeed |= failure.allow_retries
             context.log.error(f"{key}: {failures[key]}")
     for check in context.selected_asset_check_keys:
         yield dg.Output(None, output_name=context.assets_def.get_output_name_for_asset_check_key(check))
     if failures:
         first = next(iter(failures))
-        raise dg.Failure(f"{len(failures)} partitions failed: {_some(list(failures))}. {first}: {failures[first]}")
+        words = f"{len(failures)} partitions failed: {_some(list(failures))}. {first}: {failures[first]}"
+        raise dg.Failure(words, allow_retries=may_succeed)
     yield dg.MaterializeResult(asset_key=context.asset_key, metadata=REPORTED_ALREADY)
 
 
@@ -167,15 +170,18 @@ class _PartitionTags:
 
 
 def _done_by_earlier_attempts(context: dg.AssetExecutionContext) -> set[str]:
-    """What the run that this one repeats has reported; but for its last partition, whose checks may be missing."""
-    done: list[str] = []
+    """What this run, or the one that it repeats, has reported; but for the last of another, whose checks may miss."""
     run = context.run
+    done = _reported(context, run.run_id) if context.retry_number else []
     while run.parent_run_id and (run := context.instance.get_run_by_id(run.parent_run_id)) and not run.is_success:
-        entries = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-        events = [entry.dagster_event for entry in entries if entry.dagster_event]
-        mine = [event.partition for event in events if event.asset_key == context.asset_key and event.partition]
-        done += mine[:-1]
+        done += _reported(context, run.run_id)[:-1]
     return set(done)
+
+
+def _reported(context: dg.AssetExecutionContext, run_id: str) -> list[str]:
+    entries = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    return [event.partition for event in events if event.asset_key == context.asset_key and event.partition]
 
 
 def _some(keys: Sequence[str]) -> str:

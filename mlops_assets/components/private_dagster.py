@@ -104,6 +104,13 @@ def resting_tick(words: str, cursor: str | None) -> Any:
     return _SensorExecutionData(skip_message=words, cursor=cursor)
 
 
+# The public way to name what a sensor starts makes a job of it, and a job has one partitions definition; this job is
+# the one that Dagster itself runs any selection of assets by.
+ALL_ASSETS_JOB: str = private(
+    "dagster._core.definitions.assets.job.asset_job", "IMPLICIT_ASSET_JOB_NAME", "sensors over assets of any periods"
+)
+
+
 # Backfills cannot be listed in public.
 _BACKFILLS = "seeing whether a backfill is under way"
 _BulkActionsFilter = private("dagster._core.execution.backfill", "BulkActionsFilter", _BACKFILLS)

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.errors import PlatformError
+from mlops_assets.errors import ConflictError, PlatformError, SurroundingsError
 from mlops_assets.features.correction_report import Reach
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.project.definition import SourceDefinition
@@ -153,6 +153,14 @@ def failed_checks(asset: dg.AssetKey, error: PlatformError) -> Iterator[dg.Asset
         yield from check_results(asset, error.outcomes)
 
 
+def failure(error: PlatformError) -> dg.Failure:
+    """The failure of a step with an error's one message; tried again only where another writer or the machine failed.
+
+    What is missing or wrong is so the second time, too.
+    """
+    return dg.Failure(str(error), allow_retries=isinstance(error, ConflictError | SurroundingsError))
+
+
 @contextmanager
 def in_words() -> Iterator[None]:
     """Let an error of ours fail the step with its one message, without a trace of our code.
@@ -163,7 +171,7 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except PlatformError as error:
-        raise dg.Failure(description=str(error)) from error
+        raise failure(error) from error
 
 
 def corrections_table(corrections: Mapping[datetime, int]) -> dict[str, Any]:

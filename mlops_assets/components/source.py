@@ -23,6 +23,7 @@ from mlops_assets.components.results import (
     check_results,
     expectation_specs,
     failed_checks,
+    failure,
     plotted,
     quarantine_specs,
     reach_table,
@@ -107,9 +108,9 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             done = ingest(platform, source, period)
         except BrokenContractError as error:
             yield from failed_checks(key, error)
-            raise dg.Failure(description=str(error)) from error
+            raise failure(error) from error
         except PlatformError as error:
-            raise dg.Failure(description=str(error)) from error
+            raise failure(error) from error
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
         corrected = done.appended and is_correction(source, period, done.delivery)

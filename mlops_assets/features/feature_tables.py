@@ -1,6 +1,6 @@
 """Evaluating a feature table for a period P: at as_of(P), and at each correction of what it rests on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mlops_assets.engines.contract import Engine, QueryInput, Rows
@@ -12,7 +12,7 @@ from mlops_assets.features.states import Written, compute, is_computed
 from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
-from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, periods_behind
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.sources.contract import CheckOutcome
@@ -105,39 +105,50 @@ def has_history(platform: Platform, names: tuple[str, ...], period: Period, hist
     return not any(missing_history(platform.table(name), first[name], period) for name in names)
 
 
-def require_inputs(platform: Platform, names: tuple[str, ...], period: Period, history: int) -> None:
+def require_inputs(platform: Platform, names: Iterable[str], period: Period, history: int) -> None:
     """See that every input was delivered or computed for a period, and has the ``history`` periods that end with it.
 
-    A failed check stops downstream assets in its own run only, so each step looks for itself.
+    A failed check stops downstream assets in its own run only, so each step looks for itself. Of an input with other
+    periods, those that end in the period are needed, or the newest before.
 
     Raises:
         MissingDataError: One was not, or has a new definition under which its history was not computed.
     """
     for name in names:
-        definition = platform.project.table(name)
-        if isinstance(definition, SourceDefinition):
-            require_delivered(platform, definition, period)
-        elif not is_computed(platform.table(name), period):
-            raise MissingDataError(
-                f"feature table '{name}' was not computed for {period.key}",
-                "every input computed for the period",
-                f"materialize {name} for {period.key} first; if its checks failed, mend their cause",
-            )
-        require_history(platform.table(name), definition.schema.calendar.shift(period, 1 - history), period)
+        definition, states = platform.project.table(name), platform.table(name)
+        behind = periods_behind(definition, period, period)
+        for one in behind:
+            if isinstance(definition, SourceDefinition):
+                require_delivered(platform, definition, one)
+            elif not is_computed(states, one):
+                raise MissingDataError(
+                    f"feature table '{name}' was not computed for {one.key}",
+                    "every input computed for the period",
+                    f"materialize {name} for {one.key} first; if its checks failed, mend their cause",
+                )
+        if behind:
+            require_history(states, states.schema.calendar.shift(behind[0], 1 - history), behind[-1])
 
 
-def tables_evidence(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[InputEvidence]:
-    """Evidence of reading the ``history`` periods of each table that end with ``last``."""
-    read = []
-    for input_ in query_inputs(platform, names, last, history):
-        definition = platform.project.table(input_.table.name)
-        periods = (
-            existing_periods(input_.table.schema.calendar, input_.first, input_.last, definition.first)
-            if input_.first and input_.last and definition.first
-            else []
+def missing_inputs(platform: Platform, names: Iterable[str], period: Period) -> str:
+    """Which of some tables was not delivered or computed for a period, in words; empty where all were."""
+    try:
+        require_inputs(platform, names, period, history=1)
+    except MissingDataError as error:
+        return error.found
+    return ""
+
+
+def tables_evidence(platform: Platform, names: Iterable[str], first: Period, last: Period) -> list[InputEvidence]:
+    """Evidence of reading of each table the periods behind those from one to another; of static tables all."""
+    return [
+        window_evidence(
+            platform.table(name),
+            periods_behind(platform.project.table(name), first, last),
+            platform.engine.data_versions,
         )
-        read.append(window_evidence(input_.table, periods, platform.engine.data_versions))
-    return read
+        for name in names
+    ]
 
 
 def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:

@@ -49,7 +49,7 @@ def label_window(model: ModelDefinition, at: Period) -> tuple[Period, Period]:
 
 
 def first_looked_up(platform: Platform, model: ModelDefinition, table: str, period: Period) -> Period:
-    """The first period of a table whose rows may answer for a period: by lookup, or in the population."""
+    """The first period of a table whose rows may answer for a model's period: by lookup, or in the population."""
     calendar = model.schema.calendar
     starts = [calendar.shift(period, 1 - model.history)] if table in model.population_inputs else []
     for lookup in model.lookups:
@@ -57,8 +57,17 @@ def first_looked_up(platform: Platform, model: ModelDefinition, table: str, peri
             if lookup.lookback is None:
                 starts.append(platform.project.table(table).first or model.first)
             else:
-                starts.append(calendar.of(lookup.lookback.before(period.anchor) + ONE_MICROSECOND))
+                own = platform.project.table(table).schema.calendar
+                starts.append(own.of(lookup.lookback.before(period.anchor) + ONE_MICROSECOND))
     return min(starts)
+
+
+def span_looked_up(
+    platform: Platform, model: ModelDefinition, table: str, first: Period, last: Period
+) -> tuple[Period, Period]:
+    """The first and last period of a table whose rows may answer for a model's periods from one to another."""
+    _, newest = platform.project.table(table).schema.calendar.ending_within(last, last)
+    return first_looked_up(platform, model, table, first), newest
 
 
 def require_training_history(platform: Platform, model: ModelDefinition, at: Period) -> None:
@@ -70,7 +79,7 @@ def require_training_history(platform: Platform, model: ModelDefinition, at: Per
     first, last = label_window(model, at)
     require_history(platform.labels(model), first, last)
     for name in model.inputs:
-        require_history(platform.table(name), first_looked_up(platform, model, name, first), last)
+        require_history(platform.table(name), *span_looked_up(platform, model, name, first, last))
 
 
 def require_labels(platform: Platform, model: ModelDefinition, at: Period) -> None:
@@ -121,11 +130,9 @@ def training_evidence(platform: Platform, model: ModelDefinition, at: Period) ->
     """What a training set at a period rests on, as it stands: its labels, and the periods of each feature table."""
     calendar = model.schema.calendar
     first, last = label_window(model, at)
-    labelled = existing_periods(calendar, first, last, model.first)
-    length = calendar.distance(first, last) + 1
     return [
-        window_evidence(platform.labels(model), labelled),
-        *tables_evidence(platform, model.feature_tables, last, length),
+        window_evidence(platform.labels(model), existing_periods(calendar, first, last, model.first)),
+        *tables_evidence(platform, model.feature_tables, first, last),
     ]
 
 

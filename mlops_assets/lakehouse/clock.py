@@ -59,7 +59,7 @@ class HomeClock:
 
     def now(self) -> datetime:
         """The present moment of this home, in UTC."""
-        if not os.access(self._name, os.F_OK):  # most homes have none, and features are read in microseconds
+        if not self.stands:  # most homes have none, and features are read in microseconds
             return SystemClock().now()
         try:
             content = json.loads(self.file.read_text(encoding="utf-8"))
@@ -73,6 +73,11 @@ class HomeClock:
             raise self._unreadable() from None
         formats.require(content.get(formats.MEMBER), formats.CLOCK, f"the clock {self.file}")
         return now
+
+    @property
+    def stands(self) -> bool:
+        """Whether it stands at the moment that it was set to, and does not follow the machine's clock."""
+        return os.access(self._name, os.F_OK)
 
     def set(self, moment: datetime) -> None:
         """Let the home's clock stand at a moment, atomically."""

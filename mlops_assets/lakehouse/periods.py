@@ -95,6 +95,20 @@ class Calendar:
             yield period
             period = self.shift(period, 1)
 
+    def ending_within(self, first: Period, last: Period) -> tuple[Period, Period]:
+        """The first and last of these periods that end within a span of periods of any calendar.
+
+        Where none ends in it, the newest that ended before it, twice: what is known last about an earlier time still
+        answers. A span of this calendar is given back as it is.
+
+        Example:
+            >>> wednesday = Calendar("day").at_key("2024-01-10")
+            >>> [week.key for week in Calendar("week").ending_within(wednesday, wednesday)]
+            ['2024-01-01', '2024-01-01']
+        """
+        newest = self.shift(self.of(last.end), -1)
+        return min(self.of(first.start), newest), newest
+
     def distance(self, first: Period, last: Period) -> int:
         """How many periods ``last`` lies after ``first``."""
         if self.unit == "month":

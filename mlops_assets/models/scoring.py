@@ -12,7 +12,7 @@ from mlops_assets.features.feature_tables import require_inputs
 from mlops_assets.features.generations import missing_history, require_history
 from mlops_assets.features.labels import population
 from mlops_assets.features.states import Written, append_computed, is_computed, require_computed
-from mlops_assets.features.training_sets import first_looked_up, rows_with_features
+from mlops_assets.features.training_sets import rows_with_features, span_looked_up
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
@@ -179,7 +179,7 @@ def periods_to_score(platform: Platform, model: ModelDefinition, periods: Iterab
             agreed[champion.version] = agreement(platform, model, training)
         found = agreed[champion.version]
         if found.outcome == "waits" or any(
-            missing_history(platform.table(name), first_looked_up(platform, model, name, period), period)
+            missing_history(platform.table(name), *span_looked_up(platform, model, name, period, period))
             for name in model.inputs
         ):
             continue
@@ -199,7 +199,7 @@ def features_to_score(platform: Platform, model: ModelDefinition, period: Period
     from mlops_assets.sources.contract import moments
 
     for name in model.inputs:
-        require_history(platform.table(name), first_looked_up(platform, model, name, period), period)
+        require_history(platform.table(name), *span_looked_up(platform, model, name, period, period))
     keys = population(platform, model, period)
     moment = pa.timestamp("us", "UTC")
     asked = keys.append_column("event_time", pa.array(moments(keys, model.schema), moment))

@@ -2,10 +2,11 @@
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.labels import newest_labelled
-from mlops_assets.features.training_sets import require_training_history
+from mlops_assets.features.training_sets import label_window, require_training_history
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.agreement import agreement
+from mlops_assets.models.judging import split
 from mlops_assets.models.records import (
     candidate_of_version,
     candidates,
@@ -24,11 +25,12 @@ def policy_history(platform: Platform, model: ModelDefinition) -> History | None
         return None
     champion = present_champion(platform, model)
     trainings = candidates(platform, model)
+    lacks = _lacking(platform, model, at) or ("" if trainings else _too_few_labels(platform, model, at))
     return History(
         at=at,
         calendar=model.schema.calendar,
         definitions=agreement(platform, model, trainings[-1]) if trainings else None,
-        lacks=_lacking(platform, model, at),
+        lacks=lacks,
         trainings=trainings,
         champion=champion,
         champion_training=candidate_of_version(platform, model, champion.version) if champion else None,
@@ -48,6 +50,19 @@ def _lacking(platform: Platform, model: ModelDefinition, at: Period) -> str:
         require_training_history(platform, model, at)
     except MissingDataError as error:
         return f"{error.found}; {error.cure}"
+    return ""
+
+
+def _too_few_labels(platform: Platform, model: ModelDefinition, at: Period) -> str:
+    """What labels a first training still lacks, in words; empty where there are enough."""
+    first, last = label_window(model, at)
+    known_at, to_fit_until = platform.labels_as_of(model, at), split(model, last).last_fitted
+    labels = platform.engine.known_at(platform.labels(model), known_at, first=first, last=last)
+    valid = labels.filter(labels.column(model.label.column).is_valid())
+    if valid.num_rows < model.min_rows:
+        return f"{valid.num_rows} labels are known, and {model.min_rows} are needed (train.min_rows)"
+    if not any(time < to_fit_until.end for time in valid.column("event_time").unique().to_pylist()):
+        return f"no label up to {to_fit_until.key} is known, before the periods that a candidate is judged on"
     return ""
 
 

@@ -44,7 +44,8 @@ class History:
         at: The newest period whose labels are known: where a training would take place.
         calendar: The model's calendar.
         definitions: How the definitions as they stand relate to those of the last training; None where there was none.
-        lacks: What of the past a training would lack because a definition is new, in words; empty where nothing.
+        lacks: What a training would lack, in words: of the past, because a definition is new, or labels, where it is
+            the first; empty where nothing.
         trainings: All trainings so far, in the order of periods.
         champion: The present champion, or None.
         champion_training: The training it came from, or None.

@@ -180,7 +180,9 @@ class LookupDefinition:
 class LabelDefinition:
     """What a model predicts.
 
-    ``classes`` are those of a multiclass model, in the order that its YAML declares, and empty otherwise.
+    ``classes`` are those of a multiclass model, in the order that its YAML declares, and empty otherwise. ``first`` and
+    ``last`` bound the periods in which labels become known: what the label's SQL reads may begin later and end earlier
+    than what is predicted from.
     """
 
     query: Query
@@ -189,6 +191,8 @@ class LabelDefinition:
     horizon: int
     delay: int
     unit: str
+    first: Period
+    last: Period | None
     type: ColumnType = "double"
     classes: tuple[str, ...] = ()
 
@@ -464,10 +468,27 @@ class ModelDefinition:
     @property
     def first_label_period(self) -> Period:
         """The first period in which a label becomes known."""
-        return self.schema.calendar.shift(self.first, self.label.known_after)
+        return max(self.schema.calendar.shift(self.first, self.label.known_after), self.label.first)
+
+    @property
+    def last_label_period(self) -> Period | None:
+        """The last period in which one does; None where they go on."""
+        return min((last for last in (self.last, self.label.last) if last), default=None)
 
 
 TableDefinition = SourceDefinition | FeatureTableDefinition
+
+
+def periods_behind(table: TableDefinition, first: Period, last: Period) -> list[Period]:
+    """The periods of a table that stand behind a span of periods of any calendar; none of a static table.
+
+    Those that end within the span, or the newest that ended before it, as far as the table has them.
+    """
+    if table.first is None:
+        return []
+    calendar = table.schema.calendar
+    begin, end = calendar.ending_within(first, last)
+    return list(calendar.between(max(begin, table.first), min(end, table.last) if table.last else end))
 
 
 @dataclass(frozen=True)
@@ -582,7 +603,7 @@ def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> C
         raise DefinitionError(
             f"inputs of different periods: {listed}",
             "inputs of one period",
-            "bring them to one period",
+            "look one of them up among the model's features, which takes a table of any periods",
             where=where,
         )
     return next(iter(calendars))

@@ -167,7 +167,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
     )
     if isinstance(computation, Query):
         check_output(document, computation, [*columns], "columns")
-    first, last = span_of_tables(inputs.values())
+    first, last = span_of_tables(inputs.values(), calendar, document.at(*item.reads_at))
     history = _history(document, parsed, calendar, windows)
     parts = {
         "python" if item.kind == "python" else "sql": computation.canonical,

@@ -70,7 +70,6 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
     lookups, features = _lookups(document, parsed, project)
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
-    common_calendar({**inputs, **looked_up}, document.at("features"))
     everything: dict[str, TableDefinition] = {**inputs, **looked_up}
     request = request_columns(document, parsed, [column.name for column in features])
     key_columns = tuple(
@@ -106,7 +105,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     by = {name for lookup in lookups for name in lookup.lookup_key or ()}
     computed, computed_columns = computed_features(document, parsed, [*given, *(column.name for column in features)])
     features = (*features, *(column for column in request if column.name not in by), *computed_columns)
-    first, last = span_of_tables(everything.values())
+    first, last = span_of_tables(everything.values(), calendar, document.at("features"))
     label = LabelDefinition(
         label_query,
         tuple(label_inputs),
@@ -114,6 +113,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         parsed.label.horizon,
         parsed.label.delay,
         parsed.label.unit,
+        *span_of_tables(label_inputs.values(), calendar, document.at("label", "sql")),
         LABEL_TYPES[parsed.task],
         _classes(document, parsed),
     )

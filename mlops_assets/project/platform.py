@@ -20,7 +20,12 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
+from mlops_assets.project.definition import (
+    FeatureTableDefinition,
+    ModelDefinition,
+    ProjectDefinition,
+    periods_behind,
+)
 from mlops_assets.project.engine_settings import EngineName
 
 
@@ -187,17 +192,19 @@ class Platform:
     def known_from(self, names: Iterable[str], period: Period) -> datetime:
         """The as_of of a period for some tables: when everything about it is known.
 
-        The end of the period and the largest lag; where a first delivery came later, its arrival. A source that
-        has not delivered counts with its lag alone, and so does one that is pushed, whose rows come one by one.
+        The end of the period and the largest lag; where a first delivery that it waits for came later, its arrival: of
+        a source with other periods, of those that end in it, or of the newest before. A source that has not delivered
+        counts with its lag alone, and so does one that is pushed, whose rows come one by one.
         """
         moments = [period.end]
         for source in self.project.upstream_sources(*names):
             if source.static:
                 continue
             moments.append(period.end + source.lag)
-            first = None if source.pushed else self.deliveries.first_accepted(source.name, period.key)
-            if first:
-                moments.append(first.known_at)
+            for behind in [] if source.pushed else periods_behind(source, period, period):
+                first = self.deliveries.first_accepted(source.name, behind.key)
+                if first:
+                    moments.append(first.known_at)
         return max(moments)
 
     def model_as_of(self, model: ModelDefinition, period: Period) -> datetime:

@@ -1,19 +1,17 @@
 """What the loading of all three components shares: columns, SQL files, durations, and where an error stands."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location, PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.lakehouse.periods import Duration, Period
+from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import (
-    Documentation,
-)
+from mlops_assets.project.definition import Documentation, TableDefinition
 from mlops_assets.project.yaml_files import Document
 
 
@@ -152,11 +150,30 @@ def read_query(document: Document, name: str, *place: str) -> Query:
     return parse_query(text, file=file)
 
 
-def span_of_tables(tables: Any) -> tuple[Period, Period | None]:
-    """From the latest first period of the tables to the earliest last one."""
-    firsts = [table.first for table in tables if table.first is not None]
-    lasts = [table.last for table in tables if table.last is not None]
-    return max(firsts), min(lasts) if lasts else None
+def span_of_tables(
+    tables: Iterable[TableDefinition], calendar: Calendar, where: Location
+) -> tuple[Period, Period | None]:
+    """The first and last period of a calendar for which all tables have something: a period that ends in it or before.
+
+    Raises:
+        DefinitionError: One table ends before another begins.
+    """
+    with_time = [table for table in tables if table.first is not None]
+    first_of = {table.name: calendar.of(table.first.anchor) for table in with_time if table.first}
+    last_of = {table.name: calendar.shift(calendar.of(table.last.end), -1) for table in with_time if table.last}
+    begins = max(first_of, key=lambda name: first_of[name])
+    if not last_of:
+        return first_of[begins], None
+    ends = min(last_of, key=lambda name: last_of[name])
+    first, last = first_of[begins], last_of[ends]
+    if last < first:
+        raise DefinitionError(
+            f"'{ends}', which ends with {last.key}, beside '{begins}', which begins with {first.key}",
+            f"tables with at least one {calendar.unit} in common",
+            "correct last_period or first_period, or take one of the two out",
+            where=where,
+        )
+    return first, last
 
 
 def documentation_of(parsed: written.SharedAttributes) -> Documentation:

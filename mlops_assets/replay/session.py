@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import dagster as dg
 
+from mlops_assets.automation.overdue import lacking
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError
@@ -17,14 +18,12 @@ from mlops_assets.in_process import end_what_was_killed, failures_of, held_open,
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.progress import Progress, untold
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.replay.span import Span
+from mlops_assets.project.platform import Platform
+from mlops_assets.replay.span import Lived, Span
 from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
-from mlops_assets.replay.telling import Telling, moments_by_period
+from mlops_assets.replay.telling import Telling
 
 WORK = "a replay"
-MOST_ATTEMPTS = 3
-"""A failed run is asked for twice more, as run retries do in production."""
-
 MOST_ROUNDS = 20
 """More rounds of ticks at one moment than any chain needs; beyond it something asks for itself in a circle."""
 
@@ -54,6 +53,7 @@ class Session:
     instance: dg.DagsterInstance
     state: ReplayState
     telling: Telling
+    _told_until: datetime | None = None
 
     def live_through(self, moment: datetime, *, history: bool) -> bool:
         """Do everything that is due at a moment of the clock; says whether anything was left to do.
@@ -135,11 +135,14 @@ class Session:
             cursor=cast(Any, dg.deserialize_value(text)) if text else None,
         )
         graph = self.definitions.resolve_asset_graph()
-        by_partition: dict[str | None, list[str]] = {}
+        # As in production, a run is of one partitions definition: the same key may name a day and a week.
+        requested: dict[dg.PartitionsDefinition[Any] | None, dict[str | None, list[str]]] = {}
         for key in graph.toposorted_asset_keys:
+            by_partition = requested.setdefault(graph.get(key).partitions_def, {})
             for partition in evaluated.get_requested_partitions(key):
                 by_partition.setdefault(partition, []).append(key.to_user_string())
-        return self._run(name, dg.serialize_value(evaluated.cursor), tuple(self._in_ranges(by_partition)))
+        runs = [run for by_partition in requested.values() for run in self._in_ranges(by_partition)]
+        return self._run(name, dg.serialize_value(evaluated.cursor), tuple(runs))
 
     def _in_ranges(self, by_partition: Mapping[str | None, list[str]]) -> list[PendingRun]:
         """One run for each partition, and for each range of them whose assets all take a range in one run.
@@ -179,31 +182,50 @@ class Session:
         return len(runs)
 
     def _finish_pending(self) -> None:
-        """Run what was asked for; a run that a killed process left behind counts as failed."""
+        """Run what was asked for; what a process was in the middle of when it ended is begun again."""
         while self.state.pending:
             run = self.state.pending[0]
             known = self.instance.get_run_by_id(run.run_id)
-            succeeded = self._execute(run) if known is None else known.is_success
-            if not succeeded:
-                self.telling.fails(f"{self._words(run)} (attempt {run.attempt} of {MOST_ATTEMPTS})")
+            if known is None and not self._execute(run):
+                self.telling.fails(self._words(run))
                 self.home.prepare()  # a full disk ends the replay, to go on later: it is no fault of the run's
-            self._keep(self._after(run, succeeded))
+                failed, again = (*self.state.failed, self._words(run)), (*self.state.again, run)
+                self._keep(replace(without(self.state, run), failed=failed, again=again))
+            elif known is None or known.is_success:
+                self._keep(without(self.state, run))
+            else:
+                self._keep(without(self.state, run, _begun_again(run)))
 
-    def _after(self, run: PendingRun, succeeded: bool) -> ReplayState:
-        if succeeded:
-            return without(self.state, run)
-        if run.attempt < MOST_ATTEMPTS:
-            again = replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
-            return without(self.state, run, again)
-        state = without(self.state, run)
-        return replace(state, failed=(*state.failed, self._words(run)))
+    def try_again(self) -> None:
+        """Begin with what failed in an earlier call, and with what did not come by then: the cause may be mended."""
+        if self.state.again:
+            known = len(self.state.failed) - len(self.state.again)
+            again = tuple(map(_begun_again, self.state.again))
+            pending = (*self.state.pending, *again)
+            self._keep(replace(self.state, pending=pending, failed=self.state.failed[:known], again=()))
+        elif not lacking(self._platform):
+            return
+        self._finish_pending()
+        for sensor in INGESTION:
+            self._tick(sensor)
+        self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
+
+    def tell_lacking(self) -> None:
+        """Tell, once, of each period of a source that should have come by now, and what waits for it."""
+        for item in lacking(self._platform, self._told_until):
+            self.telling.fails(item.words)
+        self._told_until = self.home.clock.now()
+
+    @property
+    def _platform(self) -> Platform:
+        return platform_of(self.project)
 
     def _words(self, run: PendingRun) -> str:
         at = f"{run.partition} to {run.last}" if run.last else run.partition
         return f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
 
     def _execute(self, run: PendingRun) -> bool:
-        retried = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}
+        begun_before = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}
         return run_assets(
             self.definitions,
             self.instance,
@@ -211,7 +233,7 @@ class Session:
             work=WORK,
             partition=run.partition,
             last=run.last,
-            tags={**run.tags, **retried},
+            tags={**run.tags, **begun_before},
             run_id=run.run_id,
             seen=self.telling.see,
         ).succeeded
@@ -221,15 +243,14 @@ class Session:
 
 
 def publication_moments(project: ProjectDefinition, until: datetime) -> list[datetime]:
-    """Every moment at which a source with a time publishes a period, in order, up to one."""
+    """Every moment at which a period of a table or model is known, in order, up to one."""
+    declared: list[Lived] = [*project.sources.values(), *project.feature_tables.values(), *project.models.values()]
     found: set[datetime] = set()
-    for source in project.sources.values():
-        if source.first is None:
-            continue
-        period = source.first
-        while period.end + source.lag <= until and (source.last is None or period <= source.last):
-            found.add(period.end + source.lag)
-            period = source.schema.calendar.shift(period, 1)
+    for calendar, lag, first, last in {
+        (one.schema.calendar, one.lag, one.first, one.last) for one in declared if one.first is not None
+    }:
+        newest = calendar.shift(calendar.of(until - lag), -1)
+        found |= {period.end + lag for period in calendar.between(first, min(last, newest) if last else newest)}
     return sorted(found)
 
 
@@ -244,7 +265,8 @@ def run_replay(
 ) -> ReplayState:
     """Replay the periods from first to last on a real instance; goes on where an earlier call ended.
 
-    History before the first period is ingested first; conditions and policy run from the first period on.
+    History before the first period is ingested first; conditions and policy run from the first period on. What failed
+    in an earlier call is tried again first.
 
     Args:
         project: What is replayed.
@@ -258,29 +280,33 @@ def run_replay(
         SurroundingsError: The home holds something else, or its disk is full.
         ConflictError: A replay is at work in it.
     """
-    platform = platform_of(project)
-    models = list(project.models.values())
-    start = min(platform.model_as_of(model, span.first) for model in models)
-    until = max(span.last.end + model.lag for model in models)
     telling = Telling(project, progress)
     session = Session(project, definitions, home, instance, read_state(home, span.first.key), telling)
-    moments = publication_moments(project, until)
-    history = [moment for moment in moments if moment < start]
-    periods = moments_by_period(platform, models[0], span, moments[len(history) :])
+    moments = publication_moments(project, span.until)
+    history = [moment for moment in moments if moment < span.begins]
+    periods = span.grouped(moments[len(history) :])
     with held_open(home.dagster):
         end_what_was_killed(instance, WORK)
         session.take_baseline()
+        if session.state.moment is not None and session.state.moment >= span.begins and session.state.finished:
+            session.try_again()
         for number, moment in enumerate(history, start=1):
             telling.begins("history", number, len(history), moment.date().isoformat())
             if session.live_through(moment, history=True):
+                session.tell_lacking()
                 telling.ends(minor=True)
         for number, (period, its_moments) in enumerate(periods, start=1):
             telling.begins("replay", number, len(periods), period.key)
             lived = [session.live_through(moment, history=False) for moment in its_moments]
             if any(lived):
+                session.tell_lacking()
                 telling.ends()
         session.publish()
     return session.state
+
+
+def _begun_again(run: PendingRun) -> PendingRun:
+    return replace(run, run_id=str(uuid.uuid4()), attempt=run.attempt + 1)
 
 
 def _pending(assets: list[str], partition: str | None, tags: Mapping[str, str]) -> PendingRun:

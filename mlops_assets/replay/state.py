@@ -24,7 +24,7 @@ class PendingRun:
         assets: Asset keys as text.
         partition: Partition key, the first one of a range; None for assets without.
         tags: Tags of the run.
-        attempt: Counts from 1.
+        attempt: How often it was begun: again, where its process ended in the middle of it.
         last: Key of the last partition of a range that is one run; None for a partition alone.
     """
 
@@ -47,7 +47,8 @@ class ReplayState:
         published: The moment of which the online store holds the newest answers; None before the first publishing.
         cursors: Cursors of the sensors, by name.
         pending: Runs asked for and not finished.
-        failed: What failed for good, in words.
+        failed: What failed, in words.
+        again: The runs that failed; the next call begins with them, and forgets the words of those that succeed.
     """
 
     started_from: str
@@ -57,6 +58,7 @@ class ReplayState:
     cursors: dict[str, str] = field(default_factory=dict)
     pending: tuple[PendingRun, ...] = ()
     failed: tuple[str, ...] = ()
+    again: tuple[PendingRun, ...] = ()
 
 
 def read_state(home: Home, started_from: str) -> ReplayState:
@@ -107,16 +109,20 @@ def _file(home: Home) -> Path:
 
 
 def _from_json(content: dict[str, Any]) -> ReplayState:
-    pending = tuple(PendingRun(**{**run, "assets": tuple(run["assets"])}) for run in content["pending"])
     return ReplayState(
         started_from=content["started_from"],
         moment=_moment(content["moment"]),
         finished=content["finished"],
         published=_moment(content.get("published")),  # homes from before it was kept have none
         cursors=content["cursors"],
-        pending=pending,
+        pending=_runs(content["pending"]),
         failed=tuple(content["failed"]),
+        again=_runs(content.get("again", [])),
     )
+
+
+def _runs(content: list[dict[str, Any]]) -> tuple[PendingRun, ...]:
+    return tuple(PendingRun(**{**run, "assets": tuple(run["assets"])}) for run in content)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,20 +1,16 @@
 """What a replay tells of its periods: in few words per model what its runs did, the interesting first."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.in_process import is_logged_error, news_of
-from mlops_assets.lakehouse.periods import Period
 from mlops_assets.progress import Progress, Step
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
-from mlops_assets.replay.span import Span
 
 MAX_NAMES = 4
 """How many tables are named where no model has anything to tell."""
@@ -147,25 +143,3 @@ def _figures(model: ModelDefinition, candidate: dict[str, Any]) -> str:
         )
     )
     return f" ({model.metric} {mine:.4f} against {theirs:.4f})" if mine is not None and theirs is not None else ""
-
-
-def moments_by_period(
-    platform: Platform, model: ModelDefinition, span: Span, moments: Sequence[datetime]
-) -> list[tuple[Period, list[datetime]]]:
-    """Each period of a span with the moments that belong to it: up to its as_of, and to the last all that follow.
-
-    Args:
-        platform: The platform.
-        model: The model whose periods they are.
-        span: Which periods.
-        moments: In order.
-    """
-    periods = list(model.schema.calendar.between(span.first, span.last))
-    groups: list[tuple[Period, list[datetime]]] = [(period, []) for period in periods]
-    ends = [platform.model_as_of(model, period) for period in periods[:-1]]
-    number = 0
-    for moment in moments:
-        while number < len(ends) and moment > ends[number]:
-            number += 1
-        groups[number][1].append(moment)
-    return groups

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from mlops_assets.errors import ContractError, DefinitionError
+from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.periods import Calendar, parse_moment
 from mlops_assets.lakehouse.write_points import write_point
@@ -21,8 +21,20 @@ def publish_due(platform: Platform) -> list[Path]:
 
     Returns:
         The files written, sources in the order of their names, periods in their order.
+
+    Raises:
+        ContractError: The file of a source cannot be split; those of all others were written.
     """
-    return [file for name in sorted(platform.project.sources) for file in _publish(platform, name)]
+    written: list[Path] = []
+    faults: list[PlatformError] = []
+    for name in sorted(platform.project.sources):
+        try:
+            written += _publish(platform, name)
+        except PlatformError as error:
+            faults.append(error)
+    if faults:
+        raise faults[0]
+    return written
 
 
 def _publish(platform: Platform, name: str) -> Iterator[Path]:

@@ -64,9 +64,11 @@ def open_shop(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 @cache
 def definitions_in(package: Path) -> dg.Definitions:
+    from mlops_assets.components.loading import while_the_clock_moves
     from mlops_assets.definitions import platform_definitions
 
-    return platform_definitions(package)
+    with while_the_clock_moves():
+        return platform_definitions(package)
 
 
 def on_a_home_of_its_own(lived: Lived, folder: Path) -> Lived:
@@ -275,7 +277,9 @@ def test_the_schedule_reports_what_is_overdue_and_starts_nothing_else(shop: Shop
         if event.event_type_value == "ASSET_OBSERVATION"
     ]
     assert [item.partition for item in observed] == ["2024-02-01"]
-    assert observed[0].description == "orders 2024-02-01 is overdue: due 2024-02-02"
+    assert observed[0].description == (
+        "orders 2024-02-01 is overdue: due 2024-02-02; for it wait: order_trend, orders_forecast"
+    )
 
 
 def test_a_version_that_needs_approval_waits_as_challenger(

@@ -19,10 +19,12 @@ CHAIN = ("labels", "training_set", "candidate", "version", "champion", "predicti
 
 
 def definitions_of(project: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    from mlops_assets.components.loading import while_the_clock_moves
     from mlops_assets.definitions import platform_definitions
 
     monkeypatch.syspath_prepend(str(project))
-    return platform_definitions(project / "shop")
+    with while_the_clock_moves():
+        return platform_definitions(project / "shop")
 
 
 @pytest.fixture

@@ -83,12 +83,14 @@ def replays_of_one_load(lived: Lived, last: str) -> Iterator[Connection]:
 def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
     from mlops_assets import cli
     from mlops_assets.commands.opening import open_definitions
+    from mlops_assets.components.loading import while_the_clock_moves
     from mlops_assets.in_process import enter
     from mlops_assets.project.folder import find_project
 
     project = find_project(lived.project)
     enter(lived.home, project)
-    loaded = open_definitions(project)
+    with while_the_clock_moves():
+        loaded = open_definitions(project)
     pytest.MonkeyPatch().setattr(cli, "open_definitions", lambda _: loaded)
     while True:
         try:

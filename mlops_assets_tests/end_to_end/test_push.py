@@ -56,9 +56,11 @@ class Live:
     """The project's code location on a real instance, ticked by hand."""
 
     def __init__(self, project: Path, home: Home, instance: dg.DagsterInstance) -> None:
+        from mlops_assets.components.loading import while_the_clock_moves
         from mlops_assets.definitions import platform_definitions
 
-        self.definitions = platform_definitions(project / "shop")
+        with while_the_clock_moves():
+            self.definitions = platform_definitions(project / "shop")
         self.platform = Platform.of(find_project(project).read(), home)
         self.instance = instance
         self.seen: str | None = None

@@ -1030,7 +1030,7 @@ def test_inputs_of_different_periods(project: SmallProject) -> None:
         ("trend/defs.yaml", "sql:"),
         "inputs of different periods: sales (day), visits (week)",
         "inputs of one period",
-        "bring them to one period",
+        "look one of them up among the model's features, which takes a table of any periods",
     )
 
 
@@ -1042,22 +1042,18 @@ def test_a_label_of_other_periods_than_the_population(project: SmallProject) -> 
         ("forecast/defs.yaml", "population:"),
         "inputs of different periods: sales (day), weekly (week)",
         "inputs of one period",
-        "bring them to one period",
+        "look one of them up among the model's features, which takes a table of any periods",
     )
 
 
-def test_a_looked_up_table_of_other_periods_than_the_model(project: SmallProject) -> None:
+def test_a_table_of_other_periods_than_the_model_is_looked_up(project: SmallProject) -> None:
     project.write("weekly/defs.yaml", WEEKLY.replace("name: visits", "name: weekly"))
     project.change(
         "forecast/defs.yaml", "    - {table: shops, columns: [region]}", "    - {table: weekly, columns: [visitors]}"
     )
-    check(
-        project,
-        ("forecast/defs.yaml", "features:"),
-        "inputs of different periods: trend (day), weekly (week)",
-        "inputs of one period",
-        "bring them to one period",
-    )
+    model = project.load().models["forecast"]
+    assert model.schema.calendar.unit == "day" and "visitors" in model.feature_names
+    assert model.first.key == "2024-01-07"  # the day on which the first week is over
 
 
 def test_only_static_tables_as_inputs(project: SmallProject) -> None:

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from mlops_assets.lakehouse.home import Home
 from mlops_assets.progress import Step
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.replay.span import span_of
-from mlops_assets.replay.telling import Telling, moments_by_period
+from mlops_assets.replay.telling import Telling
 from mlops_assets.starter import write_project
 
 MODEL = "orders_forecast"
@@ -102,14 +99,11 @@ def test_a_period_is_told_in_few_words(project: ProjectDefinition, assets: list[
     assert told(project, *assets) == words
 
 
-def test_a_moment_belongs_to_the_first_period_whose_as_of_has_not_passed(
-    project: ProjectDefinition, tmp_path: Path
-) -> None:
-    platform = Platform.of(project, Home(tmp_path))
+def test_a_moment_belongs_to_the_first_period_whose_as_of_has_not_passed(project: ProjectDefinition) -> None:
     span = span_of(project, "2024-01-24", "2024-01-26")
     moments = [datetime(2024, 1, day, hour, tzinfo=UTC) for day in (25, 26, 27, 28) for hour in (0, 12)]
 
-    found = moments_by_period(platform, project.models[MODEL], span, moments)
+    found = span.grouped(moments)
 
     assert [(period.key, [moment.strftime("%d %H") for moment in of]) for period, of in found] == [
         ("2024-01-24", ["25 00"]),

@@ -69,8 +69,8 @@ def test_a_file_of_a_declared_name_and_format_is_ingested_and_kept_as_it_came(
         file.write_text("\n".join(lines), encoding="utf-8")
     else:
         file.write_bytes(gzip.compress(csv_of([NORTH, SOUTH]).encode()))
-    (found,) = [arrival for arrival, _ in arrivals(shop.platform, {})]
-    assert (found.source, found.period, found.files) == ("sales", "2024-01", (file,))
+    (found,) = [arrival for arrival, _ in arrivals(shop.platform, shop.source, {})]
+    assert (found.period, found.files) == ("2024-01", (file,))
     delivery = shop.ingest("2024-01").delivery
     assert found.sha256 == delivery.sha256
     (copy,) = shop.platform.deliveries.content_files(delivery)
@@ -81,7 +81,7 @@ def test_a_file_of_a_declared_name_and_format_is_ingested_and_kept_as_it_came(
 def test_several_files_are_one_delivery_once_they_are_complete(home: Home) -> None:
     shop = shop_of(home, PARTS)
     write(home, part__1_csv=csv_of([NORTH]))
-    assert list(arrivals(shop.platform, {})) == []
+    assert list(arrivals(shop.platform, shop.source, {})) == []
     with pytest.raises(MissingDataError) as missing:
         shop.ingest("2024-01")
     marker = home.landing / "sales" / "202401" / "_SUCCESS"
@@ -89,7 +89,7 @@ def test_several_files_are_one_delivery_once_they_are_complete(home: Home) -> No
     assert missing.value.expected == "the file that says that all are there"
 
     write(home, part__2_csv=csv_of([SOUTH]), _SUCCESS="")
-    (found,) = [arrival for arrival, _ in arrivals(shop.platform, {})]
+    (found,) = [arrival for arrival, _ in arrivals(shop.platform, shop.source, {})]
     done = shop.ingest("2024-01")
     assert (done.rows, done.delivery.sha256, len(done.delivery.files)) == (2, found.sha256, 2)
     assert shop.known(PUBLISHED) == KNOWN
@@ -101,7 +101,9 @@ def test_neither_the_mark_of_completeness_nor_a_folder_is_one_of_the_files(home:
     shop = shop_of(home, 'files: {pattern: "{period:%Y%m}/*", complete: "{period:%Y%m}/_SUCCESS"}')
     write(home, part__1_csv=csv_of([NORTH]), _SUCCESS="")
     (home.landing / "sales" / "202401" / "part-2.csv").mkdir()
-    assert [found.name for arrival, _ in arrivals(shop.platform, {}) for found in arrival.files] == ["part-1.csv"]
+    assert [found.name for arrival, _ in arrivals(shop.platform, shop.source, {}) for found in arrival.files] == [
+        "part-1.csv"
+    ]
     assert shop.ingest("2024-01").rows == 1
 
 
@@ -124,12 +126,12 @@ def test_one_of_several_files_that_is_gone_is_a_removal_of_its_rows(home: Home) 
 def test_a_file_that_did_not_change_is_not_read_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = shop_of(home)
     shop.land("2024-01", csv_of([NORTH]))
-    seen = {f"{found.source}|{found.period}": mark for found, mark in arrivals(shop.platform, {})}
+    seen = {f"sales|{found.period}": mark for found, mark in arrivals(shop.platform, shop.source, {})}
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
-        assert [mark for _, mark in arrivals(shop.platform, seen)] == list(seen.values())
+        assert [mark for _, mark in arrivals(shop.platform, shop.source, seen)] == list(seen.values())
     shop.land("2024-01", csv_of([NORTH, SOUTH]))
-    assert [mark for _, mark in arrivals(shop.platform, seen)] != list(seen.values())
+    assert [mark for _, mark in arrivals(shop.platform, shop.source, seen)] != list(seen.values())
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
@@ -166,7 +168,7 @@ def test_a_static_table_can_lie_in_a_file_of_any_name(home: Home) -> None:
     place = 'static: true\n  files: {format: json_lines, pattern: "regions.jsonl"}'
     shop = Shop(platform_of(home, STATIC.replace("static: true", place)), "shops")
     shop.land(None, '{"shop": "north", "region": "N"}\n')
-    assert [(found.period, found.files[0].name) for found, _ in arrivals(shop.platform, {})] == [
+    assert [(found.period, found.files[0].name) for found, _ in arrivals(shop.platform, shop.source, {})] == [
         ("static", "regions.jsonl")
     ]
     assert ingest(shop.platform, shop.source, None).rows == 1

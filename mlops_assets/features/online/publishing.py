@@ -77,13 +77,18 @@ def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> li
     see it (the design's "Lookup").
     """
     definition = project.table(table)
-    calendar = definition.schema.calendar
-    spoken = [model.speaks_about(now) for model in project.models.values() if table in model.feature_tables]
-    if definition.schema.timestamp is None or not spoken:
+    if definition.schema.timestamp is None:
         return []
+    calendar = definition.schema.calendar
     pushed = isinstance(definition, SourceDefinition) and definition.pushed
     newest = calendar.of(now) if pushed else calendar.shift(calendar.of(now - definition.lag), -1)
-    return [period.anchor for period in reversed(list(calendar.between(min(spoken), newest))[:-1])]
+    ends = {
+        period.anchor
+        for model in project.models.values()
+        if table in model.feature_tables
+        for period in model.schema.calendar.between(model.speaks_about(now), model.schema.calendar.of(newest.anchor))
+    }
+    return sorted((end for end in ends if end < newest.anchor), reverse=True)
 
 
 def missing_past(platform: Platform, table: StateTable) -> tuple[Period, Period] | None:

@@ -1,0 +1,44 @@
+"""``mlops-assets ingest``: what arrived or is due, brought into the lakehouse by hand."""
+
+from pathlib import Path
+
+import click
+
+from mlops_assets.commands.one_message import in_one_message
+from mlops_assets.commands.opening import open_definitions, open_platform, quiet
+from mlops_assets.commands.progress import shown_progress
+from mlops_assets.errors import ContractError
+from mlops_assets.project.folder import find_project
+
+
+@click.command()
+@click.argument("source")
+@click.argument("period", required=False)
+@click.pass_obj
+@in_one_message
+def ingest(folder: Path, source: str, period: str | None) -> None:
+    """Ingest what waits of SOURCE, or what came for PERIOD; runs in Dagster, as the sensor's do."""
+    project, platform = find_project(folder), open_platform(folder)
+    chosen = platform.project.source(source)
+    home = platform.home.prepare()
+    from mlops_assets.in_process import enter, open_instance
+
+    enter(home, project)
+    quiet()
+    from mlops_assets.ingestion_run import run_ingestion
+
+    definitions, failures, count = open_definitions(project), list[str](), 0
+    with open_instance(home) as instance, shown_progress() as progress:
+        for done in run_ingestion(platform, definitions, instance, chosen, period, progress):
+            count += 1
+            if done.failure:
+                failures.append(done.failure)
+            click.echo(f"{source} {done.period}: {done.failure or f'{done.rows} rows, {done.states} states appended'}")
+    if failures:
+        raise ContractError(
+            f"{len(failures)} of {count} periods of '{source}' that were not ingested",
+            "deliveries that keep the contract",
+            "mend what is said above, and run it again",
+        )
+    if not count:
+        click.echo(f"{source}: nothing waits")
