@@ -8,6 +8,7 @@ checked, and no comment or layout that two parsers may read differently is left 
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -140,7 +141,10 @@ _REFUSED_NODES: dict[str, tuple[str, str, str]] = {
     "Into": ("SELECT INTO", "a query without side effects", "leave INTO out: the platform keeps the rows"),
 }
 
-_CLOCK_TEXTS = frozenset({"now", "today", "tomorrow", "yesterday"})  # Spark reads them as dates
+PARTS_OF_NAMES = _words("Lu Ll Lt Lm Lo Mn Mc")
+"""Categories of Unicode of which a name is made in every reader, beside ASCII."""
+CLOCK_TEXTS = re.compile(r"\s*(now|today|tomorrow|yesterday)\b\s*[\w/+:.-]*\s*", re.IGNORECASE)
+"""Texts that Spark reads as times, a zone behind them or not."""
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 _ENGINE_TABLES = re.compile(
     # FROM (SHOW tables) is to sqlglot a table called show
@@ -251,6 +255,7 @@ def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
     dialect = Dialect.get_or_raise("duckdb")
     try:
         tokens = dialect.tokenize(text)
+        _check_characters(tokens, file)
         while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
             tokens.pop()
         _check_statement(tokens, file)
@@ -282,6 +287,26 @@ def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         raise _not_a_select(tokens[0], file)
     return tokens, tree
+
+
+def _check_characters(tokens: "list[Token]", file: Path) -> None:
+    """Refuse what DuckDB may read in another way: it drops some invisible characters, and a word is then another."""
+    from sqlglot import TokenType
+
+    quoted = {TokenType.IDENTIFIER, *_string_types()}
+    for token in tokens:
+        if token.token_type in quoted:
+            continue
+        for character in token.text:
+            of_a_name = token.token_type is TokenType.VAR and unicodedata.category(character) in PARTS_OF_NAMES
+            if not (" " <= character <= "~" or character in "\t\n\r" or not character.isascii() and of_a_name):
+                name = unicodedata.name(character, "a character without a name")
+                raise DefinitionError(
+                    f"the character U+{ord(character):04X} ({name}) outside of quotation marks",
+                    "keywords and signs in ASCII, and names of letters, digits and _",
+                    "delete it, or write the name that it belongs to between double quotation marks",
+                    where=Location(file, token.line),
+                )
 
 
 def _check_statement(tokens: "list[Token]", file: Path) -> None:
@@ -348,17 +373,26 @@ class _Reader:
             for node in self.tree.find_all(exp.TableAlias)
             if isinstance(node.this, exp.Identifier)
         }
-        previous, texts = None, _string_types()
+        previous, texts, names = None, _string_types(), self.names()
         for token, following in pairwise([*self.tokens, None]):
             assert token is not None  # only the last of all is None
             word, quoted = token.text.lower(), token.token_type is TokenType.IDENTIFIER
-            is_word = quoted or (token.token_type not in texts and _PLAIN_NAME.match(token.text) is not None)
+            is_word = quoted or token.token_type is TokenType.VAR
+            is_word |= token.token_type not in texts and _PLAIN_NAME.match(token.text) is not None
             if is_word and following is not None and following.token_type is TokenType.L_PAREN:
                 is_syntax = not quoted and word.split()[-1].upper() in SYNTAX
                 if word not in FUNCTIONS and not is_syntax and token.start not in aliases:
                     self.refuse_word(token.text, token.line)
-            elif is_word and word in BARE_WORDS and previous not in {TokenType.DOT, TokenType.ALIAS}:
-                self.refuse_word(token.text, token.line)
+            elif is_word and word in BARE_WORDS and previous is not TokenType.ALIAS:
+                if word == "rowid" or previous is not TokenType.DOT:
+                    self.refuse_word(token.text, token.line)
+            if is_word and not quoted and token.start not in names and not token.text.isascii():
+                raise DefinitionError(
+                    f"{token.text}, a word that is no name",
+                    "keywords, types and functions in ASCII",
+                    "correct it, or write it between double quotation marks if it is a name",
+                    where=Location(self.file, token.line),
+                )
             previous = token.token_type
 
     def check_tree(self) -> None:
@@ -377,7 +411,7 @@ class _Reader:
                 self.refuse(node, "WITH RECURSIVE", "a query that surely ends", "use unnest(generate_series(…))")
             elif isinstance(node, exp.Join) and node.method.upper() == "POSITIONAL":
                 self.refuse(node, "POSITIONAL JOIN", "a join on columns", "name the columns with ON or USING")
-            elif isinstance(node, exp.Cast) and node.this.is_string and node.this.name.strip().lower() in _CLOCK_TEXTS:
+            elif isinstance(node, exp.Cast) and node.this.is_string and CLOCK_TEXTS.fullmatch(node.this.name):
                 self.refuse(node, f"{node.this.name!r}, which asks for the clock", "a fixed date", _CLOCK_CURE)
             self.check_order(node)
 
@@ -412,16 +446,20 @@ class _Reader:
         from sqlglot import exp
 
         distinct = node.args.get("distinct")
-        if isinstance(node, exp.Query) and not node.args.get("order"):
+        if isinstance(node, exp.Query) and not ordered_by(node):
             if any(node.args.get(part) for part in ("limit", "offset", "fetch")):
                 self.refuse(
                     node,
                     "LIMIT without ORDER BY",
                     "rows in a known order",
-                    "add ORDER BY, down to a unique key",
+                    "add ORDER BY, down to a unique key; a constant orders nothing",
                 )
             if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
                 self.refuse(node, "DISTINCT ON without ORDER BY", "rows in a known order", "add ORDER BY")
+        if isinstance(node, exp.Window) and counts_rows(node) and not ordered_by(node):
+            self.refuse(
+                node, "a frame of rows in a window without ORDER BY", "rows in a known order", "add ORDER BY to OVER"
+            )
         name = self.called(node)
         if name not in ORDERED_AGGREGATES | WINDOW_FUNCTIONS:
             return
@@ -429,14 +467,14 @@ class _Reader:
         while isinstance(around, _wrappers()):
             inner, around = around, around.parent
         if isinstance(around, exp.Window) and around.this is inner:
-            if not (around.args.get("order") or _definition(around).args.get("order")):
+            if not ordered_by(around):
                 self.refuse(
                     node,
                     f"{name}() in a window without ORDER BY",
                     "rows in a known order",
-                    "add ORDER BY to OVER",
+                    "add ORDER BY to OVER, by a column: a constant orders nothing",
                 )
-        elif not isinstance(node.parent, exp.WithinGroup) and not isinstance(node.this, exp.Order):
+        elif not ordered_by(node.parent if isinstance(node.parent, exp.WithinGroup) else node):
             self.refuse(
                 node,
                 f"{name}() without ORDER BY, which takes rows in any order",
@@ -454,24 +492,35 @@ class _Reader:
             return node.sql_name().lower()
         return next(token.text.lower() for token in self.tokens if token.start == node.meta["start"])
 
+    def names(self) -> frozenset[int | None]:
+        """Where each name stands in the text."""
+        from sqlglot import exp
+
+        return frozenset(node.meta.get("start") for node in self.tree.find_all(exp.Identifier))
+
     def canonical(self) -> str:
         """The tokens, one space between them: names quoted as written, all other words in capitals."""
-        from sqlglot import TokenType, exp
+        from sqlglot import TokenType
 
-        names = {node.meta.get("start") for node in self.tree.find_all(exp.Identifier)}
-        parts = []
-        for token in self.tokens:
+        names = self.names()
+        parts: list[str] = []
+        for before, token in pairwise([None, *self.tokens]):
+            assert token is not None  # only the first of all is None
             if token.token_type is TokenType.STRING:
-                parts.append("'" + token.text.replace("'", "''") + "'")
+                written = "'" + token.text.replace("'", "''") + "'"
             elif token.token_type is TokenType.IDENTIFIER or (
                 token.token_type is TokenType.VAR and token.start in names
             ):
-                parts.append('"' + token.text.replace('"', '""') + '"')
+                written = '"' + token.text.replace('"', '""') + '"'
             elif token.start in names:
-                parts.append(token.text)
+                written = token.text
             else:
-                parts.append(" ".join(token.text.upper().split()))
-        return re.sub(r"(?<=[^\w\])\"']) \. (?=\d)", " .", " ".join(parts))
+                written = " ".join(token.text.upper().split())
+            if before is not None and parts and _belongs_to(before, token):
+                parts[-1] += written
+            else:
+                parts.append(written)
+        return " ".join(parts)
 
     def refuse(self, node: "exp.Expr", found: str, expected: str, cure: str) -> None:
         """Raise, with the line of the node."""
@@ -500,6 +549,9 @@ class _Reader:
                 "a query that only reads the tables it names",
                 "write the SQL itself",
             )
+        elif lower == "rowid":
+            cure = "use columns of the table; a column of that name needs another one"
+            kind = ("the place at which a row happened to be kept", "rows told apart by what they hold", cure)
         elif lower in SURROUNDINGS_WORDS:
             cure = "leave it out, or write table.column if it is a column"
             kind = ("its surroundings", "a query that depends on its tables only", cure)
@@ -513,6 +565,17 @@ class _Reader:
                 where=Location(self.file, line),
             )
         raise DefinitionError(f"{word}, which asks for {kind[0]}", kind[1], kind[2], where=Location(self.file, line))
+
+
+def _belongs_to(before: "Token", token: "Token") -> bool:
+    """Whether DuckDB has one token where sqlglot has two: numbers that begin with a point, and shifts of bits."""
+    from sqlglot import TokenType
+
+    together = (before.token_type, token.token_type)
+    if together == (TokenType.DOT, TokenType.NUMBER):
+        return True
+    shift = together in {(TokenType.LT, TokenType.LT), (TokenType.GT, TokenType.GT)}
+    return shift and before.end + 1 == token.start
 
 
 @lru_cache(maxsize=1)
@@ -542,6 +605,44 @@ def _definition(window: "exp.Window") -> "exp.Window":
     named = select.args.get("windows") or () if select and name else ()
     wanted = str(window.alias).lower()
     return next((other for other in named if other.name.lower() == wanted), window)
+
+
+def counts_rows(window: "exp.Window") -> bool:
+    """Whether the frame of a window holds some of the rows by their number, and not all of them."""
+    spec = window.args.get("spec")
+    if not spec or spec.args["kind"].upper() == "RANGE":
+        return False
+    return (spec.args.get("start"), spec.args.get("end")) != ("UNBOUNDED", "UNBOUNDED")
+
+
+def ordered_by(node: "exp.Expr") -> "list[exp.Expr]":
+    """What orders a query, the rows of a window or those that an aggregate takes; constants order nothing."""
+    from sqlglot import exp
+
+    order, selected = node.args.get("order"), []
+    if isinstance(node, exp.Window):
+        order = order or _definition(node).args.get("order")
+    elif isinstance(node, exp.WithinGroup):
+        order = node.expression
+    elif isinstance(node, exp.Query):
+        selected = node.selects if isinstance(node, exp.Select | exp.SetOperation) else []
+    elif isinstance(node.this, exp.Order):
+        order = node.this
+    wanted = [item.this for item in order.expressions] if order else []
+    if selected and not any(item.is_star for item in selected):
+        places = {str(place): item.unalias() for place, item in enumerate(selected, start=1)}
+        named = {item.alias_or_name.lower(): item.unalias() for item in selected}
+        wanted = [
+            places.get(item.name, item)
+            if isinstance(item, exp.Literal)
+            else named.get(item.name.lower(), item)
+            if isinstance(item, exp.Column) and not item.table
+            else item
+            for item in wanted
+        ]
+    elif isinstance(node, exp.Query):
+        wanted = [exp.Star() if isinstance(item, exp.Literal) and item.is_int else item for item in wanted]
+    return [item for item in wanted if isinstance(item, exp.Var) or item.find(exp.Column, exp.Star)]  # ALL is a Var
 
 
 def _counts(spec: "exp.WindowSpec", side: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.named_windows import windows_written_out
+from mlops_assets.engines.query import CLOCK_TEXTS
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ class _Translation:
                 raise self.refused(node, node.sql("duckdb"))
             if isinstance(node, exp.Like) and not (node.expression.is_string and "\\" not in node.expression.name):
                 raise self.refused(node, "LIKE with a pattern that is no plain text")
+            if node.is_string and CLOCK_TEXTS.fullmatch(node.name):  # also where nobody wrote a cast
+                raise self.refused(node, f"{node.name!r}, which is the clock beside a time")
             if isinstance(node, exp.Cast) and _type(node.to) is None and node.to.this.name != "DECIMAL":
                 raise self.refused(node, f"a cast to {node.to.sql('duckdb')}")
             if isinstance(node, exp.Order) and isinstance(node.parent, exp.Func):
