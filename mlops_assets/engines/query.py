@@ -146,7 +146,7 @@ PARTS_OF_NAMES = _words("Lu Ll Lt Lm Lo Mn Mc")
 CLOCK_TEXTS = re.compile(r"\s*(now|today|tomorrow|yesterday)\b\s*[\w/+:.-]*\s*", re.IGNORECASE)
 """Texts that Spark reads as times, a zone behind them or not."""
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*")
-_ENGINE_TABLES = re.compile(
+ENGINE_TABLES = re.compile(
     # FROM (SHOW tables) is to sqlglot a table called show
     r"(duckdb|pg|sqlite|pragma|information_schema)(_.*)?|geometry_columns|spatial_ref_sys"
     r"|show|describe|summarize"
@@ -205,6 +205,17 @@ def parse_query(text: str, *, file: Path) -> Query:
 def parsed_tree(query: Query) -> "exp.Expr":
     """The tree of a query, as sqlglot reads it; the caller's own to change."""
     return _read(query.text, query.file)[1]
+
+
+def called_and_named(canonical: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words before a parenthesis in a canonical text, and all its words, in lower case; texts hold no words."""
+    from sqlglot import Dialect, TokenType
+
+    tokens, texts = Dialect.get_or_raise("duckdb").tokenize(canonical), _string_types()
+    named = frozenset(token.text.lower() for token in tokens if token.token_type not in texts)
+    before = zip(tokens, tokens[1:], strict=False)
+    called = frozenset(token.text.lower() for token, next_ in before if next_.token_type is TokenType.L_PAREN)
+    return called & named, named
 
 
 def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
@@ -383,9 +394,12 @@ class _Reader:
                 is_syntax = not quoted and word.split()[-1].upper() in SYNTAX
                 if word not in FUNCTIONS and not is_syntax and token.start not in aliases:
                     self.refuse_word(token.text, token.line)
-            elif is_word and word in BARE_WORDS and previous is not TokenType.ALIAS:
-                if word == "rowid" or previous is not TokenType.DOT:
-                    self.refuse_word(token.text, token.line)
+            elif is_word and word in BARE_WORDS and previous not in {TokenType.DOT, TokenType.ALIAS}:
+                self.refuse_word(token.text, token.line)
+            elif (
+                is_word and word == "rowid" and previous is TokenType.DOT
+            ):  # a table has it without that it is declared
+                self.refuse_word(token.text, token.line)
             if is_word and not quoted and token.start not in names and not token.text.isascii():
                 raise DefinitionError(
                     f"{token.text}, a word that is no name",
@@ -438,7 +452,7 @@ class _Reader:
                 "the name of a table",
                 "declare the file as a source",
             )
-        elif _ENGINE_TABLES.fullmatch(table.name.lower()):
+        elif ENGINE_TABLES.fullmatch(table.name.lower()):
             self.refuse(table, f"{table.name}, a table of the engine's own", "a table of the platform", "leave it out")
 
     def check_order(self, node: "exp.Expr") -> None:
@@ -568,14 +582,14 @@ class _Reader:
 
 
 def _belongs_to(before: "Token", token: "Token") -> bool:
-    """Whether DuckDB has one token where sqlglot has two: numbers that begin with a point, and shifts of bits."""
+    """Whether DuckDB has one token where sqlglot has two: numbers that begin with a point, and some signs."""
     from sqlglot import TokenType
 
-    together = (before.token_type, token.token_type)
-    if together == (TokenType.DOT, TokenType.NUMBER):
-        return True
-    shift = together in {(TokenType.LT, TokenType.LT), (TokenType.GT, TokenType.GT)}
-    return shift and before.end + 1 == token.start
+    if before.token_type is TokenType.DOT:
+        return token.token_type is TokenType.NUMBER
+    if before.token_type not in {TokenType.LT, TokenType.GT, TokenType.NOT} or before.end + 1 != token.start:
+        return False
+    return before.text + token.text in {"<<", ">>", "!~", "!~~", "!~~*"}
 
 
 @lru_cache(maxsize=1)

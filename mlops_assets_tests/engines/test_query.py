@@ -119,10 +119,10 @@ select sales.active as user, shop as today from sales semi join shops using (sho
 select .5 as a, case when units > .5 then .25 else .75e1 end as b, units between .1 and .9 as c, [.5, 1.] as d,
 (.5) as e from sales where units > .5 or -.5 < units;
 
-select shop << 2 as up, shop>>1 as down, sum(units) over (rows between unbounded preceding and unbounded following)
-as total from sales;
+select shop << 2 as up, shop>>1 as down, product !~ 'a' as a, product!~~'a%' as b, product !~~* 'A%' as c,
+sum(units) over (rows between unbounded preceding and unbounded following) as total from sales;
 
-select shop as größe, ts as 売上, product as हिन्दी, 'Grüße 🎉, \u200b.5 * . 5' as "Ünï 🎉 \u200b" -- ein Kommentar 🎉\u200b
+select shop as größe, ts as 売上, product as हिन्दी, 'Grüße 🎉, \u200b.5 * . 5' as "Ünï 🎉 \u200b" -- ein 🎉\u200b
 /* größer \ufeff */ from sales as umsätze order by 2, größe limit 3;
 
 select * from sales order by 1 limit 3;
@@ -482,14 +482,14 @@ def test_layout_comments_and_the_case_of_keywords_change_no_hash(data: st.DataOb
         if written.lower() in KEYWORDS:
             written = data.draw(st.sampled_from([written.upper(), written.lower(), written.title()]))
         parts.append(written)
-        # a point and the digits behind it are one number, as two signs of less are one sign
-        parts.append("" if written in {".", "<", ">"} else data.draw(GAPS))
+        # a point and the digits behind it are one number, as two signs may be one
+        parts.append("" if written in {".", "<", ">", "!"} else data.draw(GAPS))
     changed = parsed("".join(parts) + data.draw(st.sampled_from(["", ";", " ; -- end"])))
     assert changed.definition_hash == parsed(text).definition_hash
 
 
 SIGNS = st.text("+-*/<>=!~^@&|%:.?", min_size=1, max_size=3)
-OPERANDS = st.sampled_from(["units", "5", ".5", "1.", "1e3", "1.5e-3", "(cost)", "'x'", '"cost"', "-1", "tags[1]", "+.5"])
+OPERANDS = st.sampled_from(["units", "5", ".5", "1.", "1e3", "1.5e-3", "(cost)", "'x'", '"cost"', "-1", "+.5"])
 
 
 @given(OPERANDS, st.sampled_from(["", " "]), SIGNS, st.sampled_from(["", " "]), OPERANDS)
