@@ -229,7 +229,7 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
 
     tree = parsed_tree(query)
     warnings = []
-    for window in sorted(tree.find_all(exp.Window), key=lambda window: _line(window) or 0):
+    for window in sorted(tree.find_all(exp.Window), key=lambda window: line_of(window) or 0):
         called = window.this.this if isinstance(window.this, _wrappers()) else window.this
         definition, spec = _definition(window), window.args.get("spec")
         if isinstance(called, exp.Lag | exp.Lead):
@@ -253,7 +253,7 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
         )
         over = " ".join(filter(None, parts))
         warnings.append(
-            f"{Location(query.file, _line(window))}: {found} counts rows, not periods, and reads the wrong "
+            f"{Location(query.file, line_of(window))}: {found} counts rows, not periods, and reads the wrong "
             f"one after a gap: write {value} OVER ({over})."
         )
     return warnings
@@ -417,7 +417,7 @@ class _Reader:
             name = type(node).__name__
             if name not in NODES and not (isinstance(node, exp.Func) and "start" in node.meta):
                 if name.startswith(("Current", "Local")):
-                    self.refuse_word(name, _line(node))
+                    self.refuse_word(name, line_of(node))
                 self.refuse(node, f"{name} in the SQL", "plain SELECT syntax", "write it another way")
             if isinstance(node, exp.Table):
                 self.check_table(node)
@@ -437,7 +437,7 @@ class _Reader:
             start = table.this.meta.get("start")
             called = next((token.text for token in self.tokens if token.start == start), table.this.name)
             if called.lower() not in TABLE_FUNCTIONS:
-                self.refuse_word(called, _line(table))
+                self.refuse_word(called, line_of(table))
         elif table.args.get("db") or table.args.get("catalog"):
             self.refuse(
                 table,
@@ -538,7 +538,7 @@ class _Reader:
 
     def refuse(self, node: "exp.Expr", found: str, expected: str, cure: str) -> None:
         """Raise, with the line of the node."""
-        raise DefinitionError(found, expected, cure, where=Location(self.file, _line(node)))
+        raise DefinitionError(found, expected, cure, where=Location(self.file, line_of(node)))
 
     def refuse_word(self, word: str, line: int | None) -> None:
         """Raise, saying what kind of thing the word asks for."""
@@ -605,7 +605,7 @@ def _wrappers() -> "tuple[type[exp.Expr], ...]":
     return (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
 
 
-def _line(node: "exp.Expr") -> int | None:
+def line_of(node: "exp.Expr") -> int | None:
     """The first line that a node or anything below it is known to stand on."""
     lines = [below.meta["line"] for below in node.walk() if "line" in below.meta]
     return min(lines, default=None)

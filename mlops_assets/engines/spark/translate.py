@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.named_windows import windows_written_out
-from mlops_assets.engines.query import CLOCK_TEXTS
+from mlops_assets.engines.query import CLOCK_TEXTS, line_of
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
@@ -150,12 +150,10 @@ class _Translation:
 
     def refused(self, node: "exp.Expr", found: str) -> DefinitionError:
         """The error for something that Spark does not do alike."""
-        from mlops_assets.engines.query import _line
-
-        line, around = _line(node), node
+        line, around = line_of(node), node
         while line is None and around.parent is not None:
             around = around.parent
-            line = _line(around)
+            line = line_of(around)
         return DefinitionError(
             f"{found}, which Spark does not have with the same answers",
             "SQL that both engines answer alike, where the engine is spark",
