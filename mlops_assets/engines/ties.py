@@ -69,7 +69,7 @@ class _Ties:
                 order += self.groups(select)
                 yield from _told(node.sql("duckdb"), order, self.before_groups(select), select, best=best)
 
-    def _of_query(self, node: "exp.Expr") -> Iterator[str]:
+    def _of_query(self, node: "exp.Query") -> Iterator[str]:
         from sqlglot import exp
 
         on = getattr(node.args.get("distinct"), "args", {}).get("on")
@@ -108,7 +108,7 @@ class _Ties:
         named = [given.get(name, name if star else None) for name in rows]
         return frozenset(name for name in named if name) if all(named) else None
 
-    def rows(self, select: "exp.Expr") -> _Names | None:
+    def rows(self, select: "exp.Select") -> _Names | None:
         """What tells the rows apart that windows are over, and of which one each is selected."""
         from sqlglot import exp
 
@@ -123,7 +123,7 @@ class _Ties:
             return frozenset(map(_key, self.groups(select)))
         return self.before_groups(select)
 
-    def groups(self, select: "exp.Expr") -> "list[exp.Expr]":
+    def groups(self, select: "exp.Select") -> "list[exp.Expr]":
         """What a SELECT groups by."""
         from sqlglot import exp
 
@@ -134,7 +134,7 @@ class _Ties:
             return [item.unalias() for item in select.selects if not item.find(exp.AggFunc)]
         return [_meant(item, select) for item in group.expressions]
 
-    def before_groups(self, select: "exp.Expr") -> _Names | None:
+    def before_groups(self, select: "exp.Select") -> _Names | None:
         """What tells the rows of FROM and its joins apart, WHERE included."""
         from_ = select.args.get("from_")
         joins = [join for join in select.args.get("joins") or () if (join.kind or "").upper() not in ("SEMI", "ANTI")]
@@ -154,7 +154,8 @@ class _Ties:
             return self.answer(source.this)
         if not isinstance(source, exp.Table):
             return None
-        below, above = source, source.parent
+        below: exp.Expr = source
+        above = source.parent
         while above is not None:
             introduced = above.args.get("with_") if not isinstance(above, exp.With) else above
             for cte in introduced.expressions if introduced and introduced is not below else ():
@@ -167,7 +168,7 @@ class _Ties:
 
 
 def _told(
-    found: str, order: "list[exp.Expr]", rows: _Names | None, select: "exp.Expr | None", *, best: bool = False
+    found: str, order: "list[exp.Expr]", rows: _Names | None, select: "exp.Select | None", *, best: bool = False
 ) -> Iterator[str]:
     """The sentence, unless the order is one of rows that all differ."""
     have = {_key(_meant(item, select) if select else item) for item in order}
@@ -187,7 +188,7 @@ def _key(node: "exp.Expr") -> str:
     return (node.name if isinstance(node, exp.Column) else node.sql("duckdb")).lower()
 
 
-def _meant(node: "exp.Expr", select: "exp.Expr") -> "exp.Expr":
+def _meant(node: "exp.Expr", select: "exp.Select") -> "exp.Expr":
     """The item of the select list that a place or an alias stands for, or the expression itself."""
     from sqlglot import exp
 
@@ -208,13 +209,13 @@ def _parts(node: "exp.Expr") -> "list[exp.Expr]":
     return list(node.expressions) if whole else [node]
 
 
-def _outputs(query: "exp.Expr") -> _Names | None:
+def _outputs(query: "exp.Query") -> _Names | None:
     if any(item.is_star for item in query.selects):
         return None
     return frozenset(item.alias_or_name.lower() for item in query.selects)
 
 
-def _selected(select: "exp.Expr") -> "Iterator[exp.Expr]":
+def _selected(select: "exp.Select") -> "Iterator[exp.Expr]":
     """The nodes of the select list, without those of queries within it."""
     from sqlglot import exp
 
@@ -231,7 +232,7 @@ def _is_windowed(node: "exp.Expr") -> bool:
     return isinstance(around, exp.Window)
 
 
-def _pinned(select: "exp.Expr", sources: "list[exp.Expr]") -> _Names:
+def _pinned(select: "exp.Select", sources: "list[exp.Expr]") -> _Names:
     """Columns that WHERE sets equal to a constant, or to something of the query around."""
     from sqlglot import exp
 

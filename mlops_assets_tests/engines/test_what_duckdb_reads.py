@@ -122,6 +122,11 @@ def test_syntax_that_is_a_function_to_duckdb_is_not_taken_for_a_call(written: st
     require_same_reading(parse_query(text, file=FILE).canonical, text)
 
 
+def test_a_sum_of_many_columns_is_not_too_deep() -> None:
+    text = f"select {' + '.join(f'column_{number}' for number in range(800))} as total from sales"
+    require_same_reading(parse_query(text, file=FILE).canonical, text)
+
+
 def test_a_text_is_read_by_duckdb_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlops_assets.engines.duckdb import reading
 

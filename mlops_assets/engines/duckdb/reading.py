@@ -69,13 +69,19 @@ def require_same_reading(canonical: str, text: str, where: Location | None = Non
         raise _refused("SQL that DuckDB reads in another way than it is run", where)
 
 
-def _unknown(node: Any, called: frozenset[str], named: frozenset[str]) -> Iterator[str]:
+def _unknown(tree: Any, called: frozenset[str], named: frozenset[str]) -> Iterator[str]:
     """Whatever is not on the lists in a tree of DuckDB's, in its order."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _unknown(item, called, named)
-    if not isinstance(node, dict):
-        return
+    waiting = [tree]  # a sum of a thousand columns is a thousand levels deep
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += reversed(node)
+        elif isinstance(node, dict):
+            yield from _unknown_here(node, called, named)
+            waiting += reversed(node.values())
+
+
+def _unknown_here(node: dict[str, Any], called: frozenset[str], named: frozenset[str]) -> Iterator[str]:
     kind, type_ = node.get("class"), node.get("type")
     known = type_ in _OPERATORS if kind == "OPERATOR" else kind in _EXPRESSIONS
     if not (known if kind else not isinstance(type_, str) or type_ in _KINDS):
@@ -96,8 +102,6 @@ def _unknown(node: Any, called: frozenset[str], named: frozenset[str]) -> Iterat
         seen = named.issuperset(names) or names[0] == _ELEMENT
         if not seen or names[-1] == "rowid" or (len(names) == 1 and names[0] in BARE_WORDS):
             yield f"the column {'.'.join(names)}"
-    for value in node.values():
-        yield from _unknown(value, called, named)
 
 
 def _shape(serialized: str) -> str:
