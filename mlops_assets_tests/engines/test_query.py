@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.query import FUNCTIONS, PARTS_OF_NAMES, Query, parse_query, row_based_frames
+from mlops_assets.engines.allow_list import FUNCTIONS, PARTS_OF_NAMES
+from mlops_assets.engines.query import Query, parse_query, row_based_frames
 from mlops_assets.errors import DefinitionError
 
 FILE = Path("demand.sql")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from mlops_assets.engines.allow_list import FUNCTIONS
 from mlops_assets.engines.contract import ComputedFeature, Engine
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.expression import Expression, parse_expression
-from mlops_assets.engines.query import FUNCTIONS, Query, parse_query
+from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema

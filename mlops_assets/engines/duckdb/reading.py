@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from mlops_assets.engines.query import BARE_WORDS, ENGINE_TABLES, FUNCTIONS, called_and_named
+from mlops_assets.engines.allow_list import BARE_WORDS, ENGINE_TABLES, FUNCTIONS
+from mlops_assets.engines.query import called_and_named
 from mlops_assets.errors import DefinitionError, Location
 
 

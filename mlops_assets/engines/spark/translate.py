@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.allow_list import CLOCK_TEXTS
 from mlops_assets.engines.named_windows import windows_written_out
-from mlops_assets.engines.query import CLOCK_TEXTS, line_of
+from mlops_assets.engines.query import line_of
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
