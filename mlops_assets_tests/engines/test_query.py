@@ -120,13 +120,13 @@ select sales.active as user, shop as today from sales semi join shops using (sho
 select .5 as a, case when units > .5 then .25 else .75e1 end as b, units between .1 and .9 as c, [.5, 1.] as d,
 (.5) as e from sales where units > .5 or -.5 < units;
 
-select shop << 2 as up, shop>>1 as down, product !~ 'a' as a, product!~~'a%' as b, product !~~* 'A%' as c,
+select (shop & 7) << 2 as up, (shop & 7)>>1 as down, product !~ 'a' as a, product!~~'a%' as b, product !~~* 'A%' as c,
 sum(units) over (rows between unbounded preceding and unbounded following) as total from sales;
 
 select shop as größe, ts as 売上, product as हिन्दी, 'Grüße 🎉, \u200b.5 * . 5' as "Ünï 🎉 \u200b" -- ein 🎉\u200b
 /* größer \ufeff */ from sales as umsätze order by 2, größe limit 3;
 
-select * from sales order by 1 limit 3;
+select * from sales order by 1, 2, 3, 4 limit 3;
 
 select shop, units from sales order by all limit 3
 """
