@@ -6,6 +6,7 @@ from pathlib import Path
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.engines.spark.translate import translate
+from mlops_assets.engines.ties import tied_orders
 from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
@@ -47,6 +48,9 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
             if isinstance(subject.computation, Query):
                 subject.rows(empty, subject.first, subject.history)
                 warnings += row_based_frames(subject.computation, subject.schema.calendar.unit)
+                warnings += tied_orders(
+                    subject.computation, {name: project.table(name).schema for name in subject.inputs}
+                )
         for model in project.models.values():
             check_computed_features(empty, model)
         subjects = list(subjects_of(project))

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlops_assets.engines.query import AGGREGATES, ORDERED_AGGREGATES, Query, parsed_tree
+from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES
+from mlops_assets.engines.query import Query, parsed_tree
 
 if TYPE_CHECKING:
     from sqlglot import exp

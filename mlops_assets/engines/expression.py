@@ -5,14 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.query import (
-    AGGREGATES,
-    ORDERED_AGGREGATES,
-    TABLE_FUNCTIONS,
-    WINDOW_FUNCTIONS,
-    parse_query,
-    parsed_tree,
-)
+from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES, TABLE_FUNCTIONS, WINDOW_FUNCTIONS
+from mlops_assets.engines.query import parse_query, parsed_tree
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ checked, and no comment or layout that two parsers may read differently is left 
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,112 +17,29 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.allow_list import (
+    BARE_WORDS,
+    CLOCK_TEXTS,
+    CLOCK_WORDS,
+    EFFECT_WORDS,
+    ENGINE_TABLES,
+    FILE_WORDS,
+    FUNCTIONS,
+    NODES,
+    ORDERED_AGGREGATES,
+    PARTS_OF_NAMES,
+    RANDOM_WORDS,
+    SURROUNDINGS_WORDS,
+    SYNTAX,
+    TABLE_FUNCTIONS,
+    WINDOW_FUNCTIONS,
+)
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Unit
 
 if TYPE_CHECKING:
     from sqlglot import Token, TokenType, exp
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Functions, as DuckDB calls them: each gives the same answer for the same arguments, always. Left out is what
-# asks for the clock in one of its forms (age) or changes with the release (hash, approx_*).
-ARITHMETIC = _words("""
-    abs ceil ceiling floor round round_even trunc sign sqrt cbrt exp ln log log2 log10 pow power mod
-    fmod fdiv greatest least radians degrees sin cos tan cot asin acos atan atan2 pi factorial gamma
-    lgamma gcd lcm isnan isinf isfinite bit_count xor""")
-CONDITIONALS = _words("""
-    coalesce ifnull nullif if cast try_cast typeof""")
-AGGREGATES = _words("""
-    sum avg mean min max count count_if countif bool_and bool_or bit_and bit_or bit_xor median
-    quantile quantile_cont quantile_disc percentile_cont percentile_disc mad stddev stddev_pop
-    stddev_samp variance var_pop var_samp skewness kurtosis kurtosis_pop sem corr covar_pop
-    covar_samp regr_slope regr_intercept regr_r2 regr_count entropy product histogram arg_min
-    arg_max min_by max_by argmin argmax geometric_mean geomean fsum kahan_sum sumkahan favg
-    weighted_avg wavg grouping grouping_id""")
-# They take whichever row comes first, and which one that is depends on threads: an ORDER BY has to decide.
-ORDERED_AGGREGATES = _words("""
-    first last any_value arbitrary list array_agg string_agg group_concat listagg mode""")
-WINDOW_FUNCTIONS = _words("""
-    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value
-    nth_value""")
-DATES = _words("""
-    date_trunc datetrunc date_part datepart extract date_diff datediff date_sub datesub date_add
-    make_date make_timestamp make_time last_day dayname monthname year quarter month week weekofyear
-    day dayofmonth dayofweek dayofyear isodow isoyear weekday yearweek hour minute second
-    millisecond microsecond decade century epoch epoch_ms strftime strptime try_strptime time_bucket
-    to_days to_weeks to_months to_quarters to_years to_hours to_minutes to_seconds to_timestamp
-    days_in_month timezone""")
-TEXT = _words("""
-    lower upper lcase ucase trim ltrim rtrim length len strlen char_length character_length concat
-    concat_ws left right substr substring replace translate reverse repeat lpad rpad split_part
-    string_split str_split string_to_array contains starts_with prefix suffix ends_with position
-    strpos instr overlay regexp_matches regexp_full_match regexp_replace regexp_extract
-    regexp_extract_all regexp_split_to_array strip_accents ascii chr unicode ord md5 sha1 sha256 hex
-    printf format levenshtein damerau_levenshtein jaccard jaro_similarity jaro_winkler_similarity
-    hamming""")
-LISTS = _words("""
-    list_value list_contains list_has array_contains list_position list_extract list_element
-    element_at array_extract list_slice list_sort list_reverse_sort list_distinct list_unique
-    list_concat list_append list_prepend list_transform list_apply list_filter list_reduce list_sum
-    list_avg list_min list_max list_count list_median list_reverse list_zip list_intersect flatten
-    array_length cardinality array_to_string map map_keys map_values map_extract map_entries
-    struct_pack struct_extract row json_extract json_extract_string""")
-TABLE_FUNCTIONS = _words("""
-    unnest range generate_series""")
-FUNCTIONS = (
-    ARITHMETIC | CONDITIONALS | AGGREGATES | ORDERED_AGGREGATES | WINDOW_FUNCTIONS | DATES | TEXT | LISTS
-) | TABLE_FUNCTIONS
-
-# Classes of sqlglot.exp; functions that are called by name may be of any class, for their name was checked.
-NODES = (
-    # statements and their clauses
-    _words("""
-        Select From Where Group Having Qualify Order Ordered Limit Offset Fetch Distinct With CTE
-        Subquery Union Except Intersect Join Table TableAlias Alias Aliases Values Tuple Lateral Unnest
-        Explode Star Window WindowSpec Filter WithinGroup IgnoreNulls RespectNulls Rollup Cube
-        GroupingSets WithFill""")
-    # operators
-    | _words("""
-        Add Sub Mul Div IntDiv Mod Pow Neg Paren EQ NEQ GT GTE LT LTE Is Not And Or Xor In Between Like
-        ILike Glob SimilarTo RegexpLike Escape NullSafeEQ NullSafeNEQ BitwiseAnd BitwiseOr BitwiseXor
-        BitwiseNot BitwiseLeftShift BitwiseRightShift DPipe Exists Any All Abs""")
-    # values, names and types
-    | _words("""
-        Column Identifier Dot Literal Null Boolean Var Interval IntervalSpan DataType DataTypeParam
-        ColumnDef AtTimeZone Array Bracket Slice Struct PropertyEQ Kwarg Lambda Comprehension ToMap
-        JSONExtract JSONExtractScalar JSONPath JSONPathRoot JSONPathKey JSONPathSubscript""")
-    # functions with a syntax of their own, which sqlglot builds without the place of their name
-    | _words("""
-        Case If Cast TryCast Coalesce Extract Ceil Floor Min Max Quantile PercentileCont PercentileDisc
-        ArgMin ArgMax AnyValue GroupConcat Trim Substring StrPosition Chr Map Overlay Concat""")
-)
-
-# What may stand before a parenthesis without being called.
-SYNTAX = _words("""
-    ALL AND ANY AS BETWEEN BY CASE CUBE DECIMAL DISTINCT ELSE EXCEPT EXCLUDE EXISTS FILTER FROM
-    HAVING IN INTERSECT INTERVAL JOIN LIKE ILIKE LIMIT MATERIALIZED NAME NOT NUMERIC OFFSET ON OR OVER
-    QUALIFY RENAME REPLACE ROLLUP SELECT SETS SOME STRUCT THEN UNION USING VALUES VARCHAR WHEN WHERE
-    GROUP LATERAL""")
-
-CLOCK_WORDS = _words("""
-    now today current_date current_time current_timestamp current_datetime get_current_time
-    get_current_timestamp localtime localtimestamp current_localtime current_localtimestamp
-    transaction_timestamp statement_timestamp clock_timestamp age ago""")
-RANDOM_WORDS = _words("""
-    random rand setseed uuid uuidv4 uuidv7 gen_random_uuid tablesample reservoir_quantile""")
-FILE_WORDS = re.compile(r"read_\w+|\w+_scan\w*|glob|sniff_csv|parquet_\w+|getenv|which_secret")
-EFFECT_WORDS = _words("""
-    nextval currval query query_table getvariable write_log pg_sleep set_config""")
-SURROUNDINGS_WORDS = _words("""
-    user current_user session_user current_role current_catalog current_database current_schema
-    current_schemas current_setting current_query version rowid""")
-# These mean something without a parenthesis, even between quotation marks: DuckDB reads "current_date" as the
-# clock where no column has that name.
-BARE_WORDS = SURROUNDINGS_WORDS - {"version"} | {word for word in CLOCK_WORDS if word.startswith(("current", "local"))}
 
 _CLOCK_CURE = "take the time from a timestamp column of the input, which the platform shows as of each period"
 # For each node that somebody may well write: what it is, what was expected, what to do.
@@ -139,14 +57,7 @@ _REFUSED_NODES: dict[str, tuple[str, str, str]] = {
     "Parameter": ("a parameter", "a query that is complete", "write the value itself"),
     "Into": ("SELECT INTO", "a query without side effects", "leave INTO out: the platform keeps the rows"),
 }
-
-_CLOCK_TEXTS = frozenset({"now", "today", "tomorrow", "yesterday"})  # Spark reads them as dates
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*")
-_ENGINE_TABLES = re.compile(
-    # FROM (SHOW tables) is to sqlglot a table called show
-    r"(duckdb|pg|sqlite|pragma|information_schema)(_.*)?|geometry_columns|spatial_ref_sys"
-    r"|show|describe|summarize"
-)
 
 
 @dataclass(frozen=True)
@@ -203,6 +114,17 @@ def parsed_tree(query: Query) -> "exp.Expr":
     return _read(query.text, query.file)[1]
 
 
+def called_and_named(canonical: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words before a parenthesis in a canonical text, and all its words, in lower case; texts hold no words."""
+    from sqlglot import Dialect, TokenType
+
+    tokens, texts = Dialect.get_or_raise("duckdb").tokenize(canonical), _string_types()
+    named = frozenset(token.text.lower() for token in tokens if token.token_type not in texts)
+    before = zip(tokens, tokens[1:], strict=False)
+    called = frozenset(token.text.lower() for token, next_ in before if next_.token_type is TokenType.L_PAREN)
+    return called & named, named
+
+
 def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
     """Warnings, one sentence each, of windows that count rows and so go wrong wherever a period is missing.
 
@@ -214,7 +136,7 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
 
     tree = parsed_tree(query)
     warnings = []
-    for window in sorted(tree.find_all(exp.Window), key=lambda window: _line(window) or 0):
+    for window in sorted(tree.find_all(exp.Window), key=lambda window: line_of(window) or 0):
         called = window.this.this if isinstance(window.this, _wrappers()) else window.this
         definition, spec = _definition(window), window.args.get("spec")
         if isinstance(called, exp.Lag | exp.Lead):
@@ -238,7 +160,7 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
         )
         over = " ".join(filter(None, parts))
         warnings.append(
-            f"{Location(query.file, _line(window))}: {found} counts rows, not periods, and reads the wrong "
+            f"{Location(query.file, line_of(window))}: {found} counts rows, not periods, and reads the wrong "
             f"one after a gap: write {value} OVER ({over})."
         )
     return warnings
@@ -251,6 +173,7 @@ def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
     dialect = Dialect.get_or_raise("duckdb")
     try:
         tokens = dialect.tokenize(text)
+        _check_characters(tokens, file)
         while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
             tokens.pop()
         _check_statement(tokens, file)
@@ -282,6 +205,26 @@ def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         raise _not_a_select(tokens[0], file)
     return tokens, tree
+
+
+def _check_characters(tokens: "list[Token]", file: Path) -> None:
+    """Refuse what DuckDB may read in another way: it drops some invisible characters, and a word is then another."""
+    from sqlglot import TokenType
+
+    quoted = {TokenType.IDENTIFIER, *_string_types()}
+    for token in tokens:
+        if token.token_type in quoted:
+            continue
+        for character in token.text:
+            of_a_name = token.token_type is TokenType.VAR and unicodedata.category(character) in PARTS_OF_NAMES
+            if not (" " <= character <= "~" or character in "\t\n\r" or not character.isascii() and of_a_name):
+                name = unicodedata.name(character, "a character without a name")
+                raise DefinitionError(
+                    f"the character U+{ord(character):04X} ({name}) outside of quotation marks",
+                    "keywords and signs in ASCII, and names of letters, digits and _",
+                    "delete it, or write the name that it belongs to between double quotation marks",
+                    where=Location(file, token.line),
+                )
 
 
 def _check_statement(tokens: "list[Token]", file: Path) -> None:
@@ -348,17 +291,29 @@ class _Reader:
             for node in self.tree.find_all(exp.TableAlias)
             if isinstance(node.this, exp.Identifier)
         }
-        previous, texts = None, _string_types()
+        previous, texts, names = None, _string_types(), self.names()
         for token, following in pairwise([*self.tokens, None]):
             assert token is not None  # only the last of all is None
             word, quoted = token.text.lower(), token.token_type is TokenType.IDENTIFIER
-            is_word = quoted or (token.token_type not in texts and _PLAIN_NAME.match(token.text) is not None)
+            is_word = quoted or token.token_type is TokenType.VAR
+            is_word |= token.token_type not in texts and _PLAIN_NAME.match(token.text) is not None
             if is_word and following is not None and following.token_type is TokenType.L_PAREN:
                 is_syntax = not quoted and word.split()[-1].upper() in SYNTAX
                 if word not in FUNCTIONS and not is_syntax and token.start not in aliases:
                     self.refuse_word(token.text, token.line)
             elif is_word and word in BARE_WORDS and previous not in {TokenType.DOT, TokenType.ALIAS}:
                 self.refuse_word(token.text, token.line)
+            elif (
+                is_word and word == "rowid" and previous is TokenType.DOT
+            ):  # a table has it without that it is declared
+                self.refuse_word(token.text, token.line)
+            if is_word and not quoted and token.start not in names and not token.text.isascii():
+                raise DefinitionError(
+                    f"{token.text}, a word that is no name",
+                    "keywords, types and functions in ASCII",
+                    "correct it, or write it between double quotation marks if it is a name",
+                    where=Location(self.file, token.line),
+                )
             previous = token.token_type
 
     def check_tree(self) -> None:
@@ -369,7 +324,7 @@ class _Reader:
             name = type(node).__name__
             if name not in NODES and not (isinstance(node, exp.Func) and "start" in node.meta):
                 if name.startswith(("Current", "Local")):
-                    self.refuse_word(name, _line(node))
+                    self.refuse_word(name, line_of(node))
                 self.refuse(node, f"{name} in the SQL", "plain SELECT syntax", "write it another way")
             if isinstance(node, exp.Table):
                 self.check_table(node)
@@ -377,7 +332,7 @@ class _Reader:
                 self.refuse(node, "WITH RECURSIVE", "a query that surely ends", "use unnest(generate_series(…))")
             elif isinstance(node, exp.Join) and node.method.upper() == "POSITIONAL":
                 self.refuse(node, "POSITIONAL JOIN", "a join on columns", "name the columns with ON or USING")
-            elif isinstance(node, exp.Cast) and node.this.is_string and node.this.name.strip().lower() in _CLOCK_TEXTS:
+            elif isinstance(node, exp.Cast) and node.this.is_string and CLOCK_TEXTS.fullmatch(node.this.name):
                 self.refuse(node, f"{node.this.name!r}, which asks for the clock", "a fixed date", _CLOCK_CURE)
             self.check_order(node)
 
@@ -389,7 +344,7 @@ class _Reader:
             start = table.this.meta.get("start")
             called = next((token.text for token in self.tokens if token.start == start), table.this.name)
             if called.lower() not in TABLE_FUNCTIONS:
-                self.refuse_word(called, _line(table))
+                self.refuse_word(called, line_of(table))
         elif table.args.get("db") or table.args.get("catalog"):
             self.refuse(
                 table,
@@ -404,7 +359,7 @@ class _Reader:
                 "the name of a table",
                 "declare the file as a source",
             )
-        elif _ENGINE_TABLES.fullmatch(table.name.lower()):
+        elif ENGINE_TABLES.fullmatch(table.name.lower()):
             self.refuse(table, f"{table.name}, a table of the engine's own", "a table of the platform", "leave it out")
 
     def check_order(self, node: "exp.Expr") -> None:
@@ -412,16 +367,20 @@ class _Reader:
         from sqlglot import exp
 
         distinct = node.args.get("distinct")
-        if isinstance(node, exp.Query) and not node.args.get("order"):
+        if isinstance(node, exp.Query) and not ordered_by(node):
             if any(node.args.get(part) for part in ("limit", "offset", "fetch")):
                 self.refuse(
                     node,
                     "LIMIT without ORDER BY",
                     "rows in a known order",
-                    "add ORDER BY, down to a unique key",
+                    "add ORDER BY, down to a unique key; a constant orders nothing",
                 )
             if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
                 self.refuse(node, "DISTINCT ON without ORDER BY", "rows in a known order", "add ORDER BY")
+        if isinstance(node, exp.Window) and counts_rows(node) and not ordered_by(node):
+            self.refuse(
+                node, "a frame of rows in a window without ORDER BY", "rows in a known order", "add ORDER BY to OVER"
+            )
         name = self.called(node)
         if name not in ORDERED_AGGREGATES | WINDOW_FUNCTIONS:
             return
@@ -429,14 +388,14 @@ class _Reader:
         while isinstance(around, _wrappers()):
             inner, around = around, around.parent
         if isinstance(around, exp.Window) and around.this is inner:
-            if not (around.args.get("order") or _definition(around).args.get("order")):
+            if not ordered_by(around):
                 self.refuse(
                     node,
                     f"{name}() in a window without ORDER BY",
                     "rows in a known order",
-                    "add ORDER BY to OVER",
+                    "add ORDER BY to OVER, by a column: a constant orders nothing",
                 )
-        elif not isinstance(node.parent, exp.WithinGroup) and not isinstance(node.this, exp.Order):
+        elif not ordered_by(node.parent if isinstance(node.parent, exp.WithinGroup) else node):
             self.refuse(
                 node,
                 f"{name}() without ORDER BY, which takes rows in any order",
@@ -454,28 +413,39 @@ class _Reader:
             return node.sql_name().lower()
         return next(token.text.lower() for token in self.tokens if token.start == node.meta["start"])
 
+    def names(self) -> frozenset[int | None]:
+        """Where each name stands in the text."""
+        from sqlglot import exp
+
+        return frozenset(node.meta.get("start") for node in self.tree.find_all(exp.Identifier))
+
     def canonical(self) -> str:
         """The tokens, one space between them: names quoted as written, all other words in capitals."""
-        from sqlglot import TokenType, exp
+        from sqlglot import TokenType
 
-        names = {node.meta.get("start") for node in self.tree.find_all(exp.Identifier)}
-        parts = []
-        for token in self.tokens:
+        names = self.names()
+        parts: list[str] = []
+        for before, token in pairwise([None, *self.tokens]):
+            assert token is not None  # only the first of all is None
             if token.token_type is TokenType.STRING:
-                parts.append("'" + token.text.replace("'", "''") + "'")
+                written = "'" + token.text.replace("'", "''") + "'"
             elif token.token_type is TokenType.IDENTIFIER or (
                 token.token_type is TokenType.VAR and token.start in names
             ):
-                parts.append('"' + token.text.replace('"', '""') + '"')
+                written = '"' + token.text.replace('"', '""') + '"'
             elif token.start in names:
-                parts.append(token.text)
+                written = token.text
             else:
-                parts.append(" ".join(token.text.upper().split()))
-        return re.sub(r"(?<=[^\w\])\"']) \. (?=\d)", " .", " ".join(parts))
+                written = " ".join(token.text.upper().split())
+            if before is not None and parts and _belongs_to(before, token):
+                parts[-1] += written
+            else:
+                parts.append(written)
+        return " ".join(parts)
 
     def refuse(self, node: "exp.Expr", found: str, expected: str, cure: str) -> None:
         """Raise, with the line of the node."""
-        raise DefinitionError(found, expected, cure, where=Location(self.file, _line(node)))
+        raise DefinitionError(found, expected, cure, where=Location(self.file, line_of(node)))
 
     def refuse_word(self, word: str, line: int | None) -> None:
         """Raise, saying what kind of thing the word asks for."""
@@ -500,6 +470,9 @@ class _Reader:
                 "a query that only reads the tables it names",
                 "write the SQL itself",
             )
+        elif lower == "rowid":
+            cure = "use columns of the table; a column of that name needs another one"
+            kind = ("the place at which a row happened to be kept", "rows told apart by what they hold", cure)
         elif lower in SURROUNDINGS_WORDS:
             cure = "leave it out, or write table.column if it is a column"
             kind = ("its surroundings", "a query that depends on its tables only", cure)
@@ -515,6 +488,17 @@ class _Reader:
         raise DefinitionError(f"{word}, which asks for {kind[0]}", kind[1], kind[2], where=Location(self.file, line))
 
 
+def _belongs_to(before: "Token", token: "Token") -> bool:
+    """Whether DuckDB has one token where sqlglot has two: numbers that begin with a point, and some signs."""
+    from sqlglot import TokenType
+
+    if before.token_type is TokenType.DOT:
+        return token.token_type is TokenType.NUMBER
+    if before.token_type not in {TokenType.LT, TokenType.GT, TokenType.NOT} or before.end + 1 != token.start:
+        return False
+    return before.text + token.text in {"<<", ">>", "!~", "!~~", "!~~*"}
+
+
 @lru_cache(maxsize=1)
 def _string_types() -> "frozenset[TokenType]":
     from sqlglot import TokenType
@@ -528,7 +512,7 @@ def _wrappers() -> "tuple[type[exp.Expr], ...]":
     return (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
 
 
-def _line(node: "exp.Expr") -> int | None:
+def line_of(node: "exp.Expr") -> int | None:
     """The first line that a node or anything below it is known to stand on."""
     lines = [below.meta["line"] for below in node.walk() if "line" in below.meta]
     return min(lines, default=None)
@@ -542,6 +526,44 @@ def _definition(window: "exp.Window") -> "exp.Window":
     named = select.args.get("windows") or () if select and name else ()
     wanted = str(window.alias).lower()
     return next((other for other in named if other.name.lower() == wanted), window)
+
+
+def counts_rows(window: "exp.Window") -> bool:
+    """Whether the frame of a window holds some of the rows by their number, and not all of them."""
+    spec = window.args.get("spec")
+    if not spec or spec.args["kind"].upper() == "RANGE":
+        return False
+    return (spec.args.get("start"), spec.args.get("end")) != ("UNBOUNDED", "UNBOUNDED")
+
+
+def ordered_by(node: "exp.Expr") -> "list[exp.Expr]":
+    """What orders a query, the rows of a window or those that an aggregate takes; constants order nothing."""
+    from sqlglot import exp
+
+    order, selected = node.args.get("order"), []
+    if isinstance(node, exp.Window):
+        order = order or _definition(node).args.get("order")
+    elif isinstance(node, exp.WithinGroup):
+        order = node.expression
+    elif isinstance(node, exp.Query):
+        selected = node.selects if isinstance(node, exp.Select | exp.SetOperation) else []
+    elif isinstance(node.this, exp.Order):
+        order = node.this
+    wanted = [item.this for item in order.expressions] if order else []
+    if selected and not any(item.is_star for item in selected):
+        places = {str(place): item.unalias() for place, item in enumerate(selected, start=1)}
+        named = {item.alias_or_name.lower(): item.unalias() for item in selected}
+        wanted = [
+            places.get(item.name, item)
+            if isinstance(item, exp.Literal)
+            else named.get(item.name.lower(), item)
+            if isinstance(item, exp.Column) and not item.table
+            else item
+            for item in wanted
+        ]
+    elif isinstance(node, exp.Query):
+        wanted = [exp.Star() if isinstance(item, exp.Literal) and item.is_int else item for item in wanted]
+    return [item for item in wanted if isinstance(item, exp.Var) or item.find(exp.Column, exp.Star)]  # ALL is a Var
 
 
 def _counts(spec: "exp.WindowSpec", side: str) -> bool:

@@ -2,14 +2,16 @@
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.query import FUNCTIONS, Query, parse_query, row_based_frames
+from mlops_assets.engines.allow_list import FUNCTIONS, PARTS_OF_NAMES
+from mlops_assets.engines.query import Query, parse_query, row_based_frames
 from mlops_assets.errors import DefinitionError
 
 FILE = Path("demand.sql")
@@ -113,7 +115,20 @@ select shop, lag(units, 1) over (partition by shop order by month) as before fro
 select s.shop, l.most from sales s, lateral (select max(price) as most from prices p where p.product
 = s.product) l;
 
-select sales.active as user, shop as today from sales semi join shops using (shop)
+select sales.active as user, shop as today from sales semi join shops using (shop);
+
+select .5 as a, case when units > .5 then .25 else .75e1 end as b, units between .1 and .9 as c, [.5, 1.] as d,
+(.5) as e from sales where units > .5 or -.5 < units;
+
+select (shop & 7) << 2 as up, (shop & 7)>>1 as down, product !~ 'a' as a, product!~~'a%' as b, product !~~* 'A%' as c,
+sum(units) over (rows between unbounded preceding and unbounded following) as total from sales;
+
+select shop as größe, ts as 売上, product as हिन्दी, 'Grüße 🎉, \u200b.5 * . 5' as "Ünï 🎉 \u200b" -- ein 🎉\u200b
+/* größer \ufeff */ from sales as umsätze order by 2, größe limit 3;
+
+select * from sales order by 1, 2, 3, 4 limit 3;
+
+select shop, units from sales order by all limit 3
 """
 FEATURES = [text.strip() for text in FEATURE_SQL.split(";")]
 
@@ -176,7 +191,16 @@ HOSTILE = [
     ("select current_user", "surroundings"),
     ("select user", "surroundings"),
     ("select version()", "surroundings"),
-    ("select rowid from sales", "surroundings"),
+    ("select rowid from sales", "the place at which a row happened to be kept"),
+    ("select sales.rowid from sales", "the place at which a row happened to be kept"),
+    ('select s."RowId" from sales s', "the place at which a row happened to be kept"),
+    ("select shop from sales join shops using (rowid)", "the place at which a row happened to be kept"),
+    ("select 'now UTC'::timestamp as t from sales", "clock"),
+    ("select ran\u212a() over (order by units) from sales", "a word that is no name"),
+    ("select \u0301abs(units) from sales", "\u0301abs(), which is not on the list"),
+    ("select units a\u017f amount from sales", "the character U+017F (LATIN SMALL LETTER LONG S)"),
+    ("\ufeffselect 1", "the character U+FEFF (ZERO WIDTH NO-BREAK SPACE) outside of quotation marks"),
+    ("select \u200bnow() from sales", "the character U+200B (ZERO WIDTH SPACE) outside of quotation marks"),
     ("select * from duckdb_settings()", "duckdb_settings"),
     ("select * from duckdb_tables", "engine's own"),
     ("select * from sqlite_master", "engine's own"),
@@ -205,6 +229,17 @@ HOSTILE = [
     ("select lead(units) ignore nulls over w from sales window w as (partition by shop)", "ORDER BY"),
     ("select first_value(units) over (partition by shop) from sales", "ORDER BY"),
     ("select sum(units) over (partition by first(units)) from sales", "ORDER BY"),
+    ("select row_number() over (order by 1) from sales", "ORDER BY"),
+    ("select rank() over (order by null, 'x') from sales", "ORDER BY"),
+    ("select lag(units) over w from sales window w as (order by (select 1))", "ORDER BY"),
+    ("select list(units order by 1) from sales", "ORDER BY"),
+    ("select listagg(product) within group (order by 1) from sales", "ORDER BY"),
+    ("select sum(units) over (rows 2 preceding) from sales", "a frame of rows in a window without ORDER BY"),
+    ("select sum(units) over w from sales window w as (order by 1 rows current row)", "without ORDER BY"),
+    ("select units from sales order by date '2020-01-01' limit 3", "ORDER BY"),
+    ("select units, 1 as one from sales order by one limit 3", "ORDER BY"),
+    ("select 'x' as x, units from sales order by 1 fetch first 3 rows only", "ORDER BY"),
+    ("select distinct on (shop) shop, units from sales order by 'x'", "ORDER BY"),
     ("select units from sales limit 3", "ORDER BY"),
     ("select units from sales offset 3", "ORDER BY"),
     ("(select units from sales) limit 3", "ORDER BY"),
@@ -244,11 +279,13 @@ def refusal(text: str) -> DefinitionError:
 
 
 def structure(engine: Any, text: str) -> Any:
-    """What DuckDB's own parser makes of a text, without places and without the case of a type's name."""
+    """What DuckDB's own parser makes of a text, without places and without the case of a type's name or an exponent."""
 
     def without_places(node: Any) -> Any:
         if isinstance(node, dict):
             kept = {key: without_places(value) for key, value in node.items() if "location" not in key}
+            if kept.get("kind") == "NUMERIC":
+                kept["text"] = kept["text"].upper()  # the e of an exponent
             return json.loads(json.dumps(kept).lower()) if node.get("class") == "TYPE" else kept
         return [without_places(value) for value in node] if isinstance(node, list) else node
 
@@ -446,10 +483,95 @@ def test_layout_comments_and_the_case_of_keywords_change_no_hash(data: st.DataOb
         if written.lower() in KEYWORDS:
             written = data.draw(st.sampled_from([written.upper(), written.lower(), written.title()]))
         parts.append(written)
-        # a point and the digits behind it are one number
-        parts.append("" if written == "." else data.draw(GAPS))
+        # a point and the digits behind it are one number, as two signs may be one
+        parts.append("" if written in {".", "<", ">", "!"} else data.draw(GAPS))
     changed = parsed("".join(parts) + data.draw(st.sampled_from(["", ";", " ; -- end"])))
     assert changed.definition_hash == parsed(text).definition_hash
+
+
+SIGNS = st.text("+-*/<>=!~^@&|%:.?", min_size=1, max_size=3)
+OPERANDS = st.sampled_from(["units", "5", ".5", "1.", "1e3", "1.5e-3", "(cost)", "'x'", '"cost"', "-1", "+.5"])
+
+
+@given(OPERANDS, st.sampled_from(["", " "]), SIGNS, st.sampled_from(["", " "]), OPERANDS)
+@example(".5", "", "*", "", ".5")
+@example("units", "", "<<", "", "5")
+@settings(max_examples=400)
+def test_what_duckdb_runs_it_reads_as_what_was_written(
+    engine: Any, left: str, gap: str, signs: str, other_gap: str, right: str
+) -> None:
+    import duckdb
+
+    assume("--" not in signs + right and "/*" not in signs)  # a comment
+    text = f"select {left}{gap}{signs}{other_gap}{right} as made from sales"
+    try:
+        engine.execute(f"explain {text}")
+        canonical = parsed(text).canonical
+    except (duckdb.Error, DefinitionError):
+        return
+    assert structure(engine, canonical) == structure(engine, text)
+
+
+def may_hide(point: int) -> bool:
+    """Whatever is drawn as nothing or space, and below the ideographs each sign and one letter in 16."""
+    category = unicodedata.category(chr(point))
+    return category in {"Cf", "Cc", "Zs", "Zl", "Zp"} or point < 0x3000 and (category[0] not in "LC" or point % 16 == 0)
+
+
+HIDING = [chr(point) for point in range(0x110000) if may_hide(point)]
+
+
+def escaping(function: str, character: str) -> list[str]:
+    """Texts that call a function, with a character at the four places where it could hide that."""
+    return [f"select {text} as t from sales" for text in (
+        f"{character}{function}()", f"{function[0]}{character}{function[1:]}()", f"{function}({character})",
+        f"{function}{character}()",
+    )]  # fmt: skip
+
+
+def is_called(engine: Any, text: str, function: str) -> bool:
+    """Whether DuckDB calls a function, or reads a column, in what it is handed of an accepted text."""
+    try:
+        canonical = parsed(text).canonical
+    except DefinitionError:
+        return False
+    serialized = engine.execute("select json_serialize_sql(?)", [canonical]).fetchone()[0]
+    return f'"function_name":"{function}"' in serialized or f'"{function}"]' in serialized
+
+
+def test_no_character_hides_a_function_from_the_filter(engine: Any) -> None:
+    escaped = [
+        text
+        for character in HIDING
+        for text in escaping("now", character)
+        if is_called(engine, text, "now") and f"now{character}()" not in text  # "now" < () reads a column
+    ]
+    assert escaped == []
+
+
+@given(st.characters(exclude_categories=["Cs"]), st.sampled_from(["random", "read_csv", "current_setting", "today"]))
+@example("\u200b", "random")
+def test_no_character_hides_any_refused_word(engine: Any, character: str, word: str) -> None:
+    for text in escaping(word, character)[:-1]:
+        assert not is_called(engine, text, word), text
+
+
+def test_every_character_of_a_name_is_one_to_duckdb(engine: Any) -> None:
+    characters = [chr(point) for point in range(0x80, 0x110000) if unicodedata.category(chr(point)) in PARTS_OF_NAMES]
+    columns = ", ".join(f"{character}a{character}b{character}" for character in characters)
+    (statement,) = structure(engine, f"select {columns}")
+    named = [column["column_names"] for column in statement["node"]["select_list"]]
+    assert named == [[f"{character}a{character}b{character}"] for character in characters]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8))
+@example("'\u200b\"\ufeff--\0/*")
+def test_between_quotation_marks_any_character_may_stand(engine: Any, text: str) -> None:
+    literal, name = text.replace("'", "''"), text.replace('"', '""')
+    canonical = parsed(f"select '{literal}' as \"{name}\" -- {text.splitlines()[0] if text.split() else ''}").canonical
+    answer = engine.execute(canonical)
+    assert answer.description[0][0] == text
+    assert answer.fetchall() == [(text,)]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))

@@ -1,10 +1,13 @@
 """SQL written once: each construct answers the same on every engine, to the last bit, or is refused with its line."""
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import Engine, QueryInput
 from mlops_assets.engines.duckdb import DuckDBEngine
@@ -252,6 +255,9 @@ def test_what_fails_on_one_engine_fails_on_the_other(engine: Engine, table: Stat
         ("sum(units) over (order by sold_at groups between 1 preceding and current row)", "GROUPS"),
         ("sum(units) over (order by sold_at rows between 1 preceding and current row exclude current row)", "EXCLUDE"),
         ("case when units > 1 then round(units) else product end || ''", None),
+        ("sold_at > 'today'", "'today', which is the clock beside a time"),
+        ("greatest(sold_at, ' Now UTC ')", "' Now UTC ', which is the clock beside a time"),
+        ("note = 'today is open'", None),
     ],
 )
 def test_what_spark_answers_otherwise_is_refused_with_its_line(written: str, told: str | None) -> None:
@@ -265,6 +271,16 @@ def test_what_spark_answers_otherwise_is_refused_with_its_line(written: str, tol
     assert told in refused.value.found
     assert str(refused.value).startswith("other.sql:2: ")
     assert "engine: duckdb" in refused.value.cure
+
+
+@given(st.text("a.ä売🎉\u200b\ufeff'`\"\\ ", min_size=1, max_size=6))
+def test_what_spark_is_handed_is_ascii_outside_of_quotation_marks(text: str) -> None:
+    literal, name = text.replace("'", "''"), text.replace('"', '""')
+    sql = f"select 'x{literal}' as \"{name}\", sum(größe) as summe from sales as umsätze group by größe"
+    handed = translate(parse_query(sql, file=Path("other.sql")).canonical, Path("other.sql")).sql
+    outside = re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.)*'", "", handed)
+    assert outside.isascii()
+    assert not set("'`") & set(outside)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,15 @@ def test_what_could_not_be_proven_is_a_warning(tmp_path: Path, expression: str, 
     )
 
 
+def test_check_warns_of_an_order_that_may_leave_rows_tied(tmp_path: Path) -> None:
+    (warning,) = checked(tmp_path, "row_number() OVER (PARTITION BY day ORDER BY units)", "1 month")
+    assert warning == (
+        f"{tmp_path / 'change.sql'}:1: ROW_NUMBER() in a window takes any of the rows that its order leaves tied: "
+        "add shop to the ORDER BY."
+    )
+    assert checked(tmp_path, "row_number() OVER (PARTITION BY day ORDER BY units, shop)", "1 month") == []
+
+
 @pytest.mark.slow
 def test_the_history_of_population_and_label_is_proven_too(project: SmallProject) -> None:
     assert check_project(project.load()) == []

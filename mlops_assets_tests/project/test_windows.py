@@ -287,6 +287,9 @@ FAULTS: Mapping[str, tuple[str, str, str]] = {
     "a window of '0 days'": ("[7 days]", "[0 days]", "column:"),
     "a second column 'units_sum_7_days'": ("[7 days]", "[7 days, 7 day]", "column:"),
     "now, which asks for the clock": ("source: sales", "source: sales\n    where: units > now()", "where"),
+    "the character U+200B (ZERO WIDTH SPACE) outside of quotation marks": (
+        "source: sales", "source: sales\n    where: units > \u200bnow()", "where"
+    ),
     "a condition that reads 'shops'": (
         "source: sales", "source: sales\n    where: shop in (select shop from shops)", "where"
     ),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.errors import ContractError
+from mlops_assets.engines.duckdb.reading import require_same_reading
+from mlops_assets.errors import ContractError, Location
 from mlops_assets.lakehouse.schema import Column, TableSchema
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ def answered_columns(connection: duck.DuckDB, query: "Query", schema: TableSchem
 
     Raises:
         ContractError: The answer lacks a column, or a column has another type; or it is no single SELECT.
+        DefinitionError: DuckDB reads something in it that the filter did not.
     """
     import duckdb
 
     kinds = [statement.type for statement in connection.extract_statements(query.canonical)]
     if kinds != [duckdb.StatementType.SELECT]:
         raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
+    require_same_reading(query.canonical, query.text, Location(query.file))
     types = {row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()}
     return ", ".join(_cast(query, column, types) for column in schema.columns)
 

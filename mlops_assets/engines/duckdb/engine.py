@@ -11,6 +11,7 @@ from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput, Rows
 from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
 from mlops_assets.engines.duckdb.lookup import found_features
+from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Period
@@ -249,6 +250,7 @@ class DuckDBEngine:
             for feature in features:
                 expression = feature.expression.canonical
                 try:
+                    require_same_reading(f"SELECT {expression}", f"SELECT {feature.expression.text}")
                     found = connection.execute(f"DESCRIBE SELECT {expression} FROM {_GIVEN}").fetchall()[0][1]
                     if found.split("(")[0] not in ACCEPTED[feature.type]:
                         raise ContractError(

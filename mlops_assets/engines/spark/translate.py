@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.allow_list import CLOCK_TEXTS
 from mlops_assets.engines.named_windows import windows_written_out
+from mlops_assets.engines.query import line_of
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
@@ -149,12 +151,10 @@ class _Translation:
 
     def refused(self, node: "exp.Expr", found: str) -> DefinitionError:
         """The error for something that Spark does not do alike."""
-        from mlops_assets.engines.query import _line
-
-        line, around = _line(node), node
+        line, around = line_of(node), node
         while line is None and around.parent is not None:
             around = around.parent
-            line = _line(around)
+            line = line_of(around)
         return DefinitionError(
             f"{found}, which Spark does not have with the same answers",
             "SQL that both engines answer alike, where the engine is spark",
@@ -189,6 +189,8 @@ class _Translation:
                 raise self.refused(node, node.sql("duckdb"))
             if isinstance(node, exp.Like) and not (node.expression.is_string and "\\" not in node.expression.name):
                 raise self.refused(node, "LIKE with a pattern that is no plain text")
+            if node.is_string and CLOCK_TEXTS.fullmatch(node.name):  # also where nobody wrote a cast
+                raise self.refused(node, f"{node.name!r}, which is the clock beside a time")
             if isinstance(node, exp.Cast) and _type(node.to) is None and node.to.this.name != "DECIMAL":
                 raise self.refused(node, f"a cast to {node.to.sql('duckdb')}")
             if isinstance(node, exp.Order) and isinstance(node.parent, exp.Func):
