@@ -101,7 +101,7 @@ class Platform:
                 "When the period that is predicted from was known",
                 nullable=False,
             ),
-            Column(model.label.column, model.label.type, f"The label, {model.label.unit}".strip(", ")),
+            model.label_column,
             *model.request,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
@@ -134,10 +134,9 @@ class Platform:
         )
         keys = (column for column in model.schema.columns if column.name in model.schema.keys)
         values = (
-            replace(column, kind="number" if column.kind == "time" else column.kind, nullable=True,
-                    sensitivity="personal" if column.name in model.personal_names else column.sensitivity)
+            replace(column, kind="number" if column.kind == "time" else column.kind, nullable=True)
             for column in (*keys, *model.looked_up_by, *model.features)
-        )  # fmt: skip
+        )
         schema = TableSchema(("request_id", "request_row"), "asked_at", (*asked, *values), model.schema.calendar)
         return StateTable(self._delta(f"{model.name}.requests", model.generation), schema)
 
