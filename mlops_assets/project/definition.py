@@ -382,6 +382,11 @@ class ModelDefinition:
         return frozenset(column.name for column in columns if column.sensitivity == "personal")
 
     @property
+    def training_columns(self) -> tuple[Column, ...]:
+        """The columns that come from data in a training set: keys, timestamp, label, request and features."""
+        return (*self.schema.columns, self.label_column, *self.looked_up_by, *self.features)
+
+    @property
     def feature_tables(self) -> tuple[str, ...]:
         """The tables that features are looked up in, each once."""
         return tuple(dict.fromkeys(lookup.table for lookup in self.lookups))

@@ -106,7 +106,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     by = {name for lookup in lookups for name in lookup.lookup_key or ()}
     features = _looked_up(document, parsed, project, lookups, features, request)
     computed, computed_columns = computed_features(document, parsed, [*given, *(column.name for column in features)])
-    computed_columns = _computed(document, parsed, computed, computed_columns, [*own_columns, *request, *features])
+    computed = _with_read(computed, [*own_columns, *request, *features])
+    computed_columns = _computed(document, parsed, computed, computed_columns)
     features = (*features, *(column for column in request if column.name not in by), *computed_columns)
     first, last = span_of_tables(everything.values())
     label = LabelDefinition(
@@ -362,20 +363,27 @@ def _population_columns(
     )
 
 
+def _with_read(computed: Sequence[ComputedFeature], columns: Sequence[Column]) -> tuple[ComputedFeature, ...]:
+    """Computed features with the columns that their expressions read, which may spell them otherwise."""
+    spelled = {column.name.lower(): column for column in columns}
+    return tuple(
+        replace(feature, read=tuple(spelled[name.lower()] for name in feature.expression.columns))
+        for feature in computed
+    )
+
+
 def _computed(
     document: Document,
     parsed: written.ModelAttributes,
     computed: Sequence[ComputedFeature],
     columns: Sequence[Column],
-    read: Sequence[Column],
 ) -> tuple[Column, ...]:
     """Computed features with their sensitivity: that of what their expressions read."""
-    levels = {column.name.lower(): column.sensitivity for column in read}
     return tuple(
         resolved(
             column,
             parsed.computed[number],
-            {name: levels[name.lower()] for name in feature.expression.columns},
+            {column.name: column.sensitivity for column in feature.read},
             document, "computed", number,
         )
         for number, (feature, column) in enumerate(zip(computed, columns, strict=True))

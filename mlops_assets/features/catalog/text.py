@@ -8,7 +8,8 @@ from mlops_assets.features.catalog.entries import Catalog, TableEntry, lines_to_
 from mlops_assets.features.catalog.search import BEGIN, END, Found, Hit
 from mlops_assets.features.catalog.shown import masked_columns
 from mlops_assets.features.catalog.statistics import Freshness, TableStatistics
-from mlops_assets.governance.access import MASK, Principal
+from mlops_assets.governance.access import Principal
+from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.schema import TableSchema
 
 MOST_SHOWN, MOST_LETTERS = 3, 20
