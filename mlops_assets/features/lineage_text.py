@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from mlops_assets.features.lineage import ColumnEdge, LineageGraph, TableColumn
+from mlops_assets.markdown import as_table, as_text
 
 JSON_FORMAT = "mlops-assets/lineage/1"
 """Names the shape of `as_json`; the number rises when a program that reads it must change."""
@@ -66,15 +67,15 @@ def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
             deciding[edge.source] = None
         else:
             values.setdefault((edge.target.column, edge.how), []).append(edge.source)
-    lines = ["| column | from | how |", "|---|---|---|"]
+    rows = []
     for column in columns:
         hows = [how for name, how in values if name == column]
-        lines += [f"| {column} | {_listed(values[column, how], how)} | {how} |" for how in hows]
+        rows += [[column, _listed(values[column, how], how), how] for how in hows]
         if not hows:
-            lines.append(f"| {column} | | none: a constant, a count of rows, or set by the platform |")
-    if deciding:
-        lines += ["", f"Which rows are used depends on: {_listed(list(deciding), 'rows')}."]
-    return "\n".join(lines)
+            rows.append([column, "", "none: a constant, a count of rows, or set by the platform"])
+    table = as_table(["column", "from", "how"], rows)
+    depends = f"\n\nWhich rows are used depends on: {as_text(_listed(list(deciding), 'rows'))}." if deciding else ""
+    return table + depends
 
 
 def _listed(columns: Sequence[TableColumn], how: str) -> str:
@@ -85,11 +86,11 @@ def _listed(columns: Sequence[TableColumn], how: str) -> str:
     parts = []
     for table, of_table in by_table.items():
         if how == "unknown":
-            parts.append(f"any column of `{table}`")
+            parts.append(f"any column of {table}")
         elif len(of_table) > MOST_LISTED:
-            parts.append(f"{len(of_table)} columns of `{table}`")
+            parts.append(f"{len(of_table)} columns of {table}")
         else:
-            parts += [f"`{column}`" for column in of_table]
+            parts += [str(column) for column in of_table]
     return ", ".join(parts)
 
 

@@ -314,9 +314,7 @@ def _telling_no_values() -> "WriterProperties":
     """How a table is written that was created before its log was told to name no values: its files name none either."""
     from deltalake import ColumnProperties, WriterProperties
 
-    return WriterProperties(
-        compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE")
-    )
+    return WriterProperties(compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE"))
 
 
 def _up_to_date(folder: Path, inode: int, created_ns: int) -> "tuple[DeltaTableType, TableFormat]":

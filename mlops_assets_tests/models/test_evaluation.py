@@ -251,5 +251,5 @@ def test_a_report_in_words(model: ModelDefinition) -> None:
     assert any(line.split()[:3] == ["region", "north", "140"] for line in lines)
     text = as_markdown(report)
     assert f"| mae | {words} |" in text
-    assert "| mae by | level | rows | candidate | champion | baseline |\n| --- | --- | --- | --- | --- | --- |" in text
+    assert "| mae by | level | rows | candidate | champion | baseline |\n|---|---|---|---|---|---|" in text
     assert "prediction minus truth: 1% below" in text
