@@ -41,4 +41,6 @@ def as_code(text: str, language: str) -> str:
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LINKS = re.compile(r"https?:|ftp:|www|@|mailto:|xmpp:", re.IGNORECASE)
-_MARKUP = re.compile(r"[|`\[\]<>*~&\\!$#{}^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=^)[-+=:\d]")
+_MARKUP = re.compile(
+    r"[|`\[\]<>*~&\\!$#{}^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+=:](?=[-+=:\s]|$)|^\d(?=\d{0,8}[.)](?:\s|$))"
+)
