@@ -26,7 +26,7 @@ def as_tree(graph: LineageGraph, asked: Sequence[TableColumn], *, up: bool, down
     """
     lines = []
     for column in asked:
-        lines.append(str(column))
+        lines.append(f"{column}{_sensitivity(graph, column)}")
         if up:
             lines += ["  comes from", *_branches(graph, column, "up", set())]
         if down:
@@ -38,14 +38,14 @@ def as_json(graph: LineageGraph, asked: Sequence[TableColumn]) -> str:
     """The graph for programs.
 
     An object with ``format``, ``asked`` and ``columns`` (objects with ``table`` and ``column``, in the order of the
-    data's flow), and ``edges`` (objects with ``from``, ``to`` and ``how``: copied, renamed, computed, aggregated,
-    unknown, learned or rows).
+    data's flow, the latter with ``sensitivity`` and ``sensitivity_reason`` where they are known), and ``edges``
+    (objects with ``from``, ``to`` and ``how``: copied, renamed, computed, aggregated, unknown, learned or rows).
     """
     columns = [TableColumn(table, column) for table, names in graph.tables.items() for column in names]
     document = {
         "format": JSON_FORMAT,
         "asked": [_as_object(column) for column in asked],
-        "columns": [_as_object(column) for column in columns],
+        "columns": [{**_as_object(column), **_described(graph, column)} for column in columns],
         "edges": [
             {"from": _as_object(edge.source), "to": _as_object(edge.target), "how": edge.how} for edge in graph.edges
         ],
@@ -92,6 +92,19 @@ def _listed(columns: Sequence[TableColumn], how: str) -> str:
         else:
             parts += [str(column) for column in of_table]
     return ", ".join(parts)
+
+
+def _sensitivity(graph: LineageGraph, column: TableColumn) -> str:
+    """What people should know of it: that it is personal or public, or that it was declared less sensitive, and why."""
+    of = graph.described.get(column)
+    if of is None or (of.sensitivity == "internal" and not of.sensitivity_reason):
+        return ""
+    return f"  {of.sensitivity}" + (f", for: {of.sensitivity_reason}" if of.sensitivity_reason else "")
+
+
+def _described(graph: LineageGraph, column: TableColumn) -> dict[str, str]:
+    of = graph.described.get(column)
+    return {"sensitivity": of.sensitivity, "sensitivity_reason": of.sensitivity_reason} if of else {}
 
 
 def _as_object(column: TableColumn) -> dict[str, str]:

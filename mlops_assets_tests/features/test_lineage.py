@@ -318,7 +318,10 @@ def test_json_has_a_name_for_its_shape_and_says_what_was_asked(graph: LineageGra
     assert json.loads(as_json(graph.around(asked, up=True, down=False), asked)) == {
         "format": "mlops-assets/lineage/1",
         "asked": [{"table": "trend", "column": "level"}],
-        "columns": [{"table": "sales", "column": "units"}, {"table": "trend", "column": "level"}],
+        "columns": [
+            {"table": "sales", "column": "units", "sensitivity": "internal", "sensitivity_reason": ""},
+            {"table": "trend", "column": "level", "sensitivity": "internal", "sensitivity_reason": ""},
+        ],
         "edges": [
             {
                 "from": {"table": "sales", "column": "units"},
