@@ -60,7 +60,7 @@ def test_search_lists_hits_best_first_with_what_they_have_in_common(shop: Lived)
 @pytest.mark.slow
 def test_search_is_narrowed_by_facets_and_shortened_by_a_limit(shop: Lived) -> None:
     lines = said(shop, "search", "region", "--sensitivity", "personal", "--limit", "1").splitlines()
-    assert lines[:2] == ["orders.region  string  Sales region", "2 found, the best 1 shown"]
+    assert lines[:2] == ["order_trend.region  string  Sales region", "4 found, the best 1 shown"]
     assert said(shop, "search", "--freshness", "never") == "0 found\n"
 
 
