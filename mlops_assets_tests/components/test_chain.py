@@ -136,7 +136,7 @@ def test_what_is_materialized_says_where_its_columns_come_from(lived: Lived, mon
         deps, table = shown("order_trend", partition="2024-01-26")
         assert deps["growth_7d"] == {"orders.units"}
         assert "| growth_7d | orders.units | aggregated |" in table
-        assert "Which rows are used depends on: `orders.day`" in table
+        assert "Which rows are used depends on: orders.day" in table
         deps, _ = shown("orders_forecast", "labels", partition="2024-01-26")
         assert deps == {
             "region": {"orders.region"},
