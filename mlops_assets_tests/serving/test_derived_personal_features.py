@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from mlops_assets import Project
 from mlops_assets.features.online.reading import FoundRow, OnlineAnswer
 from mlops_assets.serving.looked_up import found_as_json
 from mlops_assets.serving.metrics import Metrics
@@ -96,6 +97,15 @@ def test_what_is_kept_of_a_model_says_how_sensitive_it_is(derived: Shop) -> None
         assert personal >= {*PERSONAL, "prediction"}
         assert "tier" not in personal
     assert platform.labels(model).schema.column("growth").sensitivity == "internal"
+
+
+@pytest.mark.slow
+def test_a_notebook_sees_how_sensitive_what_it_reads_is(derived: Shop) -> None:
+    schema = Project(derived.platform).table("trend").states.schema
+    said = {column.name: (column.sensitivity, column.sensitivity_reason) for column in schema.columns}
+    assert (said["cost"], said["tier"], said["level"]) == (
+        ("personal", ""), ("internal", "Two bands"), ("internal", "")
+    )  # fmt: skip
 
 
 def test_of_a_row_whose_time_is_personal_it_is_told_only_that_it_answered() -> None:

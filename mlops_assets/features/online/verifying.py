@@ -148,5 +148,5 @@ def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list
 def _difference(
     key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout, personal: frozenset[str]
 ) -> Difference:
-    rows = [None if row is None else shown_row(row, layout) for row in (stored, expected)]
-    return Difference(shown_key(key, layout), *rows, personal)
+    there, wanted = (None if row is None else shown_row(row, layout) for row in (stored, expected))
+    return Difference(shown_key(key, layout), there, wanted, personal)
