@@ -40,4 +40,4 @@ def words_about(columns: Iterable[Column], words: str) -> str:
 
 
 _BEFORE_ROWS = re.compile(r"(Binder|Catalog|Parser) Error:|\[(UNRESOLVED_|PARSE_|DATATYPE_MISMATCH)")
-_KIND = re.compile(r"((?:[A-Za-z]+ )?[A-Za-z_.]*(?:Error|Exception|Invalid)|\[[A-Z_.]+\])")
+_KIND = re.compile(r"((?:[a-z]+ ){0,2}[a-z_.]*(?:error|exception)|\[[a-z_.]+\])(?![a-z])", re.IGNORECASE)

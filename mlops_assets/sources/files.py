@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
         names, values = form.read(content, known)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise ContractError(
-            f"the file {file.name} cannot be read ({words_about(columns, _words(error))})",
+            f"the file {file.name} cannot be read ({_words(error, columns)})",
             f"{form.whole} columns among {', '.join(known)}",
             "correct it",
         ) from error
@@ -114,7 +113,7 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> Deliv
         names, values = form.read(content, schema.names)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise wrong_structure(
-            f"the delivery cannot be read{place} ({words_about(schema.columns, _words(error))})",
+            f"the delivery cannot be read{place} ({_words(error, schema.columns)})",
             table,
             f"{form.whole} the columns {', '.join(schema.names)}",
             "ask for the file again: it may have been cut short",
@@ -129,13 +128,12 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> Deliv
     return DeliveredFile(pa.table(typed, schema=schema.arrow()), wrong, originals, form.row + place)
 
 
-def _words(error: Exception) -> str:
-    """What a reader says, in one line; of a row of a CSV that has too many or too few values, not the row."""
+def _words(error: Exception, columns: Sequence[Column]) -> str:
+    """What a reader says, in one line; Arrow's may quote a row that has too many or too few values."""
+    import pyarrow as pa
+
     words = str(error).splitlines()[0]
-    return _ROW.sub(r"\1", words)
-
-
-_ROW = re.compile(r"^(CSV parse error: .*got \d+): .*")
+    return words_about(columns, words) if isinstance(error, pa.ArrowException) else words
 
 
 def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:
