@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlops_assets.engines.contract import ComputedFeature
-from mlops_assets.engines.query import Query
-from mlops_assets.errors import DefinitionError, Location, nearest
+from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Duration
-from mlops_assets.lakehouse.schema import Column, Sensitivity, TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
     LabelDefinition,
@@ -36,6 +34,14 @@ from mlops_assets.project.lookups import (
     check_new_name,
     typed_default,
 )
+from mlops_assets.project.model_columns import (
+    computed_columns,
+    label_and_prediction,
+    looked_up_columns,
+    population_columns,
+    require_own_names,
+    with_read,
+)
 from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
 from mlops_assets.project.resolving import (
     check_output,
@@ -47,12 +53,10 @@ from mlops_assets.project.resolving import (
     span_of_tables,
     unknown_table,
 )
-from mlops_assets.project.sensitivity import resolved, sql_origins
 from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, metrics_of
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
-PREDICTION = "prediction"
 PRIOR = "prior"
 """The baseline of a classification that looks at no feature."""
 
@@ -80,8 +84,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     key_columns = [_key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys]
     time_table, time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
     named = [*key_columns, (time_table, replace(time_column, kind="time"))]
-    _require_own_names(document, parsed, [column.name for column in (*(column for _, column in named), *features)])
-    own_columns, request = _population_columns(document, parsed, population, inputs, named, request)
+    require_own_names(document, parsed, [column.name for column in (*(column for _, column in named), *features)])
+    own_columns, request = population_columns(document, parsed, population, inputs, named, request)
     schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, own_columns, calendar)
     check_output(document, population, [*schema.names, *(column.name for column in request)], "population")
     check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
@@ -104,11 +108,11 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
             ),
         )
     by = {name for lookup in lookups for name in lookup.lookup_key or ()}
-    features = _looked_up(document, parsed, project, lookups, features, request)
-    computed, computed_columns = computed_features(document, parsed, [*given, *(column.name for column in features)])
-    computed = _with_read(computed, [*own_columns, *request, *features])
-    computed_columns = _computed(document, parsed, computed, computed_columns)
-    features = (*features, *(column for column in request if column.name not in by), *computed_columns)
+    features = looked_up_columns(document, parsed, project, lookups, features, request)
+    computed, made = computed_features(document, parsed, [*given, *(column.name for column in features)])
+    computed = with_read(computed, [*own_columns, *request, *features])
+    made = computed_columns(document, parsed, computed, made)
+    features = (*features, *(column for column in request if column.name not in by), *made)
     first, last = span_of_tables(everything.values())
     label = LabelDefinition(
         label_query,
@@ -120,7 +124,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         LABEL_TYPES[parsed.task],
         _classes(document, parsed),
     )
-    label_column, prediction = _told(document, parsed, label, label_inputs, features)
+    label_column, prediction = label_and_prediction(document, parsed, label, label_inputs, features)
 
     def periods(*path: str) -> int:
         value: Any = parsed
@@ -146,7 +150,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         **schema_parts(replace(schema, columns=(*schema.columns, *request))),
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
-    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
+    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, made)}
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)
     told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
@@ -313,124 +317,6 @@ def _lookups(
             features[name] = replace(columns[column], name=name)
         lookups.append(resolved)
     return tuple(lookups), tuple(features.values())
-
-
-def _require_own_names(document: Document, parsed: written.ModelAttributes, names: Sequence[str]) -> None:
-    """See that ``columns`` names columns of the model that are declared nowhere else.
-
-    Raises:
-        DefinitionError: It names another.
-    """
-    known = [*names, parsed.label.column, PREDICTION]
-    for name in parsed.columns:
-        if name not in known:
-            raise DefinitionError(
-                f"column '{name}', which is no key, timestamp, label, looked-up feature or prediction of the model",
-                f"one of: {', '.join(known)}",
-                nearest(name, known, "correct the name; of request and computed columns it is said where they stand"),
-                where=document.at("columns", name),
-            )
-
-
-def _population_columns(
-    document: Document,
-    parsed: written.ModelAttributes,
-    population: Query,
-    inputs: Mapping[str, TableDefinition],
-    named: Sequence[tuple[str, Column]],
-    request: Sequence[Column],
-) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """Keys and timestamp, and the columns of the request, with their sensitivity: that of the population's SQL.
-
-    A key or timestamp is at least as sensitive as in the table that describes it (``named``).
-    """
-    asked = parsed.request.columns if parsed.request else {}
-    declared = {**{column.name: parsed.columns.get(column.name) for _, column in named}, **asked}
-    origins = sql_origins(population, inputs, declared)
-    own = [
-        resolved(
-            column,
-            declared[column.name],
-            {**origins[column.name], f"{table}.{column.name}": column.sensitivity},
-            document, "columns", column.name,
-        )
-        for table, column in named
-    ]  # fmt: skip
-    place = ("request", "columns")
-    return tuple(own), tuple(
-        resolved(column, declared[column.name], origins[column.name], document, *place, column.name)
-        for column in request
-    )
-
-
-def _with_read(computed: Sequence[ComputedFeature], columns: Sequence[Column]) -> tuple[ComputedFeature, ...]:
-    """Computed features with the columns that their expressions read, which may spell them otherwise."""
-    spelled = {column.name.lower(): column for column in columns}
-    return tuple(
-        replace(feature, read=tuple(spelled[name.lower()] for name in feature.expression.columns))
-        for feature in computed
-    )
-
-
-def _computed(
-    document: Document,
-    parsed: written.ModelAttributes,
-    computed: Sequence[ComputedFeature],
-    columns: Sequence[Column],
-) -> tuple[Column, ...]:
-    """Computed features with their sensitivity: that of what their expressions read."""
-    return tuple(
-        resolved(
-            column,
-            parsed.computed[number],
-            {column.name: column.sensitivity for column in feature.read},
-            document, "computed", number,
-        )
-        for number, (feature, column) in enumerate(zip(computed, columns, strict=True))
-    )  # fmt: skip
-
-
-def _looked_up(
-    document: Document,
-    parsed: written.ModelAttributes,
-    project: ProjectDefinition,
-    lookups: Sequence[LookupDefinition],
-    features: Sequence[Column],
-    request: Sequence[Column],
-) -> tuple[Column, ...]:
-    """Looked-up features with their sensitivity: that of the table's column, and of request columns it is found by."""
-    asked = {column.name: column.sensitivity for column in request}
-    origins: dict[str, dict[str, Sensitivity]] = {}
-    for lookup in lookups:
-        schema = project.table(lookup.table).schema
-        found_by = {name: asked[name] for name in lookup.lookup_key or schema.keys if name in asked}
-        for column, name in zip(lookup.columns, lookup.names, strict=True):
-            origins[name] = {f"{lookup.table}.{column}": schema.column(column).sensitivity, **found_by}
-    return tuple(
-        resolved(column, parsed.columns.get(column.name), origins[column.name], document, "columns", column.name)
-        for column in features
-    )
-
-
-def _told(
-    document: Document,
-    parsed: written.ModelAttributes,
-    label: LabelDefinition,
-    inputs: Mapping[str, TableDefinition],
-    features: Sequence[Column],
-) -> tuple[Column, Column]:
-    """The label's column, and the prediction, which is computed from features by what learned from labels."""
-    name, declared = label.column, parsed.columns
-    column = resolved(
-        Column(name, label.type, f"The label, {label.unit}".strip(", ")),
-        declared.get(name),
-        sql_origins(label.query, inputs, {name: declared.get(name)})[name],
-        document, "columns", name,
-    )  # fmt: skip
-    about = ", ".join(text for text in ("What the champion predicted", label.unit) if text)
-    learned = {of.name: of.sensitivity for of in (*features, column)}
-    prediction = Column(PREDICTION, label.type, about)
-    return column, resolved(prediction, declared.get(PREDICTION), learned, document, "columns", PREDICTION)
 
 
 def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, ...]:
