@@ -17,7 +17,7 @@ from mlops_assets.commands.ingest import ingest
 from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.commands.opening import open_definitions, open_platform, quiet
+from mlops_assets.commands.opening import open_definitions, open_platform, principal_of_command, quiet
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
@@ -201,11 +201,20 @@ def quarantine() -> None:
 @click.pass_obj
 @in_one_message
 def list_quarantine(folder: Path, source: str, period: str | None, settled: bool, form: str) -> None:
-    """Show the rows of SOURCE (or of its deliveries for PERIOD) that wait in quarantine, and why."""
-    from mlops_assets.sources.quarantine import quarantined
+    """Show the rows of SOURCE (or of its deliveries for PERIOD) that wait in quarantine, and why.
+
+    Values of personal columns are masked, unless MLOPS_TOKEN holds a token that may read them.
+    """
+    from mlops_assets.sources.quarantine import quarantined, shown_to
 
     platform = open_platform(folder)
-    rows = [row for row in quarantined(platform, platform.project.source(source), period) if settled or row.waits]
+    principal, definition = principal_of_command(platform), platform.project.source(source)
+    principal.require("features:read", platform.project.roles)
+    rows = [
+        shown_to(principal, definition.schema, row)
+        for row in quarantined(platform, definition, period)
+        if settled or row.waits
+    ]
     if form == "json":
         click.echo(_as_json(rows))
         return

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
-from mlops_assets.governance.access import MASK
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 from mlops_assets.starter import write_project
@@ -60,7 +60,7 @@ def test_search_lists_hits_best_first_with_what_they_have_in_common(shop: Lived)
 @pytest.mark.slow
 def test_search_is_narrowed_by_facets_and_shortened_by_a_limit(shop: Lived) -> None:
     lines = said(shop, "search", "region", "--sensitivity", "personal", "--limit", "1").splitlines()
-    assert lines[:2] == ["orders.region  string  Sales region", "2 found, the best 1 shown"]
+    assert lines[:2] == ["order_trend.region  string  Sales region", "4 found, the best 1 shown"]
     assert said(shop, "search", "--freshness", "never") == "0 found\n"
 
 

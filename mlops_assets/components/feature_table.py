@@ -35,6 +35,7 @@ from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
 from mlops_assets.governance.evidence import evidence
 from mlops_assets.lakehouse.periods import Calendar, Unit
+from mlops_assets.markdown import as_code
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.sources.freshness import freshness
@@ -128,7 +129,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
 def _source_text(table: FeatureTableDefinition) -> dict[str, dg.MarkdownMetadataValue]:
     """What computes the table, for people: its SQL (of windows, the SQL that they stand for), or its function."""
     language = "sql" if table.query else "python"
-    return {language: dg.MarkdownMetadataValue(f"```{language}\n{table.computation.text}\n```")}
+    return {language: dg.MarkdownMetadataValue(as_code(table.computation.text, language))}
 
 
 def table_deps(

@@ -217,7 +217,12 @@ def column_schema(schema: TableSchema, *further: tuple[str, str, str]) -> dg.Tab
             column.type,
             description=column.description,
             constraints=dg.TableColumnConstraints(nullable=column.nullable and column.kind not in ("key", "time")),
-            tags={"kind": column.kind, "sensitivity": column.sensitivity, "owners": ", ".join(column.owners)},
+            tags={
+                "kind": column.kind,
+                "sensitivity": column.sensitivity,
+                **({"sensitivity reason": column.sensitivity_reason} if column.sensitivity_reason else {}),
+                "owners": ", ".join(column.owners),
+            },
         )
         for column in schema.columns
     ]

@@ -25,6 +25,7 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, score
 from mlops_assets.monitoring.batch_drift import report_drift
@@ -275,13 +276,11 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
 
 
 def _table(columns: Any) -> str:
-    lines = [
-        "| feature | method | score | threshold | drifted | nulls before | nulls now |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {column.column} | {column.method} | {column.score:.4f} | {column.threshold:.4f} | "
-        f"{'yes' if column.drifted else 'no'} | {column.reference_null_share:.1%} | {column.current_null_share:.1%} |"
+    rows = [
+        [
+            column.column, column.method, f"{column.score:.4f}", f"{column.threshold:.4f}",
+            "yes" if column.drifted else "no", f"{column.reference_null_share:.1%}", f"{column.current_null_share:.1%}",
+        ]
         for column in columns
-    ]
-    return "\n".join(lines)
+    ]  # fmt: skip
+    return as_table(["feature", "method", "score", "threshold", "drifted", "nulls before", "nulls now"], rows)

@@ -12,6 +12,7 @@ from mlops_assets.components import constants
 from mlops_assets.errors import ConflictError, PlatformError, SurroundingsError
 from mlops_assets.features.correction_report import Reach
 from mlops_assets.governance.evidence import Evidence
+from mlops_assets.markdown import as_table
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.expectations import Expectation, Freshness
 from mlops_assets.project.platform import Platform
@@ -178,15 +179,15 @@ def corrections_table(corrections: Mapping[datetime, int]) -> dict[str, Any]:
     """What a partition got at each correction of what it rests on, as figures; none where there was none."""
     if not corrections:
         return {}
-    lines = [f"| {moment.isoformat()} | {states} |" for moment, states in corrections.items()]
-    table = "\n".join(["| known at | states appended |", "|---|---|", *lines])
+    rows = [[moment.isoformat(), str(states)] for moment, states in corrections.items()]
+    table = as_table(["known at", "states appended"], rows)
     return {"corrections": len(corrections), "corrected at": dg.MarkdownMetadataValue(table)}
 
 
 def reach_table(reach: Reach) -> dict[str, Any]:
     """What rests on a corrected partition, as figures: the partitions to compute again, and the models."""
-    lines = [f"| {name} | {first} | {last or 'the newest'} |" for name, (first, last) in reach.tables.items()]
-    table = "\n".join(["| rests on it | from | to |", "|---|---|---|", *lines])
+    rows = [[name, first, last or "the newest"] for name, (first, last) in reach.tables.items()]
+    table = as_table(["rests on it", "from", "to"], rows)
     return {"reaches": dg.MarkdownMetadataValue(table), "reaches models": ", ".join(reach.models) or "none"}
 
 

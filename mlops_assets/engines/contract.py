@@ -1,12 +1,12 @@
 """What every engine does, and the small values that it is asked with. Same question, same answer on each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.lakehouse.periods import EPOCH, Duration, Period
-from mlops_assets.lakehouse.schema import ColumnType, TableSchema
+from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class QueryInput:
     table: StateTable
     first: Period | None
     last: Period | None
+
+
+def columns_read(inputs: Iterable[QueryInput]) -> tuple[Column, ...]:
+    """The columns of all that a query sees."""
+    return tuple(column for input_ in inputs for column in input_.table.schema.columns)
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,13 @@ class ComputedFeature:
         name: What the answer calls it.
         type: Its type, declared.
         expression: How.
+        read: The columns that it is computed from, as far as they are known: what went wrong is said accordingly.
     """
 
     name: str
     type: ColumnType
     expression: "Expression"
+    read: tuple[Column, ...] = field(default=(), repr=False, compare=False)
 
 
 class ColumnFunction(Protocol):

@@ -9,8 +9,9 @@ from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
 from mlops_assets.features.generations import earlier_generations
 from mlops_assets.features.states import Written, compute
+from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -56,7 +57,7 @@ def population(platform: Platform, model: ModelDefinition, period: Period) -> "p
 
 def label_schema(model: ModelDefinition) -> TableSchema:
     """What a model's label SQL answers: keys, timestamp and the label's column."""
-    columns = (*model.schema.columns, Column(model.label.column, model.label.type))
+    columns = (*model.schema.columns, model.label_column)
     return TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
 
 
@@ -106,8 +107,9 @@ def _label_rows(
         )
     strange = set(labels.column(model.label.column).unique().to_pylist()) - {None, *model.label.classes}
     if model.task == "multiclass" and strange:
+        found = told(model.label_column, ", ".join(sorted(strange)))
         raise ContractError(
-            f"the class {', '.join(sorted(strange))} in what {model.label.query.file.name} gives for {period.key}",
+            f"the class {found} in what {model.label.query.file.name} gives for {period.key}",
             f"one of: {', '.join(model.label.classes)}",
             "add it to label.classes, or correct the SQL",
         )

@@ -6,7 +6,7 @@ feature comes from the column looked up, and the keys and times that find its ro
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 from mlops_assets.engines.column_lineage import ColumnOrigin, SqlHow, query_lineage
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project.definition import (
     FeatureTableDefinition,
     ModelDefinition,
@@ -52,10 +53,12 @@ class LineageGraph:
     Args:
         tables: The columns of each table, tables before those that read them.
         edges: Each pair of columns at most once.
+        described: What is declared of columns; the platform's own are not among them.
     """
 
     tables: Mapping[str, tuple[str, ...]]
     edges: tuple[ColumnEdge, ...]
+    described: Mapping[TableColumn, Column] = field(default_factory=dict, repr=False)
 
     @cached_property
     def above(self) -> Mapping[TableColumn, tuple[ColumnEdge, ...]]:
@@ -123,6 +126,7 @@ class LineageGraph:
         return LineageGraph(
             {table: names for table, names in tables.items() if names},
             tuple(edge for edge in self.edges if edge in edges),
+            self.described,
         )
 
 
@@ -133,10 +137,16 @@ def lineage_graph(project: ProjectDefinition) -> LineageGraph:
         **{name: table.schema.names for name, table in project.feature_tables.items()},
     }
     edges = [edge for table in project.feature_tables.values() for edge in feature_table_lineage(project, table)]
+    described = {
+        TableColumn(name, column.name): column for name in tables for column in project.table(name).schema.columns
+    }
     for model in project.models.values():
-        tables |= {f"{model.name}.{step}": columns for step, columns in model_columns(model).items()}
+        own = {column.name: column for column in (*model.training_columns, *model.predictions_schema.columns)}
+        for step, names in model_columns(model).items():
+            tables[f"{model.name}.{step}"] = names
+            described |= {TableColumn(f"{model.name}.{step}", name): own[name] for name in names if name in own}
         edges += [edge for lineage in MODEL_LINEAGE.values() for edge in lineage(project, model)]
-    return LineageGraph(tables, tuple(edges))
+    return LineageGraph(tables, tuple(edges), described)
 
 
 def model_columns(model: ModelDefinition) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from mlops_assets.features.lineage import ColumnEdge, LineageGraph, TableColumn
+from mlops_assets.markdown import as_table, as_text
 
 JSON_FORMAT = "mlops-assets/lineage/1"
 """Names the shape of `as_json`; the number rises when a program that reads it must change."""
@@ -25,7 +26,7 @@ def as_tree(graph: LineageGraph, asked: Sequence[TableColumn], *, up: bool, down
     """
     lines = []
     for column in asked:
-        lines.append(str(column))
+        lines.append(f"{column}{_sensitivity(graph, column)}")
         if up:
             lines += ["  comes from", *_branches(graph, column, "up", set())]
         if down:
@@ -37,14 +38,14 @@ def as_json(graph: LineageGraph, asked: Sequence[TableColumn]) -> str:
     """The graph for programs.
 
     An object with ``format``, ``asked`` and ``columns`` (objects with ``table`` and ``column``, in the order of the
-    data's flow), and ``edges`` (objects with ``from``, ``to`` and ``how``: copied, renamed, computed, aggregated,
-    unknown, learned or rows).
+    data's flow, the latter with ``sensitivity`` and ``sensitivity_reason`` where they are known), and ``edges``
+    (objects with ``from``, ``to`` and ``how``: copied, renamed, computed, aggregated, unknown, learned or rows).
     """
     columns = [TableColumn(table, column) for table, names in graph.tables.items() for column in names]
     document = {
         "format": JSON_FORMAT,
         "asked": [_as_object(column) for column in asked],
-        "columns": [_as_object(column) for column in columns],
+        "columns": [{**_as_object(column), **_described(graph, column)} for column in columns],
         "edges": [
             {"from": _as_object(edge.source), "to": _as_object(edge.target), "how": edge.how} for edge in graph.edges
         ],
@@ -66,15 +67,15 @@ def as_markdown(columns: Sequence[str], edges: Iterable[ColumnEdge]) -> str:
             deciding[edge.source] = None
         else:
             values.setdefault((edge.target.column, edge.how), []).append(edge.source)
-    lines = ["| column | from | how |", "|---|---|---|"]
+    rows = []
     for column in columns:
         hows = [how for name, how in values if name == column]
-        lines += [f"| {column} | {_listed(values[column, how], how)} | {how} |" for how in hows]
+        rows += [[column, _listed(values[column, how], how), how] for how in hows]
         if not hows:
-            lines.append(f"| {column} | | none: a constant, a count of rows, or set by the platform |")
-    if deciding:
-        lines += ["", f"Which rows are used depends on: {_listed(list(deciding), 'rows')}."]
-    return "\n".join(lines)
+            rows.append([column, "", "none: a constant, a count of rows, or set by the platform"])
+    table = as_table(["column", "from", "how"], rows)
+    depends = f"\n\nWhich rows are used depends on: {as_text(_listed(list(deciding), 'rows'))}." if deciding else ""
+    return table + depends
 
 
 def _listed(columns: Sequence[TableColumn], how: str) -> str:
@@ -85,12 +86,25 @@ def _listed(columns: Sequence[TableColumn], how: str) -> str:
     parts = []
     for table, of_table in by_table.items():
         if how == "unknown":
-            parts.append(f"any column of `{table}`")
+            parts.append(f"any column of {table}")
         elif len(of_table) > MOST_LISTED:
-            parts.append(f"{len(of_table)} columns of `{table}`")
+            parts.append(f"{len(of_table)} columns of {table}")
         else:
-            parts += [f"`{column}`" for column in of_table]
+            parts += [str(column) for column in of_table]
     return ", ".join(parts)
+
+
+def _sensitivity(graph: LineageGraph, column: TableColumn) -> str:
+    """What people should know of it: that it is personal or public, or that it was declared less sensitive, and why."""
+    of = graph.described.get(column)
+    if of is None or (of.sensitivity == "internal" and not of.sensitivity_reason):
+        return ""
+    return f"  {of.sensitivity}" + (f", for: {of.sensitivity_reason}" if of.sensitivity_reason else "")
+
+
+def _described(graph: LineageGraph, column: TableColumn) -> dict[str, str]:
+    of = graph.described.get(column)
+    return {"sensitivity": of.sensitivity, "sensitivity_reason": of.sensitivity_reason} if of else {}
 
 
 def _as_object(column: TableColumn) -> dict[str, str]:

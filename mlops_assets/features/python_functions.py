@@ -8,7 +8,7 @@ import importlib
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.abc import Loader, MetaPathFinder
@@ -18,8 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.contract import QueryInput
+from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, PlatformError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
 from mlops_assets.project.platform import Platform
@@ -66,7 +67,8 @@ def call_function(
         arguments[table.name] = _as_frame(rows.select(list(table.schema.names)), frames[table.name])
     if function.takes_period:
         arguments[PERIOD] = period
-    with called(function, "a function that answers for all rows that the contracts of its inputs allow") as call:
+    expected = "a function that answers for all rows that the contracts of its inputs allow"
+    with called(function, expected, columns_read(inputs)) as call:
         answer = call(**arguments)
     return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
 
@@ -125,7 +127,8 @@ def _declared(rows: "pa.Table", schema: TableSchema, function: PythonFunction) -
             columns.append(_cast(values, column))
         except pa.ArrowInvalid as error:
             raise ContractError(
-                f"column '{column.name}' of '{function.name}' has type {values.type} ({error})",
+                f"column '{column.name}' of '{function.name}' has type {values.type} "
+                f"({words_about([column], str(error))})",
                 f"values of type {column.type}, as declared",
                 "convert it in the function, or declare the type that it has",
                 where=function.location,
@@ -230,8 +233,13 @@ def _modules_of(function: PythonFunction) -> Iterator[None]:
 
 
 @contextmanager
-def called(function: PythonFunction, expected: str) -> Iterator[Callable[..., Any]]:
+def called(function: PythonFunction, expected: str, read: Iterable[Column] = ()) -> Iterator[Callable[..., Any]]:
     """A function of the project, whose modules can be imported inside the block only.
+
+    Args:
+        function: The function.
+        expected: What it should be, for messages.
+        read: The columns that it is given values of.
 
     Raises:
         ContractError: Something raised inside the block; names the last line of the project that it went through.
@@ -243,7 +251,7 @@ def called(function: PythonFunction, expected: str) -> Iterator[Callable[..., An
             raise
         except Exception as error:
             raise ContractError(
-                f"'{function.name}' raised {type(error).__name__}: {error}",
+                f"'{function.name}' raised {words_about(read, f'{type(error).__name__}: {error}')}",
                 expected,
                 "correct it",
                 where=_raised_at(error, function),

@@ -24,9 +24,6 @@ ROLES: Mapping[str, frozenset[Scope]] = MappingProxyType(
 )
 """The roles that every project has; its own are beside them, in ``[tool.mlops_assets.roles]``."""
 
-MASK = "•••"
-"""What a value is shown as to people who may not see it."""
-
 
 @dataclass(frozen=True)
 class Principal:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 KEEP_EVERY_VERSION = {"delta.enableExpiredLogCleanup": "false"}
 """Delta deletes its log after 30 days unless told not to; evidence names versions that must stay readable."""
 
+TELL_NO_VALUES = {"delta.dataSkippingNumIndexedCols": "0"}
+"""Delta's log names the least and the greatest value of each column of a file unless told not to: of personal columns
+too, which may become so later, and of texts in quarantine. Files are chosen by their period alone."""
+
 MOST_ATTEMPTS = 3
 """How often a commit is tried while nobody else committed its periods."""
 
@@ -188,7 +192,10 @@ class DeltaFolder:
         from deltalake import write_deltalake
 
         def written(table: "DeltaTableType", commit: "CommitProperties") -> None:
-            write_deltalake(table, rows, commit_properties=commit, **how)
+            silent = TELL_NO_VALUES.items() <= table.metadata().configuration.items()
+            write_deltalake(
+                table, rows, commit_properties=commit, writer_properties=None if silent else _telling_no_values(), **how
+            )
 
         self._commit(rows.schema, counters, written, step=step)
 
@@ -241,7 +248,7 @@ class DeltaFolder:
                 mode="ignore",
                 name=self.name,
                 description=str(TableFormat(formats.TABLE, self.records)),
-                configuration=KEEP_EVERY_VERSION,
+                configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
             )
         except (DeltaError, OSError) as error:
             if not self.exists():  # nor did another writer create it at the same instant
@@ -303,6 +310,13 @@ class DeltaFolder:
         return first.st_ino, first.st_mtime_ns
 
 
+def _telling_no_values() -> "WriterProperties":
+    """How a table is written that was created before its log was told to name no values: its files name none either."""
+    from deltalake import ColumnProperties, WriterProperties
+
+    return WriterProperties(compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE"))
+
+
 def _up_to_date(folder: Path, inode: int, created_ns: int) -> "tuple[DeltaTableType, TableFormat]":
     """The table at its newest version; two looks at its log cost a thousandth of asking Delta."""
     thread = threading.get_ident()
@@ -344,5 +358,5 @@ def set_table_format(folder: Path, format_: TableFormat) -> None:
 
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties
+    from deltalake import CommitProperties, WriterProperties
     from deltalake import DeltaTable as DeltaTableType

@@ -1,8 +1,9 @@
 """What a table looks like: its key, its timestamp, its columns, and the columns that the lakehouse adds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from mlops_assets.lakehouse.periods import Calendar
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 ColumnType = Literal["string", "bigint", "double", "boolean", "date", "timestamp"]
 ColumnKind = Literal["number", "category", "key", "time"]
 Sensitivity = Literal["public", "internal", "personal"]
+"""Who may see a column, from the least sensitive to the most."""
 
 STATE_COLUMNS = ("event_time", "known_at", "seq", "removed")
 """Columns that every state of a row carries beside the user's."""
@@ -24,6 +26,16 @@ ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 
 STATIC_PERIOD = "static"
 """The period key of all rows of a static table."""
+
+
+def greatest(levels: Iterable[Sensitivity]) -> Sensitivity:
+    """The greatest of some sensitivities; ``internal`` where there is none.
+
+    Example:
+        >>> greatest(["public", "personal", "internal"])
+        'personal'
+    """
+    return max(levels, key=get_args(Sensitivity).index, default="internal")
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Column:
         allowed: The values allowed, or empty for all.
         owners: Who answers for it: e-mail addresses, or team:NAME.
         sensitivity: Who may see it: everybody, the organisation, or only who needs it, because it is about persons.
+            As the most sensitive of what it is computed from, unless it was declared otherwise.
+        sensitivity_reason: Why it was declared less sensitive than that; empty where it was not.
     """
 
     name: str
@@ -53,6 +67,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
     sensitivity: Sensitivity = "internal"
+    sensitivity_reason: str = ""
 
 
 @dataclass(frozen=True)

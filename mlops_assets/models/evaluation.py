@@ -9,8 +9,8 @@ Candidate, baseline and champion are measured on the same draws, so that the int
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,6 +169,10 @@ class Evaluation:
     calibration: Mapping[Who, tuple[CalibrationBin, ...]]
     residuals: Residuals | None
     changes: Mapping[str, float]
+
+    def without(self, columns: Collection[str]) -> "Evaluation":
+        """The report without what it tells by level of some columns."""
+        return replace(self, segments=tuple(segment for segment in self.segments if segment.column not in columns))
 
     def to_json(self) -> str:
         """The report for programs, the same for the same rows and scores."""

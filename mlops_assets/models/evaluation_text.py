@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mlops_assets.markdown import as_table, as_text
 from mlops_assets.models.evaluation import Evaluation, Interval, Segment, Who
 
 ORDER: tuple[Who, ...] = ("candidate", "champion", "baseline")
@@ -38,11 +39,9 @@ def as_lines(evaluation: Evaluation) -> list[str]:
 
 def as_markdown(evaluation: Evaluation) -> str:
     """The report for the page of an asset."""
-    tables = [
-        "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in (header, ["---"] * len(header), *rows))
-        for header, *rows in _tables(evaluation)
-    ]
-    return "\n\n".join([f"On {_rows(evaluation)}.", *tables, *(f"{line}." for line in _sentences(evaluation))])
+    tables = [as_table(header, rows) for header, *rows in _tables(evaluation)]
+    sentences = [f"On {_rows(evaluation)}.", *tables, *(f"{as_text(line)}." for line in _sentences(evaluation))]
+    return "\n\n".join(sentences)
 
 
 def _rows(evaluation: Evaluation) -> str:
@@ -91,7 +90,3 @@ def _sentences(evaluation: Evaluation) -> Iterator[str]:
 
 def _cell(one: Interval | None) -> str:
     return "" if one is None else in_words(one)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("<", "&lt;")

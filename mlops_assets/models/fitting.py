@@ -147,7 +147,7 @@ def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) ->
             return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
     given = {"categories": categories, "numbers": numbers, "seed": choice.seed}
     expected = "a function that gives an estimator which fits the model's features"
-    with called(choice.function.function, expected) as function:
+    with called(choice.function.function, expected, model.training_columns) as function:
         estimator = function(**{name: given[name] for name in choice.function.given}, **params)
         missing = [name for name in ("fit", "predict") if not callable(getattr(estimator, name, None))]
         if missing:

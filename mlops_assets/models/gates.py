@@ -177,7 +177,8 @@ def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
         "truth": facts.judged.truth.copy,
         "scores": lambda: {who: scores.copy() for who, scores in facts.judged.scores.items()},
     }
-    with called(function, "a function that gives whether the candidate passes, and why in words") as call:
+    expected = "a function that gives whether the candidate passes, and why in words"
+    with called(function, expected, facts.model.training_columns) as call:
         answer = call(**{name: given[name]() for name in wanted})
     said = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
     if not isinstance(said[0], bool | np.bool_) or not isinstance(said[1], str):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.agreement import agreement, require_agreement
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
@@ -69,8 +70,9 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     try:
         _answers(model, fit, _rows_to_try(platform, model, training))
     except Exception as error:  # a user's estimator may raise anything
+        words = words_about(model.features, f"{type(error).__name__}: {error}")
         raise ContractError(
-            f"version {promotion.version} of '{model.name}' does not predict ({type(error).__name__}: {error})",
+            f"version {promotion.version} of '{model.name}' does not predict ({words})",
             "predictions for rows of its own training set",
             "roll back to an earlier version, or train again",
         ) from error

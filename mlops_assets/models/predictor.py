@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import arrow_type
 from mlops_assets.models.baseline import Baseline, baseline_scores
 from mlops_assets.models.fitting import feature_frame
@@ -60,8 +61,9 @@ class Predictor:
         try:
             scores = scores_of_fit(self.model, self.fit, feature_frame(self.model, batch))
         except Exception as error:  # a user's estimator may raise anything
+            words = words_about(self.model.features, f"{type(error).__name__}: {error}")
             raise ContractError(
-                f"version {self.version} of '{self.model.name}' does not predict ({type(error).__name__}: {error})",
+                f"version {self.version} of '{self.model.name}' does not predict ({words})",
                 "predictions for every row that the features' types allow",
                 "correct the template and train again, or score with another version",
             ) from error

@@ -209,9 +209,9 @@ def evaluation_of(platform: Platform, model: ModelDefinition, candidate: str) ->
 
 
 def evaluations(platform: Platform, model: ModelDefinition, of: Sequence[str]) -> dict[str, Evaluation]:
-    """The reports of some candidates, by their keys."""
+    """The reports of some candidates, by their keys, without segments of columns that became personal since."""
     found = read_records(platform.records(model, "evaluation"), EvaluationRecord, of)
-    return {record.key: Evaluation.from_json(record.report) for record in found}
+    return {record.key: Evaluation.from_json(record.report).without(model.personal_names) for record in found}
 
 
 def versions(platform: Platform, model: ModelDefinition) -> list[VersionRecord]:

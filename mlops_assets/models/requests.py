@@ -23,17 +23,23 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
     Args:
         platform: The platform.
         model: The model.
-        rows: Columns by name; those left out are null. Personal columns are written only where the model keeps them.
+        rows: Columns by name; those left out are null. Personal columns of what was asked are written only where the
+            model keeps them; what was answered always is.
 
     Raises:
         ConflictError: Other servers wrote at the same time, again and again.
         SurroundingsError: The table cannot be written.
     """
     table = platform.requests(model)
+    answers = {column.name for column in model.prediction_columns}
     hidden = (
         ()
         if model.request_log.personal
-        else [column.name for column in table.schema.columns if column.sensitivity == "personal"]
+        else [
+            column.name
+            for column in table.schema.columns
+            if column.sensitivity == "personal" and column.name not in answers
+        ]
     )
     # Of one request that came twice at one moment, which only its caller's id can tell, the last answer counts.
     last = {(row["request_id"], row["request_row"], row["asked_at"]): row for row in rows}

@@ -37,6 +37,7 @@ def report_drift(
         numbers=model.numbers,
         categories=model.categories,
         drift_share=model.drift_share,
+        personal=model.personal_names,
     )
     file = write_report(report, platform.home.reports / model.name / period.key)
     sets = platform.training_sets(model)

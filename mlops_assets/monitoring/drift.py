@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from math import nan
@@ -96,6 +96,7 @@ def drift_report(
     max_rows: int = 10_000,
     seed: int = 0,
     html_on: Literal["dataset", "column"] = "dataset",
+    personal: Collection[str] = (),
 ) -> DriftReport:
     """Compare two tables column by column with Evidently's ``ValueDrift`` and its default statistics.
 
@@ -114,6 +115,7 @@ def drift_report(
         max_rows: Most rows of each side that are compared; null shares are taken over all rows.
         seed: Of the sample.
         html_on: Whether the page is made when the dataset drifted, or already when any column did.
+        personal: Columns that are judged as all others, and of which the page draws nothing: it would show values.
 
     Returns:
         The report. Where Evidently cannot measure a column, the others are measured nevertheless.
@@ -151,6 +153,9 @@ def drift_report(
     drifted = sum(column.drifted for column in columns)
     dataset_drifted = drifted / len(columns) >= drift_share
     wants_page = dataset_drifted if html_on == "dataset" else drifted > 0
+    drawn = [name for name in measurable if name not in personal]
+    if wants_page and drawn != measurable:
+        snapshot = _run(frames, drawn, labels)
     return DriftReport(
         columns=columns,
         drifted_share=drifted / len(columns),

@@ -41,7 +41,20 @@ class Attributes(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
-class ColumnAttributes(Attributes):
+class SensitivityAttributes(Attributes):
+    """Who may see a column that is computed from others."""
+
+    sensitivity: Literal["public", "internal", "personal"] | None = Field(
+        default=None,
+        description="Who may see it: public everybody, internal the organisation, personal only who needs it; by "
+        "default as the most sensitive of what it is computed from.",
+    )
+    sensitivity_reason: str = Field(
+        default="", description="Why it may be less sensitive than what it is computed from; needed where it is."
+    )
+
+
+class ContractAttributes(Attributes):
     """One column and its contract."""
 
     type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
@@ -60,10 +73,19 @@ class ColumnAttributes(Attributes):
         default=None,
         description="Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners.",
     )
+
+
+class SourceColumnAttributes(ContractAttributes):
+    """One column of a source."""
+
     sensitivity: Literal["public", "internal", "personal"] = Field(
         default="internal",
         description="Who may see it: public everybody, internal the organisation, personal only who needs it.",
     )
+
+
+class ColumnAttributes(ContractAttributes, SensitivityAttributes):
+    """One column of a feature table."""
 
 
 class SharedAttributes(Attributes):
@@ -192,7 +214,9 @@ class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
     primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; unique in each moment.")
-    columns: dict[str, ColumnAttributes] = Field(description="Every column of the file, keys and timestamp included.")
+    columns: dict[str, SourceColumnAttributes] = Field(
+        description="Every column of the file, keys and timestamp included."
+    )
     static: bool = Field(
         default=False,
         description="A table without time, such as a list of classes; its rows are taken as known always.",
@@ -349,7 +373,7 @@ class LookupAttributes(Attributes):
     )
 
 
-class RequestColumnAttributes(Attributes):
+class RequestColumnAttributes(SensitivityAttributes):
     """A value that comes with a request, and in training and scoring from a column of the population's SQL."""
 
     type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
@@ -625,6 +649,11 @@ class ModelAttributes(SharedAttributes):
     )
     computed: list[ComputedAttributes] = Field(
         default_factory=list, description="Features computed from looked-up features and the request's values."
+    )
+    columns: dict[str, SensitivityAttributes] = Field(
+        default_factory=dict,
+        description="Who may see keys, timestamp, label, looked-up features and prediction, by name, where it is not "
+        "who may see what they are computed from.",
     )
     template: TemplateAttributes = Field(description="The recipe of the estimator.")
     train: TrainAttributes = Field(description="Which labels are used.")

@@ -12,13 +12,13 @@ from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
-from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
+from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, greatest
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
 from mlops_assets.project.python_function import PythonFunction
-from mlops_assets.project.tasks import LABEL_TYPES, Task, classes_of
+from mlops_assets.project.tasks import Task, classes_of
 from mlops_assets.project.template_function import TemplateFunction
 
 
@@ -304,6 +304,7 @@ class ModelDefinition:
     """A model.
 
     Its ``baseline`` is a feature, or None for the classes' shares among the labels that are learned from. Its
+    ``label_column`` and ``prediction`` say what these two columns look like. Its
     ``schema`` holds keys and timestamp, ``request`` what comes with each row beside them, ``computed`` what is
     computed from both and from what is looked up; ``features`` are all that the estimator sees, in order.
 
@@ -323,6 +324,8 @@ class ModelDefinition:
     history_location: Location
     task: Task
     label: LabelDefinition
+    label_column: Column
+    prediction: Column
     baseline: str | None
     lookups: tuple[LookupDefinition, ...]
     request: tuple[Column, ...]
@@ -378,12 +381,14 @@ class ModelDefinition:
 
     @property
     def personal_names(self) -> frozenset[str]:
-        """Those of its keys, request columns and features that are personal, or computed from what is."""
+        """Those of its keys, request columns and features that are personal."""
         columns = (*self.schema.columns, *self.request, *self.features)
-        personal = {column.name for column in columns if column.sensitivity == "personal"}
-        spelled = {name.lower() for name in personal}
-        made = (one.name for one in self.computed if spelled & {name.lower() for name in one.expression.columns})
-        return frozenset({*personal, *made})
+        return frozenset(column.name for column in columns if column.sensitivity == "personal")
+
+    @property
+    def training_columns(self) -> tuple[Column, ...]:
+        """The columns that come from data in a training set: keys, timestamp, label, request and features."""
+        return (*self.schema.columns, self.label_column, *self.looked_up_by, *self.features)
 
     @property
     def feature_tables(self) -> tuple[str, ...]:
@@ -403,24 +408,25 @@ class ModelDefinition:
     @property
     def prediction_columns(self) -> tuple[Column, ...]:
         """What a prediction consists of: the likeliest value, and of a classification the probabilities."""
-        about = ", ".join(text for text in ("What the champion predicted", self.label.unit) if text)
-        predicted = Column("prediction", LABEL_TYPES[self.task], about)
+        likely = replace(self.prediction, type="double")
         if self.task == "binary":
-            return predicted, Column("probability", "double", "Probability that it is so")
-        return predicted, *(
-            Column(f"probability_{name}", "double", f"Probability of {name}") for name in self.label.classes
+            return self.prediction, replace(likely, name="probability", description="Probability that it is so")
+        return self.prediction, *(
+            replace(likely, name=f"probability_{name}", description=f"Probability of {name}")
+            for name in self.label.classes
         )
 
     @property
     def baseline_columns(self) -> tuple[Column, ...]:
         """What the baseline predicts: a number, the probability that it is so, or that of each class."""
+        names = {"baseline": "The simplest prediction" + (" (probability that it is so)" if self.classes else "")}
         if self.task == "multiclass":
-            return tuple(
-                Column(f"baseline_{name}", "double", f"Probability of {name} by the simplest prediction")
-                for name in self.label.classes
-            )
-        of = " (probability that it is so)" if self.task == "binary" else ""
-        return (Column("baseline", "double", f"The simplest prediction{of}"),)
+            names = {
+                f"baseline_{name}": f"Probability of {name} by the simplest prediction" for name in self.label.classes
+            }
+        learned = [] if self.task == "regression" else [self.label_column.sensitivity]
+        level = greatest([*learned, *(of.sensitivity for of in self.features if of.name == self.baseline)])
+        return tuple(Column(name, "double", of, sensitivity=level) for name, of in names.items())
 
     @property
     def version_columns(self) -> tuple[Column, ...]:

@@ -29,6 +29,7 @@ from mlops_assets.project.resolving import (
     span_of_tables,
     unknown_table,
 )
+from mlops_assets.project.sensitivity import resolved, sql_origins, table_origins
 from mlops_assets.project.windows import Windows, expand_windows
 from mlops_assets.project.yaml_files import Document
 
@@ -159,14 +160,20 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         windows = expand_windows(document, parsed, tables[parsed.windows.source])
         columns, computation = dict(windows.columns), windows.query
     assert computation is not None  # only windows have none before their source is known
+    declared = columns_of(document, columns, parsed.primary_keys, parsed.timestamp, parsed.owners)
+    origins = dict.fromkeys(columns, table_origins(inputs))
+    if isinstance(computation, Query):
+        check_output(document, computation, [*columns], "columns")
+        origins |= sql_origins(computation, inputs, columns)
     schema = TableSchema(
         tuple(parsed.primary_keys),
         parsed.timestamp,
-        columns_of(document, columns, parsed.primary_keys, parsed.timestamp, parsed.owners),
+        tuple(
+            resolved(column, columns[column.name], origins[column.name], document, "columns", column.name)
+            for column in declared
+        ),
         calendar,
     )
-    if isinstance(computation, Query):
-        check_output(document, computation, [*columns], "columns")
     first, last = span_of_tables(inputs.values(), calendar, document.at(*item.reads_at))
     history = _history(document, parsed, calendar, windows)
     parts = {

@@ -83,7 +83,7 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
                 raise DefinitionError(
                     f"segments by '{name}', which is personal",
                     "columns whose values may stand in reports and verdicts",
-                    "tell by another column, or compute a coarser one under computed from what is not personal",
+                    "tell by another column, or or declare it less sensitive, with a sensitivity_reason",
                     where=document.at(*place, position),
                 )
 

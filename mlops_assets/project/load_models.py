@@ -34,6 +34,14 @@ from mlops_assets.project.lookups import (
     check_new_name,
     typed_default,
 )
+from mlops_assets.project.model_columns import (
+    computed_columns,
+    label_and_prediction,
+    looked_up_columns,
+    population_columns,
+    require_own_names,
+    with_read,
+)
 from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
 from mlops_assets.project.resolving import (
     check_output,
@@ -72,16 +80,12 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
     everything: dict[str, TableDefinition] = {**inputs, **looked_up}
     request = request_columns(document, parsed, [column.name for column in features])
-    key_columns = tuple(
-        _key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys
-    )
-    time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
-    schema = TableSchema(
-        tuple(parsed.primary_keys),
-        parsed.timestamp,
-        (*key_columns, replace(time_column, kind="time")),
-        calendar,
-    )
+    key_columns = [_key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys]
+    time_table, time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
+    named = [*key_columns, (time_table, replace(time_column, kind="time"))]
+    require_own_names(document, parsed, [column.name for column in (*(column for _, column in named), *features)])
+    own_columns, request = population_columns(document, parsed, population, inputs, named, request)
+    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, own_columns, calendar)
     check_output(document, population, [*schema.names, *(column.name for column in request)], "population")
     check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
     given = {column.name: column.type for column in (*schema.columns, *request) if column.kind != "time"}
@@ -103,8 +107,11 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
             ),
         )
     by = {name for lookup in lookups for name in lookup.lookup_key or ()}
-    computed, computed_columns = computed_features(document, parsed, [*given, *(column.name for column in features)])
-    features = (*features, *(column for column in request if column.name not in by), *computed_columns)
+    features = looked_up_columns(document, parsed, project, lookups, features, request)
+    computed, made = computed_features(document, parsed, [*given, *(column.name for column in features)])
+    computed = with_read(computed, [*own_columns, *request, *features])
+    made = computed_columns(document, parsed, computed, made)
+    features = (*features, *(column for column in request if column.name not in by), *made)
     first, last = span_of_tables(everything.values(), calendar, document.at("features"))
     label = LabelDefinition(
         label_query,
@@ -117,6 +124,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         LABEL_TYPES[parsed.task],
         _classes(document, parsed),
     )
+    label_column, prediction = label_and_prediction(document, parsed, label, label_inputs, features)
 
     def periods(*path: str) -> int:
         value: Any = parsed
@@ -142,7 +150,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         **schema_parts(replace(schema, columns=(*schema.columns, *request))),
     }
     read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
-    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, computed_columns)}
+    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, made)}
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)
     told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
@@ -158,6 +166,8 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         history_location=document.at("history"),
         task=parsed.task,
         label=label,
+        label_column=label_column,
+        prediction=prediction,
         baseline=_baseline(document, parsed, lookups, features),
         lookups=lookups,
         request=request,
@@ -376,11 +386,11 @@ def _baseline_feature(
     )
 
 
-def _key_column(document: Document, name: str, tables: Sequence[TableDefinition]) -> Column:
-    """A key's or timestamp's column, as the first table that has it declares it."""
+def _key_column(document: Document, name: str, tables: Sequence[TableDefinition]) -> tuple[str, Column]:
+    """A key's or timestamp's column, as the first table that has it declares it, and that table."""
     for table in tables:
         if name in table.schema.names:
-            return replace(table.schema.column(name), nullable=False)
+            return table.name, replace(table.schema.column(name), nullable=False)
     listed = ", ".join(table.name for table in tables)
     raise DefinitionError(
         f"'{name}', which no table of the model has",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError
@@ -22,7 +23,10 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     Raises:
         DefinitionError: A name, period or duration in it is wrong.
     """
-    columns = columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
+    columns = tuple(
+        replace(column, sensitivity=parsed.columns[column.name].sensitivity)
+        for column in columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
+    )
     if parsed.static != (parsed.timestamp is None):
         raise DefinitionError(
             f"static: {str(parsed.static).lower()} with {'a' if parsed.timestamp else 'no'} timestamp",

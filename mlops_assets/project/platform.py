@@ -106,7 +106,7 @@ class Platform:
                 "When the period that is predicted from was known",
                 nullable=False,
             ),
-            Column(model.label.column, model.label.type, f"The label, {model.label.unit}".strip(", ")),
+            model.label_column,
             *model.request,
         )
         schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
@@ -135,16 +135,20 @@ class Platform:
             Column("asked_by", "string", "Name of the token that asked"),
             Column("version", "bigint", "Version that predicted"),
             *model.prediction_columns,
-            *(Column(f"found_{name}", "timestamp", f"Time of the row of {name}") for name in model.feature_tables),
+            *(self._found(name) for name in model.feature_tables),
         )
         keys = (column for column in model.schema.columns if column.name in model.schema.keys)
         values = (
-            replace(column, kind="number" if column.kind == "time" else column.kind, nullable=True,
-                    sensitivity="personal" if column.name in model.personal_names else column.sensitivity)
+            replace(column, kind="number" if column.kind == "time" else column.kind, nullable=True)
             for column in (*keys, *model.looked_up_by, *model.features)
-        )  # fmt: skip
+        )
         schema = TableSchema(("request_id", "request_row"), "asked_at", (*asked, *values), model.schema.calendar)
         return StateTable(self._delta(f"{model.name}.requests", model.generation), schema)
+
+    def _found(self, table: str) -> Column:
+        schema = self.project.table(table).schema
+        time = schema.column(schema.timestamp).sensitivity if schema.timestamp else "internal"
+        return Column(f"found_{table}", "timestamp", f"Time of the row of {table}", sensitivity=time)
 
     def training_sets(self, model: ModelDefinition) -> PeriodTable:
         """A model's training sets, one for each period it was trained at."""

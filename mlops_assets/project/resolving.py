@@ -17,12 +17,12 @@ from mlops_assets.project.yaml_files import Document
 
 def columns_of(
     document: Document,
-    columns: Mapping[str, written.ColumnAttributes],
+    columns: Mapping[str, written.ContractAttributes],
     keys: Sequence[str],
     timestamp: str | None,
     owners: Sequence[str],
 ) -> tuple[Column, ...]:
-    """The columns of a table, with the part that each plays; ``owners`` are the table's.
+    """The columns of a table, with the part that each plays, but not how sensitive; ``owners`` are the table's.
 
     Raises:
         DefinitionError: A key or timestamp is not among them, or a name, type, range or set is not allowed.
@@ -68,7 +68,6 @@ def columns_of(
                 maximum=column.maximum,
                 allowed=tuple(column.allowed),
                 owners=tuple(owners if column.owners is None else column.owners),
-                sensitivity=column.sensitivity,
             )
         )
     if timestamp and columns[timestamp].type not in ("date", "timestamp"):

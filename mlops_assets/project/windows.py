@@ -33,7 +33,7 @@ class WindowColumn:
 
     Args:
         name: Column, function and window, such as ``units_sum_7_days``.
-        attributes: As if it had been declared; as sensitive as the column that it is computed from.
+        attributes: As if it had been declared.
         sql: The aggregate, in DuckDB's dialect.
         window: Its length.
     """
@@ -185,7 +185,6 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
         written.ColumnAttributes(
             type=type_,
             description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
-            sensitivity=column.sensitivity,
         ),
         f"{call} FILTER (WHERE {within})",
         window,
@@ -265,7 +264,7 @@ def _column(document: Document, source: TableDefinition, name: str, *place: str 
 
 
 def _as_written(column: Column) -> written.ColumnAttributes:
-    return written.ColumnAttributes(type=column.type, description=column.description, sensitivity=column.sensitivity)
+    return written.ColumnAttributes(type=column.type, description=column.description)
 
 
 def _quoted(name: str) -> str:

@@ -1,7 +1,7 @@
 """What a request for features asks: its form, and the plan that is made of it once and kept."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
-from mlops_assets.governance.access import ANONYMOUS, visible
+from mlops_assets.governance.access import ANONYMOUS, Principal, visible
 from mlops_assets.lakehouse.schema import Column, ColumnType
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.context import ServingContext
@@ -84,6 +84,7 @@ class Plan:
         types: Types of the members of a row that are read.
         needed: Those of them that every row must have.
         personal: Names of the features that are masked without the scope.
+        personal_times: The tables of which then is not told either from when the row is that answered.
     """
 
     answer: Callable[[Sequence[Mapping[str, object]], datetime], list[OnlineAnswer]]
@@ -91,6 +92,12 @@ class Plan:
     types: Mapping[str, ColumnType]
     needed: tuple[str, ...]
     personal: tuple[str, ...]
+    personal_times: frozenset[str]
+
+    def hidden_from(self, principal: Principal) -> tuple[tuple[str, ...], frozenset[str]]:
+        """The features that somebody does not see, and the tables of whose rows not the times."""
+        seen = principal.may("features:read_personal")
+        return ((), frozenset()) if seen else (self.personal, self.personal_times)
 
     def read(self, rows: Any, most: int) -> list[dict[str, object]]:
         """The rows of a request, typed; what nothing reads is left out.
@@ -210,7 +217,8 @@ class Plans:
                 for name in features
                 if name in schema.names and _is_personal(schema.column(name))
             ]
-        return Plan(self._context.online.prepare(lookups), False, types, tuple(types), tuple(personal))
+        times = self._personal_times(lookup.table for lookup in lookups)
+        return Plan(self._context.online.prepare(lookups), False, types, tuple(types), tuple(personal), times)
 
     def _of_model(self, model: ModelDefinition) -> Plan:
         types = {column.name: column.type for column in model.population_schema.columns}
@@ -222,7 +230,16 @@ class Plans:
             keys |= dict.fromkeys(name for name in types if name.lower() in read)
         personal = tuple(name for name in model.feature_names if name in model.personal_names)
         answer = partial(self._context.online.of_model, model.name)
-        return Plan(answer, bool(model.computed), types, tuple(keys), personal)
+        times = self._personal_times(model.feature_tables)
+        return Plan(answer, bool(model.computed), types, tuple(keys), personal, times)
+
+    def _personal_times(self, tables: Iterable[str]) -> frozenset[str]:
+        schemas = {table: self._project.table(table).schema for table in tables}
+        return frozenset(
+            table
+            for table, schema in schemas.items()
+            if schema.timestamp and _is_personal(schema.column(schema.timestamp))
+        )
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

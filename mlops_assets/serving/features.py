@@ -1,6 +1,6 @@
 """Features over HTTP: of many keys and tables in one call, or of one key."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -136,17 +136,21 @@ async def _answered(
     plan: Plan,
     rows: Sequence[dict[str, object]],
 ) -> Response:
-    masked = () if principal.may("features:read_personal") else plan.personal
-    content = await looked_up(context, plan, rows, now, masked, partial(_rendered, context, now, masked))
+    masked, untimed = plan.hidden_from(principal)
+    content = await looked_up(context, plan, rows, now, masked, partial(_rendered, context, now, masked, untimed))
     return Response(content, media_type="application/json")
 
 
 def _rendered(
-    context: ServingContext, now: datetime, masked: Sequence[str], answers: "Sequence[OnlineAnswer]"
+    context: ServingContext,
+    now: datetime,
+    masked: Sequence[str],
+    untimed: Collection[str],
+    answers: "Sequence[OnlineAnswer]",
 ) -> bytes:
     hidden = dict.fromkeys(masked)
     rows = [
         {"features": {**answer.features, **hidden} if hidden else answer.features, "found": found}
-        for answer, found in zip(answers, found_as_json(context.metrics, now, answers), strict=True)
+        for answer, found in zip(answers, found_as_json(context.metrics, now, answers, untimed), strict=True)
     ]
     return to_json({"now": moment(now), "masked": list(masked), "rows": rows})

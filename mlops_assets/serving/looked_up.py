@@ -1,6 +1,6 @@
 """What routes that look features up have in common: where it is done, what is said of it, and the way to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,8 +77,13 @@ async def looked_up(
         ) from error  # fmt: skip
 
 
-def found_as_json(metrics: Metrics, now: datetime, answers: "Sequence[OnlineAnswer]") -> list[dict[str, Any]]:
-    """By table which row answered, and how old it is, for each answer; counted in the metrics."""
+def found_as_json(
+    metrics: Metrics, now: datetime, answers: "Sequence[OnlineAnswer]", untimed: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """By table which row answered, and how old it is, for each answer; counted in the metrics.
+
+    Of the tables ``untimed`` it is told only that a row answered, as of static ones.
+    """
     ages: dict[str, list[float | None]] = {}
     missing: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
@@ -94,7 +99,11 @@ def found_as_json(metrics: Metrics, now: datetime, answers: "Sequence[OnlineAnsw
                 of_table.append(None)
             else:
                 age = (now - event_time).total_seconds()
-                found[table] = {"event_time": moment(event_time), "age_seconds": age}
+                known = table not in untimed
+                found[table] = {
+                    "event_time": moment(event_time) if known else None,
+                    "age_seconds": age if known else None,
+                }
                 of_table.append(age)
         rows.append(found)
     for table, seen in ages.items():

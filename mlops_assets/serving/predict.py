@@ -1,7 +1,7 @@
 """Predictions over HTTP: of keys, with features as known now, or of features that are given."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +119,11 @@ def router(context: ServingContext) -> APIRouter:
         served.require()
         asked: Sequence[dict[str, Any]] = ()
         found: Sequence[OnlineAnswer] = ()
+        untimed: Collection[str] = ()
         if kind == "rows":
             plan = plans.of_model(served.model)
             asked = plan.read(content["rows"], context.settings.most_keys)
-            masked = () if principal.may("features:read_personal") else plan.personal
+            masked, untimed = plan.hidden_from(principal)
             found = await looked_up(context, plan, asked, now, masked, lambda answers: answers)
             features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
         else:
@@ -131,7 +132,7 @@ def router(context: ServingContext) -> APIRouter:
         predicted = await served.batches.predict(features)
         if is_sampled(request_id, served.model.request_log.share):
             _keep(context, served, principal, request_id, now, asked, features, found, predicted)
-        return _answer(context, served.model, request_id, now, found, predicted)
+        return _answer(context, served.model, request_id, now, found, untimed, predicted)
 
     routes.add_api_route(
         "/{model}/predict", predict, methods=["POST"], summary="Predictions of one or many rows",
@@ -214,9 +215,10 @@ def _answer(
     request_id: str,
     now: datetime,
     found: "Sequence[OnlineAnswer]",
+    untimed: Collection[str],
     predicted: Predicted,
 ) -> Response:
-    tables = found_as_json(context.metrics, now, found) if found else [{} for _ in predicted.answers]
+    tables = found_as_json(context.metrics, now, found, untimed) if found else [{} for _ in predicted.answers]
     rows = [{**as_answered(answer), "found": of} for answer, of in zip(predicted.answers, tables, strict=True)]
     answered = {
         "request_id": request_id, "now": moment(now), "model": model.name, "version": predicted.by.version,

@@ -19,7 +19,8 @@ from mlops_assets.engines.figures import (
     smallest,
 )
 from mlops_assets.errors import ContractError
-from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.lakehouse.masking import told
+from mlops_assets.lakehouse.schema import Column, TableSchema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,21 +113,29 @@ def row_rules(schema: TableSchema) -> list[RowRule]:
         if not column.nullable or column.kind in ("key", "time")
     ]
     for column in schema.columns:
-        rules += value_rules(column.name, column.minimum, column.maximum, column.allowed)
+        rules += value_rules(column, column.minimum, column.maximum, column.allowed)
     return rules
 
 
-def value_rules(column: str, minimum: float | None, maximum: float | None, allowed: Sequence[str]) -> list[RowRule]:
-    """The rules of a range and of a set of values."""
+def value_rules(column: Column, minimum: float | None, maximum: float | None, allowed: Sequence[str]) -> list[RowRule]:
+    """The rules of a range and of a set of values; of a personal column none gives an example."""
+    name, quotable = column.name, column.sensitivity != "personal"
     found = []
     if minimum is not None:
-        found.append((below(column, minimum), f"below {minimum:g}", smallest))
+        found.append((below(name, minimum), f"below {minimum:g}", smallest))
     if maximum is not None:
-        found.append((above(column, maximum), f"above {maximum:g}", largest))
+        found.append((above(name, maximum), f"above {maximum:g}", largest))
     if allowed:
-        found.append((not_among(column, allowed), f"not in {', '.join(allowed)}", smallest))
+        found.append((not_among(name, allowed), f"not in {', '.join(allowed)}", smallest))
     return [
-        RowRule("values_allowed", column, broken, fault, f"values of '{column}' {fault}", example(column, broken))
+        RowRule(
+            "values_allowed",
+            name,
+            broken,
+            fault,
+            f"values of '{name}' {fault}",
+            example(name, broken) if quotable else None,
+        )  # fmt: skip
         for broken, fault, example in found
     ]
 
@@ -201,13 +210,18 @@ def identity(schema: TableSchema) -> list[str]:
     return [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
 
 
+def key_in_words(schema: TableSchema, key: Mapping[str, Any]) -> str:
+    """Some values by column, as messages tell them."""
+    return ", ".join(f"{name}={told(schema.column(name), value)}" for name, value in key.items())
+
+
 def _keys_unique(engine: Engine, rows: Rows, schema: TableSchema, measured: Mapping[str, Any]) -> CheckOutcome:
     repeated = int(measured["rows"]) - int(measured["different keys"])
     if not repeated:
         return CheckOutcome("keys_unique", True, f"{measured['rows']} rows, each key once", 0)
     names = identity(schema)
     values = engine.measure(rows, {"example": most_frequent(names)})["example"].values()
-    example = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+    example = key_in_words(schema, dict(zip(names, values, strict=True)))
     return CheckOutcome("keys_unique", False, f"{repeated} duplicate keys, such as {example}", repeated)
 
 

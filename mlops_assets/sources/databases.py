@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import Database, SourceDefinition
 from mlops_assets.sources.contract import wrong_structure
@@ -59,7 +60,7 @@ def read_database(
                 _write(file, list(result.keys()), result.partitions(), source.schema, source.name)
                 return
             except sqlalchemy.exc.SQLAlchemyError as error:
-                found = f"was asked and failed ({_harmless(error, url)})"
+                found = f"was asked and failed ({words_about(source.schema.columns, _harmless(error, url))})"
     except sqlalchemy.exc.NoSuchModuleError:
         found = "is of a kind that SQLAlchemy has no module for"
     except sqlalchemy.exc.SQLAlchemyError:

@@ -50,7 +50,7 @@ def require_expected(
             case NullShare():
                 outcomes.append(_null_share(expectation, expectation.rule, measured))
             case Values():
-                outcomes.append(_values(expectation, expectation.rule, measured))
+                outcomes.append(_values(expectation, expectation.rule, schema, measured))
             case RowCount():
                 now = int(measured["rows"]) if count is None else count
                 outcomes.append(_row_count(expectation, expectation.rule, now, last_count()))
@@ -81,16 +81,16 @@ def _figures(expectations: Sequence[Expectation], schema: TableSchema) -> dict[s
         if isinstance(expectation.rule, NullShare):
             figures[f"{name} nulls"] = count_where(is_null(expectation.rule.column))
         if isinstance(expectation.rule, Values):
-            for place, rule in enumerate(_rules(expectation.rule)):
+            for place, rule in enumerate(_rules(expectation.rule, schema)):
                 figures |= rule_figures(rule, f"{name} {place}")
-            if not expectation.rule.allowed:
-                column = expectation.rule.column
+            column = expectation.rule.column
+            if not expectation.rule.allowed and schema.column(column).sensitivity != "personal":
                 figures |= {f"{name} smallest": smallest(column), f"{name} largest": largest(column)}
     return figures
 
 
-def _rules(values: Values) -> list[RowRule]:
-    return value_rules(values.column, values.minimum, values.maximum, values.allowed)
+def _rules(values: Values, schema: TableSchema) -> list[RowRule]:
+    return value_rules(schema.column(values.column), values.minimum, values.maximum, values.allowed)
 
 
 def _null_share(expectation: Expectation, rule: NullShare, measured: Mapping[str, Any]) -> CheckOutcome:
@@ -101,10 +101,10 @@ def _null_share(expectation: Expectation, rule: NullShare, measured: Mapping[str
     return outcome_of(expectation, share <= rule.most, found, nulls if share > rule.most else 0, figures)
 
 
-def _values(expectation: Expectation, rule: Values, measured: Mapping[str, Any]) -> CheckOutcome:
+def _values(expectation: Expectation, rule: Values, schema: TableSchema, measured: Mapping[str, Any]) -> CheckOutcome:
     broken = [
         rule_found(one, f"{expectation.name} {place}", measured)
-        for place, one in enumerate(_rules(rule))
+        for place, one in enumerate(_rules(rule, schema))
         if measured[f"broken {expectation.name} {place}"]
     ]
     failures = sum(count for count, _ in broken)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, nearest
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.sources.contract import wrong_structure
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
@@ -77,7 +78,7 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
         names, values = form.read(content, known)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise ContractError(
-            f"the file {file.name} cannot be read ({str(error).splitlines()[0]})",
+            f"the file {file.name} cannot be read ({_words(error, columns)})",
             f"{form.whole} columns among {', '.join(known)}",
             "correct it",
         ) from error
@@ -112,7 +113,7 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> Deliv
         names, values = form.read(content, schema.names)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise wrong_structure(
-            f"the delivery cannot be read{place} ({str(error).splitlines()[0]})",
+            f"the delivery cannot be read{place} ({_words(error, schema.columns)})",
             table,
             f"{form.whole} the columns {', '.join(schema.names)}",
             "ask for the file again: it may have been cut short",
@@ -127,10 +128,20 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> Deliv
     return DeliveredFile(pa.table(typed, schema=schema.arrow()), wrong, originals, form.row + place)
 
 
+def _words(error: Exception, columns: Sequence[Column]) -> str:
+    """What a reader says, in one line; Arrow's may quote a row that has too many or too few values."""
+    import pyarrow as pa
+
+    words = str(error).splitlines()[0]
+    return words_about(columns, words) if isinstance(error, pa.ArrowException) else words
+
+
 def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:
     missing = [name for name in schema.names if name not in names]
     surplus = [name for name in names if name not in schema.names]
     twice = [name for name in schema.names if names.count(name) > 1]
+    if len(missing) == len(schema.names) and any(column.sensitivity == "personal" for column in schema.columns):
+        surplus = [f"({len(surplus)} of them)"]  # without its header a file has values in place of names
     if missing or surplus or twice:
         parts = [f"no column {', '.join(missing)}"] if missing else []
         parts += [f"undeclared column {', '.join(surplus)}"] if surplus else []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ConflictError, ContractError, MissingDataError
 from mlops_assets.lakehouse.deliveries import Delivery
+from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
@@ -240,8 +241,9 @@ def require_inside(rows: "pa.Table", source: SourceDefinition, covered: list[Per
     first, last = covered[0], covered[-1]
     for moment in moments(rows, source.schema):
         if moment is not None and not first.start <= moment < last.end:
+            time = source.schema.column(str(source.schema.timestamp))
             raise ContractError(
-                f"a row of {moment.isoformat()} in the delivery of '{source.name}' for {last.key}",
+                f"a row of {told(time, moment.isoformat())} in the delivery of '{source.name}' for {last.key}",
                 f"rows from {first.start.isoformat()} to before {last.end.isoformat()}",
                 "put the row into its own period's file, or declare what a delivery holds",
             )

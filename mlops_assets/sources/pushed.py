@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, nearest
 from mlops_assets.lakehouse.deliveries import Delivery
+from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project.definition import Push, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import first_known_at
-from mlops_assets.sources.contract import identity, moments
+from mlops_assets.sources.contract import identity, key_in_words, moments
 from mlops_assets.sources.files import SUFFIXES
 from mlops_assets.sources.values import from_python
 
@@ -205,28 +206,24 @@ def _faults_of_rows(source: SourceDefinition, typed: "pa.Table", now: datetime) 
     for place, column in enumerate(schema.columns):
         for number, value in enumerate(typed.column(place).to_pylist(), start=1):
             if expected := _expected(column, value):
-                yield number, place, "null" if value is None else str(value), expected
+                yield number, place, "null" if value is None else str(told(column, value)), expected
     time = schema.names.index(schema.timestamp or "")
     for number, moment in enumerate(moments(typed, schema), start=1):
         if moment is None:
             continue  # told already
+        words = str(told(schema.columns[time], moment.isoformat()))
         if moment > now:
-            yield number, time, moment.isoformat(), f"a time that is not after now, {now.isoformat()}"
+            yield number, time, words, f"a time that is not after now, {now.isoformat()}"
         elif source.first and moment < source.first.start:
-            yield number, time, moment.isoformat(), f"a time from first_period on, {source.first.start.isoformat()}"
+            yield number, time, words, f"a time from first_period on, {source.first.start.isoformat()}"
         elif source.last and moment >= source.last.end:
-            yield (
-                number,
-                time,
-                moment.isoformat(),
-                f"a time before the end of last_period, {source.last.end.isoformat()}",
-            )
+            yield number, time, words, f"a time before the end of last_period, {source.last.end.isoformat()}"
     names = identity(schema)
     first: dict[tuple[Any, ...], int] = {}
     for number, row in enumerate(typed.select(names).to_pylist(), start=1):
         earlier = first.setdefault(tuple(row.values()), number)
         if earlier != number:
-            words = ", ".join(f"{name}={value}" for name, value in row.items())
+            words = key_in_words(schema, row)
             yield number, schema.names.index(names[0]), words, f"each key and time once, and row {earlier} has this one"
 
 

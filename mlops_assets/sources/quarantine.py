@@ -1,12 +1,16 @@
 """The quarantine: rows that were put aside, as they came and why, until they are ingested after all or superseded."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from mlops_assets.governance.access import Principal, visible
 from mlops_assets.lakehouse.deliveries import Delivery
+from mlops_assets.lakehouse.masking import MASK
+from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.contract import CheckOutcome
@@ -66,6 +70,26 @@ def quarantined(platform: Platform, source: SourceDefinition, period: str | None
     rows = platform.quarantine(source.name).read([period] if period else None)
     found = [QuarantinedRow(**row) for row in rows.to_pylist()] if rows is not None else []
     return sorted(found, key=lambda row: (row.period, row.delivery, row.row))
+
+
+def shown_to(principal: Principal, schema: TableSchema, row: QuarantinedRow) -> QuarantinedRow:
+    """A row as somebody may see it: without the values of the columns that they may not see.
+
+    Reasons hold none, unless they were recorded before their column was personal: then only the rules are told.
+    """
+    hidden = [column.name for column in schema.columns if not visible(principal, column)]
+    values = json.loads(row.original)
+    original = {name: MASK if name in hidden and value is not None else value for name, value in values.items()}
+    reason = row.reason if all(_is_harmless(row.reason, name) for name in hidden) else f"{row.rules}: {MASK}"
+    return replace(row, original=json.dumps(original, ensure_ascii=False), reason=reason)
+
+
+def _is_harmless(reason: str, column: str) -> bool:
+    """Whether a reason names a column without a value of it."""
+    name, mask = re.escape(column), re.escape(MASK)
+    named = re.findall(rf"'{name}' is |(?<!\w){name}=", reason)
+    rule = r"(?:null|(?:below|above|not in) [^:;]*)(?:;|$)"
+    return len(named) == len(re.findall(rf"'{name}' is (?:{mask}, not |{rule})|(?<!\w){name}={mask}", reason))
 
 
 def put_aside(platform: Platform, source: SourceDefinition, delivery: Delivery, bad: BadRows) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.engines.contract import Engine
 from mlops_assets.engines.figures import values_where
 from mlops_assets.lakehouse.schema import TableSchema
-from mlops_assets.sources.contract import CONTRACT_CHECKS, CheckOutcome, identity, row_rules
+from mlops_assets.sources.contract import CONTRACT_CHECKS, CheckOutcome, identity, key_in_words, row_rules
 from mlops_assets.sources.delivered import Delivered
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def find_bad_rows(engine: Engine, delivered: Delivered, schema: TableSchema) -> 
             if (row, rule.column) not in unreadable:
                 value = "" if rule.example is None else f": {delivered.rows.column(rule.column)[row - 1].as_py()}"
                 faults.setdefault(row, []).append(Fault(rule.check, f"'{rule.column}' is {rule.fault}{value}"))
-    for key, repeated in _repeated(rows, identity(schema)):
+    for key, repeated in _repeated(rows, schema):
         for row in repeated:
             faults.setdefault(row, []).append(Fault("keys_unique", f"{len(repeated)} rows have the key {key}"))
     return BadRows(delivered, dict(sorted(faults.items())))
@@ -108,10 +108,11 @@ def may_be_among(rows: Iterable[tuple[Any, ...]], identities: Iterable[tuple[Any
     return [any(tuple(row[place] for place in places) in values for places, values in known.items()) for row in rows]
 
 
-def _repeated(rows: "pa.Table", names: Sequence[str]) -> Iterable[tuple[str, list[int]]]:
+def _repeated(rows: "pa.Table", schema: TableSchema) -> Iterable[tuple[str, list[int]]]:
     """The keys that more than one row has, in words, and the places of these rows; nulls are no key."""
-    grouped = rows.select([*names, PLACE]).drop_null().group_by(list(names)).aggregate([(PLACE, "list")])
+    names = identity(schema)
+    grouped = rows.select([*names, PLACE]).drop_null().group_by(names).aggregate([(PLACE, "list")])
     for group in grouped.to_pylist():
         places = group.pop(f"{PLACE}_list")
         if len(places) > 1:
-            yield ", ".join(f"{name}={value}" for name, value in group.items()), places
+            yield key_in_words(schema, group), places

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PlatformError
+from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import in_utc, parse_moment
 from mlops_assets.lakehouse.schema import Column, arrow_type
 
@@ -27,7 +28,7 @@ class WrongValue:
     Args:
         column: The column.
         row: Counts from 1.
-        found: The value, as people write it.
+        found: The value, as people write it; masked where it is personal.
         expected: What was declared, in words.
     """
 
@@ -99,7 +100,7 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
         except PlatformError as error:
             expected = f"{_value_of(column)}: {error.expected}; no offset means UTC, and no zone has a name"
         result.append(None)
-        wrong.append(WrongValue(column.name, row, _words(value), expected))
+        wrong.append(WrongValue(column.name, row, str(told(column, _words(value))), expected))
     return pa.array(result, arrow_type(column.type)), wrong
 
 

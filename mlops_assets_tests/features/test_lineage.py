@@ -93,7 +93,7 @@ trend.level
   └─ any column of visits  unknown"""
     )
     edges = [edge for edge in by_function.edges if edge.target.table == "trend"]
-    assert "| level | any column of `sales`, any column of `visits` | unknown |" in as_markdown(["level"], edges)
+    assert "| level | any column of sales, any column of visits | unknown |" in as_markdown(["level"], edges)
     arrows = ElementTree.fromstring(as_svg(part, asked)).findall(f"{SVG}path/{SVG}title")
     assert [arrow.text for arrow in arrows] == [
         "Any column of sales to trend.level: unknown",
@@ -318,7 +318,10 @@ def test_json_has_a_name_for_its_shape_and_says_what_was_asked(graph: LineageGra
     assert json.loads(as_json(graph.around(asked, up=True, down=False), asked)) == {
         "format": "mlops-assets/lineage/1",
         "asked": [{"table": "trend", "column": "level"}],
-        "columns": [{"table": "sales", "column": "units"}, {"table": "trend", "column": "level"}],
+        "columns": [
+            {"table": "sales", "column": "units", "sensitivity": "internal", "sensitivity_reason": ""},
+            {"table": "trend", "column": "level", "sensitivity": "internal", "sensitivity_reason": ""},
+        ],
         "edges": [
             {
                 "from": {"table": "sales", "column": "units"},
@@ -341,18 +344,18 @@ def test_the_markdown_table_has_a_line_for_each_column_and_what_decides_below() 
         == """\
 | column | from | how |
 |---|---|---|
-| shop | `sales.shop` | copied |
-| level | `sales.units`, `sales.price` | computed |
-| one | | none: a constant, a count of rows, or set by the platform |
+| shop | sales.shop | copied |
+| level | sales.units, sales.price | computed |
+| one |  | none: a constant, a count of rows, or set by the platform |
 
-Which rows are used depends on: `sales.shop`."""
+Which rows are used depends on: sales.shop."""
     )
 
 
 def test_columns_that_are_too_many_to_read_are_counted_in_the_markdown_table() -> None:
     edges = [ColumnEdge(named(f"wide.c{number}"), named("t.sum"), "computed") for number in range(7)]
     edges.append(ColumnEdge(named("other.c"), named("t.sum"), "computed"))
-    assert "| sum | 7 columns of `wide`, `other.c` | computed |" in as_markdown(["sum"], edges)
+    assert "| sum | 7 columns of wide, other.c | computed |" in as_markdown(["sum"], edges)
 
 
 def test_the_drawing_is_one_file_with_names_for_all_it_shows(graph: LineageGraph) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
+from mlops_assets.lakehouse import delta
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.delta_log import commit_stamps
 from mlops_assets.lakehouse.home import Home
@@ -441,3 +442,23 @@ def test_a_table_is_one_whatever_object_names_it(sales: StateTable) -> None:
     other = DeltaFolder(sales.delta.folder, "sales")
     other.append(shop.sales_states({"2024-01": {"south": 2.0}}), {"2024-01": 1})
     assert shop.units(sales) == [("2024-01", "north", 1.0), ("2024-01", "south", 2.0)]
+
+
+# What the log tells
+
+
+@pytest.mark.parametrize("told_before", [False, True])
+def test_the_log_names_no_value_of_any_row_also_of_a_table_from_before(
+    sales: StateTable, monkeypatch: pytest.MonkeyPatch, told_before: bool
+) -> None:
+    if told_before:
+        monkeypatch.setattr(delta, "TELL_NO_VALUES", {})
+    sales.delta.append(shop.sales_states({"2023-12": {}}), {"2023-12": 0})  # creates it
+    monkeypatch.undo()
+    shop.append(sales, "2024-01", {"northern-secret": 4711.0})
+    counters = sales.delta.counters(["2024-01"])
+    sales.delta.replace(shop.sales_states({"2024-01": {"southern-secret": 4712.0}}, 2), counters)
+    logs = "".join(path.read_text(encoding="utf-8") for path in (sales.delta.folder / "_delta_log").glob("*.json"))
+    assert "period=2024-01" in logs and "numRecords" in logs
+    assert [secret for secret in ("northern-secret", "southern-secret", "4711", "4712") if secret in logs] == []
+    assert shop.units(sales) == [("2024-01", "southern-secret", 4712.0)]

@@ -227,6 +227,13 @@ def test_keys_are_told_apart_by_all_their_columns_whatever_the_order_of_rows(mod
     assert key_codes(two, rows.take([4, 3, 2, 1, 0])).tolist() == [2, 0, 2, 1, 0]
 
 
+def test_of_a_column_that_became_personal_no_level_is_told(model: ModelDefinition) -> None:
+    report = evaluate(of_task(model, "regression", segments=("region",)), made_rows("regression"))
+    assert "north" in as_markdown(report)
+    told = report.without({"region"})
+    assert "north" not in as_markdown(told) and told.figures == report.figures
+
+
 def test_a_report_in_words(model: ModelDefinition) -> None:
     report = evaluate(of_task(model, "regression", segments=("region",)), made_rows("regression"))
     one = report.figures["candidate"]["mae"]
@@ -251,5 +258,5 @@ def test_a_report_in_words(model: ModelDefinition) -> None:
     assert any(line.split()[:3] == ["region", "north", "140"] for line in lines)
     text = as_markdown(report)
     assert f"| mae | {words} |" in text
-    assert "| mae by | level | rows | candidate | champion | baseline |\n| --- | --- | --- | --- | --- | --- |" in text
+    assert "| mae by | level | rows | candidate | champion | baseline |\n|---|---|---|---|---|---|" in text
     assert "prediction minus truth: 1% below" in text

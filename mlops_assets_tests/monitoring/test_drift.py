@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mlops_assets.monitoring import drift
 from mlops_assets.monitoring.drift import ColumnDrift, DriftReport, drift_report, write_report
 
 
-def _table(rows: int, seed: int, shift: float = 0.0, labels: str = "abcd") -> Any:
+def _table(rows: int, seed: int, shift: float = 0.0, labels: Sequence[str] = "abcd") -> Any:
     import numpy
     import pyarrow as pa
 
@@ -71,6 +72,20 @@ def test_a_shifted_column_drifts_and_the_page_needs_nothing_from_outside() -> No
     assert "Value Drift for column cost" in report.html
     for outside in ("<script src", "<link", "@import url", "url(http", "url(//", "<img"):
         assert outside not in report.html.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("personal", [{"region"}, {"region", "cost", "units"}])
+def test_the_page_draws_nothing_of_personal_columns_which_are_judged_as_all_others(personal: set[str]) -> None:
+    reference = _table(500, 1, labels=["north-secret", "south-secret"])
+    current = _table(500, 2, shift=2.0, labels=["north-secret", "other-secret"])
+    report, drawn = (
+        _compare(reference, current, html_on="column", personal=names) for names in (personal, frozenset[str]())
+    )
+    assert report.html is not None and drawn.html is not None
+    assert "other-secret" in drawn.html and "secret" not in report.html + report.json
+    assert (report.columns, report.json) == (drawn.columns, drawn.json)
+    assert all(f"<td>{name}</td>" in report.html for name in ("region", "cost", "units"))
 
 
 @pytest.mark.slow

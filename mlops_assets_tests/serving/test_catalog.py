@@ -50,7 +50,10 @@ def test_search_gives_hits_best_first_facets_of_all_and_pages(asked: Asked) -> N
     _, second = asked.get("search", text="growth", limit="1", offset="1")
     assert second["hits"][0]["column"] == "growth_7d"
     _, narrowed = asked.get("search", sensitivity="personal")
-    assert {(hit["table"], hit["column"]) for hit in narrowed["hits"]} == {("orders", None), ("orders", "region")}
+    made = ("region", "growth_1d", "growth_7d", "next_growth_last_week")  # within a region, or the region itself
+    assert {(hit["table"], hit["column"]) for hit in narrowed["hits"]} == {
+        ("orders", None), ("orders", "region"), ("order_trend", None), *(("order_trend", name) for name in made)
+    }  # fmt: skip
 
 
 def test_a_table_has_statistics_sample_freshness_and_lines_to_paste(asked: Asked) -> None:
@@ -74,6 +77,15 @@ def test_personal_values_come_with_the_scope_alone(asked: Asked) -> None:
     assert "centre" not in str(table)
     _, table = asked.get("tables/orders", "data_scientist")
     assert table["masked"] == [] and table["sample"][0]["region"] == "centre"
+
+
+def test_what_is_computed_from_personal_values_is_masked_as_they_are(asked: Asked) -> None:
+    _, table = asked.get("tables/order_trend")
+    assert table["masked"] == ["region", "growth_1d", "growth_7d", "next_growth_last_week"]
+    assert {row["region"] for row in table["sample"]} == {None} and "centre" not in str(table)
+    assert all(row["log_units"] is not None for row in table["sample"])
+    _, table = asked.get("tables/order_trend", "data_scientist")
+    assert table["masked"] == [] and "centre" in str(table)
 
 
 def test_what_cannot_be_answered_is_a_problem_document(asked: Asked) -> None:

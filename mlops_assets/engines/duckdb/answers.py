@@ -1,6 +1,6 @@
 """What a query answers, by DuckDB's reading of it: its columns and types, on every engine."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.errors import ContractError, Location
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: Tabl
 
 
 @contextmanager
-def failing(query: "Query") -> Iterator[None]:
-    """Let what DuckDB refuses be an error of the query.
+def failing(query: "Query", read: Iterable[Column] = ()) -> Iterator[None]:
+    """Let what DuckDB refuses be an error of the query, which reads these columns.
 
     Raises:
         ContractError: It does.
@@ -73,7 +74,7 @@ def failing(query: "Query") -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise failed(query, str(error)) from error
+        raise failed(query, words_about(read, str(error))) from error
 
 
 def failed(query: "Query", words: str) -> ContractError:

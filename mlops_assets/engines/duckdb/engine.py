@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.checks import check_lookups
-from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput, Rows
+from mlops_assets.engines.contract import (
+    Changes,
+    ColumnFunction,
+    ComputedFeature,
+    FeatureLookup,
+    QueryInput,
+    Rows,
+    columns_read,
+)
 from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
 from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable
@@ -61,7 +70,7 @@ class DuckDBEngine:
                 sql, known = known_rows(reading, input_.table, moment=known_at, first=input_.first, last=input_.last)
                 rows = reading.sql(sql, params=known).to_arrow_table()
                 _hand_over(connection, rows, duck.quoted(input_.table.name))
-            with failing(query):
+            with failing(query, columns_read(inputs)):
                 columns = answered_columns(connection, query, schema)
                 within, parameters = "", []
                 if keep is not None and schema.timestamp is not None:
@@ -263,8 +272,9 @@ class DuckDBEngine:
                         f"ORDER BY {number}"
                     ).to_arrow_table()
                 except duckdb.Error as error:
+                    words = words_about(feature.read, str(error).splitlines()[0])
                     raise ContractError(
-                        f"computed feature '{feature.name}' failed: {str(error).splitlines()[0]}",
+                        f"computed feature '{feature.name}' failed: {words}",
                         "an expression that holds for every row",
                         "correct it; try_cast and nullif give null where a value cannot be",
                     ) from error

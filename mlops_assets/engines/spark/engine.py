@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.checks import check_lookups
-from mlops_assets.engines.contract import Changes, ColumnFunction, ComputedFeature, FeatureLookup, QueryInput
+from mlops_assets.engines.contract import (
+    Changes,
+    ColumnFunction,
+    ComputedFeature,
+    FeatureLookup,
+    QueryInput,
+    columns_read,
+)
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
 from mlops_assets.engines.spark.functions import register_functions
@@ -36,6 +43,7 @@ from mlops_assets.engines.spark.states import (
 )
 from mlops_assets.engines.spark.translate import spark_figures, translate
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.lakehouse.tables import StateTable
@@ -97,7 +105,7 @@ class SparkEngine:
             columns = [quoted(name) for name in input_.table.schema.names]
             known.select(*columns).createOrReplaceTempView(quoted(input_.table.name))
         register_functions(sandbox, translated.functions)
-        with _failing(lambda words: failed(query, words)):
+        with _failing(lambda words: failed(query, words_about(columns_read(inputs), words))):
             answer = sandbox.sql(translated.sql)
             if keep is not None and schema.timestamp is not None:
                 moment = F.col(quoted(schema.timestamp)).cast("timestamp")

@@ -32,6 +32,7 @@ class ColumnEntry:
             source's column, and where no SQL names it.
         sources: What its value is computed from, as TABLE.COLUMN; none of a source's column.
         used_by: The models that look it up.
+        sensitivity_reason: Why it was declared less sensitive than what it is computed from; empty where it was not.
     """
 
     table: str
@@ -44,6 +45,7 @@ class ColumnEntry:
     expression: str | None
     sources: tuple[str, ...]
     used_by: tuple[str, ...] = ()
+    sensitivity_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,7 @@ def _column(
         description=column.description,
         owners=column.owners or table.documentation.owners,
         sensitivity=column.sensitivity,
+        sensitivity_reason=column.sensitivity_reason,
         expression=expression,
         sources=tuple(sources),
         used_by=tuple(

@@ -8,7 +8,8 @@ from mlops_assets.features.catalog.entries import Catalog, TableEntry, lines_to_
 from mlops_assets.features.catalog.search import BEGIN, END, Found, Hit
 from mlops_assets.features.catalog.shown import masked_columns
 from mlops_assets.features.catalog.statistics import Freshness, TableStatistics
-from mlops_assets.governance.access import MASK, Principal
+from mlops_assets.governance.access import Principal
+from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.schema import TableSchema
 
 MOST_SHOWN, MOST_LETTERS = 3, 20
@@ -70,6 +71,11 @@ def table_as_text(
     lines = [f"{entry.name}, a {entry.kind}", entry.description, ""]
     lines += _aligned([(f"{what}:", said) for what, said in facts if said])
     lines += ["", *_aligned([("  column", "type", "kind", "sensitivity", "null", "such as", "description"), *columns])]
+    lines += [
+        f"{column.name} is {column.sensitivity}, for: {column.sensitivity_reason}"
+        for column in entry.columns
+        if column.sensitivity_reason
+    ]
     lines += [f"warning: {column} is the same as {', '.join(others)}" for column, others in repeats.items()]
     if any(column.kind not in ("key", "time") for column in entry.columns):
         lines += ["", "To paste below features: in a model's YAML:", lines_to_paste(entry).rstrip("\n")]

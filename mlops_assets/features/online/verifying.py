@@ -18,6 +18,7 @@ from mlops_assets.features.online.publishing import (
     look_up_now,
     oldest_wanted,
 )
+from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.platform import Platform
@@ -33,21 +34,27 @@ class Difference:
         key: The key's values by name.
         stored: The row that the store has, by name; None for none.
         expected: The row that the lookup finds.
+        personal: Names of columns whose values the text of it does not tell.
     """
 
     key: dict[str, Any]
     stored: dict[str, Any] | None
     expected: dict[str, Any] | None
+    personal: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        key = ", ".join(f"{name}={value!r}" for name, value in self.key.items())
+        def said(name: str, value: object) -> str:
+            return MASK if name in self.personal else repr(value)
+
+        key = ", ".join(f"{name}={said(name, value)}" for name, value in self.key.items())
         if self.stored is None or self.expected is None:
             return f"{key}: {'no row' if self.stored is None else 'a row'} in the store, " + (
                 "one in the lakehouse" if self.stored is None else "none in the lakehouse"
             )
         other = [name for name, value in self.expected.items() if repr(value) != repr(self.stored[name])]
         return f"{key}: " + ", ".join(
-            f"{name} is {self.stored[name]!r}, and {self.expected[name]!r} in the lakehouse" for name in other
+            f"{name} is {said(name, self.stored[name])}, and {said(name, self.expected[name])} in the lakehouse"
+            for name in other
         )
 
 
@@ -96,6 +103,7 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     answers = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
     first: list[Difference] = []
+    personal = frozenset(column.name for column in table.schema.columns if column.sensitivity == "personal")
     for key, expected in _expected(platform, table, now, oldest, progress):
         keys += 1
         rows += expected is not None
@@ -103,11 +111,11 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
         if found != expected and answers(found) != answers(expected):
             different += 1
             if len(first) < MOST_SHOWN:
-                first.append(_difference(key, found, expected, layout))
+                first.append(_difference(key, found, expected, layout, personal))
     for key, row in stored.items():
         different += 1
         if len(first) < MOST_SHOWN:
-            first.append(_difference(key, row, None, layout))
+            first.append(_difference(key, row, None, layout, personal))
     return Verification(name, keys + len(stored), rows, different, tuple(first))
 
 
@@ -137,6 +145,8 @@ def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list
     return [repr(next((one for one in rows if one[0] <= moment), None)) for moment in moments]
 
 
-def _difference(key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout) -> Difference:
-    rows = [None if row is None else shown_row(row, layout) for row in (stored, expected)]
-    return Difference(shown_key(key, layout), *rows)
+def _difference(
+    key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout, personal: frozenset[str]
+) -> Difference:
+    there, wanted = (None if row is None else shown_row(row, layout) for row in (stored, expected))
+    return Difference(shown_key(key, layout), there, wanted, personal)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.features.lineage_drawing import STYLE as LINEAGE_STYLE
-from mlops_assets.governance.access import MASK, Principal
+from mlops_assets.governance.access import Principal
+from mlops_assets.lakehouse.masking import MASK
 
 TEMPLATES = Path(__file__).parent / "templates"
 DAGSTER_VARIABLE = "MLOPS_DAGSTER_URL"
