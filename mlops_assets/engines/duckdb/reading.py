@@ -4,6 +4,7 @@ The filter reads with a parser of its own. Wherever the two read differently, so
 other then runs. So DuckDB is asked for its tree of what it is to run, and anything in it that is not known is refused.
 """
 
+import atexit
 import json
 import re
 from collections.abc import Iterator
@@ -123,6 +124,7 @@ def _parser() -> Any:
     """A database that holds nothing, for reading only."""
     import duckdb
 
+    atexit.register(_parser.cache_clear)  # DuckDB complains of what is left when the process ends
     return duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})
 
 
