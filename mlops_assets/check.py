@@ -7,6 +7,7 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query, row_based_frames
 from mlops_assets.engines.spark.translate import translate
 from mlops_assets.engines.ties import tied_orders
+from mlops_assets.errors import PlatformError
 from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
@@ -16,6 +17,7 @@ from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.publisher import require_published_keeps_contract
 
 
 def check_project(project: ProjectDefinition, home: Home | None = None, progress: Progress = untold) -> list[str]:
@@ -31,7 +33,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
 
     Raises:
         ContractError: An SQL or expression does not run over its inputs, or gives other columns or types than
-            declared.
+            declared; or a file that is published from breaks its source's contract.
         DefinitionError: An SQL that is to run on Spark means something else there; a history is too short; a column
             that a model looks up has another type than the home holds; or a template changed under its version.
     """
@@ -44,6 +46,11 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
         engine = DuckDBEngine(folder)  # whatever computes later: both engines mean the same
         empty = Platform(project, Home(folder), Home(folder).clock, engine)
         data = Platform(project, home, home.clock, engine) if home and home.tables.exists() else None
+        for source in project.sources.values():
+            try:
+                require_published_keeps_contract(empty, source)
+            except PlatformError as error:
+                raise error.at(source.location) from None
         for subject in subjects_of(project):
             if isinstance(subject.computation, Query):
                 subject.rows(empty, subject.first, subject.history)

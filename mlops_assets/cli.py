@@ -164,7 +164,7 @@ def replay(folder: Path, first: str, last: str) -> None:
     click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
     if state.failed:
         raise PlatformError(
-            f"{len(state.failed)} runs that failed: {'; '.join(state.failed[:3])}",
+            f"{len(state.failed)} runs that failed: {'; '.join(run.words for run in state.again[:3])}",
             "runs that succeed",
             "mend the cause, and run the same command again: it begins with them",
         )

@@ -37,7 +37,8 @@ class PlatformError(Exception):
         self.cure = cure
         self.where = where
         prefix = f"{where}: " if where else ""
-        super().__init__(f"{prefix}Found: {found}. Expected: {expected}. What to do: {cure}.")
+        told, wanted, advice = (text.rstrip(".") for text in (found, expected, cure))  # what it quotes may have its own
+        super().__init__(f"{prefix}Found: {told}. Expected: {wanted}. What to do: {advice}.")
 
     def at(self, where: Location) -> "PlatformError":
         """The same error, with the place where it was found."""

@@ -85,7 +85,7 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="deliveries",
-        job_name=ALL_ASSETS_JOB,
+        job_name=ALL_ASSETS_JOB if project.sources else None,  # without assets there is no such job
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests what arrives in landing folders or was pushed, and what databases hold of due periods.",

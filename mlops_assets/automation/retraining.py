@@ -56,7 +56,7 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="retrain_policy",
-        job_name=ALL_ASSETS_JOB,
+        job_name=ALL_ASSETS_JOB if project.models else None,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Retrains a model on performance, age, changed definitions, or a person's request.",

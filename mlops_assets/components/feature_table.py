@@ -118,7 +118,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
                 **corrections_table(written.corrections),
                 **feature_table_lineage_figures(project, table),
                 **plotted(outcomes),
-                constants.URI: str(platform.table(table.name).delta.folder),
+                constants.URI: platform.home.name_of(platform.table(table.name).delta.folder),
             },
             checks=check_results(key, outcomes),
         )

@@ -27,7 +27,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
-from mlops_assets.models.scoring import periods_to_score, score
+from mlops_assets.models.scoring import periods_to_score, predictions_about, score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
@@ -171,7 +171,7 @@ def performance_asset(
             key,
             evidence(
                 [
-                    window_evidence(platform.predictions(model), about),
+                    window_evidence(predictions_about(platform, model, *about), about),
                     window_evidence(platform.labels(model), about),
                 ],
                 text_hash(model.metric),
@@ -236,7 +236,8 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         with in_words():
             reported = report_drift(platform, model, period)
         if reported is None:
-            context.log.warning(f"Nothing was scored in {period.key}: there is nothing to compare.")
+            words = f"nothing was scored in {period.key}: there is nothing to compare"
+            yield dg.AssetCheckResult(asset_key=key, check_name="no_drift", passed=True, description=words)
             return
         report, training_set, file, data_version = reported
         drifted = [column.column for column in report.columns if column.drifted]
@@ -259,7 +260,7 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
                 "reference rows": report.reference_rows,
                 "current rows": report.current_rows,
                 "features": dg.MarkdownMetadataValue(_table(report.columns)),
-                "report": dg.PathMetadataValue(str(file)),
+                "report": dg.PathMetadataValue(platform.home.name_of(file)),
             },
             checks=[
                 dg.AssetCheckResult(

@@ -114,6 +114,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
         corrected = done.appended and is_correction(source, period, done.delivery)
+        quarantine = platform.home.name_of(platform.quarantine(source.name).delta.folder)
         reach = (
             reach_table(reach_of(project, source.name, period.key if period else STATIC_PERIOD)) if corrected else {}
         )
@@ -146,11 +147,11 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
                 "rows removed": done.removed,
                 **({"removals held back": done.held_back} if done.held_back else {}),
                 **({"rows put aside": done.put_aside} if source.most_bad_share else {}),
-                **({"quarantine": str(platform.quarantine(source.name).delta.folder)} if done.put_aside else {}),
+                **({"quarantine": quarantine} if done.put_aside else {}),
                 "delivery": done.delivery.number,
                 **reach,
                 **plotted(outcomes),
-                constants.URI: str(table.delta.folder),
+                constants.URI: platform.home.name_of(table.delta.folder),
             },
             checks=check_results(key, outcomes),
         )

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file
+from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.write_points import write_point
 
@@ -250,10 +251,20 @@ class DeltaFolder:
                 description=str(TableFormat(formats.TABLE, self.records)),
                 configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
             )
+            self._forget_place()
         except (DeltaError, OSError) as error:
             if not self.exists():  # nor did another writer create it at the same instant
                 raise self._unwritable(error) from error
         write_point(f"create {self.name}")
+
+    def _forget_place(self) -> None:
+        """Take out of the log where the table was created: its home may be moved or copied."""
+        file = log_file(self.folder, 0)
+        actions = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        told = [action["commitInfo"]["operationParameters"] for action in actions if "commitInfo" in action]
+        places = [parameters.pop("location", None) for parameters in told]
+        if any(places):
+            write_atomically(file, "\n".join(json.dumps(action) for action in actions).encode())
 
     def _unwritable(self, error: Exception) -> SurroundingsError:
         return SurroundingsError(

@@ -71,6 +71,10 @@ class Home:
         """Drift reports; can be made anew from the lakehouse."""
         return self.folder / "reports"
 
+    def name_of(self, path: Path) -> str:
+        """What a path in the home is called in what is recorded: from the home on, which may be moved or copied."""
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
+
     @property
     def scratch(self) -> Path:
         """What engines spill while they work; may be deleted at any time."""

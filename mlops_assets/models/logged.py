@@ -29,7 +29,7 @@ class LoggedInput:
 
     Args:
         read: Which version and content of it.
-        folder: Where it lies.
+        folder: Where it lies, in its home.
         context: What it was read for: ``training``, or ``features`` and ``labels`` of which the training set is made.
     """
 
@@ -66,7 +66,8 @@ def inputs_of(platform: Platform, model: ModelDefinition, at: Period, training_s
 
     def read(evidence: InputEvidence, context: str) -> LoggedInput:
         generation = evidence.generation or model.generation
-        return LoggedInput(evidence, str(platform.generation_folder(evidence.name, generation).folder), context)
+        folder = platform.home.name_of(platform.generation_folder(evidence.name, generation).folder)
+        return LoggedInput(evidence, folder, context)
 
     labels, *tables = training_evidence(platform, model, at)
     return (

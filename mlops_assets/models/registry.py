@@ -95,7 +95,8 @@ def log_candidate(registry: Registry, run_id: str, contents: Contents) -> Mappin
     for name, fit in contents.fits.items():
         model = client.create_logged_model(_experiment(registry), name, run_id, params=params)
         identity = {"model_uuid": model.model_id, "model_id": model.model_id}
-        description = mlflow.models.Model(model.artifact_location, run_id, **identity)
+        # Its place is MLflow's to know: in the file it would name the home that it was logged in.
+        description = mlflow.models.Model(name, run_id, **identity)
         with TemporaryDirectory() as folder:
             write_folder(Path(folder), description, fit, contents.signature, contents.example)
             client.log_model_artifacts(model.model_id, folder)

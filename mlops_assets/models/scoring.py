@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import Rows
 from mlops_assets.engines.figures import count_where, is_null
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import require_inputs
-from mlops_assets.features.generations import missing_history, require_history
+from mlops_assets.features.generations import generations, missing_history, require_history
 from mlops_assets.features.labels import population
 from mlops_assets.features.states import Written, append_computed, is_computed, require_computed
 from mlops_assets.features.training_sets import rows_with_features, span_looked_up
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
 from mlops_assets.models.baseline import Baseline
@@ -148,6 +149,22 @@ def predict_rows(
         Baseline.from_json(by.training.baseline) if baseline else None,
     )
     return platform.engine.extend(rows, predictor)
+
+
+def predictions_about(platform: Platform, model: ModelDefinition, period: Period) -> StateTable:
+    """What was predicted about a period, by the definition of the model that it was scored under.
+
+    That is the present one, or where it never scored the period the newest that did: the columns that every definition
+    has are read, so that a change of features does not hide what was said before it.
+    """
+    present = platform.predictions(model)
+    columns = (*model.schema.columns, *model.prediction_columns, *model.baseline_columns, *model.version_columns)
+    for record in () if is_computed(present, period) else reversed(generations(platform, model.name)):
+        folder = platform.generation_folder(present.name, record.generation)
+        earlier = StateTable(folder, replace(model.schema, columns=columns))
+        if is_computed(earlier, period):
+            return earlier
+    return present
 
 
 def scored_rows(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":

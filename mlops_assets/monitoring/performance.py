@@ -12,6 +12,7 @@ from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version
+from mlops_assets.models.scoring import predictions_about
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -97,7 +98,7 @@ def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: P
         MissingDataError: The newest predictions or labels were not computed.
     """
     about = labelled_period(model, known_in)
-    predictions, labels = platform.predictions(model), platform.labels(model)
+    predictions, labels = predictions_about(platform, model, about), platform.labels(model)
     expected = "predictions and labels of the same rows"
     require_computed(predictions, about, f"predictions of '{model.name}'", expected)
     require_computed(labels, about, f"labels of '{model.name}'", expected, partition=known_in)

@@ -198,6 +198,8 @@ class Session:
 
     def try_again(self) -> None:
         """Begin with what failed in an earlier call, and with what did not come by then: the cause may be mended."""
+        if self.state.again or lacking(self._platform):
+            self._tick(INGESTION[0])
         if self.state.again:
             known = len(self.state.failed) - len(self.state.again)
             again = tuple(map(_begun_again, self.state.again))
@@ -221,8 +223,7 @@ class Session:
         return platform_of(self.project)
 
     def _words(self, run: PendingRun) -> str:
-        at = f"{run.partition} to {run.last}" if run.last else run.partition
-        return f"{', '.join(run.assets)} at {at}: {failures_of(self.instance, run.run_id)}"
+        return f"{run.words}: {failures_of(self.instance, run.run_id)}"
 
     def _execute(self, run: PendingRun) -> bool:
         begun_before = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}

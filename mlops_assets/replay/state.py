@@ -35,6 +35,12 @@ class PendingRun:
     attempt: int = 1
     last: str | None = None
 
+    @property
+    def words(self) -> str:
+        """Which assets, and at which partitions."""
+        at = f"{self.partition} to {self.last}" if self.last else self.partition
+        return f"{', '.join(self.assets)}{f' at {at}' if at else ''}"
+
 
 @dataclass(frozen=True)
 class ReplayState:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.lakehouse.files import write_atomically
-from mlops_assets.lakehouse.periods import Calendar, parse_moment
+from mlops_assets.lakehouse.periods import Calendar, Period, parse_moment
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.expectations import require_expected
+from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landing_file
 
 
@@ -37,6 +39,25 @@ def publish_due(platform: Platform) -> list[Path]:
     return written
 
 
+def require_published_keeps_contract(platform: Platform, source: SourceDefinition) -> None:
+    """See that the file that a source is published from keeps the source's contract; others have none to look at.
+
+    Raises:
+        ContractError: It does not; says every check that failed.
+    """
+    if source.published_from is None or source.most_bad_share:  # else bad rows are put aside, delivery by delivery
+        return
+    if not source.published_from.is_file():
+        raise ContractError(
+            f"{source.published_from}, which is no file", "the CSV that is published from", "correct published_from"
+        )
+    delivered = read_delivery([source.published_from], source.schema, source.name)
+    if delivered.wrong:
+        raise delivered.refusal(source.name)
+    rows = platform.engine.rows(delivered.rows)
+    require_expected(platform.engine, rows, source.schema, source.name, (), last_count=lambda: None)
+
+
 def _publish(platform: Platform, name: str) -> Iterator[Path]:
     source = platform.project.sources[name]
     if source.published_from is None:
@@ -52,10 +73,18 @@ def _publish(platform: Platform, name: str) -> Iterator[Path]:
     for key, content in split_by_period(source).items():
         period = source.schema.calendar.at_key(key)
         file = landing_file(platform, source, period)
-        if period.end + source.lag <= now and not file.exists():
+        if period.end + source.lag <= now and not _is_published(platform, source, period, file, content):
             write_atomically(file, _packed(content, file))
             write_point(f"publish {name}")
             yield file
+
+
+def _is_published(platform: Platform, source: SourceDefinition, period: Period, file: Path, content: bytes) -> bool:
+    """Whether a period's file is out; one that was refused is written anew once what it is published from is mended."""
+    if not file.exists():
+        return False
+    refused = platform.deliveries.of(source.name, period.key)
+    return not refused or any(one.accepted for one in refused) or file.read_bytes() == _packed(content, file)
 
 
 def split_by_period(source: SourceDefinition) -> dict[str, bytes]:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import dagster as dg
 import pytest
 
+from mlops_assets.components import model_scoring, model_shadow
 from mlops_assets.models.records import candidates, comparisons
 from mlops_assets_tests.automation.test_automation import NEXT_DAY, Shop, arrive, materialize, open_shop, requested
 from mlops_assets_tests.components.test_chain import metadata_of
@@ -43,6 +45,32 @@ def waiting(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         made.version()
         shop.platform.home.clock.set(now)
         yield Waiting(shop, made)
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "asset", "check", "words"),
+    [
+        (model_shadow, "compare_challenger", COMPARED, "challenger_not_worse", "that both predicted has a label"),
+        (model_scoring, "report_drift", f"{MODEL}/drift_report", "no_drift", "nothing was scored in 2024-01-27"),
+    ],
+)
+def test_a_check_is_told_also_where_there_is_nothing_to_compare(
+    waiting: Waiting,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    function: str,
+    asset: str,
+    check: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr(module, function, lambda *given: None)
+    done = materialize(waiting.shop, BEFORE, asset)
+    assert done.success
+    key = dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), check)
+    (told,) = [found for found in done.get_asset_check_evaluations() if found.asset_check_key == key]
+    assert told.passed
+    assert words in str(told.description)
+    assert not done.asset_materializations_for_node(asset.replace("/", "__"))
 
 
 def test_a_challenger_s_predictions_and_comparison_follow_the_champion_s_in_one_tick(waiting: Waiting) -> None:

@@ -185,7 +185,9 @@ def test_a_run_names_every_table_that_it_read_by_version_content_and_window(
         assert (tags.get("first_period"), tags.get("last_period")) == (read.periods or (None, None))
         assert inputs[read.name].dataset.digest == read.data_version[:36]
         source = json.loads(inputs[read.name].dataset.source)
-        assert Path(source["path"]).is_dir() and source["delta_table_version"] == read.delta_version
+        assert (line.platform.home.folder / source["path"]).is_dir() and source[
+            "delta_table_version"
+        ] == read.delta_version
     tags = {tag.key: tag.value for tag in inputs["forecast.training_set"].tags}
     assert (tags["content_hash"], tags["mlflow.data.context"]) == (record.training_set, "training")
 

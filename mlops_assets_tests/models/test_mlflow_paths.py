@@ -80,3 +80,11 @@ def test_a_copy_beside_its_original_neither_reads_nor_writes_there(lived: Lived,
     loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
     example = loaded.input_example
     assert len(loaded.predict(example)) == len(example)
+
+
+@pytest.mark.slow
+def test_nothing_in_a_home_but_mlflows_own_database_names_where_it_lies(lived: Lived) -> None:
+    place = str(lived.home.folder).encode()
+    naming = [file for file in lived.home.folder.rglob("*") if file.is_file() and place in file.read_bytes()]
+    names = {file.relative_to(lived.home.folder).as_posix() for file in naming}
+    assert names <= {f"mlflow/mlflow.db{beside}" for beside in ("", "-wal", "-shm")}

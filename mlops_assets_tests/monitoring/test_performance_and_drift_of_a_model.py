@@ -72,6 +72,14 @@ def test_predictions_are_compared_with_the_labels_that_became_known_later(line: 
     assert again == (record, version)
 
 
+def test_what_was_predicted_before_a_change_of_features_is_measured_after_it(line: Line) -> None:
+    expected = measure_performance(line.platform, line.model, line.period("2024-01-20"))
+    line.files.change("forecast/defs.yaml", "columns: [level, crowd]", "columns: [level]")
+    changed = line.open()
+    assert not changed.platform.predictions(changed.model).delta.exists()
+    assert measure_performance(changed.platform, changed.model, changed.period("2024-01-20")) == expected
+
+
 def test_performance_needs_predictions_and_labels(line: Line) -> None:
     with pytest.raises(MissingDataError) as no_predictions:
         measure_performance(line.platform, line.model, line.period("2024-01-19"))
