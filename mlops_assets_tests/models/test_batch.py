@@ -162,11 +162,15 @@ def test_a_version_that_may_not_score_is_refused(
     assert refused.value.found.startswith(found)
 
 
-def test_an_estimator_that_fails_is_named_with_its_words(line: Line) -> None:
+@pytest.mark.parametrize(("sensitivity", "words"), [("internal", ": "), ("personal", " (its words may quote")])
+def test_an_estimator_that_fails_is_named_with_its_words_unless_they_may_be_personal(
+    line: Line, sensitivity: Any, words: str
+) -> None:
     from mlops_assets.models.predictor import Predictor
 
     features = score(line, table(KEYS)).rows
-    predictor = Predictor(replace(line.model, name="other"), 3, object(), "{}")
+    columns = tuple(replace(column, sensitivity=sensitivity) for column in line.model.features)
+    predictor = Predictor(replace(line.model, name="other", features=columns), 3, object(), "{}")
     with pytest.raises(ContractError) as refused:
         predictor(features.select(list(line.model.feature_names)))
-    assert refused.value.found.startswith("version 3 of 'other' does not predict (AttributeError: ")
+    assert refused.value.found.startswith(f"version 3 of 'other' does not predict (AttributeError{words}")
