@@ -25,6 +25,7 @@ from mlops_assets.commands.tokens import tokens
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.working_alone import working_alone, working_beside
 from mlops_assets.progress import Step
 from mlops_assets.project.folder import find_project
 
@@ -136,8 +137,8 @@ def replay(folder: Path, first: str, last: str) -> None:
     span = span_of(definition, first, last)
     begun = read_state(home, first)
     home.prepare()
-    write_state(home, begun)
-    with shown_progress() as progress:
+    with working_alone(home, "a replay"), shown_progress() as progress:
+        write_state(home, begun)
         progress(Step("load", 0, 1, project.package, minor=True))
         from mlops_assets.components.loading import while_the_clock_moves
         from mlops_assets.in_process import enter, open_instance
@@ -244,10 +245,11 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
 
     platform = Platform.of(project.read(), home)
     definition = platform.project.source(source)
-    with shown_progress() as progress:
-        done = replay_quarantine(platform, definition, period, progress)
-    with open_instance(home) as instance:
-        report_replayed(instance, platform, definition, done)
+    with working_beside(home, "a replay of the quarantine"):
+        with shown_progress() as progress:
+            done = replay_quarantine(platform, definition, period, progress)
+        with open_instance(home) as instance:
+            report_replayed(instance, platform, definition, done)
     for item in done:
         click.echo(
             f"{item.period}: {item.ingested} rows ingested, {item.superseded} superseded, {item.waiting} still wait"
@@ -339,7 +341,7 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     names = with_upstream(platform, table) if upstream else (table,)
     quiet()
     failed: list[str] = []
-    with open_instance(home) as instance, held_open(home.dagster):
+    with working_alone(home, f"a backfill of '{table}'"), open_instance(home) as instance, held_open(home.dagster):
         for name in names:
             with shown_progress() as progress:
                 done = run_backfill(

@@ -153,6 +153,7 @@ def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -
     Raises:
         ConflictError: Another process is at that very work.
     """
+    trained = []
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
         if constants.PROCESS not in run.tags:
@@ -160,12 +161,18 @@ def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -
         process = Process.parse(run.tags[constants.PROCESS])
         if process == Process.this() or not process.is_alive():
             instance.report_run_failed(run, "The process that ran it has ended.")
+            if any(key.path[-1] == "candidate" for key in run.asset_selection or ()):
+                trained.append(run.run_id)
         elif run.tags.get(constants.WORK) == work:
             raise ConflictError(
                 f"{work} is at work (process {process.number})",
                 "one at a time",
                 "wait until it has ended, or end it",
             )
+    if trained:
+        from mlops_assets.models.registry import end_killed_runs, open_registry
+
+        end_killed_runs(open_registry(Home.find().mlflow), trained)
 
 
 def news_of(entry: dg.EventLogEntry) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ class Features:
                 made.unlink()
         self.files = SmallProject(self.defs, FILES)
         self.home = Home(folder.parent / "home")
-        self.run = lambda *arguments: run("--project", str(folder), *arguments)
+        self.run = partial(run, "--project", str(folder))
 
     def platform(self) -> Platform:
         return Platform.of(find_project(self.folder).read(), self.home)

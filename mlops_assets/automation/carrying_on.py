@@ -11,6 +11,7 @@ import dagster as dg
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.private_dagster import is_backfill_under_way, resting_tick
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 
 NAME = "carry_on"
@@ -63,7 +64,10 @@ class CarryOn(dg.AutomationConditionSensorDefinition):
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
         """Evaluate the conditions, or rest."""
-        now = platform_of(self._project).clock.now()
+        platform = platform_of(self._project)
+        if other := who_works_alone(platform.home):
+            return resting_tick(f"{other} is at work", context.cursor)
+        now = platform.clock.now()
         newest = context.instance.event_log_storage.get_maximum_record_id()
         last = self._last
         if last and ((last.newest, last.cursor) != (newest, context.cursor) or came_due(self._project, last.at, now)):

@@ -13,6 +13,7 @@ from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.deliveries import hash_of_contents
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.due import due_periods, pushed_periods
@@ -70,8 +71,11 @@ def publisher_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
         description="Plays the outside world for examples: writes a period's file once it is due.",
     )
     def publisher(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        platform = platform_of(project)
+        if other := who_works_alone(platform.home):
+            return dg.SkipReason(f"{other} is at work")
         try:
-            files = publish_due(platform_of(project))
+            files = publish_due(platform)
         except PlatformError as error:
             context.log.error(str(error))
             return dg.SkipReason(str(error))
@@ -92,6 +96,8 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     )
     def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
+        if other := who_works_alone(platform.home):
+            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         requests, faults = list[dg.RunRequest](), list[str]()
         seen: dict[str, str] = {}

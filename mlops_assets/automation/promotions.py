@@ -11,6 +11,7 @@ from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key, champion_result, transition_figures
 from mlops_assets.errors import PlatformError
 from mlops_assets.governance.approvals import Approval
+from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.models.approving import finish_approved
 from mlops_assets.models.promotion import sync_aliases
 from mlops_assets.models.records import PROMOTIONS, TransitionRecord, transitions
@@ -34,6 +35,8 @@ def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     )
     def promotions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
+        if other := who_works_alone(platform.home):
+            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
         cursor: dict[str, tuple[int | None, int]] = json.loads(context.cursor) if context.cursor else {}
         reported = []
         for model in project.models.values():

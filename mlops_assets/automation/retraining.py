@@ -12,6 +12,7 @@ from mlops_assets.components.private_dagster import ALL_ASSETS_JOB
 from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps
+from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
 from mlops_assets.monitoring.retrain_policy import decide
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
@@ -63,6 +64,8 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     )
     def retrain_policy(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         platform = platform_of(project)
+        if other := who_works_alone(platform.home):
+            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
         requests, reasons = [], {}
         stamps = commit_stamps(platform.home.tables)
         for model in project.models.values():

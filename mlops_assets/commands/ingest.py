@@ -8,6 +8,7 @@ from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
 from mlops_assets.commands.progress import shown_progress
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.working_alone import working_beside
 from mlops_assets.project.folder import find_project
 
 
@@ -28,7 +29,7 @@ def ingest(folder: Path, source: str, period: str | None) -> None:
     from mlops_assets.ingestion_run import run_ingestion
 
     definitions, failures, count = open_definitions(project), list[str](), 0
-    with open_instance(home) as instance, shown_progress() as progress:
+    with working_beside(home, "an ingestion"), open_instance(home) as instance, shown_progress() as progress:
         for done in run_ingestion(platform, definitions, instance, chosen, period, progress):
             count += 1
             if done.failure:

@@ -7,6 +7,7 @@ import click
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.working_alone import working_alone
 from mlops_assets.project.folder import find_project
 
 
@@ -31,7 +32,8 @@ def migrate(folder: Path, dry_run: bool, backup: Path | None) -> None:
         for planned in running.plan(home):
             click.echo(f"would {planned}")
         return
-    running.migrate(home, backup, click.echo)
+    with working_alone(home, "a migration"):
+        running.migrate(home, backup, click.echo)
     click.echo(
         f"{home.folder}: in format {formats.HOME}. Should anything be wrong, docs/migration.md says how to go back"
     )

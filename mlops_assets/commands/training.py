@@ -9,6 +9,7 @@ from mlops_assets.commands.deciding import MODEL, VERSION
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, principal_of_command, quiet
 from mlops_assets.commands.progress import shown_progress
+from mlops_assets.lakehouse.working_alone import working_beside
 from mlops_assets.project.folder import find_project
 
 OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
@@ -42,7 +43,7 @@ def train(folder: Path, model: str, period: str, reason: str) -> None:
     from mlops_assets.training_run import run_training
 
     definitions = open_definitions(project)
-    with open_instance(home) as instance, shown_progress() as progress:
+    with working_beside(home, "a training"), open_instance(home) as instance, shown_progress() as progress:
         trained = run_training(
             platform, definitions, instance, chosen, at, reason=reason, requested_by=by, progress=progress
         )

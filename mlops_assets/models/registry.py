@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -226,6 +226,17 @@ def end_run(*, succeeded: bool) -> None:
     import mlflow
 
     mlflow.end_run("FINISHED" if succeeded else "FAILED")
+
+
+def end_killed_runs(registry: Registry, dagster_runs: Iterable[str]) -> None:
+    """End the MLflow runs of Dagster runs whose process was killed, which else stay as if they were at work."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    for dagster_run in dagster_runs:
+        mine = f"tags.dagster_run_id = '{dagster_run}' AND attributes.status = 'RUNNING'"
+        for run in client.search_runs([_experiment(registry)], mine):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 @lru_cache(maxsize=4)

@@ -194,6 +194,7 @@ class Session:
             elif known is None or known.is_success:
                 self._keep(without(self.state, run))
             else:
+                self.telling.news(f"{run.words}: begun again, for its process had ended")
                 self._keep(without(self.state, run, _begun_again(run)))
 
     def try_again(self) -> None:

@@ -44,6 +44,10 @@ class Telling:
             is_error = is_logged_error(entry)
             self._progress(replace(self._under_way, words=news, minor=not is_error, failed=is_error))
 
+    def news(self, words: str) -> None:
+        """Something happened that is worth a word."""
+        self._progress(replace(self._under_way, words=words))
+
     def fails(self, words: str) -> None:
         """A run failed."""
         self._progress(replace(self._under_way, words=words, failed=True))

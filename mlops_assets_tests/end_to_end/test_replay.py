@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,5 @@ def test_killed_at_any_write_point_of_a_day_and_run_again_a_replay_ends_the_same
             assert state["finished"], point
             assert not state["failed"], point
             assert not state["pending"], point
+            with sqlite3.connect(daily.home.mlflow / "mlflow.db") as database:
+                assert database.execute("SELECT status FROM runs WHERE status = 'RUNNING'").fetchall() == [], point
