@@ -8,7 +8,6 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.components.loading import platform_of
-from mlops_assets.components.private_dagster import ALL_ASSETS_JOB
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.deliveries import hash_of_contents
@@ -66,6 +65,7 @@ def publisher_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="publisher",
+        asset_selection=_selection(project),
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Plays the outside world for examples: writes a period's file once it is due.",
@@ -89,7 +89,7 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="deliveries",
-        job_name=ALL_ASSETS_JOB if project.sources else None,  # without assets there is no such job
+        asset_selection=_selection(project),
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests what arrives in landing folders or was pushed, and what databases hold of due periods.",
@@ -116,6 +116,11 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(seen))
 
     return deliveries
+
+
+def _selection(project: ProjectDefinition) -> dg.AssetSelection:
+    """All sources; as ``target`` they would become one job, and a job has one partitions definition."""
+    return dg.AssetSelection.assets(*(dg.AssetKey(name) for name in project.sources))
 
 
 def _look(

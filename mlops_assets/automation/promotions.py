@@ -26,9 +26,11 @@ DATA_VERSION_TAG = "dagster/data_version"
 
 def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Reports decisions as events of each model's champion, once each; starts no run."""
+    keys = [asset_key(model, "champion") for model in project.models.values()]
 
     @dg.sensor(
         name="promotions",
+        target=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Shows who approved, promoted, rolled back, retired or deleted versions outside of a run.",

@@ -8,7 +8,6 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key
-from mlops_assets.components.private_dagster import ALL_ASSETS_JOB
 from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps
@@ -52,12 +51,13 @@ def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
 
 def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Starts the training chain of each model whose policy, or a person, asks for it; once for each reason."""
+    keys = [asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS]
     # In this process only, so that new definitions and a new policy decide anew.
     decided: dict[str, tuple[Sequence[str], str]] = {}
 
     @dg.sensor(
         name="retrain_policy",
-        job_name=ALL_ASSETS_JOB if project.models else None,
+        asset_selection=dg.AssetSelection.assets(*keys),  # as a target they would be a job of one partitions definition
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Retrains a model on performance, age, changed definitions, or a person's request.",

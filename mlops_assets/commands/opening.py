@@ -38,12 +38,12 @@ def require_loadable(project: ProjectFolder, home: "Home") -> None:
     Raises:
         DefinitionError: It does not; with Dagster's own words.
     """
-    import dagster as dg
+    from mlops_assets.components.private_dagster import require_loadable as resolve
 
     os.environ[HOME_VARIABLE] = str(home.folder)
     quiet()
     try:
-        dg.Definitions.validate_loadable(open_definitions(project))
+        resolve(open_definitions(project))
     except PlatformError:
         raise
     except Exception as error:  # whatever Dagster, or a module of the project's own, makes of it

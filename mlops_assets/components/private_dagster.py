@@ -104,11 +104,17 @@ def resting_tick(words: str, cursor: str | None) -> Any:
     return _SensorExecutionData(skip_message=words, cursor=cursor)
 
 
-# The public way to name what a sensor starts makes a job of it, and a job has one partitions definition; this job is
-# the one that Dagster itself runs any selection of assets by.
-ALL_ASSETS_JOB: str = private(
-    "dagster._core.definitions.assets.job.asset_job", "IMPLICIT_ASSET_JOB_NAME", "sensors over assets of any periods"
+# The public ways to resolve a code location do not go as far as what is told to the web server.
+_RepositorySnap = private(
+    "dagster._core.remote_representation.external_data", "RepositorySnap", "seeing that a code location loads"
 )
+
+
+def require_loadable(definitions: dg.Definitions) -> None:
+    """Resolve every asset, job, sensor and schedule, and describe all of it as to the web server; raises as it does."""
+    repository = definitions.get_repository_def()
+    repository.load_all_definitions()
+    _RepositorySnap.from_def(repository, defer_snapshots=True)
 
 
 # Backfills cannot be listed in public.
