@@ -159,12 +159,11 @@ def test_check_reads_what_is_published_against_its_contract(features: Features) 
 
 
 def test_check_says_what_dagster_does_not_load(features: Features) -> None:
-    features.files.change(
-        "tables/defs.yaml", "  description: Level of sales\n", "  description: Level\n  tags: {domain: north america}\n"
-    )
+    with (features.folder / "shop" / "definitions.py").open("a", encoding="utf-8") as code:
+        code.write("\nraise RuntimeError('no such thing')\n")
     checked = features.run("check")
     assert checked.exit_code == 1
-    assert "north america" in checked.output
+    assert "Found: definitions that Dagster does not load (RuntimeError: no such thing)." in checked.output
     assert "Traceback" not in checked.output
 
 

@@ -57,3 +57,13 @@ def test_its_code_location_loads_as_dg_loads_it(
     done = run_dg(tmp_path / "shop", "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["email", "random", "pandas", "class"])
+def test_a_project_is_not_called_as_a_module_is(tmp_path: Path, name: str) -> None:
+    from mlops_assets.errors import SurroundingsError
+
+    with pytest.raises(SurroundingsError) as refused:
+        write_project(tmp_path / name)
+    assert refused.value.found == f"'{name}', as a module of Python's or of an installed package is called"
+    assert not (tmp_path / name).exists()

@@ -130,6 +130,12 @@ def add_months(moment: datetime, months: int) -> datetime:
     return moment.replace(year=year, month=month + 1, day=min(moment.day, last_day))
 
 
+MAX_YEARS = 100
+"""Longer no duration is: the calendar ends, and moments are counted in microseconds."""
+
+_PER_YEAR = {"hour": 8784, "day": 366, "week": 53, "month": 12, "year": 1}
+
+
 @dataclass(frozen=True)
 class Duration:
     """A length of time: months (of the calendar) and a fixed rest. One of the two is zero.
@@ -157,6 +163,12 @@ class Duration:
                 "write, say, '2 months'",
             )
         number, unit = int(match[1]), match[2]
+        if number / _PER_YEAR[unit] > MAX_YEARS:
+            raise DefinitionError(
+                f"duration '{text}'",
+                f"at most {MAX_YEARS} years",
+                "shorten it; where any length will do, as in a lookback, leave it out",
+            )
         if unit in ("month", "year"):
             return cls(months=number * (12 if unit == "year" else 1))
         hours = {"hour": 1, "day": 24, "week": 168}[unit]

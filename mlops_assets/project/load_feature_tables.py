@@ -7,7 +7,7 @@ from typing import Literal
 
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.periods import Calendar, Duration
+from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import (
@@ -21,6 +21,7 @@ from mlops_assets.project.python_function import PythonFunction, read_function
 from mlops_assets.project.resolving import (
     check_output,
     columns_of,
+    counted,
     documentation_of,
     generation_of,
     located,
@@ -210,7 +211,7 @@ def _history(
     if text is None:
         assert windows is not None  # everything else declares it
         return windows.history
-    history: int = located(document, "history", lambda: Duration.parse(text).periods(calendar))
+    history: int = located(document, "history", lambda: counted(text, calendar))
     if windows is not None and history < windows.history:
         raise DefinitionError(
             f"a history of {history} {calendar.unit}s with windows that reach {windows.history} back",

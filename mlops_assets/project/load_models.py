@@ -45,6 +45,7 @@ from mlops_assets.project.model_columns import (
 from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
 from mlops_assets.project.resolving import (
     check_output,
+    counted,
     documentation_of,
     generation_of,
     located,
@@ -126,13 +127,14 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     )
     label_column, prediction = label_and_prediction(document, parsed, label, label_inputs, features)
 
-    def periods(*path: str) -> int:
+    def periods(*path: str, least: int = 1) -> int:
         value: Any = parsed
         for part in path:
             value = getattr(value, part)
-        counted: int = located(document, path, lambda: Duration.parse(value).periods(calendar))
-        return counted
+        found: int = located(document, path, lambda: counted(value, calendar, least))
+        return found
 
+    _require_learnable(document, features)
     history, kept = periods("history"), parsed.retention.candidates
     if history <= label.known_after:
         raise DefinitionError(
@@ -192,7 +194,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         retrain=RetrainPolicy(
             parsed.retrain.worse_by,
             parsed.retrain.persistence,
-            periods("retrain", "cool_down"),
+            periods("retrain", "cool_down", least=0),
             periods("retrain", "max_age"),
         ),
         lag=max(table.lag for table in everything.values()),
@@ -203,6 +205,14 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         label_generation=generation_of({**label_parts, **read}),
         trained_by=_trained_by(parsed, template, gates),
     )
+    if loaded.window is not None and loaded.window <= loaded.validation + label.known_after:
+        raise DefinitionError(
+            f"a window of {loaded.window} {calendar.unit}s, of which {loaded.validation} judge a candidate and "
+            f"{label.known_after} before them are left out",
+            f"at least {loaded.validation + label.known_after + 1}, so that something is left to learn from",
+            "lengthen train.window, or shorten train.validation",
+            where=document.at("train", "window"),
+        )
     require_no_personal_segments(document, parsed, loaded.personal_names)
     return loaded
 
@@ -222,6 +232,22 @@ def _trained_by(
         chosen["template_code"] = template.definition_hash
     own = {gate.name: gate.definition_hash for gate in gates if isinstance(gate, OwnGate)}
     return {**chosen, **({"gates_code": own} if own else {})}
+
+
+def _require_learnable(document: Document, features: Sequence[Column]) -> None:
+    """See that every feature is something that an estimator learns from.
+
+    Raises:
+        DefinitionError: One is a point in time, which never comes again.
+    """
+    for column in features:
+        if column.type in ("date", "timestamp"):
+            raise DefinitionError(
+                f"a feature '{column.name}' of type {column.type}",
+                "a number, text or boolean",
+                f"compute how long ago it was, such as date_diff('day', {column.name}, …), in the table's SQL",
+                where=document.at("features"),
+            )
 
 
 def require_features(documents: Sequence[tuple[Document, written.ModelAttributes]], project: ProjectDefinition) -> None:
@@ -301,7 +327,7 @@ def _lookups(
         resolved = LookupDefinition(
             table.name,
             tuple(lookup.columns),
-            located(document, (*place, "lookback"), lambda text=lookback: Duration.parse(text)) if lookback else None,
+            located(document, (*place, "lookback"), lambda text=lookback: _lookback(text)) if lookback else None,
             tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
             lookup.rename,
             default,
@@ -317,6 +343,13 @@ def _lookups(
             features[name] = replace(columns[column], name=name)
         lookups.append(resolved)
     return tuple(lookups), tuple(features.values())
+
+
+def _lookback(text: str) -> Duration:
+    lookback = Duration.parse(text)
+    if lookback == Duration():
+        raise DefinitionError(f"a lookback of '{text}'", "a length of time", "leave it out for ever, or write '1 day'")
+    return lookback
 
 
 def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, ...]:

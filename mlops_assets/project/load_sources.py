@@ -16,6 +16,9 @@ from mlops_assets.project.resolving import columns_of, documentation_of, fixed_d
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
+MIN_YEAR, MAX_YEAR = "1700", "2200"
+"""Moments in nanoseconds, of which pandas and others count, name few years more, and lags and horizons lie around."""
+
 
 def load_source(document: Document, parsed: written.SourceAttributes) -> SourceDefinition:
     """Resolve a source.
@@ -47,9 +50,25 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     def period(field: str, key: str | None) -> Period | None:
         return located(document, field, lambda: calendar.at_key(key)) if key else None
 
+    for field in ("first_period", "last_period", "live_since"):
+        bound = getattr(parsed, field)
+        if bound and bound[:4].isdigit() and not MIN_YEAR <= bound[:4] <= MAX_YEAR:
+            raise DefinitionError(
+                f"{field} {bound}",
+                f"a period from {MIN_YEAR} to {MAX_YEAR}",
+                "correct it; of a table that goes on, leave last_period out",
+                where=document.at(field),
+            )
     lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
     overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
     first, last = period("first_period", parsed.first_period), period("last_period", parsed.last_period)
+    if first and last and last < first:
+        raise DefinitionError(
+            f"last_period {last.key} before first_period {first.key}",
+            "a last period that is not before the first",
+            "exchange them, or leave last_period out",
+            where=document.at("last_period"),
+        )
     origin: Files | Database | Push
     if parsed.push:
         origin = _push(document, parsed, parsed.push)
@@ -58,7 +77,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     else:
         origin = _files(document, parsed, None if parsed.static else calendar, first, last)
     published_from = document.file.parent / parsed.published_from if parsed.published_from else None
-    if published_from and not published_from.exists():
+    if published_from and not published_from.is_file():
         raise DefinitionError(
             f"no file {published_from}", "the data file that is published from", "put it there, or correct the name",
             where=document.at("published_from"),

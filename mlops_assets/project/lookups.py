@@ -49,7 +49,7 @@ def check_new_name(name: str) -> None:
     Raises:
         DefinitionError: The platform adds a column of that name.
     """
-    if name in RESERVED_COLUMNS:
+    if name.lower() in RESERVED_COLUMNS:
         raise DefinitionError(
             f"a feature named '{name}'",
             f"any name but {', '.join(RESERVED_COLUMNS)}, which the platform adds",

@@ -46,8 +46,16 @@ def columns_of(
             where=document.at("primary_keys"),
         )
     result = []
+    spelled: dict[str, str] = {}
     for name, column in columns.items():
-        if name in RESERVED_COLUMNS:
+        if (first := spelled.setdefault(name.lower(), name)) != name:
+            raise DefinitionError(
+                f"columns '{first}' and '{name}'",
+                "names that differ in more than capital letters, which SQL and Delta take for the same",
+                "rename one of them",
+                where=document.at("columns", name),
+            )
+        if name.lower() in RESERVED_COLUMNS:
             raise DefinitionError(
                 f"a column named '{name}'",
                 f"any name but {', '.join(RESERVED_COLUMNS)}, which the lakehouse adds to every table",
@@ -178,6 +186,20 @@ def span_of_tables(
 def documentation_of(parsed: written.SharedAttributes) -> Documentation:
     """What people read about a table or model."""
     return Documentation(parsed.description, tuple(parsed.owners), parsed.tags)
+
+
+def counted(text: str, calendar: Calendar, least: int = 1) -> int:
+    """How many whole periods a duration is.
+
+    Raises:
+        DefinitionError: It is not a whole number of them, or fewer than some.
+    """
+    periods = Duration.parse(text).periods(calendar)
+    if periods < least:
+        raise DefinitionError(
+            f"'{text}'", f"at least {least} {calendar.unit}", f"write, say, '{least} {calendar.unit}s'"
+        )
+    return periods
 
 
 def fixed_duration(text: str) -> timedelta:

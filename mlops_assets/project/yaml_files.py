@@ -14,6 +14,10 @@ from mlops_assets.project.attributes import Attributes
 FILE_NAME = "defs.yaml"
 COMPONENT_PREFIX = "mlops_assets."
 Path_ = tuple[str | int, ...]
+BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements", "post_processing")
+"""What Dagster takes in a document of a component."""
+
+MAX_VALUES = 100_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The fast reader, where PyYAML was built with it."""
 
@@ -61,7 +65,10 @@ class Document:
             elif first["type"] == "missing":
                 expected, cure = f"'{name}' in every {self.kind}", "add it"
             else:
-                expected, cure = first["msg"], "correct the value"
+                expected, cure = first["msg"].removeprefix("Value error, "), "correct the value"
+                if isinstance(first["input"], bool):
+                    expected += "; without quotation marks YAML takes on, off, yes and no for true and false"
+                    cure = "put it between quotation marks"
             found = {"extra_forbidden": "unknown field", "missing": "missing field"}.get(
                 first["type"], "wrong value in"
             )
@@ -87,8 +94,14 @@ def read_documents(folder: Path) -> Iterator[Document]:
             cannot be read.
     """
     for file in sorted(folder.rglob(FILE_NAME)):
+        if not file.is_file():
+            raise DefinitionError(
+                f"{file}, which is no file", "a file of definitions", "rename or remove it", where=Location(file)
+            )
         try:
-            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), Loader=_LOADER))
+            text = file.read_text(encoding="utf-8")
+            # Dagster reads with the other of the two, which takes no tab for a space.
+            nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader if "\t" in text else _LOADER))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             raise DefinitionError(
@@ -127,6 +140,13 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
         )
     if not value["type"].startswith(COMPONENT_PREFIX):
         return None
+    if strange := [name for name in value if name not in BESIDE_ATTRIBUTES]:
+        raise DefinitionError(
+            f"unknown field '{strange[0]}' beside 'attributes'",
+            f"one of: {', '.join(BESIDE_ATTRIBUTES)}",
+            "put it under attributes, or take it out",
+            where=Location(file, lines[(strange[0],)]),
+        )
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
     type_name = value["type"].rsplit(".", 1)[1]
     return Document(file, type_name, value.get("attributes") or {}, {**inner, (): node.start_mark.line + 1})
@@ -134,6 +154,13 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
 
 def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:
     lines[path] = node.start_mark.line + 1
+    if len(lines) > MAX_VALUES:
+        raise DefinitionError(
+            f"a document of more than {MAX_VALUES} values, those that others repeat counted each time",
+            "a document that somebody can read",
+            "take out aliases that repeat each other",
+            where=Location(file, node.start_mark.line + 1),
+        )
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -146,6 +173,13 @@ def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) ->
                     where=where,
                 )
             key = _value(file, key_node, (*path, "<key>"), {})
+            if isinstance(key, bool) and key_node.value.lower() not in ("true", "false"):
+                raise DefinitionError(
+                    f"a field '{key_node.value}', which YAML takes for {str(key).lower()}",
+                    "a text",
+                    f'put it between quotation marks: "{key_node.value}"',
+                    where=where,
+                )
             if key in result:
                 raise DefinitionError(f"a second field '{key}'", "each field once", "take one of them out", where=where)
             result[key] = _value(file, value_node, (*path, key), lines)

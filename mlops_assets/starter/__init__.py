@@ -1,6 +1,9 @@
 """A small project to begin with: daily orders of a few regions and products, in YAML and SQL."""
 
+import keyword
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from mlops_assets.errors import SurroundingsError
@@ -25,6 +28,12 @@ def write_project(target: Path) -> list[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise SurroundingsError(f"{target} is there already", "a folder that is empty or new", "name another folder")
     package = _package_name(target.resolve().name)
+    if package in sys.stdlib_module_names or package in keyword.kwlist or find_spec(package) is not None:
+        raise SurroundingsError(
+            f"'{package}', as a module of Python's or of an installed package is called",
+            "a folder whose name no module has",
+            f"name it, say, {package}_project",
+        )
     written = []
     try:
         for file in sorted(FILES.rglob("*")):

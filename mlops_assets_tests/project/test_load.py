@@ -1216,3 +1216,72 @@ def test_a_missing_data_file(project: SmallProject) -> None:
         "the data file that is published from",
         "put it there, or correct the name",
     )
+
+
+# What a later layer, Dagster or YAML itself would not take
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "at", "found", "cure"),
+    [
+        ("sales", "open: {", "Period: {", "Period:", "a column named 'Period'", "rename it"),
+        ("sales", "open: {", "Units: {", "Units:", "columns 'units' and 'Units'", "rename one of them"),
+        ("sales", "open: {", "on: {", "    on:", "a field 'on', which YAML takes for true",
+         'put it between quotation marks: "on"'),
+        ("sales", "[counter, web]", "[counter, NO]", "channel:", "wrong value in 'columns.channel.allowed.1'",
+         "put it between quotation marks"),
+        ("sales", "name: sales", "name: templates", "name: templates", "wrong value in 'name'", "correct the value"),
+        ("sales", "name: sales", "name: input", "name: input", "wrong value in 'name'", "correct the value"),
+        ("sales", "name: sales", f"name: {'s' * 61}", "name: s", "wrong value in 'name'", "correct the value"),
+        ("sales", "domain: shops", "domain: north am", "tags:", "wrong value in 'tags.domain'", "correct the value"),
+        ("sales", "domain: shops", "domain: Köln", "tags:", "wrong value in 'tags.domain'", "correct the value"),
+        ("sales", "first_period: 2024-01-01", "first_period: 0001-01-01", "first_period:", "first_period 0001-01-01",
+         "correct it; of a table that goes on, leave last_period out"),
+        ("sales", "last_period: 2024-12-31", "last_period: 2023-12-31", "last_period:",
+         "last_period 2023-12-31 before first_period 2024-01-01", "exchange them, or leave last_period out"),
+        ("sales", "publication_lag: 6 hours", "publication_lag: 99999999 days", "publication_lag:",
+         "duration '99999999 days'", "shorten it; where any length will do, as in a lookback, leave it out"),
+        ("trend", "history: 8 days", "history: 0 days", "history:", "'0 days'", "write, say, '1 days'"),
+        ("forecast", "lookback: 2 days", "lookback: 0 days", "lookback:", "a lookback of '0 days'",
+         "leave it out for ever, or write '1 day'"),
+        ("forecast", "lookback: 2 days", "lookback: 3000 years", "lookback:", "duration '3000 years'",
+         "shorten it; where any length will do, as in a lookback, leave it out"),
+        ("forecast", "validation: 7 days", "validation: 0 days", "train:", "'0 days'", "write, say, '1 days'"),
+        ("forecast", "window: 60 days", "window: 10 days", "train:",
+         "a window of 10 days, of which 7 judge a candidate and 3 before them are left out",
+         "lengthen train.window, or shorten train.validation"),
+        ("trend", "crowd: {type: bigint", "crowd: {type: date", "", "a feature 'crowd' of type date",
+         "compute how long ago it was, such as date_diff('day', crowd, …), in the table's SQL"),
+    ],
+)  # fmt: skip
+def test_what_a_later_layer_would_not_take_is_refused_with_its_line(
+    project: SmallProject, file: str, old: str, new: str, at: str, found: str, cure: str
+) -> None:
+    project.change(f"{file}/defs.yaml", old, new)
+    refused = project.refusal()
+    assert (refused.found.partition(" (and ")[0], refused.cure) == (found, cure)
+    assert refused.where is not None
+    if at:
+        assert refused.where.line == project.line(f"{file}/defs.yaml", at)
+
+
+def test_a_field_beside_the_attributes_is_refused(project: SmallProject) -> None:
+    project.change("trend/defs.yaml", "attributes:", "owner: me\nattributes:")
+    assert project.refusal().found == "unknown field 'owner' beside 'attributes'"
+
+
+def test_a_tab_is_refused_as_dagster_refuses_it(project: SmallProject) -> None:
+    project.change("trend/defs.yaml", "  name: trend", "  name:\ttrend\n\t# note")
+    assert project.refusal().found.startswith("a file that is not YAML (")
+
+
+def test_aliases_that_multiply_are_refused_at_once(project: SmallProject) -> None:
+    more = [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    bomb = ["type: mlops_assets.Source", "attributes:", "  a0: &a0 [x]", *more]
+    project.write("trend/defs.yaml", "\n".join(bomb))
+    assert project.refusal().found.startswith("a document of more than 100000 values")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(project: SmallProject) -> None:
+    (project.folder / "strange" / "defs.yaml").mkdir(parents=True)
+    assert project.refusal().found.endswith("strange/defs.yaml, which is no file")
