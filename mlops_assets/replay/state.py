@@ -79,13 +79,17 @@ def read_state(home: Home, started_from: str) -> ReplayState:
                 f"{home.folder} holds {', '.join(sorted(others)[:5])}", "a home with a replay, or none", cure
             )
         return ReplayState(started_from)
-    read = json.loads(file.read_text(encoding="utf-8"))
-    content = formats.unnumbered(read, formats.REPLAY, f"the replay's state {file}")
-    if content["started_from"] != started_from:
+    what = f"the replay's state {file}"
+    content = formats.read_numbered(file, formats.REPLAY, what)
+    try:
+        state = _from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise formats.damaged(what, str(error)) from None
+    if state.started_from != started_from:
         raise SurroundingsError(
-            f"a replay from {content['started_from']} in {home.folder}", f"a replay from {started_from}", cure
+            f"a replay from {state.started_from} in {home.folder}", f"a replay from {started_from}", cure
         )
-    return _from_json(content)
+    return state
 
 
 def write_state(home: Home, state: ReplayState) -> ReplayState:

@@ -93,7 +93,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
         delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
     else:
         delivery = _keep(platform, source, period, covered, arrived_at=now)
-    delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+    delivered = read_delivery(platform.deliveries.proven_files(delivery), source.schema, source.name)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
     own_rows = _count_inside(rows, source, period)
