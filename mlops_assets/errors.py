@@ -69,7 +69,7 @@ class SurroundingsError(PlatformError):
 
 
 class DamagedStateError(SurroundingsError):
-    """State is not what the platform wrote, or its clock went back: nothing is read or decided by it until it is mended."""
+    """State is not what the platform wrote, or its clock went back: nothing is decided by it until it is mended."""
 
 
 class ForbiddenError(PlatformError):

@@ -1,7 +1,7 @@
 """The evidence trail: files of events, a line each, that are only ever appended to, durably and one at a time.
 
-Beside each file lies its seal: how long it was after the last event, and its hash. What was written is read only while
-it is that, for a line that is passed over may be the one that takes a right away; what a kill left behind lies after it.
+Beside each file lies its seal: how long it was after the last event, and its hash. A file that is something else is not
+read, for a line that is passed over may be the one that takes a right away; what a kill left behind lies after it.
 """
 
 import fcntl
