@@ -251,8 +251,8 @@ def test_work_killed_after_any_write_holds_a_good_state_and_ends_the_same(tmp_pa
     log = tmp_path / "log"
     assert work_in_process(tmp_path / "whole", **{LOG_VARIABLE: str(log)}) == 0
     points = log.read_text(encoding="utf-8").splitlines()
-    # Twice clock, three writes of a delivery, sales and totals; two tables created; one period replaced.
-    assert len(points) == 2 * 6 + 2 + 1
+    # Twice two of the clock, three of a delivery, sales and totals with sums; two tables created; one period replaced.
+    assert len(points) == 2 * 9 + 2 + 2
     good = shop.days_work(shop.prepared(tmp_path / "watched"))
     whole = shop.held(Home(tmp_path / "whole"))
     assert whole == good[-1]
