@@ -277,7 +277,7 @@ def decide(
         ConflictError: Another transition was recorded meanwhile; nothing was written.
     """
     number = made[-1].number + 1 if made else 1
-    now = platform.clock.now()
+    now = platform.clock.note()
     moment = max(now, made[-1].happened_at) if made else now
     record = TransitionRecord(number, version, kind, moment, by, reason)
     try:

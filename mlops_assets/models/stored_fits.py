@@ -13,6 +13,7 @@ from mlops_assets.models.records import CandidateRecord
 from mlops_assets.project.definition import ModelDefinition
 
 Part = Literal["model", "judged"]
+PARTS: tuple[Part, ...] = ("model", "judged")
 
 
 def stored_fit(
@@ -29,9 +30,11 @@ def stored_fit(
     return mlflow_registry.load_fit(registry, *_asked(model, training, part))
 
 
-def reread_fit(registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord) -> Any:
-    """The fit that serves, from what lies there now; raises as `mlops_assets.models.registry.read_fit`."""
-    return mlflow_registry.read_fit(registry, *_asked(model, training, "model"))
+def reread_fit(
+    registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord, part: Part = "model"
+) -> Any:
+    """A fit as `stored_fit`, from what lies there now."""
+    return mlflow_registry.read_fit(registry, *_asked(model, training, part))
 
 
 def stored_hash(registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord) -> str | None:

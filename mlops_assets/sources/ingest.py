@@ -83,7 +83,7 @@ _FURTHER_ATTEMPTS = 2
 def _ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     key = period.key if period else STATIC_PERIOD
     _require_period(source, period)
-    now = platform.clock.now()
+    now = platform.clock.note()
     covered = covered_periods(source, period)
     table = platform.table(source.name)
     # Before what waits is read: were it ingested between, and newer rows with it, appending it is a conflict.

@@ -91,7 +91,7 @@ def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Re
         if taken:
             for touched, count in _append(platform, source, delivery, bad, owed, taken).items():
                 appended[touched] = appended.get(touched, 0) + count
-        now = platform.clock.now()
+        now = platform.clock.note()
         rows = [
             _settled(row, delivery, bad, passing, taken, now) if row.waits and row.delivery == delivery.number else row
             for row in rows
@@ -155,7 +155,7 @@ def _append(
         difference = compare(platform, source, _within(rows, source, run), bad, run)
         require_few_removed(source, difference)
         appended |= append(
-            platform, source, difference, delivery, counters, corrected_at=platform.clock.now(), corrects=True
+            platform, source, difference, delivery, counters, corrected_at=platform.clock.note(), corrects=True
         )
     return appended
 

@@ -61,7 +61,7 @@ def belongs_to_another(file: Path) -> bool:
 
 
 KINDS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
-    (r"format\.json|clock\.json|replay\.json", is_numbered_json),
+    (r"format\.json|clock\.json|newest_moment\.json|replay\.json", is_numbered_json),
     (r"trail/\w+\.jsonl", is_numbered_trail),
     (r"trail/\w+\.seal\.json", is_numbered_json),
     (r"online\.sqlite|lakehouse/pushed/\w+\.sqlite", is_numbered_database),
