@@ -57,6 +57,7 @@ class DeltaLog:
         with self._lock:
             if self.read > version + 1 and not log_file(self.folder, self.read - 1).exists():
                 self.read, self.counters = 0, {}  # restored to an earlier state
+                self._sums_read, self.sums, self.hashes = 0, [], {}
             if self.read > version:
                 return
             self._read_sums()
@@ -90,6 +91,8 @@ class DeltaLog:
         """Read what was added to the sums."""
         try:
             with open(self.folder / SUMS, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self._sums_read:  # another file, of an earlier state
+                    self._sums_read, self.sums, self.hashes = 0, [], {}
                 file.seek(self._sums_read)
                 content = file.read()
         except FileNotFoundError:

@@ -20,7 +20,8 @@ class Verified:
         name: The part.
         looked_at: How many files, or other things, were looked at.
         faults: What is wrong, in words.
-        by_size: How many data files could be compared by their size alone: an earlier release wrote them.
+        by_size: How many data files could be compared by their size alone: an earlier release wrote them, or who
+            did was killed, and nobody committed to the table since.
     """
 
     name: str
@@ -29,7 +30,11 @@ class Verified:
     by_size: int = 0
 
     def __str__(self) -> str:
-        by_size = f", {self.by_size} of them by size alone (an earlier release wrote them)" if self.by_size else ""
+        by_size = (
+            f", {self.by_size} of them by size alone (written by an earlier release, or before a kill)"
+            if self.by_size
+            else ""
+        )
         said = f"{len(self.faults)} faults" if self.faults else "as it was written"
         return f"{self.name}: {said} ({self.looked_at} looked at{by_size})"
 

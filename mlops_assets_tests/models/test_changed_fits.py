@@ -12,7 +12,7 @@ from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import load_fit, open_registry
 from mlops_assets.models.reproduction import reproduce
-from mlops_assets.models.stored_fits import stored_fit
+from mlops_assets.models.stored_fits import PARTS, stored_fit
 from mlops_assets.notebook import Project
 from mlops_assets_tests.models.registering import files_of
 from mlops_assets_tests.models.test_life_of_a_version import score_at, train_at
@@ -112,7 +112,7 @@ def test_a_candidate_is_not_compared_with_a_judged_fit_that_was_changed(line: Li
 
 def test_both_fits_of_a_training_carry_the_hash_of_what_is_read(line: Line) -> None:
     training, registry = candidate_of_version(line.platform, line.model, 2), open_registry(line.platform.home.mlflow)
-    for part in ("model", "judged"):
-        fit = stored_fit(registry, line.model, training, part)  # type: ignore[arg-type]
+    for part in PARTS:
+        fit = stored_fit(registry, line.model, training, part)
         assert training.kept[part].content == estimator_hash(fit)
     assert training.kept["model"].content == training.model_hash
