@@ -131,8 +131,8 @@ class HomeClock:
         formats.require(content.get(formats.MEMBER), formats.CLOCK, f"the clock {self.file}")
         return stands
 
-    def set(self, moment: datetime) -> None:
-        """Let the home's clock stand at a moment, atomically.
+    def advance(self, moment: datetime) -> None:
+        """Let the home's clock stand at a moment from now on.
 
         Raises:
             DamagedStateError: It lies before one that was noted.
@@ -140,6 +140,10 @@ class HomeClock:
         newest = self.newest()
         if newest is not None and in_utc(moment) < newest:
             raise self._gone_back(in_utc(moment), newest)
+        self.set(moment)
+
+    def set(self, moment: datetime) -> None:
+        """Let the home's clock stand at a moment, also at an earlier one, atomically: whoever does it means it."""
         values = formats.numbered({"now": in_utc(moment).isoformat()}, formats.CLOCK)
         write_atomically(self.file, json.dumps(values).encode())
         write_point("clock")

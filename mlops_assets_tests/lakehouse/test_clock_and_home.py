@@ -43,12 +43,18 @@ def test_a_clock_that_was_set_stands_still(clock: HomeClock) -> None:
     assert clock.now() == clock.now() == MOMENT
 
 
-def test_a_clock_is_set_forward_and_never_back(clock: HomeClock) -> None:
-    for moment in (MOMENT, MOMENT, MOMENT + timedelta(days=40)):
+def test_a_clock_can_be_set_forward_and_back(clock: HomeClock) -> None:
+    for moment in (MOMENT, MOMENT + timedelta(days=40), MOMENT - timedelta(microseconds=1)):
         clock.set(moment)
+        assert clock.now() == clock.newest() == moment
+
+
+def test_a_clock_that_advances_never_goes_back(clock: HomeClock) -> None:
+    for moment in (MOMENT, MOMENT, MOMENT + timedelta(days=40)):
+        clock.advance(moment)
         assert clock.now() == moment
     with pytest.raises(DamagedStateError) as refused:
-        clock.set(MOMENT)
+        clock.advance(MOMENT)
     assert refused.value.found.startswith(f"a clock that went back to {MOMENT.isoformat()}: 2024-04-14T12:30:00+00:00")
     assert clock.now() == MOMENT + timedelta(days=40)
 
