@@ -22,6 +22,7 @@ from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
+from mlops_assets.commands.verify import verify
 from mlops_assets.errors import PlatformError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
@@ -50,6 +51,7 @@ main.add_command(migrate)
 main.add_command(models)
 main.add_command(serve)
 main.add_command(tokens)
+main.add_command(verify)
 
 
 @main.command()

@@ -69,6 +69,10 @@ class SurroundingsError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
 
 
+class DamagedStateError(SurroundingsError):
+    """State is not what the platform wrote, or its clock went back: nothing is decided by it until it is mended."""
+
+
 class ForbiddenError(PlatformError):
     """Who asks may not do it: no role of theirs has the scope that it needs."""
 

@@ -80,4 +80,4 @@ def principal_of_command(platform: "Platform") -> "Principal":
     """
     from mlops_assets.governance.tokens import principal_of_environment
 
-    return principal_of_environment(platform.tokens, os.environ, platform.clock.now())
+    return principal_of_environment(platform.tokens, os.environ, platform.clock.note())

@@ -30,7 +30,7 @@ def create(folder: Path, name: str, roles: tuple[str, ...], expires: str | None)
 
     project = find_project(folder)
     platform = Platform.of(project.read(), Home.find(project.folder).prepare())
-    now = platform.clock.now()
+    now = platform.clock.note()
     until = expiry(expires, now) if expires else None
     token = platform.tokens.create(name, roles, until, now)
     click.echo(token)
@@ -85,5 +85,5 @@ def list_tokens(folder: Path, form: str) -> None:
 def revoke(folder: Path, id_or_name: str) -> None:
     """Let a token open nothing any more: a running server refuses it from its next request on."""
     platform = open_platform(folder)
-    record = platform.tokens.revoke(id_or_name, platform.clock.now())
+    record = platform.tokens.revoke(id_or_name, platform.clock.note())
     click.echo(f"revoked: {record.id}  {record.name}")

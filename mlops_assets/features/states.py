@@ -62,7 +62,7 @@ def compute(
         ConflictError: Another run writes the same partition at the same time.
     """
     states = input_states(inputs)
-    now = platform.clock.now()
+    now = platform.clock.note()
     record = platform.computed(table)
     appended, corrections = 0, {}
     for moment in moments_due(states, as_of, now, read_computed(record, period)):

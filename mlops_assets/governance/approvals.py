@@ -69,9 +69,13 @@ class ApprovalStore:
             append({"event": values.pop("meaning"), **values, "at": approval.at.isoformat()})
         return approval
 
+    def all(self) -> list[Approval]:
+        """All decisions, in the order in which they were made."""
+        return list(self._trail.records().values())
+
     def of(self, model: str) -> list[Approval]:
         """All decisions about a model's versions, in the order in which they were made."""
-        return [approval for approval in self._trail.records().values() if approval.model == model]
+        return [approval for approval in self.all() if approval.model == model]
 
     def last(self, model: str, version: int) -> Approval | None:
         """The last decision about a version: the one that holds."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.errors import DamagedStateError, MissingDataError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
@@ -134,6 +134,26 @@ class DeliveryStore:
         """Where the bytes of a delivery lie."""
         return [self.folder / delivery.source / delivery.period / name for name in delivery.files]
 
+    def proven_files(self, delivery: Delivery) -> list[Path]:
+        """Where the bytes of a delivery lie, after seeing that they are those that came.
+
+        Raises:
+            DamagedStateError: A file is not there, or they are others.
+        """
+        files = self.content_files(delivery)
+        named = f"delivery {delivery.number} of {delivery.period} of source '{delivery.source}'"
+        try:
+            found = hash_of_contents(file.read_bytes() for file in files)
+        except OSError as error:
+            raise formats.damaged(f"{named} in {error.filename}", str(error.strerror)) from None
+        if found != delivery.sha256:
+            raise DamagedStateError(
+                f"{named} with the hash {found[:16]}… in {', '.join(map(str, files))}",
+                f"{delivery.sha256[:16]}…, which was recorded when it arrived",
+                formats.RESTORE,
+            )
+        return files
+
     def _records(self, source: str, period: str) -> list[Path]:
         """The records of a period's deliveries, in the order they came; a pushed source may have thousands."""
         return sorted((self.folder / source / period).glob("*.json"), key=lambda file: int(file.name.partition("-")[0]))
@@ -152,8 +172,10 @@ def hash_of_contents(contents: Iterable[bytes]) -> str:
 
 
 def _read(record: Path) -> Delivery:
-    read = json.loads(record.read_text(encoding="utf-8"))
-    content = formats.unnumbered(read, formats.DELIVERY, f"the delivery {record}")
-    for name in ("arrived_at", "known_at"):
-        content[name] = datetime.fromisoformat(content[name])
-    return Delivery(**content | {"files": tuple(content["files"])})
+    what = f"the delivery {record}"
+    content = formats.read_numbered(record, formats.DELIVERY, what)
+    try:
+        moments = {name: datetime.fromisoformat(content[name]) for name in ("arrived_at", "known_at")}
+        return Delivery(**content | moments | {"files": tuple(content["files"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise formats.damaged(what, str(error)) from None

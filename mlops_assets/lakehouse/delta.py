@@ -4,16 +4,18 @@ import json
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file
-from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file, require_content, require_sizes
+from mlops_assets.lakehouse.files import write_new
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.write_points import write_point
 
@@ -29,6 +31,13 @@ too, which may become so later, and of texts in quarantine. Files are chosen by 
 
 MOST_ATTEMPTS = 3
 """How often a commit is tried while nobody else committed its periods."""
+
+
+MAX_BYTES_OF_A_READING = 1 << 20
+"""Data files up to so many are hashed when a process reads them first; larger ones where evidence is recorded.
+
+Measured on 200 files of 5 kB: 7 ms, once in a process, where reading them takes 144 ms, and 0.7 ms after that.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,24 +84,39 @@ class DeltaFolder:
             return not self.exists()
         return log_file(self.folder, version).exists() and not log_file(self.folder, version + 1).exists()
 
-    def files(self, periods: tuple[str, str] | None = None, version: int | None = None) -> list[str]:
+    def files(
+        self, periods: tuple[str, str] | None = None, version: int | None = None, *, proven: bool = False
+    ) -> list[str]:
         """The Parquet files of the table, or of the periods from the first key to the last (both included).
+
+        Args:
+            periods: The first key and the last; None for all.
+            version: Delta version; None for the newest.
+            proven: Whether large files, too, are seen to be what was written; each is read once, and not again
+                unless it changed.
 
         Raises:
             MissingDataError: There is no such version, or a data file that the table names is not there.
+            DamagedStateError: A data file is not as long as it was written; of a small one, not what was written.
         """
         if not self.exists():
             return []
         pruning = [("period", ">=", periods[0]), ("period", "<=", periods[1])] if periods else None
-        files = [unquote(file) for file in self._open(version).file_uris(file_pruning_predicate=pruning)]
-        for file in files:
-            if not Path(file).exists():
-                raise MissingDataError(
-                    f"table '{self.name}' names {file}, which is not there",
-                    "every data file of the table",
-                    "restore the file from a backup, or delete the table's folder and build it again",
-                )
+        table = self._open(version)
+        files = [unquote(file) for file in table.file_uris(file_pruning_predicate=pruning)]
+        log = self._read_log(table)
+        require_sizes(log, files, self.name)
+        require_content(log, files, self.name, None if proven else MAX_BYTES_OF_A_READING)
         return files
+
+    def log(self) -> DeltaLog:
+        """What its log says, up to the newest version.
+
+        Raises:
+            MissingDataError: The table was never written, or its log is not whole.
+            DamagedStateError: A commit is not what was written.
+        """
+        return self._read_log(self._open())
 
     def schema(self) -> "pa.Schema":
         """The columns of the table, ``period`` among them.
@@ -234,6 +258,13 @@ class DeltaFolder:
             except (DeltaError, OSError) as error:
                 raise self._unwritable(error) from error
         write_point(f"commit {self.name}")
+        self._add_sums()
+
+    def _add_sums(self) -> None:
+        """Write the sums of what was committed; where that does not come about, the next commit does it."""
+        with suppress(OSError):  # a full disk; the commit is there, and nobody may be told otherwise
+            delta_log(self.folder, *self._identity()).add_sums()
+        write_point(f"sums {self.name}")
 
     def _create(self, schema: "pa.Schema") -> None:
         from deltalake import DeltaTable
@@ -242,29 +273,21 @@ class DeltaFolder:
         if self.exists():
             return
         try:
-            DeltaTable.create(
-                self.folder,
-                schema=schema,
-                partition_by=["period"],
-                mode="ignore",
-                name=self.name,
-                description=str(TableFormat(formats.TABLE, self.records)),
-                configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
-            )
-            self._forget_place()
+            with TemporaryDirectory() as folder:
+                DeltaTable.create(
+                    folder,
+                    schema=schema,
+                    partition_by=["period"],
+                    name=self.name,
+                    description=str(TableFormat(formats.TABLE, self.records)),
+                    configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
+                )
+                write_new(log_file(self.folder, 0), _without_place(log_file(Path(folder), 0)))
+        except FileExistsError:
+            pass  # another writer created it at the same instant
         except (DeltaError, OSError) as error:
-            if not self.exists():  # nor did another writer create it at the same instant
-                raise self._unwritable(error) from error
+            raise self._unwritable(error) from error
         write_point(f"create {self.name}")
-
-    def _forget_place(self) -> None:
-        """Take out of the log where the table was created: its home may be moved or copied."""
-        file = log_file(self.folder, 0)
-        actions = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        told = [action["commitInfo"]["operationParameters"] for action in actions if "commitInfo" in action]
-        places = [parameters.pop("location", None) for parameters in told]
-        if any(places):
-            write_atomically(file, "\n".join(json.dumps(action) for action in actions).encode())
 
     def _unwritable(self, error: Exception) -> SurroundingsError:
         return SurroundingsError(
@@ -297,7 +320,7 @@ class DeltaFolder:
         except (DeltaError, FileNotFoundError, OverflowError) as error:
             at = "" if version is None else f" at version {version}"
             raise MissingDataError(
-                f"table '{self.name}' cannot be opened{at} ({error})",
+                f"table '{self.name}' cannot be opened{at} ({self.folder}: {str(error).partition(chr(10))[0]})",
                 "a version that the table has, and a whole _delta_log",
                 "name an earlier version, or restore the table's _delta_log from a backup",
             ) from error
@@ -305,10 +328,7 @@ class DeltaFolder:
         return table
 
     def _counters(self, table: "DeltaTableType", periods: Iterable[str]) -> dict[str, int]:
-        log = self._read_log(table)
-        if not log.whole:
-            return {period: int(table.transaction_version(period) or 0) for period in periods}
-        return log.counted(periods)
+        return self._read_log(table).counted(periods)
 
     def _read_log(self, table: "DeltaTableType") -> DeltaLog:
         log = delta_log(self.folder, *self._identity())
@@ -319,6 +339,14 @@ class DeltaFolder:
         """Tells the table from another one that was built anew in the same folder."""
         first = log_file(self.folder, 0).stat()
         return first.st_ino, first.st_mtime_ns
+
+
+def _without_place(log: Path) -> bytes:
+    """A first commit without the word of where the table was created: its home may be moved or copied."""
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        action.get("commitInfo", {}).get("operationParameters", {}).pop("location", None)
+    return "\n".join(json.dumps(action) for action in actions).encode()
 
 
 def _telling_no_values() -> "WriterProperties":

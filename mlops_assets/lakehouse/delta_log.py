@@ -1,15 +1,28 @@
-"""The log of a Delta table: every commit is seen to be whole, once, and counted for the periods that it is of."""
+"""The log of a Delta table: every commit is seen to be whole, once, and counted for the periods that it is of.
 
+Beside the log lie the sums of what was written: a line for each commit, with its hash and those of its data files.
+Delta knows of a file its size alone, and Parquet holds no checksum that every reader looks at.
+"""
+
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.errors import DamagedStateError, MissingDataError
 from mlops_assets.lakehouse.content_hash import text_hash
+
+SUMS = "_sums.jsonl"
+"""Delta leaves alone what begins with an underscore."""
+
+CURE = "restore the file from a backup, or delete the table's folder and build it again"
 
 
 @dataclass
@@ -20,33 +33,86 @@ class DeltaLog:
         folder: The table's folder.
         read: How many commits were read, from the first on.
         counters: How many times each period was committed in them.
-        whole: Whether the file of each was there; those behind a checkpoint may have been cleaned up.
+        sizes: The bytes of each data file that they added, by its name, which no two have.
+        sums: The hash of each commit, in their order; a table that only an earlier release wrote to has none.
+        hashes: The hash of each data file, by its name; those that earlier releases wrote have none.
     """
 
     folder: Path
     read: int = 0
     counters: dict[str, int] = field(default_factory=dict)
-    whole: bool = True
+    sizes: dict[str, int] = field(default_factory=dict)
+    sums: list[str] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+    _sums_read: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read_to(self, version: int) -> None:
         """Read the commits up to a version that were not read before.
 
         Raises:
-            MissingDataError: One is cut short.
+            MissingDataError: One is cut short, or not there.
+            DamagedStateError: One is not what was written.
         """
         with self._lock:
             if self.read > version + 1 and not log_file(self.folder, self.read - 1).exists():
-                self.read, self.counters, self.whole = 0, {}, True  # restored to an earlier state
+                self.read, self.counters = 0, {}  # restored to an earlier state
+                self._sums_read, self.sums, self.hashes = 0, [], {}
+            if self.read > version:
+                return
+            self._read_sums()
             while self.read <= version:
-                set_ = _counters_of(log_file(self.folder, self.read))
-                self.counters |= set_ or {}
-                self.whole &= set_ is not None
+                file = log_file(self.folder, self.read)
+                lines = _lines_of(file, self.sums[self.read] if self.read < len(self.sums) else None)
+                set_ = [_object(line, file)["txn"] for line in lines if line.startswith(b'{"txn"')]
+                self.counters |= {transaction["appId"]: int(transaction["version"]) for transaction in set_}
+                self.sizes |= {_name(added["path"]): int(added["size"]) for added in _added(lines, file)}
                 self.read += 1
 
     def counted(self, periods: Iterable[str]) -> dict[str, int]:
-        """How many times each of the periods was committed, where the log is `whole`."""
+        """How many times each of the periods was committed."""
         return {period: self.counters.get(period, 0) for period in periods}
+
+    def add_sums(self) -> None:
+        """Write the sums of the commits after those that were read, and of all that have none yet.
+
+        Those are what somebody who was killed, or an earlier release, committed.
+        """
+        with self._lock, open(self.folder / SUMS, "ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._read_sums()
+            file.truncate(self._sums_read)  # a line that a kill cut short
+            number = min(self.read, len(self.sums))
+            while log_file(self.folder, number).exists():
+                file.write(_sums_of(self.folder, number))
+                number += 1
+
+    def _read_sums(self) -> None:
+        """Read what was added to the sums."""
+        try:
+            with open(self.folder / SUMS, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self._sums_read:  # another file, of an earlier state
+                    self._sums_read, self.sums, self.hashes = 0, [], {}
+                file.seek(self._sums_read)
+                content = file.read()
+        except FileNotFoundError:
+            return
+        for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True):
+            try:
+                said = json.loads(line)
+                number = int(said["version"])
+                if number > len(self.sums):
+                    raise ValueError("a line before it is missing")
+                # One of a commit that has one already: the table was restored to an earlier state, and went on.
+                self.sums[number:] = [str(said["commit"])]
+                self.hashes |= said["files"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DamagedStateError(
+                    f"{self.folder / SUMS} with line {len(self.sums) + 1} that cannot be read ({error})",
+                    "the sums of each commit of the table, in their order",
+                    CURE,
+                ) from None
+            self._sums_read += len(line)
 
 
 @lru_cache(maxsize=10_000)
@@ -81,21 +147,111 @@ def commit_stamps(tables: Path) -> dict[str, str]:
     return {name: text_hash(*lines) for name, lines in found.items()}
 
 
-def _counters_of(file: Path) -> Mapping[str, int] | None:
-    """The counters that a commit set, after seeing that it was not cut short between two lines; None where it is gone.
+def require_sizes(log: DeltaLog, files: Sequence[str], name: str) -> None:
+    """See that data files are there and as long as they were written: one look at each.
+
+    Args:
+        log: The log that names them.
+        files: Their paths.
+        name: The table's name.
+
+    Raises:
+        MissingDataError: One is not there.
+        DamagedStateError: One has another size.
+    """
+    for file in files:
+        try:
+            size = os.stat(file).st_size
+        except FileNotFoundError:
+            raise MissingDataError(
+                f"table '{name}' names {file}, which is not there", "every data file of the table", CURE
+            ) from None
+        written = log.sizes.get(_name(file))
+        if size != written:
+            raise DamagedStateError(
+                f"data file {file} of table '{name}' with {size} bytes", f"{written}, as it was written", CURE
+            )
+
+
+def require_content(log: DeltaLog, files: Sequence[str], name: str, max_bytes: int | None = None) -> None:
+    """See that data files are what was written, byte for byte; each is read once, unless it changed since.
+
+    Args:
+        log: The log that names them.
+        files: Their paths.
+        name: The table's name.
+        max_bytes: Larger ones are left out; None for none.
+
+    Raises:
+        DamagedStateError: One is another.
+    """
+    for file in files:
+        written = log.hashes.get(_name(file))
+        if written is None or (max_bytes is not None and log.sizes[_name(file)] > max_bytes):
+            continue
+        status = os.stat(file)
+        found = _hash_of(file, status.st_ino, status.st_size, status.st_mtime_ns)
+        if found != written:
+            raise DamagedStateError(
+                f"data file {file} of table '{name}' with the hash {found[:16]}…",
+                f"{written[:16]}…, as it was written",
+                CURE,
+            )
+
+
+@lru_cache(maxsize=100_000)
+def _hash_of(file: str, inode: int, size: int, changed_ns: int) -> str:
+    with open(file, "rb") as content:
+        return file_digest(content, "sha256").hexdigest()
+
+
+def _sums_of(folder: Path, version: int) -> bytes:
+    file = log_file(folder, version)
+    content = file.read_bytes()
+    files = {}
+    for added in _added(content.splitlines(), file):
+        with open(folder / unquote(added["path"]), "rb") as written:
+            files[_name(added["path"])] = file_digest(written, "sha256").hexdigest()
+    said = {"version": version, "commit": sha256(content).hexdigest(), "files": files}
+    return json.dumps(said).encode() + b"\n"
+
+
+def _added(lines: Iterable[bytes], file: Path) -> list[Mapping[str, Any]]:
+    """The data files that a commit added."""
+    return [_object(line, file)["add"] for line in lines if line.startswith(b'{"add"')]
+
+
+def _object(line: bytes, file: Path) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise DamagedStateError(f"the commit {file} with a line that cannot be read", "JSON", CURE) from None
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _lines_of(file: Path, written: str | None) -> list[bytes]:
+    """The lines of a commit, after seeing that it is the one that was written, and was not cut short between two.
 
     Delta takes a commit that was cut short for a smaller one. A commit of ours ends with its counters; one without is
     whole only if another tool made it, to tidy up.
     """
     try:
-        lines = file.read_bytes().splitlines()
+        content = file.read_bytes()
     except FileNotFoundError:
-        return None
+        raise MissingDataError(f"no commit {file}", "every commit of the table, from the first on", CURE) from None
+    lines = content.splitlines()
     if not lines or (any(b'"operation":"WRITE"' in line for line in lines) and not lines[-1].startswith(b'{"txn"')):
         raise MissingDataError(
             f"the commit {file} is cut short",
             "a log in which every commit is whole",
             "restore the file from a backup, or (if it is the newest) delete it and run its partitions again",
         )
-    set_ = [json.loads(line)["txn"] for line in lines if line.startswith(b'{"txn"')]
-    return {transaction["appId"]: int(transaction["version"]) for transaction in set_}
+    found = sha256(content).hexdigest()
+    if written not in (None, found):
+        raise DamagedStateError(
+            f"the commit {file} with the hash {found[:16]}…", f"{str(written)[:16]}…, as it was written", CURE
+        )
+    return lines

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import DamagedStateError, SurroundingsError
 
 HOME = 2
 """Of the whole home; rises with any number below, and with what is not numbered by itself."""
@@ -37,6 +37,8 @@ MEMBER = "format"
 
 HOME_FILE = "format.json"
 MIGRATE = "run `mlops-assets migrate`"
+
+RESTORE = "restore it from a backup of the home"
 
 _STATE = ("lakehouse", "trail", "mlflow", "clock.json", "replay.json", "online.sqlite")
 """What of a home is state; where something else lies alone (what arrived, Dagster's settings), it is still empty."""
@@ -81,6 +83,33 @@ def unnumbered(content: Mapping[str, Any], number: int, what: str) -> dict[str, 
     """
     require(content.get(MEMBER), number, what)
     return {name: value for name, value in content.items() if name != MEMBER}
+
+
+def read_numbered(file: Path, number: int, what: str) -> dict[str, Any]:
+    """What `numbered` was given, from a JSON file.
+
+    Args:
+        file: The file.
+        number: The number that this release reads.
+        what: What it is, for messages.
+
+    Raises:
+        DamagedStateError: The file cannot be read as that.
+        FileNotFoundError: It is not there.
+        SurroundingsError: The number is another, or there is none.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+        if not isinstance(content, dict):
+            raise TypeError(type(content).__name__)
+    except (ValueError, TypeError) as error:
+        raise damaged(what, str(error)) from None
+    return unnumbered(content, number, what)
+
+
+def damaged(what: str, why: str) -> DamagedStateError:
+    """The error for a file of state that cannot be read."""
+    return DamagedStateError(f"{what}, which cannot be read ({why})", "the file as it was written", RESTORE)
 
 
 @dataclass(frozen=True)
@@ -151,7 +180,7 @@ def _read(file: Path, inode: int, changed_ns: int) -> HomeFormat:
         raise SurroundingsError(
             f"the file {file}, which cannot be read ({error})",
             f"a file such as {present().as_json().decode()}",
-            "restore it from a backup of the home",
+            RESTORE,
         ) from None
 
 

@@ -87,7 +87,7 @@ class StateTable:
             version: Delta version to hash; None for the newest.
             hash_files: What hashes the states in the files of some partitions; None for this process.
         """
-        files = self._files_by_period(periods, version)
+        files = self._files_by_period(periods, version, proven=True)
         found = {key: _DATA_VERSIONS[self, of] for key, of in files.items() if (self, of) in _DATA_VERSIONS}
         unknown = {key: of for key, of in files.items() if key not in found}
         if unknown:
@@ -104,13 +104,15 @@ class StateTable:
         periods = list(self.schema.calendar.between(first, last)) if first is not None and last is not None else []
         return {key: _moments(self, files) for key, files in self._files_by_period(periods).items()}
 
-    def _files_by_period(self, periods: Sequence[Period], version: int | None = None) -> dict[str, tuple[str, ...]]:
+    def _files_by_period(
+        self, periods: Sequence[Period], version: int | None = None, *, proven: bool = False
+    ) -> dict[str, tuple[str, ...]]:
         """The files of each partition, by period key, from one look at the table: each look takes milliseconds."""
         keys = self.period_keys(periods)
         if not keys:
             return {}
         listed: dict[str, list[str]] = {key: [] for key in keys}
-        for file in self.delta.files((min(keys), max(keys)), version):
+        for file in self.delta.files((min(keys), max(keys)), version, proven=proven):
             key = Path(file).parent.name.removeprefix("period=")
             if key in listed:
                 listed[key].append(file)
@@ -138,7 +140,7 @@ class PeriodTable:
         if not self.delta.exists():
             return None
         bounds = (min(periods), max(periods)) if periods else None
-        files = self.delta.files(bounds, version)
+        files = self.delta.files(bounds, version, proven=True)
         table = _read(files, None) if files else None
         if table is None:
             return None

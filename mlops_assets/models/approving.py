@@ -119,7 +119,7 @@ def _record(
             replaces=champion.version if champion else None,
             by=principal.name,
             roles=principal.roles,
-            at=platform.clock.now(),
+            at=platform.clock.note(),
             meaning=meaning,
             reason=reason.strip(),
         )

@@ -1,6 +1,7 @@
 """A fit as one file: in skops format, which runs no code, or as a pickle that its model allows by name.
 
-A pickle is read only where it is the file that was recorded with its candidate, and the model still allows it.
+A fit is used only where it is the one that was recorded with its candidate; a pickle, which runs code, is read only
+where its bytes are those that were recorded, and the model still allows it.
 """
 
 import ast
@@ -53,7 +54,8 @@ class FitFile:
 
     Args:
         form: ``skops`` or ``cloudpickle``.
-        content: SHA-256 of a pickle, in hex; empty of a skops file, whose bytes hold addresses and times.
+        content: SHA-256 of a pickle, in hex; of a skops file, whose bytes hold addresses and times, the content hash
+            of its fit. Empty of a skops file that an earlier release wrote.
         classes: Of a pickle the classes that skops does not hold; of a skops file the project's own classes in it.
         recipe: The hash of the template's recipe.
     """
@@ -117,7 +119,7 @@ def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
     if written:
         data, types = written
         own = tuple(sorted(types & set(own_classes(trust.function)))) if trust.function else ()
-        return FitFile("skops", "", own, trust.recipe), data
+        return FitFile("skops", estimator_hash(fit), own, trust.recipe), data
     refused = [name for name in strange if name not in trust.pickled]
     if refused:
         raise ContractError(
@@ -140,7 +142,7 @@ def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
     return FitFile("cloudpickle", sha256(data).hexdigest(), strange, trust.recipe), data
 
 
-def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, named: str) -> Any:
+def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, content: str, named: str) -> Any:
     """The fit in a file; nothing of it runs before it was seen to be allowed.
 
     Args:
@@ -148,20 +150,20 @@ def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, nam
         form: The form that it says it has.
         trust: What it may hold.
         recorded: What was recorded of it, or None.
+        content: The content hash that was recorded of its fit; empty where none was.
         named: What it is called in messages.
 
     Raises:
-        ContractError: It holds what may not be read.
+        ContractError: It holds what may not be read, or not what was recorded.
     """
     cure = "restore MLflow's files from a backup, or train again"
-    if recorded is not None and recorded.form != form:
-        recorded = None
-    if form != "skops" and recorded is None:
+    wanted = recorded.form if recorded is not None else "skops"
+    if form != wanted:
+        why = "which runs no code of the model's when it is loaded, or a pickle that was recorded when it was trained"
         raise ContractError(
             f"{named} in format '{form}'",
-            "format 'skops', which runs no code of the model's when it is loaded, or a pickle that was recorded when "
-            "it was trained",
-            "log it again through the platform",
+            f"format '{wanted}', {why if recorded is None else 'in which it was logged'}",
+            "log it again through the platform" if recorded is None else cure,
         )
     refused = _refusal(trust, recorded, named)
     if refused is not None:
@@ -174,18 +176,34 @@ def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, nam
                 f"{recorded.content[:16]}…, which was recorded when it was trained",
                 f"{cure}; find out who changed them",
             )
-        return pickle.loads(data)
     own = recorded.classes if recorded is not None else ()
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    with _own_modules(trust.function if own else None):
+    with _own_modules(trust.function if own and form == "skops" else None):
         try:
-            return skops.io.loads(data, trusted=list(trust.types))
+            fit = skops.io.loads(data, trusted=list(trust.types)) if form == "skops" else pickle.loads(data)
         except UntrustedTypesFoundException as error:
             raise ContractError(
                 f"{named} with types that nobody trusts ({error})", "a fit as it was logged", cure
             ) from error
+        except Exception as error:  # what a damaged file says of itself may raise anything
+            raise ContractError(
+                f"{named}, which cannot be read ({type(error).__name__}: {error})", "a fit as it was logged", cure
+            ) from error
+        return _as_recorded(fit, content, named, cure)
+
+
+def _as_recorded(fit: Any, content: str, named: str, cure: str) -> Any:
+    """A fit that was read, after seeing that it is the one that was recorded: a tenth of what reading it takes."""
+    found = estimator_hash(fit) if content else content
+    if found != content:
+        raise ContractError(
+            f"{named} with a fit of the hash {found[:16]}…; it is not used",
+            f"{content[:16]}…, which was recorded when it was trained",
+            f"{cure}; find out who changed them",
+        )
+    return fit
 
 
 def is_allowed(trust: Trust, recorded: FitFile | None) -> bool:

@@ -5,14 +5,13 @@ A decision is one row of a model's transitions, whose number only one writer get
 
 from collections.abc import Sequence
 
-from mlops_assets.errors import ConflictError, ContractError, MissingDataError, PlatformError
+from mlops_assets.errors import ConflictError, ContractError, MissingDataError
 from mlops_assets.governance.access import AT_THE_MACHINE, Principal
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import agreement, record_agreement, require_agreement
-from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.judging import Verdict
 from mlops_assets.models.records import (
     CandidateRecord,
@@ -202,23 +201,7 @@ def require_servable(
     agreed = agreement(platform, model, training)
     require_agreement(agreed, model, version)
     record_agreement(platform, model, training, agreed)
-    try:
-        # What lies there now, not what this process keeps in memory.
-        found = estimator_hash(reread_fit(registry, model, training))
-    except PlatformError:
-        raise
-    except Exception as error:
-        raise ContractError(
-            f"the fit of version {version} of '{model.name}' cannot be loaded ({error})",
-            "a fit that loads",
-            "restore MLflow's files from a backup, or train again",
-        ) from error
-    if found != training.model_hash:
-        raise ContractError(
-            f"the fit of version {version} of '{model.name}' has the hash {found[:16]}…",
-            f"{training.model_hash[:16]}…, which was recorded when it was trained",
-            "restore MLflow's files from a backup, or train again; find out who changed them",
-        )
+    reread_fit(registry, model, training)  # what lies there now, not what this process keeps in memory
 
 
 def valid_approval(platform: Platform, model: ModelDefinition, version: int) -> Approval | None:
@@ -294,7 +277,7 @@ def decide(
         ConflictError: Another transition was recorded meanwhile; nothing was written.
     """
     number = made[-1].number + 1 if made else 1
-    now = platform.clock.now()
+    now = platform.clock.note()
     moment = max(now, made[-1].happened_at) if made else now
     record = TransitionRecord(number, version, kind, moment, by, reason)
     try:

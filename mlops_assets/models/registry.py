@@ -240,12 +240,16 @@ def end_killed_runs(registry: Registry, dagster_runs: Iterable[str]) -> None:
 
 
 @lru_cache(maxsize=4)
-def load_fit(registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None) -> Any:
+def load_fit(
+    registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None, content: str = ""
+) -> Any:
     """Load a logged fit, as `read_fit`; the same one is loaded month after month, so a few are kept in memory."""
-    return read_fit(registry, model_uri, trust, recorded)
+    return read_fit(registry, model_uri, trust, recorded, content)
 
 
-def read_fit(registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None) -> Any:
+def read_fit(
+    registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None, content: str = ""
+) -> Any:
     """Read a logged fit as it lies there now; MLflow's files say where it is, and not what may be trusted.
 
     Args:
@@ -253,22 +257,26 @@ def read_fit(registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorde
         model_uri: Which fit.
         trust: What its file may hold; by default what fits of the library hold.
         recorded: What was recorded of the file when it was trained; without it no pickle is read.
+        content: The content hash that was recorded of the fit; empty for whatever lies there.
 
     Raises:
         ContractError: It is in a form that could run code and was not allowed, or not what was recorded.
         MissingDataError: It is not there.
     """
     import mlflow
+    import yaml
 
     mlflow.set_tracking_uri(registry.tracking_uri)
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
         flavor = mlflow.models.Model.load(str(folder)).flavors["sklearn"]
-        data = (folder / flavor["pickled_model"]).read_bytes()
-    except (mlflow.exceptions.MlflowException, OSError, KeyError) as error:
+        file = folder / flavor["pickled_model"]
+        data = file.read_bytes()
+    except (mlflow.exceptions.MlflowException, yaml.YAMLError, OSError, KeyError, TypeError, ValueError) as error:
         raise MissingDataError(
-            f"no model {model_uri} in {registry.tracking_uri}",
+            f"no model {model_uri} in {registry.tracking_uri} that can be read ({error})",
             "the model that a version was registered from",
             "restore MLflow's files from a backup, or train again",
         ) from error
-    return fit_files.read_fit(data, str(flavor.get("serialization_format")), trust, recorded, f"model {model_uri}")
+    named = f"model {model_uri} ({file})"
+    return fit_files.read_fit(data, str(flavor.get("serialization_format")), trust, recorded, content, named)

@@ -15,7 +15,9 @@ from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fitting import fit, fitting_of
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version
+from mlops_assets.models.registry import open_registry
 from mlops_assets.models.states import version_states
+from mlops_assets.models.stored_fits import stored_hash
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -27,7 +29,7 @@ class Compared:
 
     Args:
         name: What it is.
-        recorded: Its hash when the version was trained.
+        recorded: Its hash when the version was trained; of the file that serves, that of the fit made again.
         found: Its hash now.
     """
 
@@ -50,6 +52,7 @@ class Reproduction:
         version: The version.
         training_set: Its training set, by the content of all rows.
         fit: The fit that serves, by its parameters and arrays.
+        stored: The file of it that lies there, against the fit that was made again; None where none does.
         same_environment: Whether the installed distributions are those that it was trained with.
     """
 
@@ -57,20 +60,27 @@ class Reproduction:
     version: int
     training_set: Compared
     fit: Compared
+    stored: Compared | None
     same_environment: bool
 
     @property
     def is_equal(self) -> bool:
         """Whether everything is the same, bit for bit."""
-        return self.training_set.is_equal and self.fit.is_equal
+        return all(one.is_equal for one in self._compared)
+
+    @property
+    def _compared(self) -> tuple[Compared, ...]:
+        return (self.training_set, self.fit, *([self.stored] if self.stored else []))
 
     def as_text(self) -> str:
         """For people."""
         lines = [
-            f"{one.name}: {'equal' if one.is_equal else 'DIFFERENT, recorded'} {one.recorded[:16]}…"
-            + ("" if one.is_equal else f", now {one.found[:16]}…")
-            for one in (self.training_set, self.fit)
+            f"{one.name}: {'equal' if one.is_equal else 'DIFFERENT, expected'} {one.recorded[:16]}…"
+            + ("" if one.is_equal else f", found {one.found[:16]}…")
+            for one in self._compared
         ]
+        if self.stored is None:
+            lines.append("the file that serves is not there")
         if not self.same_environment:
             lines.append("the environment is another than it was trained in (its requirements are with the model)")
         said = "was reproduced bit for bit" if self.is_equal else "was not reproduced"
@@ -98,13 +108,15 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int, progress
     progress(Step("reproduce", 0, 2, training.at, "training set", minor=True))
     rows = build_training_set(platform, model, model.schema.calendar.at_key(training.at)).rows
     progress(Step("reproduce", 1, 2, training.at, f"fit on {rows.num_rows} rows", minor=True))
-    again = fit(model, rows, json.loads(training.params))
+    made = estimator_hash(fit(model, rows, json.loads(training.params)))
+    stored = stored_hash(open_registry(platform.home.mlflow), model, training)
     progress(Step("reproduce", 2, 2, training.at, minor=True))
     return Reproduction(
         model.name,
         version,
         Compared("training set", training.training_set, content_hash(rows, rows.column_names)),
-        Compared("fit", training.model_hash, estimator_hash(again)),
+        Compared("fit", training.model_hash, made),
+        Compared("file that serves", made, stored) if stored else None,
         training.environment == environment_hash(),
     )
 

@@ -17,6 +17,7 @@ from mlops_assets.models.records import (
     candidate_of_version,
     candidates,
     transitions,
+    versions,
 )
 from mlops_assets.models.registry_index import delete_fit, delete_version
 from mlops_assets.models.states import version_states
@@ -143,6 +144,13 @@ def prunable(platform: Platform, model: ModelDefinition) -> list[Pruned]:
     return found
 
 
+def deleted_candidates(platform: Platform, model: ModelDefinition) -> set[str]:
+    """The keys of the candidates whose fits were deleted, by a person or by the model's retention."""
+    deleted = {one.version for one in transitions(platform, model) if one.kind == "deletion"}
+    pruned = {record.candidate for record in read_records(platform.records(model, "pruned"), PrunedRecord)}
+    return pruned | {one.candidate for one in versions(platform, model) if one.version in deleted}
+
+
 def prune(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> list[Pruned]:
     """Delete what `prunable` names; killed anywhere and run again, the same in the end.
 
@@ -157,7 +165,7 @@ def prune(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
             _delete(platform, registry, model, item.version, BY_RETENTION, reason)
             continue
         _delete_fits(registry, trained[item.candidate])
-        record = PrunedRecord(item.candidate, platform.clock.now(), BY_RETENTION, reason)
+        record = PrunedRecord(item.candidate, platform.clock.note(), BY_RETENTION, reason)
         write_new_record(platform.records(model, "pruned"), record)
     return found
 

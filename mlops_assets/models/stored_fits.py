@@ -1,13 +1,19 @@
-"""The fits of a training, read by what its model allows now and what was recorded then."""
+"""The fits of a training, read by what its model allows now and what was recorded then.
+
+One that is not what was recorded is never used: neither to score, nor to serve, nor to be compared with.
+"""
 
 from typing import Any, Literal
 
+from mlops_assets.errors import MissingDataError
 from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fit_files import FitFile, Trust, is_allowed, trust_of
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.project.definition import ModelDefinition
 
 Part = Literal["model", "judged"]
+PARTS: tuple[Part, ...] = ("model", "judged")
 
 
 def stored_fit(
@@ -24,9 +30,24 @@ def stored_fit(
     return mlflow_registry.load_fit(registry, *_asked(model, training, part))
 
 
-def reread_fit(registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord) -> Any:
-    """The fit that serves, from what lies there now; raises as `mlops_assets.models.registry.read_fit`."""
-    return mlflow_registry.read_fit(registry, *_asked(model, training, "model"))
+def reread_fit(
+    registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord, part: Part = "model"
+) -> Any:
+    """A fit as `stored_fit`, from what lies there now."""
+    return mlflow_registry.read_fit(registry, *_asked(model, training, part))
+
+
+def stored_hash(registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord) -> str | None:
+    """The content hash of the fit that serves, whichever lies there now; None where none does.
+
+    Raises:
+        ContractError: It cannot be read, or may not be.
+    """
+    uri, trust, kept, _ = _asked(model, training, "model")
+    try:
+        return estimator_hash(mlflow_registry.read_fit(registry, uri, trust, kept))
+    except MissingDataError:
+        return None
 
 
 def may_be_read(model: ModelDefinition, training: CandidateRecord) -> bool:
@@ -34,6 +55,8 @@ def may_be_read(model: ModelDefinition, training: CandidateRecord) -> bool:
     return all(is_allowed(trust_of(model), kept) for kept in training.kept.values())
 
 
-def _asked(model: ModelDefinition, training: CandidateRecord, part: Part) -> tuple[str, Trust, FitFile | None]:
-    uri = training.model_uri if part == "model" else training.judged_uri
-    return uri, trust_of(model), training.kept.get(part)
+def _asked(model: ModelDefinition, training: CandidateRecord, part: Part) -> tuple[str, Trust, FitFile | None, str]:
+    kept = training.kept.get(part)
+    if part == "model":
+        return training.model_uri, trust_of(model), kept, training.model_hash
+    return training.judged_uri, trust_of(model), kept, kept.content if kept and kept.form == "skops" else ""

@@ -213,7 +213,7 @@ def train(
     record = CandidateRecord(
         key=candidate_key(at, inputs_hash),
         at=at.key,
-        trained_at=platform.clock.now(),
+        trained_at=platform.clock.note(),
         reason=request.reason,
         requested_by=request.requested_by,
         request=request.number,

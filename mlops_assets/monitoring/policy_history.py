@@ -78,7 +78,7 @@ def record_request(
         reason: Why, in words.
         requested_by: Who.
     """
-    request = RetrainRequest(number, reason, requested_by, platform.clock.now())
+    request = RetrainRequest(number, reason, requested_by, platform.clock.note())
     write_record(platform.records(model, "retrain_request"), request)
     return request
 

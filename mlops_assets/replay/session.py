@@ -66,7 +66,7 @@ class Session:
             return False
         if self.state.moment != moment:
             self._keep(replace(self.state, moment=moment, finished=False))
-        self.home.clock.set(moment)
+        self.home.clock.advance(moment)
         self._finish_pending()
         for sensor in INGESTION:
             self._tick(sensor)

@@ -87,13 +87,26 @@ def read_state(home: Home, started_from: str) -> ReplayState:
                 f"{home.folder} holds {', '.join(sorted(others)[:5])}", "a home with a replay, or none", cure
             )
         return ReplayState(started_from)
-    read = json.loads(file.read_text(encoding="utf-8"))
-    content = formats.unnumbered(read, formats.REPLAY, f"the replay's state {file}")
-    if content["started_from"] != started_from:
+    state = kept_state(home)
+    if state.started_from != started_from:
         raise SurroundingsError(
-            f"a replay from {content['started_from']} in {home.folder}", f"a replay from {started_from}", cure
+            f"a replay from {state.started_from} in {home.folder}", f"a replay from {started_from}", cure
         )
-    return _from_json(content)
+    return state
+
+
+def kept_state(home: Home) -> ReplayState:
+    """The state of the replay in a home that holds one.
+
+    Raises:
+        DamagedStateError: It cannot be read.
+    """
+    what = f"the replay's state {_file(home)}"
+    content = formats.read_numbered(_file(home), formats.REPLAY, what)
+    try:
+        return _from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise formats.damaged(what, str(error)) from None
 
 
 def write_state(home: Home, state: ReplayState) -> ReplayState:

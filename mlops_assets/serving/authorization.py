@@ -32,7 +32,7 @@ async def principal_of(request: Request, now: datetime | None = None) -> Princip
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
     context = context_of(request)
-    found = context.tokens.principal(given, now or context.platform.clock.now()) if given else None
+    found = context.tokens.principal(given, now or context.platform.clock.note()) if given else None
     if found is None:
         fault = ', error="invalid_token"' if given else ""
         raise ProblemError(

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from mlops_assets.errors import (
     ConflictError,
     ContractError,
+    DamagedStateError,
     DefinitionError,
     ForbiddenError,
     MissingDataError,
@@ -41,6 +42,7 @@ KINDS = {
 _STATUSES: tuple[tuple[type[PlatformError], int], ...] = (
     (ForbiddenError, 403),
     (StoreUnavailableError, 503),
+    (DamagedStateError, 503),
     (MissingDataError, 404),
     (ConflictError, 409),
     (ContractError, 422),
@@ -121,6 +123,8 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
         status = status_of(error)
         if status == 500:
             return _internal(request, error)
+        if isinstance(error, DamagedStateError):
+            return _damaged(request, error, retry_seconds)
         headers = {"Retry-After": str(retry_seconds)} if status == 503 else None
         path = request.url.path
         return problem(status, None, error.found, error.expected, error.cure, headers=headers, instance=path)
@@ -140,6 +144,16 @@ def _internal(request: Request, error: Exception) -> Response:
     return problem(
         500, None, "a failure inside the server", "an answer",
         "ask whoever runs the server to look this instance up in its log", instance=instance,
+    )  # fmt: skip
+
+
+def _damaged(request: Request, error: DamagedStateError, retry_seconds: int) -> Response:
+    """Nobody is told where the platform's files lie; the log says it."""
+    _logger.error("%s %s: %s", request.method, request.url.path, error)
+    return problem(
+        503, None, "state of the platform that is not what it wrote, so that nothing is decided by it",
+        "state as it was written", "ask whoever runs the server to look into its log, and come back",
+        headers={"Retry-After": str(retry_seconds)}, instance=request.url.path,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def router(context: ServingContext) -> APIRouter:
             raise ProblemError(
                 422, "a body that is no batch", 'an object with the rows alone: {"rows": […]}', "correct the body"
             )
-        now = platform.clock.now()
+        now = platform.clock.note()
         done = await run_in_threadpool(accept, platform, sources[source], rows, idempotency_key, now)
         return AcceptedRows(source=source, rows=done.rows, periods=list(done.periods), repeated=done.repeated)
 

@@ -84,7 +84,7 @@ _FURTHER_ATTEMPTS = 2
 def _ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     key = period.key if period else STATIC_PERIOD
     _require_period(source, period)
-    now = platform.clock.now()
+    now = platform.clock.note()
     covered = covered_periods(source, period)
     table = platform.table(source.name)
     # Before what waits is read: were it ingested between, and newer rows with it, appending it is a conflict.
@@ -94,7 +94,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
         delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
     else:
         delivery = _keep(platform, source, period, covered, arrived_at=now)
-    delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+    delivered = read_delivery(platform.deliveries.proven_files(delivery), source.schema, source.name)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
     own_rows = _count_inside(rows, source, period)

@@ -83,7 +83,7 @@ def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Re
         waiting = {row.row for row in rows if row.waits and row.delivery == delivery.number}
         if not waiting or not delivery.accepted:  # one that was never accepted is for the next ingestion
             continue
-        delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+        delivered = read_delivery(platform.deliveries.proven_files(delivery), source.schema, source.name)
         bad = find_bad_rows(platform.engine, delivered, source.schema)
         owed = _owed(platform, source, delivery, bad)
         passing = waiting - bad.faults.keys()
@@ -91,7 +91,7 @@ def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Re
         if taken:
             for touched, count in _append(platform, source, delivery, bad, owed, taken).items():
                 appended[touched] = appended.get(touched, 0) + count
-        now = platform.clock.now()
+        now = platform.clock.note()
         rows = [
             _settled(row, delivery, bad, passing, taken, now) if row.waits and row.delivery == delivery.number else row
             for row in rows
@@ -117,7 +117,7 @@ def _owed(platform: Platform, source: SourceDefinition, delivery: Delivery, bad:
         later = set[tuple[Any, ...]]()
         for other in platform.deliveries.of(source.name, delivery.period):
             if other.accepted and other.number > delivery.number:
-                read = read_delivery(platform.deliveries.content_files(other), source.schema, source.name)
+                read = read_delivery(platform.deliveries.proven_files(other), source.schema, source.name)
                 later |= set(_identities(find_bad_rows(platform.engine, read, source.schema).good, source))
         return {place for place, key in zip(places, _identities(rows, source), strict=True) if key not in later}
     calendar = source.schema.calendar
@@ -155,7 +155,7 @@ def _append(
         difference = compare(platform, source, _within(rows, source, run), bad, run)
         require_few_removed(source, difference)
         appended |= append(
-            platform, source, difference, delivery, counters, corrected_at=platform.clock.now(), corrects=True
+            platform, source, difference, delivery, counters, corrected_at=platform.clock.note(), corrects=True
         )
     return appended
 

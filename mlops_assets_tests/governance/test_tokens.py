@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -13,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, PlatformError, SurroundingsError
+from mlops_assets.errors import (
+    DamagedStateError,
+    DefinitionError,
+    ForbiddenError,
+    MissingDataError,
+    PlatformError,
+    SurroundingsError,
+)
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES
 from mlops_assets.governance.tokens import (
     TokenStore,
@@ -86,7 +94,8 @@ def test_the_file_is_read_again_only_when_it_changed(store: TokenStore) -> None:
     store.create("shelf", ("reader",), None, NOW)
     assert store.records() is not before
     store.file.unlink()
-    assert store.principal(token, NOW) is None
+    with pytest.raises(DamagedStateError, match="in which tokens were written"):
+        store.principal(token, NOW)
 
 
 def test_tokens_are_revoked_by_name_or_id_and_again_without_effect(store: TokenStore) -> None:
@@ -170,7 +179,8 @@ def test_an_event_torn_by_a_kill_did_not_happen_and_hides_no_other(
 ) -> None:
     store = TokenStore(tmp_path_factory.mktemp("trail") / "tokens.jsonl")
     first = store.create("first", ("reader",), None, NOW)
-    whole = store.file.read_bytes()
+    seal_file = store.file.with_suffix(".seal.json")
+    whole, seal = store.file.read_bytes(), seal_file.read_bytes()
     if event == "created":
         store.create("second", ("reader",), None, NOW)
     else:
@@ -178,6 +188,7 @@ def test_an_event_torn_by_a_kill_did_not_happen_and_hides_no_other(
     line = store.file.read_bytes()[len(whole) :]
     torn = line[: min(cut, len(line) - 2)]
     store.file.write_bytes(whole + torn)
+    seal_file.write_bytes(seal)  # the kill came before the next one
     assert store.principal(first, NOW) is not None
     third = store.create("third", ("reader",), None, NOW)
     assert store.file.read_bytes().startswith(whole + torn + b"\n")  # appended to, never written anew
@@ -255,3 +266,69 @@ def test_an_expiry_is_a_length_of_time_or_a_moment() -> None:
     for text in ("soon", "90000 years", "9000000 days"):
         with pytest.raises(PlatformError):
             expiry(text, NOW)
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit of it, in the middle of the last line."""
+    place = len(content) - 40
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "a bit": flipped,
+    "cut in the last line": lambda content: content[:-9],
+    "cut after a line": lambda content: content[: content.rindex(b"\n", 0, -1) + 1],
+    "a line that cannot be read": lambda content: content.replace(b'"event": "revoked"', b'"event": "revoked'),
+    "another role": lambda content: content.replace(b'"reader"', b'"editor"'),
+    "older": lambda content: content[: content.index(b"\n") + 1],
+    "another file": lambda content: b"\x89PNG",
+    "emptied": lambda content: b"",
+    "gone": lambda content: None,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_tokens_that_are_not_what_was_written_open_nothing_and_let_nothing_be_added(
+    store: TokenStore, kind: str
+) -> None:
+    shelf = store.create("shelf", ("reader",), None, NOW)
+    revoked = store.create("till", ("reader",), None, NOW)
+    store.revoke("till", NOW)
+    content = DAMAGE[kind](store.file.read_bytes())
+    if content is None:
+        store.file.unlink()
+    else:
+        store.file.write_bytes(content)
+    for act in (
+        lambda: again(store).principal(revoked, NOW),
+        lambda: again(store).principal(shelf, NOW),
+        lambda: again(store).create("another", ("reader",), None, NOW),
+    ):
+        with pytest.raises(DamagedStateError) as refused:
+            act()
+        assert str(store.file) in refused.value.found and "from a backup" in refused.value.cure
+    if kind == "a line that cannot be read":
+        assert refused.value.found == f"line 3 of {store.file}, which cannot be read"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"3", b'{"format": 1, "size": 3}'])
+def test_a_seal_that_cannot_be_read_is_named(store: TokenStore, content: bytes) -> None:
+    token = store.create("till", ("reader",), None, NOW)
+    seal = store.file.with_suffix(".seal.json")
+    seal.write_bytes(content)
+    with pytest.raises(DamagedStateError, match="tokens.seal.json, which cannot be read"):
+        again(store).principal(token, NOW)
+
+
+def test_the_tokens_of_a_home_of_an_earlier_release_are_sealed_with_their_next_event(store: TokenStore) -> None:
+    token = store.create("till", ("reader",), None, NOW)
+    seal = store.file.with_suffix(".seal.json")
+    seal.unlink()
+    assert again(store).principal(token, NOW) is not None
+    with store.file.open("ab") as file:
+        file.write(b'{"format": 1, "ev')
+    with pytest.raises(DamagedStateError, match="line 2 of"):  # nothing proves that it is no revocation
+        again(store).principal(token, NOW)
+    store.file.write_bytes(store.file.read_bytes().splitlines(keepends=True)[0])
+    store.revoke("till", NOW)
+    assert seal.exists() and again(store).principal(token, NOW) is None

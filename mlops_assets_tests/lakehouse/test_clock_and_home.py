@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import DamagedStateError, SurroundingsError
 from mlops_assets.lakehouse import clock as clock_module
 from mlops_assets.lakehouse.clock import HomeClock, StandingClock, SystemClock
 from mlops_assets.lakehouse.files import write_atomically
@@ -46,7 +46,59 @@ def test_a_clock_that_was_set_stands_still(clock: HomeClock) -> None:
 def test_a_clock_can_be_set_forward_and_back(clock: HomeClock) -> None:
     for moment in (MOMENT, MOMENT + timedelta(days=40), MOMENT - timedelta(microseconds=1)):
         clock.set(moment)
+        assert clock.now() == clock.newest() == moment
+
+
+def test_a_clock_that_advances_never_goes_back(clock: HomeClock) -> None:
+    for moment in (MOMENT, MOMENT, MOMENT + timedelta(days=40)):
+        clock.advance(moment)
         assert clock.now() == moment
+    with pytest.raises(DamagedStateError) as refused:
+        clock.advance(MOMENT)
+    assert refused.value.found.startswith(f"a clock that went back to {MOMENT.isoformat()}: 2024-04-14T12:30:00+00:00")
+    assert clock.now() == MOMENT + timedelta(days=40)
+
+
+def test_a_standing_clock_whose_file_was_replaced_by_an_older_one_is_refused(clock: HomeClock) -> None:
+    clock.set(MOMENT)
+    older = clock.file.read_bytes()
+    clock.set(MOMENT + timedelta(microseconds=1))
+    clock.file.write_bytes(older)
+    for ask in (clock.now, clock.note):
+        with pytest.raises(DamagedStateError, match="a clock that went back"):
+            ask()
+
+
+def test_the_machines_clock_may_go_back_by_minutes_and_no_more(
+    clock: HomeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(moment: datetime) -> None:
+        monkeypatch.setattr(clock_module, "SystemClock", lambda: StandingClock(moment))
+
+    at(MOMENT)
+    clock.now()
+    assert clock.newest() is None  # asking keeps nothing
+    clock.note()
+    at(MOMENT + timedelta(seconds=59))
+    assert (clock.note(), clock.newest()) == (MOMENT + timedelta(seconds=59), MOMENT)  # at most once a minute
+    at(MOMENT + timedelta(minutes=1))
+    assert clock.note() == clock.newest() == MOMENT + timedelta(minutes=1)
+    at(MOMENT - timedelta(minutes=4))
+    assert clock.note() == MOMENT - timedelta(minutes=4)
+    assert clock.newest() == MOMENT + timedelta(minutes=1)
+    at(MOMENT - timedelta(minutes=4, microseconds=1))
+    with pytest.raises(DamagedStateError) as refused:
+        HomeClock(clock.file).note()
+    assert "set the clock right" in refused.value.cure and "newest_moment.json" in refused.value.cure
+    (clock.file.parent / "newest_moment.json").unlink()  # the cure where what was noted is wrong
+    assert clock.note() == clock.newest() == MOMENT - timedelta(minutes=4, microseconds=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 1}', b'{"format": 1, "newest": "soon"}', b"\xff"])
+def test_a_newest_moment_that_cannot_be_read_is_named(clock: HomeClock, content: bytes) -> None:
+    (clock.file.parent / "newest_moment.json").write_bytes(content)
+    with pytest.raises(DamagedStateError, match="newest_moment.json, which cannot be read"):
+        clock.now()
 
 
 def test_whoever_opens_the_home_sees_the_clock_that_was_set(home: Home) -> None:
@@ -101,7 +153,7 @@ def test_a_write_that_fails_leaves_the_clock_as_it_was(clock: HomeClock, monkeyp
     with pytest.raises(OSError, match="No space left"):
         clock.set(MOMENT + timedelta(days=1))
     assert clock.now() == MOMENT
-    assert [file.name for file in clock.file.parent.iterdir()] == ["clock.json"]
+    assert sorted(file.name for file in clock.file.parent.iterdir()) == ["clock.json", "newest_moment.json"]
 
 
 def test_two_threads_that_write_one_file_leave_one_of_the_two_contents(

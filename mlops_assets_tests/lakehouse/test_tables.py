@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.errors import ConflictError, MissingDataError
+from mlops_assets.errors import ConflictError, DamagedStateError
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar
@@ -189,10 +189,10 @@ def test_a_data_file_cut_short_is_named_and_not_read_as_fewer_rows(sales: StateT
     shop.append(sales, "2024-01", {"north": 1.0})
     (file,) = sales.files()
     Path(file).write_bytes(Path(file).read_bytes()[:left])
-    with pytest.raises(MissingDataError) as refused:
+    with pytest.raises(DamagedStateError) as refused:
         sales.states()
-    assert refused.value.found.startswith(f"data file {file} cannot be read (")
-    assert refused.value.expected == "a whole Parquet file"
+    assert refused.value.found.startswith(f"data file {file} of table 'sales' with ")
+    assert refused.value.expected.endswith(", as it was written")
     assert "restore the file from a backup" in refused.value.cure
 
 

@@ -61,8 +61,9 @@ def belongs_to_another(file: Path) -> bool:
 
 
 KINDS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
-    (r"format\.json|clock\.json|replay\.json", is_numbered_json),
+    (r"format\.json|clock\.json|newest_moment\.json|replay\.json", is_numbered_json),
     (r"trail/\w+\.jsonl", is_numbered_trail),
+    (r"trail/\w+\.seal\.json", is_numbered_json),
     (r"online\.sqlite|lakehouse/pushed/\w+\.sqlite", is_numbered_database),
     (r"lakehouse/deliveries/[^/]+/[^/]+/[^/]+\.json", is_numbered_json),
     (r"lakehouse/tables/.*", is_in_a_numbered_table),
@@ -164,6 +165,7 @@ def test_lines_of_the_trail_from_before_there_were_numbers_are_read_and_newer_on
     store.create("ana", ("reader",), None, NOW)
     line = json.loads(store.file.read_bytes())
     assert line.pop("format") == 1
+    store.file.with_suffix(".seal.json").unlink()  # which came later, too
     store.file.write_text(json.dumps(line) + "\n", encoding="utf-8")
     assert [record.name for record in store.records().values()] == ["ana"]
     store.file.write_text(json.dumps({**line, "format": 2}) + "\n", encoding="utf-8")

@@ -119,11 +119,11 @@ def test_a_fit_that_was_exchanged_or_is_gone_or_broken_does_not_serve(model: Dec
     fit.write_bytes(next(other.rglob("*.skops")).read_bytes())
     with pytest.raises(ContractError) as exchanged:
         promote(model.platform, model.registry, model.model, version.version)
-    told(exchanged, "the fit of version 1", "has the hash", "which was recorded when it was trained")
+    told(exchanged, str(fit), "with a fit of the hash", "which was recorded when it was trained")
     fit.write_bytes(fit.read_bytes()[:100])
     with pytest.raises(ContractError) as broken:
         promote(model.platform, model.registry, model.model, version.version)
-    told(broken, "cannot be loaded")
+    told(broken, str(fit), "which cannot be read")
     shutil.rmtree(files)
     with pytest.raises((MissingDataError, ContractError)):
         promote(model.platform, model.registry, model.model, version.version)

@@ -50,7 +50,7 @@ def test_another_training_set_is_told_apart_from_another_fit(line: Line, monkeyp
         monkeypatch.setattr(reproduction, "candidate_of_version", lambda *asked, other=other: other)
         made = reproduce(line.platform, line.model, 1)
         assert (made.training_set.is_equal, made.fit.is_equal) == ("fit" in said, "fit" not in said)
-        assert not made.is_equal and f"{said}DIFFERENT, recorded 0000000000000000…, now " in made.as_text()
+        assert not made.is_equal and f"{said}DIFFERENT, expected 0000000000000000…, found " in made.as_text()
         assert made.as_text().endswith("forecast: version 1 was not reproduced")
 
 

@@ -543,7 +543,7 @@ def test_a_source_with_a_landing_folder_of_its_own_is_read_from_there(home: Home
 def test_a_delivery_that_is_killed_at_any_write_and_run_again_ends_the_same(tmp_path: Path) -> None:
     restated = ["north,2024-01-01,10", *JANUARY[2:]]  # one row corrected, one removed
     steps = [("2024-01", PUBLISHED, csv_of(JANUARY)), ("2024-02", CORRECTED, csv_of([*restated, *FEBRUARY]))]
-    later = ["delivery content", "delivery record", "commit sales", "delivery accepted"]
+    later = ["delivery content", "delivery record", "commit sales", "sums sales", "delivery accepted"]
     points = [[*later[:2], "create sales", *later[2:]], later]
 
     def waiting(name: str) -> Shop:
@@ -553,7 +553,7 @@ def test_a_delivery_that_is_killed_at_any_write_and_run_again_ends_the_same(tmp_
     calm, log = waiting("calm"), tmp_path / "points.txt"
     arrivals = [Arrival(calm, *step, {"MLOPS_WRITE_POINT_LOG": str(log)}) for step in steps]
     codes = [0 for _ in steps]
-    killed = {number: waiting(f"killed {number}") for number in range(1, 6)}
+    killed = {number: waiting(f"killed {number}") for number in range(1, 7)}
     for number, shop in killed.items():
         for step, named in zip(steps, points, strict=True):
             if number <= len(named):

@@ -362,7 +362,7 @@ def test_a_batch_whose_answer_was_lost_in_a_kill_is_sent_again_and_counts_once(s
 
 @pytest.mark.slow
 def test_an_ingestion_that_is_killed_at_any_write_brings_no_earlier_batch_back(tmp_path: Path) -> None:
-    points = ["delivery content", "delivery record", "create sales", "commit sales", "delivery accepted"]
+    points = ["delivery content", "delivery record", "create sales", "commit sales", "sums sales", "delivery accepted"]
     points.append("batches settled sales")
     log = tmp_path / "points.txt"
     shops = []

@@ -109,6 +109,9 @@ class SteppedClock:
     def now(self) -> datetime:
         return self.moment
 
+    def note(self) -> datetime:
+        return self.moment
+
 
 @dataclass(frozen=True)
 class InterruptedClock:
@@ -122,6 +125,9 @@ class InterruptedClock:
         told = self.clock.now() - self.behind
         self.meanwhile()
         return told
+
+    def note(self) -> datetime:
+        return self.now()
 
 
 def in_memory(platform: Platform, clock: SteppedClock) -> PlatformInMemory:
