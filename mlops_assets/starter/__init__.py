@@ -3,7 +3,7 @@
 import keyword
 import re
 import sys
-from importlib.util import find_spec
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from mlops_assets.errors import SurroundingsError
@@ -28,7 +28,7 @@ def write_project(target: Path) -> list[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise SurroundingsError(f"{target} is there already", "a folder that is empty or new", "name another folder")
     package = _package_name(target.resolve().name)
-    if package in sys.stdlib_module_names or package in keyword.kwlist or find_spec(package) is not None:
+    if package in {*sys.stdlib_module_names, *keyword.kwlist, *packages_distributions(), "mlops_assets"}:
         raise SurroundingsError(
             f"'{package}', as a module of Python's or of an installed package is called",
             "a folder whose name no module has",
