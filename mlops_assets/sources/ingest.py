@@ -94,7 +94,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
         delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
     else:
         delivery = _keep(platform, source, period, covered, arrived_at=now)
-    delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+    delivered = read_kept(platform, source, delivery)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
     own_rows = _count_inside(rows, source, period)
@@ -177,6 +177,13 @@ def _keep(
         file = Path(folder) / "read.parquet"
         read_database(source, source.origin, file, between=(covered[0].start, covered[-1].end) if covered else None)
         return keep([file], SUFFIXES["parquet"])
+
+
+def read_kept(platform: Platform, source: SourceDefinition, delivery: Delivery) -> Delivered:
+    """Read a kept delivery against today's contract, see `read_delivery`."""
+    escape = source.origin.escape if isinstance(source.origin, Files) else None
+    files = platform.deliveries.content_files(delivery)
+    return read_delivery(files, source.schema, source.name, escape=escape)
 
 
 def _settle(platform: Platform, source: SourceDefinition, key: str, waiting: Waiting | None, now: datetime) -> None:

@@ -18,8 +18,13 @@ from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import append, compare
 from mlops_assets.sources.contract import identity, moments
-from mlops_assets.sources.files import read_delivery
-from mlops_assets.sources.ingest import covered_periods, require_few_removed, require_inside, require_kept_by
+from mlops_assets.sources.ingest import (
+    covered_periods,
+    read_kept,
+    require_few_removed,
+    require_inside,
+    require_kept_by,
+)
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined, refreshed, write_quarantine
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 
@@ -83,7 +88,7 @@ def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Re
         waiting = {row.row for row in rows if row.waits and row.delivery == delivery.number}
         if not waiting or not delivery.accepted:  # one that was never accepted is for the next ingestion
             continue
-        delivered = read_delivery(platform.deliveries.content_files(delivery), source.schema, source.name)
+        delivered = read_kept(platform, source, delivery)
         bad = find_bad_rows(platform.engine, delivered, source.schema)
         owed = _owed(platform, source, delivery, bad)
         passing = waiting - bad.faults.keys()
@@ -117,7 +122,7 @@ def _owed(platform: Platform, source: SourceDefinition, delivery: Delivery, bad:
         later = set[tuple[Any, ...]]()
         for other in platform.deliveries.of(source.name, delivery.period):
             if other.accepted and other.number > delivery.number:
-                read = read_delivery(platform.deliveries.content_files(other), source.schema, source.name)
+                read = read_kept(platform, source, other)
                 later |= set(_identities(find_bad_rows(platform.engine, read, source.schema).good, source))
         return {place for place, key in zip(places, _identities(rows, source), strict=True) if key not in later}
     calendar = source.schema.calendar

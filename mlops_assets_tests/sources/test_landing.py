@@ -164,6 +164,12 @@ def test_the_publisher_compresses_where_the_name_says_so(home: Home) -> None:
     assert shop.ingest("2024-01").rows == 2
 
 
+def test_quotation_marks_are_escaped_as_declared(home: Home) -> None:
+    shop = shop_of(home, "files: {escape: backslash}", "most_bad_share: 0.5")
+    shop.deliver("2024-01", [r'"the \"north\"",2024-01-01,1', r"south,2024-01-01,many"])
+    assert shop.known(PUBLISHED) == {'the "north" 2024-01-01': 1}
+
+
 def test_a_static_table_can_lie_in_a_file_of_any_name(home: Home) -> None:
     place = 'static: true\n  files: {format: json_lines, pattern: "regions.jsonl"}'
     shop = Shop(platform_of(home, STATIC.replace("static: true", place)), "shops")
@@ -194,6 +200,7 @@ GOOD_QUERY = "SELECT * FROM sales WHERE day >= :period_start AND day < :period_e
         (['files: {pattern: "{period:%Y}.csv"}'], 0, "the pattern '{period:%Y}.csv', in which '2024.csv' does not"),
         (['files: {pattern: "{period}.csv", complete: _SUCCESS}'], 0, "the pattern '_SUCCESS', in which"),
         (["published_from: defs.yaml", "files: {format: parquet}"], 1, "published_from with other files than one CSV"),
+        (["files: {format: parquet, escape: backslash}"], 0, "an escape in files of format parquet"),
         ([DATABASE, "files: {format: csv}"], 1, "files beside database"),
         ([DATABASE, "landing: incoming"], 1, "landing beside database"),
         ([DATABASE, "published_from: defs.yaml"], 1, "published_from beside database"),
