@@ -150,7 +150,7 @@ def _files(
             ("escape", f"an escape in files of format {given.format}", "an escape in CSV alone"),
         ),
         (
-            published and (given.format != "csv" or names.several or complete is not None),
+            published and (given.format != "csv" or names.several or complete is not None or given.escape is not None),
             (
                 "format",
                 "published_from with other files than one CSV a period",

@@ -42,8 +42,7 @@ def read_csv(content: bytes, columns: Sequence[Column], escape: str | None) -> "
     lines = content.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
     if escape:
         lines = _ESCAPED.sub(_doubled, lines)
-    if b'"' in lines:
-        _require_whole_rows(lines, columns)
+    require_whole_rows(lines, columns)
     texts = pa.schema([(column.name, pa.string()) for column in columns])
     return pcsv.read_csv(
         pa.BufferReader(lines + b"\n" if lines and content[-1:] in (b"\r", b"\n") else lines),
@@ -54,7 +53,14 @@ def read_csv(content: bytes, columns: Sequence[Column], escape: str | None) -> "
     )
 
 
-def _require_whole_rows(lines: bytes, columns: Sequence[Column]) -> None:
+def require_whole_rows(lines: bytes, columns: Sequence[Column]) -> None:
+    """See that each row of a file, its header first, is whole and one.
+
+    Raises:
+        ValueError: A quoted value is not closed or goes on behind its end, or a row may be lost in one; says which row.
+    """
+    if b'"' not in lines:
+        return
     place, row = 0, 0
     names: list[str] = []
     while place < len(lines):
