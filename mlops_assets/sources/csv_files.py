@@ -94,21 +94,18 @@ def _fault(lines: bytes, place: int) -> str:
 
 def _require_no_row_inside(values: bytes, row: int, names: Sequence[str], columns: Sequence[Column]) -> None:
     """See that values over several lines are not several rows: neither the first line nor a later one is a row."""
-    first, *others = values.splitlines()
-    if not _may_be_row(first, names, columns):
-        return
-    for number, line in enumerate(others, start=2):
-        if _may_be_row(line, names, columns):
+    first, *others = map(_texts, values.splitlines())
+    for number, texts in enumerate(others, start=2):
+        if len(texts) == len(first) and _may_be_row(texts, names, columns) and _may_be_row(first, names, columns):
             raise ValueError(
                 f"{_words(row)}: line {number} of it lies inside a quoted value and is itself a row; a quotation mark "
                 "too many or too few. Text that holds such lines can come as JSON lines or Parquet"
             )
 
 
-def _may_be_row(line: bytes, names: Sequence[str], columns: Sequence[Column]) -> bool:
-    """Whether a line by itself is a row: so many values, each of its type, and one at least that is no text."""
+def _may_be_row(texts: Sequence[str], names: Sequence[str], columns: Sequence[Column]) -> bool:
+    """Whether values by themselves are a row: so many, each of its type, and one at least that is no text."""
     by_name = {column.name: column for column in columns}
-    texts = _texts(line)
     if len(texts) != len(names):
         return False
     declared = [(by_name[name], text) for name, text in zip(names, texts, strict=True) if name in by_name]

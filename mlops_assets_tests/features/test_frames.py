@@ -89,7 +89,7 @@ def test_a_value_that_has_digits_below_a_microsecond_is_refused_and_zeros_are_no
     assert typed_values("at", whole, "timestamp").cast(pa.int64()).to_pylist() == [1]
     for type_ in ("timestamp", "date"):
         with pytest.raises(DefinitionError, match=f"with a value that no {type_} holds"):
-            typed_values("at", column([1_001], pa.timestamp("ns")), type_)  # type: ignore[arg-type]
+            typed_values("at", column([1_001], pa.timestamp("ns")), type_)
 
 
 def test_decimals_are_numbers_and_ones_and_zeros_booleans_where_they_fit() -> None:

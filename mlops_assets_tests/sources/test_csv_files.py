@@ -20,7 +20,8 @@ HEADER = b"shop,day,units,note\n"
 
 
 def rows_of(content: bytes, escape: str | None = None, columns: tuple[Column, ...] = COLUMNS) -> list[dict[str, Any]]:
-    return read_csv(content, columns, escape).to_pylist()
+    found: list[dict[str, Any]] = read_csv(content, columns, escape).to_pylist()
+    return found
 
 
 def notes(content: bytes, escape: str | None = None) -> list[Any]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mlops_assets.sources.ingest as ingestion
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.sources.appending import compare
 from mlops_assets_tests.sources.small_project import Shop, csv_of, platform_of, sales_yaml
 
 EVER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_windows_that_are_ingested_at_once_end_as_they_were_stated(
     later = dict(FIFTH[1]) | {"2024-01-03": confirmed}
     for period, units in (FOURTH, (FIFTH[0], later)):
         shop.land(period, csv_of(f"north,{day},{number}" for day, number in units.items()))
-    compared, other_at_work = ingestion.compare, threading.Event()
+    compared, other_at_work = compare, threading.Event()
 
     def compare_and_wait(*arguments: Any) -> Any:
         difference = compared(*arguments)
@@ -129,7 +129,7 @@ def test_windows_that_are_ingested_at_once_end_as_they_were_stated(
             other_at_work.set()
         return difference
 
-    monkeypatch.setattr(ingestion, "compare", compare_and_wait)
+    monkeypatch.setattr("mlops_assets.sources.ingest.compare", compare_and_wait)
     one, other = (threading.Thread(target=shop.ingest, args=(key,), name=key) for key in (FOURTH[0], FIFTH[0]))
     one.start()
     one.join()
@@ -140,7 +140,7 @@ def test_windows_that_are_ingested_at_once_end_as_they_were_stated(
 @st.composite
 def statements(draw: st.DrawFn, window: int) -> list[Statement]:
     """Deliveries in some order; a period may be delivered several times."""
-    found = []
+    found: list[Statement] = []
     for place in draw(st.lists(st.integers(0, len(DAYS) - 1), min_size=1, max_size=8)):
         covered = DAYS[max(0, place - window + 1) : place + 1]
         held = draw(st.lists(st.sampled_from(covered), unique=True))
