@@ -40,17 +40,10 @@ Read = tuple["pa.Array", list[WrongValue]]
 
 def from_texts(texts: "pa.ChunkedArray", column: Column) -> Read:
     """Values from the texts of a format that knows nothing else."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if column.type in ("date", "timestamp"):
         return from_python(texts.to_pylist(), column)
-    trimmed = _trimmed(texts)
-    try:
-        values = _nulled(pc.cast(trimmed, arrow_type(column.type)), column)
-    except pa.ArrowInvalid:
-        values = None
-    if values is not None and _usable(values, column) and not _may_be_bent(trimmed, values, column):
+    values = _at_once(_trimmed(texts), column)
+    if values is not None:
         return values.combine_chunks(), []
     return _one_by_one(texts.to_pylist(), column, lambda text: _from_text(text.strip(), column))
 
@@ -79,12 +72,9 @@ def from_arrow(values: "pa.ChunkedArray | Sequence[Any]", column: Column) -> Rea
         if cast is not None and _usable(cast, column):
             return cast.combine_chunks(), []
     elif column.type == "bigint" and pa.types.is_floating(values.type):
-        values = _nulled(values, column)
-        try:
-            if pc.all(pc.less(pc.abs(values), EXACT_IN_FLOATS), min_count=0).as_py():
-                return values.cast(pa.int64()).combine_chunks(), []
-        except pa.ArrowInvalid:
-            pass  # some have a fraction
+        whole = _whole(_nulled(values, column))
+        if whole is not None:
+            return whole.combine_chunks(), []
     return from_python([plain(value) for value in values], column)
 
 
@@ -161,6 +151,23 @@ def _trimmed(texts: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
+def _at_once(texts: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray | None":
+    """What texts say, all of them at once; None where one is wrong, or Arrow may have bent it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        values = _nulled(pc.cast(texts, arrow_type(column.type)), column)
+        return values if _usable(values, column) and not _may_be_bent(texts, values, column) else None
+    except pa.ArrowInvalid:
+        if column.type != "bigint":
+            return None
+    try:
+        return _whole(_nulled(pc.cast(texts, pa.float64()), column))
+    except pa.ArrowInvalid:
+        return None
+
+
 def _may_be_bent(texts: "pa.ChunkedArray", values: "pa.ChunkedArray", column: Column) -> bool:
     """Whether Arrow may have read a text as another number: 0x10 as whole, many digits as the nearest double."""
     import pyarrow.compute as pc
@@ -168,8 +175,21 @@ def _may_be_bent(texts: "pa.ChunkedArray", values: "pa.ChunkedArray", column: Co
     if column.type == "bigint":
         return bool(pc.any(pc.match_substring(texts, "x", ignore_case=True), min_count=0).as_py())
     if column.type == "double":
-        return not pc.all(pc.less(pc.abs(values), EXACT_IN_FLOATS), min_count=0).as_py()
+        digits = pc.match_substring_regex(texts, "^-?[0-9]+$")
+        return bool(pc.any(pc.and_(digits, pc.greater_equal(pc.abs(values), EXACT_IN_FLOATS)), min_count=0).as_py())
     return False
+
+
+def _whole(values: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
+    """Doubles as whole numbers; None where one has a fraction, or may stand for another."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        below = pc.all(pc.less(pc.abs(values), EXACT_IN_FLOATS), min_count=0).as_py()
+        return values.cast(pa.int64()) if below else None
+    except pa.ArrowInvalid:
+        return None
 
 
 def _from_text(text: str, column: Column) -> Any:

@@ -324,6 +324,27 @@ def test_a_parquet_value_that_would_be_bent_is_refused_with_its_row(
     assert error.found == f"in 'sales': {found} in column '{column}', row 2"
 
 
+@pytest.mark.parametrize(
+    ("texts", "units"),
+    [
+        (["5.0", "", "7"], [5, None, 7]),
+        (["5e2", "-0.0"], [500, 0]),
+        (["9007199254740993", "1.0"], [2**53 + 1, 1]),
+        (["5.0", "5.5"], "'5.5' in column 'units', row 2 below the header"),
+        (["5", "9007199254740992.0"], "'9007199254740992.0' in column 'units', row 2 below the header"),
+        (["5", "0x10"], "'0x10' in column 'units', row 2 below the header"),
+        (["5", "NaN"], "'NaN' in column 'units', row 2 below the header"),
+    ],
+)
+def test_whole_numbers_of_a_csv_may_be_written_as_doubles(tmp_path: Path, texts: list[str], units: Any) -> None:
+    rows = "".join(f'shop,2024-01-01,"{text}",1,true,2024-01-01\n' for text in texts)
+    content = f"{','.join(SALES.names)}\n{rows}".encode()
+    if isinstance(units, str):
+        assert refusal(tmp_path, ".csv", content).found == f"in 'sales': {units}"
+    else:
+        assert [row["units"] for row in read(tmp_path, ".csv", content)] == units
+
+
 def test_columns_of_a_dictionary_are_their_values(tmp_path: Path) -> None:
     type_ = arrow("dictionary", arrow("int8"), arrow("string"))
     rows = read(tmp_path, ".parquet", parquet("shop", ["north", None, "north"], type_))
