@@ -16,7 +16,7 @@ from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.due import due_periods, pushed_periods
-from mlops_assets.sources.landing import landed_periods
+from mlops_assets.sources.landing import landed_periods, passed_over_in_words
 from mlops_assets.sources.publisher import publish_due
 
 SECONDS_BETWEEN_TICKS = 30
@@ -99,11 +99,12 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
         if other := who_works_alone(platform.home):
             return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-        requests, faults = list[dg.RunRequest](), list[str]()
+        requests, faults, unread = list[dg.RunRequest](), list[str](), list[str]()
         seen: dict[str, str] = {}
         for source in platform.project.sources.values():
             try:
                 asked, remembered = _look(platform, source, known)
+                unread += filter(None, [passed_over_in_words(platform, source)])
             except (PlatformError, OSError) as error:  # of one source; the others are looked at all the same
                 context.log.error(f"{source.name}: {error}")
                 faults.append(f"{source.name}: {error}")
@@ -111,8 +112,10 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             requests += asked
             seen |= remembered
         if not requests:
-            words = "; ".join(faults) or "no file arrived or changed, no period is due"
+            words = "; ".join([*(faults or ["no file arrived or changed, no period is due"]), *unread])
             return dg.SensorResult(skip_reason=words, cursor=json.dumps(seen))
+        for words in unread:
+            context.log.warning(words)
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(seen))
 
     return deliveries

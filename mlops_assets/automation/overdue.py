@@ -1,4 +1,4 @@
-"""The schedule that only reports: which periods of which sources are overdue or refused, and which tables are stale."""
+"""The schedule that only reports: periods that are overdue or refused, tables that are stale, files of no period."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.freshness import stale_tables
+from mlops_assets.sources.landing import passed_over_in_words
 
 EVERY_MORNING = "0 6 * * *"
 
@@ -57,6 +58,12 @@ def overdue_periods(platform: Platform) -> list[Overdue]:
     return [item for source in sources for item in _absent(platform, source, source.overdue_after)]
 
 
+def unread_files(platform: Platform) -> list[str]:
+    """For each source with files in its landing folder that nothing will ever read, a sentence that names them."""
+    sources = platform.project.sources.values()
+    return [words for source in sources if (words := passed_over_in_words(platform, source))]
+
+
 def lacking(platform: Platform, since: datetime | None = None) -> list[Overdue]:
     """The periods that should have come by now, with no patience; of those that were due after a moment, or of all."""
     sources = platform.project.sources.values()
@@ -76,7 +83,7 @@ def _absent(
 
 
 def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
-    """Reports every morning what does not come: overdue periods, and tables that are stale; starts nothing else."""
+    """Reports every morning what does not come: periods, fresh rows, and files of no period; starts nothing else."""
 
     @dg.op(description="Report every overdue period as an observation, and every table's freshness as its check.")
     def report(context: dg.OpExecutionContext) -> None:
@@ -87,8 +94,10 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
         for late in overdue_periods(platform):
             context.log.warning(late.words)
             context.log_event(dg.AssetObservation(late.source, partition=late.period, description=late.words))
+        for words in unread_files(platform):
+            context.log.warning(words)
 
-    @dg.job(name="report_overdue", description="Report the periods that are overdue, and the tables that are stale.")
+    @dg.job(name="report_overdue", description="Report overdue periods, stale tables and files of no period.")
     def report_overdue() -> None:
         report()
 
@@ -97,12 +106,13 @@ def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
         job=report_overdue,
         cron_schedule=EVERY_MORNING,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Reports deliveries that are overdue or were refused, and tables that are stale.",
+        description="Reports deliveries that are overdue or were refused, stale tables and files of no period.",
     )
     def overdue(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         platform = platform_of(project)
         words = [f"{item.source} {item.period} {item.reason}" for item in overdue_periods(platform)]
         words += [f"{table.name} {fresh.name} {fresh.found}" for table, fresh in stale_tables(platform)]
+        words += unread_files(platform)
         if not words:
             return dg.SkipReason("nothing is overdue or stale")
         return dg.RunRequest(run_key=text_hash(*words))

@@ -10,6 +10,7 @@ from mlops_assets.commands.progress import shown_progress
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.working_alone import working_beside
 from mlops_assets.project.folder import find_project
+from mlops_assets.sources.landing import passed_over_in_words
 
 
 @click.command()
@@ -35,6 +36,8 @@ def ingest(folder: Path, source: str, period: str | None) -> None:
             if done.failure:
                 failures.append(done.failure)
             click.echo(f"{source} {done.period}: {done.failure or f'{done.rows} rows, {done.states} states appended'}")
+    if unread := passed_over_in_words(platform, chosen):
+        click.echo(unread)
     if failures:
         raise ContractError(
             f"{len(failures)} of {count} periods of '{source}' that were not ingested",

@@ -145,6 +145,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             figures={
                 "states appended": sum(done.appended.values()),
                 "rows removed": done.removed,
+                **({"rows stated later": done.stated_later} if done.stated_later else {}),
                 **({"removals held back": done.held_back} if done.held_back else {}),
                 **({"rows put aside": done.put_aside} if source.most_bad_share else {}),
                 **({"quarantine": quarantine} if done.put_aside else {}),

@@ -4,13 +4,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DefinitionError
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, exact
 from mlops_assets.lakehouse.schema import ColumnType, arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-EXACT_IN_FLOATS = 2**53
-"""Whole numbers of this size and more are not all told apart by a float."""
 
 
 def is_pandas(frame: Any) -> bool:
@@ -69,10 +67,11 @@ def _check_one_kind_of_times(name: str, values: Any) -> None:
 
 
 def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: str = "column") -> "pa.ChunkedArray":
-    """The values of a column in a type, where nothing can be lost by it.
+    """The values of a column in a type, where nothing can be lost by it, as `mlops_assets.lakehouse.exact` says.
 
-    Other widths of whole numbers, floats without a fraction (pandas makes them of whole numbers and nulls), categories,
-    other kinds of text, midnights as dates, and nulls of any type are taken.
+    Other widths of whole numbers, floats without a fraction (pandas makes them of whole numbers and nulls), decimals,
+    ones and zeros as booleans, categories, other kinds of text, midnights as dates, and nulls of any type are taken.
+    Texts are left as they are, and none is read as a number or a time: a frame has types of its own.
 
     Raises:
         DefinitionError: The column has another type, or a value that the type does not hold.
@@ -95,8 +94,17 @@ def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: 
             largest = pc.max(pc.abs(values)).as_py()
             lost = largest is not None and not largest < EXACT_IN_FLOATS
         if not lost and ((type_ in ("bigint", "double") and number) or (type_ == "string" and text)):
-            return values.cast(expected)
+            try:
+                return values.cast(expected)
+            except pa.ArrowInvalid:  # Arrow takes no whole number from 2^53 on as a double, not even an even one
+                return _exactly(values, type_)
+        if (type_ in ("bigint", "double") and pa.types.is_decimal(found)) or (
+            type_ == "boolean" and pa.types.is_integer(found)
+        ):
+            return _exactly(values, type_)
         if type_ in ("date", "timestamp") and temporal:
+            if pa.types.is_timestamp(found) and found.unit == "ns":
+                values = values.cast(pa.timestamp("us", found.tz))  # not where digits below them would be lost
             moments = moment_values(name, values)
             days = moments.cast(pa.date32(), safe=False)
             if type_ == "timestamp":
@@ -104,13 +112,21 @@ def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: 
             if pc.all(pc.equal(days.cast(moments.type), moments), min_count=0).as_py():
                 return days
             lost = True
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, TypeError, ValueError, OverflowError):
         lost = True
     raise DefinitionError(
         f"{what} '{name}' of type {found}" + (f" with a value that no {type_} holds" if lost else ""),
         f"type {type_}",
         "cast the column",
     )
+
+
+def _exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
+    """The values of a column, one by one as `exact` takes them."""
+    import pyarrow as pa
+
+    taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
+    return pa.chunked_array([pa.array(taken, arrow_type(type_))])
 
 
 def moment_values(name: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":

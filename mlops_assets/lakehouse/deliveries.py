@@ -1,8 +1,11 @@
 """Deliveries, kept as they came: the bytes, when they arrived, and what became of them."""
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -125,10 +128,26 @@ class DeliveryStore:
         deliveries = (_read(record) for record in self._records(source, period))
         return next((delivery for delivery in deliveries if delivery.accepted), None)
 
+    def periods(self, source: str) -> list[str]:
+        """The keys of the periods that were delivered, in their order."""
+        return sorted(folder.name for folder in (self.folder / source).glob("*"))
+
+    @contextmanager
+    def held(self, source: str) -> Iterator[None]:
+        """Wait until nobody else holds the deliveries of a source, and hold them meanwhile."""
+        folder = self.folder / source
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)  # and with it the lock
+
     def accepted(self, source: str) -> list[Delivery]:
         """All deliveries of a source whose rows were taken, by period and in the order they came."""
-        periods = sorted((self.folder / source).glob("*"))
-        return [delivery for period in periods for delivery in self.of(source, period.name) if delivery.accepted]
+        periods = self.periods(source)
+        return [delivery for period in periods for delivery in self.of(source, period) if delivery.accepted]
 
     def content_files(self, delivery: Delivery) -> list[Path]:
         """Where the bytes of a delivery lie."""

@@ -1,6 +1,7 @@
 """The home: the one folder that holds all embedded state (``MLOPS_HOME``, by default ``.mlops`` in the project)."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from mlops_assets.lakehouse.files import write_atomically
 HOME_VARIABLE = "MLOPS_HOME"
 SMALLEST_FREE_SPACE_VARIABLE = "MLOPS_SMALLEST_FREE_MEGABYTES"
 SMALLEST_FREE_MEGABYTES = 200
+
+
+_UNUSABLE = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]")
+"""Characters in whose presence Delta, which makes the host of a URL of a folder's path, panics or reads elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +126,23 @@ class Home:
         return self
 
     def require_format(self) -> "Home":
-        """See that this release reads the home: one look at a small file.
+        """See that this release reads the home: one look at its path, and at a small file.
 
         Raises:
-            SurroundingsError: It is older and was not migrated, or newer.
+            SurroundingsError: Delta cannot work at such a path; or it is older and was not migrated, or newer.
         """
+        if unusable := _UNUSABLE.findall(str(self.folder)):
+            raise SurroundingsError(
+                f"the home {self.folder}, whose path has {' '.join(dict.fromkeys(map(_shown, unusable)))} in it",
+                "a path without [ ] ^ | and backslashes, where Delta tables cannot lie",
+                f"set {HOME_VARIABLE} to another folder, or rename that one",
+            )
         formats.require_home(self.folder)
         return self
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else repr(character)
 
 
 def _smallest_free_megabytes() -> int:

@@ -211,9 +211,13 @@ def parse_moment(text: str) -> datetime:
     """Read a date, a date with time (without a zone: UTC), or a month such as ``2001-03`` (its first instant).
 
     Raises:
-        DefinitionError: The text is none of these.
+        DefinitionError: The text is none of these, or tells parts of a microsecond, which nothing here can hold.
     """
     value = text.strip()
+    if re.search(r"[.,]\d{6}\d*[1-9]", value):
+        raise DefinitionError(
+            f"time '{text}'", "microseconds: digits below them may only be zeros", "leave those digits out"
+        )
     try:
         if re.fullmatch(r"\d{4}-\d{2}", value):
             return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC)

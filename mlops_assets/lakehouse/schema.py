@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ColumnType = Literal["string", "bigint", "double", "boolean", "date", "timestamp"]
 ColumnKind = Literal["number", "category", "key", "time"]
+NotFinite = Literal["refuse", "null"]
 Sensitivity = Literal["public", "internal", "personal"]
 """Who may see a column, from the least sensitive to the most."""
 
@@ -55,6 +56,7 @@ class Column:
         sensitivity: Who may see it: everybody, the organisation, or only who needs it, because it is about persons.
             As the most sensitive of what it is computed from, unless it was declared otherwise.
         sensitivity_reason: Why it was declared less sensitive than that; empty where it was not.
+        not_finite: What a source makes of a number that is not finite (NaN, infinity): a fault of its row, or a null.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Column:
     owners: tuple[str, ...] = ()
     sensitivity: Sensitivity = "internal"
     sensitivity_reason: str = ""
+    not_finite: NotFinite = "refuse"
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ class SourceColumnAttributes(ContractAttributes):
         default="internal",
         description="Who may see it: public everybody, internal the organisation, personal only who needs it.",
     )
+    not_finite: Literal["refuse", "null"] = Field(
+        default="refuse",
+        description="What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or "
+        "null.",
+    )
 
 
 class ColumnAttributes(ContractAttributes, SensitivityAttributes):
@@ -194,6 +199,13 @@ class FilesAttributes(Attributes):
         description=(
             "Path of a file that is written last, such as {period}/_SUCCESS: before it is there, nothing is read. "
             "Needed where several files make a delivery."
+        ),
+    )
+    escape: Literal["backslash"] | None = Field(
+        default=None,
+        description=(
+            "How CSV writes a quotation mark inside a quoted value: by default twice; backslash as Spark and MySQL do, "
+            r"before it and before a backslash, where \N is null."
         ),
     )
 

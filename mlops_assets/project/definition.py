@@ -40,12 +40,14 @@ class Files:
         pattern: What they are called; several may make a delivery.
         complete: What the file is called that is written last; None where a file counts once it has its name.
         landing: Where they arrive; None for the home's folder.
+        escape: What CSV puts before a quotation mark inside a quoted value; None where it is written twice.
     """
 
     format: Literal["csv", "parquet", "json_lines"]
     pattern: FilePattern
     complete: FilePattern | None
     landing: Path | None
+    escape: Literal["backslash"] | None = None
 
 
 @dataclass(frozen=True)

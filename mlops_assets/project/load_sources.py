@@ -27,9 +27,21 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         DefinitionError: A name, period or duration in it is wrong.
     """
     columns = tuple(
-        replace(column, sensitivity=parsed.columns[column.name].sensitivity)
+        replace(
+            column,
+            sensitivity=parsed.columns[column.name].sensitivity,
+            not_finite=parsed.columns[column.name].not_finite,
+        )
         for column in columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
     )
+    for column in columns:
+        if column.not_finite == "null" and column.type not in ("bigint", "double"):
+            raise DefinitionError(
+                f"not_finite for '{column.name}', which is of type {column.type}",
+                "a column of type bigint or double",
+                "take not_finite out, or correct the type",
+                where=document.at("columns", column.name, "not_finite"),
+            )
     if parsed.static != (parsed.timestamp is None):
         raise DefinitionError(
             f"static: {str(parsed.static).lower()} with {'a' if parsed.timestamp else 'no'} timestamp",
@@ -153,7 +165,11 @@ def _files(
             ("complete", f"a wildcard in complete ('{complete and complete.text}')", "the path of one file"),
         ),
         (
-            published and (given.format != "csv" or names.several or complete is not None),
+            given.escape is not None and given.format != "csv",
+            ("escape", f"an escape in files of format {given.format}", "an escape in CSV alone"),
+        ),
+        (
+            published and (given.format != "csv" or names.several or complete is not None or given.escape is not None),
             (
                 "format",
                 "published_from with other files than one CSV a period",
@@ -166,7 +182,7 @@ def _files(
             cure = "correct the files' fields, or take them out"
             raise DefinitionError(found, expected, cure, where=document.at("files", field))
     landing = (document.file.parent / parsed.landing).resolve() if parsed.landing else None
-    return Files(given.format, names, complete, landing)
+    return Files(given.format, names, complete, landing, given.escape)
 
 
 def _database(document: Document, parsed: written.SourceAttributes, given: written.DatabaseAttributes) -> Database:

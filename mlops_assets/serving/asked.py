@@ -14,6 +14,7 @@ from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
 from mlops_assets.governance.access import ANONYMOUS, Principal, visible
+from mlops_assets.lakehouse.exact import object_of_names
 from mlops_assets.lakehouse.schema import Column, ColumnType
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.context import ServingContext
@@ -302,4 +303,4 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is none of its values")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=object_of_names)

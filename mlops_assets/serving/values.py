@@ -22,7 +22,7 @@ from mlops_assets.project.lookups import WHOLE_NUMBERS
 
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6}0*)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 class NotOfTypeError(ValueError):

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.masking import words_about
-from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
 from mlops_assets.project.definition import Database, SourceDefinition
 from mlops_assets.sources.contract import wrong_structure
 from mlops_assets.sources.values import from_python
@@ -57,7 +58,9 @@ def read_database(
                     sqlalchemy.text(_statement(connection, source.schema, database)),
                     _bounds(source.schema, between, zoned=connection.dialect.name == "postgresql"),
                 )
-                _write(file, list(result.keys()), result.partitions(), source.schema, source.name)
+                # SQLite's values have types of their own, whatever was declared of their column.
+                loose = connection.dialect.name == "sqlite"
+                _write(file, list(result.keys()), result.partitions(), source.schema, source.name, loose=loose)
                 return
             except sqlalchemy.exc.SQLAlchemyError as error:
                 found = f"was asked and failed ({words_about(source.schema.columns, _harmless(error, url))})"
@@ -141,26 +144,49 @@ def _bounds(schema: TableSchema, between: tuple[datetime, datetime] | None, *, z
 
 
 def _write(
-    file: Path, names: Sequence[str], batches: "Iterable[Sequence[Any]]", schema: TableSchema, table: str
+    file: Path,
+    names: Sequence[str],
+    batches: "Iterable[Sequence[Any]]",
+    schema: TableSchema,
+    table: str,
+    *,
+    loose: bool,
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer, types = None, None
+    declared = [schema.column(name) if name in schema.names else None for name in names]
+    writer, types, before = None, None, 0
     try:
         for batch in _with_one_at_least(batches):
             values = [list(column) for column in zip(*batch, strict=True)] or [[] for _ in names]
-            types = types or [_kind(column) for column in values]
+            types = types or [_kind(column, of, loose=loose) for column, of in zip(values, declared, strict=True)]
             arrays = [
-                _as_it_came(name, column, type_, schema, table)
-                for name, column, type_ in zip(names, values, types, strict=True)
+                _as_it_came(name, _finite(name, column, of, before, table), type_, of, table)
+                for name, column, type_, of in zip(names, values, types, declared, strict=True)
             ]
             written = pa.Table.from_arrays(arrays, names=list(names))
             writer = writer or pq.ParquetWriter(file, written.schema)
             writer.write_table(written)
+            before += len(batch)
     finally:
         if writer:
             writer.close()
+
+
+def _finite(name: str, values: list[Any], declared: Column | None, before: int, table: str) -> list[Any]:
+    """Values without decimals that are not finite, for which no file has a place; doubles are judged as others are."""
+    for place, value in enumerate(values):
+        if isinstance(value, Decimal) and not value.is_finite():
+            if declared is None or declared.not_finite == "refuse":
+                raise wrong_structure(
+                    f"{value} in column '{name}', row {before + place + 1}",
+                    table,
+                    "a finite number",
+                    "ask for corrected rows, or declare not_finite: null for the column; nothing was written",
+                )
+            values[place] = None
+    return values
 
 
 def _with_one_at_least(batches: "Iterable[Sequence[Any]]") -> Iterator[Sequence[Any]]:
@@ -173,20 +199,28 @@ def _with_one_at_least(batches: "Iterable[Sequence[Any]]") -> Iterator[Sequence[
 
 
 def _as_it_came(
-    name: str, values: list[Any], type_: "pa.DataType | None", schema: TableSchema, table: str
+    name: str, values: list[Any], type_: "pa.DataType | None", declared: Column | None, table: str
 ) -> "pa.Array":
     """A column of one batch: of the type that its first one showed, or the declared one where that was all null."""
     import pyarrow as pa
 
     kinds = _kinds(values)
     try:
-        if type_ is None and name in schema.names and all(isinstance(kind, pa.DataType) for kind in kinds):
-            typed, wrong = from_python(values, schema.column(name))
+        if kinds <= {type_} and (kinds or type_):
+            return pa.array(values, type_)
+        if type_ == pa.float64() and kinds <= {pa.int64(), pa.float64()}:
+            return pa.array([None if value is None else exact(value, "double") for value in values], type_)
+        if (
+            declared
+            and type_ in (None, arrow_type(declared.type))
+            and all(isinstance(kind, pa.DataType) for kind in kinds)
+        ):
+            typed, wrong = from_python(values, declared)
             if not wrong:
                 return typed
             found = wrong[0].found
-        elif kinds <= {type_}:
-            return pa.array(values, type_ or pa.string())
+        elif not kinds:
+            return pa.array(values, pa.string())
         else:
             found = f"values of type {' and '.join(sorted(map(str, kinds)))}"
     except (pa.ArrowException, ValueError, OverflowError):
@@ -199,11 +233,18 @@ def _as_it_came(
     )
 
 
-def _kind(values: Iterable[Any]) -> "pa.DataType | None":
-    """The type that values show; None where all are null, or of a type that no file can hold."""
+def _kind(values: Iterable[Any], declared: Column | None, *, loose: bool) -> "pa.DataType | None":
+    """The type that values show; None where all are null, or of a type that no file can hold.
+
+    Whole numbers among doubles are doubles, as are those of a column declared so where further rows may bring some.
+    """
     import pyarrow as pa
 
-    return next((kind for kind in _kinds(values) if isinstance(kind, pa.DataType)), None)
+    kinds = [kind for kind in _kinds(values) if isinstance(kind, pa.DataType)]
+    numbers = bool(kinds) and set(kinds) <= {pa.int64(), pa.float64()}
+    if numbers and (len(kinds) == 2 or (loose and declared is not None and declared.type == "double")):
+        return pa.float64()
+    return kinds[0] if kinds else None
 
 
 def _kinds(values: Iterable[Any]) -> "set[pa.DataType | str]":

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, nearest
+from mlops_assets.lakehouse.exact import object_of_names
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.sources.contract import wrong_structure
+from mlops_assets.sources.csv_files import read_csv
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
-from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts
+from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,13 +29,13 @@ SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
 class _Format:
     """How a format is read: its columns' names and values by name, and what people call its files and rows."""
 
-    read: Callable[[bytes, Sequence[str]], tuple[list[str], Mapping[str, Any]]]
+    read: Callable[[bytes, Sequence[Column], str | None], tuple[list[str], Mapping[str, Any]]]
     typed: Callable[[Any, Any], Read]
     whole: str
     row: str
 
 
-def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> Delivered:
+def read_delivery(files: Sequence[Path], schema: TableSchema, table: str, *, escape: str | None = None) -> Delivered:
     """Read the files of a delivery into rows of the declared types.
 
     Args:
@@ -41,12 +43,13 @@ def read_delivery(files: Sequence[Path], schema: TableSchema, table: str) -> Del
             columns, in any order; in JSON lines each line is an object, and a name that a line lacks is null.
         schema: What is declared.
         table: The source's name, for messages.
+        escape: How CSV escapes quotation marks, see `Files`.
 
     Raises:
         ContractError: A file is cut short or of another encoding, or its columns are not the declared ones.
     """
     several = len(files) > 1
-    return Delivered([_read_file(file, schema, table, f" in {file.name}" if several else "") for file in files])
+    return Delivered([_read_file(file, schema, table, f" in {file.name}" if several else "", escape) for file in files])
 
 
 def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
@@ -75,7 +78,7 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
     known = [column.name for column in columns]
     try:
         content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
-        names, values = form.read(content, known)
+        names, values = form.read(content, columns, None)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise ContractError(
             f"the file {file.name} cannot be read ({_words(error, columns)})",
@@ -103,14 +106,14 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
     return pa.table(typed)
 
 
-def _read_file(file: Path, schema: TableSchema, table: str, place: str) -> DeliveredFile:
+def _read_file(file: Path, schema: TableSchema, table: str, place: str, escape: str | None) -> DeliveredFile:
     import pyarrow as pa
 
     compressed = file.suffix == ".gz"
     form = _FORMATS[file.with_suffix("").suffix if compressed else file.suffix]
     try:
         content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
-        names, values = form.read(content, schema.names)
+        names, values = form.read(content, schema.columns, escape)
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         raise wrong_structure(
             f"the delivery cannot be read{place} ({_words(error, schema.columns)})",
@@ -138,7 +141,7 @@ def _words(error: Exception, columns: Sequence[Column]) -> str:
 
 def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:
     missing = [name for name in schema.names if name not in names]
-    surplus = [name for name in names if name not in schema.names]
+    surplus = [_shown(name) for name in names if name not in schema.names]
     twice = [name for name in schema.names if names.count(name) > 1]
     if len(missing) == len(schema.names) and any(column.sensitivity == "personal" for column in schema.columns):
         surplus = [f"({len(surplus)} of them)"]  # without its header a file has values in place of names
@@ -154,37 +157,58 @@ def _require_columns(names: Sequence[str], schema: TableSchema, table: str, plac
         )
 
 
-def _read_csv(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.csv as pcsv
-
-    texts = pa.schema([(name, pa.string()) for name in declared])
-    rows = pcsv.read_csv(
-        pa.BufferReader(content),
-        convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
-        parse_options=pcsv.ParseOptions(newlines_in_values=True),
-    )
-    if content.count(b'"') % 2 == 1 and not content.endswith(b"\n"):
-        raise EOFError("it ends inside a quoted value")  # which the reader closes without a word
-    return _columns(rows)
+def _shown(name: str) -> str:
+    """A name as messages tell it: in quotation marks where something in it would not be seen."""
+    return name if name and name.isprintable() and name == name.strip() else repr(name)
 
 
-def _read_parquet(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+def _read_csv(content: bytes, columns: Sequence[Column], escape: str | None) -> tuple[list[str], Mapping[str, Any]]:
+    return _columns(read_csv(content, columns, escape))
+
+
+def _read_parquet(content: bytes, columns: Sequence[Column], escape: str | None) -> tuple[list[str], Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return _columns(pq.ParquetFile(pa.BufferReader(content)).read())
+    file = pq.ParquetFile(pa.BufferReader(content), coerce_int96_timestamp_unit="us")
+    names, values = _columns(file.read())
+    leaves = [file.schema.column(place) for place in range(len(file.schema))]
+    old = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+    if old:
+        # Arrow reads them in one unit, and says nothing of what that leaves out (in microseconds) or wraps (in
+        # nanoseconds). The difference of both, which wraps back, is what lies below a microsecond.
+        finer = dict(_columns(pq.ParquetFile(pa.BufferReader(content)).read())[1])
+        values = dict(values) | {name: _without_loss(values[name], finer[name]) for name in old if name in values}
+    return names, values
+
+
+def _without_loss(moments: "pa.ChunkedArray", finer: "pa.ChunkedArray") -> Any:
+    """Times in microseconds; of one that has digits below them a text with all its digits, which no type takes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    micros, nanos = (pc.fill_null(times.cast(pa.int64()), 0).to_numpy() for times in (moments, finer))
+    below = nanos - micros * np.int64(1000)
+    if not below.any():
+        return moments
+    return [
+        value if digits == 0 or value is None else f"{value.isoformat(timespec='microseconds')}{digits:03d}"
+        for value, digits in zip(map(plain, moments), below.tolist(), strict=True)
+    ]
 
 
 def _columns(rows: "pa.Table") -> tuple[list[str], Mapping[str, Any]]:
     return rows.column_names, dict(zip(rows.column_names, rows.columns, strict=True))
 
 
-def _read_json_lines(content: bytes, declared: Sequence[str]) -> tuple[list[str], Mapping[str, Any]]:
+def _read_json_lines(
+    content: bytes, columns: Sequence[Column], escape: str | None
+) -> tuple[list[str], Mapping[str, Any]]:
     rows = []
     for number, line in enumerate(io.StringIO(content.decode("utf-8-sig").rstrip()), start=1):
         try:
-            row = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
+            row = json.loads(line, object_pairs_hook=object_of_names)
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number} is no JSON: {error.msg}, column {error.colno}") from None
         except (ValueError, RecursionError) as error:
@@ -196,17 +220,6 @@ def _read_json_lines(content: bytes, declared: Sequence[str]) -> tuple[list[str]
         raise EOFError("no line: a delivery without rows looks like one that was lost")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return names, {name: [row.get(name) for row in rows] for name in names}
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a name twice in one object")
-    return values
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 _FORMATS = {

@@ -25,6 +25,7 @@ from mlops_assets.sources.landing import landed_files
 from mlops_assets.sources.pushed import keep_pushed, last_of_each, require_over
 from mlops_assets.sources.quarantine import put_aside, quarantined
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
+from mlops_assets.sources.statements import covered_periods, stated_later, within
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,8 @@ class Ingested:
         put_aside: How many of its rows wait in quarantine.
         held_back: How many rows it lacks that were not removed, because they may be those that were put aside.
         checks: What the contract's checks found.
+        stated_later: How many of its good rows were not taken, because a delivery for a later period came before it
+            and says what their periods hold.
     """
 
     delivery: Delivery
@@ -51,6 +54,7 @@ class Ingested:
     put_aside: int
     held_back: int
     checks: tuple[CheckOutcome, ...]
+    stated_later: int = 0
 
 
 def ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
@@ -70,6 +74,11 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
         ContractError: The delivery breaks its contract or is cut short; the last good state stays as it was.
         ConflictError: Another run ingests the same period at the same time.
     """
+    _require_period(source, period)
+    if source.delivers in ("window", "snapshot"):
+        # One at a time: what is compared must not be stated later, and by another run, before it is appended.
+        with platform.deliveries.held(source.name):
+            return _ingest(platform, source, period)
     for _ in range(_FURTHER_ATTEMPTS if source.pushed else 0):
         try:
             return _ingest(platform, source, period)
@@ -83,7 +92,6 @@ _FURTHER_ATTEMPTS = 2
 
 def _ingest(platform: Platform, source: SourceDefinition, period: Period | None) -> Ingested:
     key = period.key if period else STATIC_PERIOD
-    _require_period(source, period)
     now = platform.clock.note()
     covered = covered_periods(source, period)
     table = platform.table(source.name)
@@ -94,7 +102,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
         delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
     else:
         delivery = _keep(platform, source, period, covered, arrived_at=now)
-    delivered = read_delivery(platform.deliveries.proven_files(delivery), source.schema, source.name)
+    delivered = read_kept(platform, source, delivery)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
     own_rows = _count_inside(rows, source, period)
@@ -105,24 +113,46 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
         bad_rows = [row for row in quarantined(platform, source, key) if row.waits and row.delivery == delivery.number]
         _settle(platform, source, key, waiting, now)
         return Ingested(delivery, rows.num_rows, {}, 0, len(bad_rows), 0, tuple(checks))
-    difference = compare(platform, source, rows, bad, covered)
-    first_rows = None if counters[key] else _count_inside(delivered.rows, source, period)
-    require_few_removed(source, difference)
+    later = _stated_since(platform, source, delivery)
+    spoken = [period for period in covered if period.key not in later]
+    taken = within(rows, source, spoken) if spoken else rows.slice(0, 0) if covered else rows
+    difference = compare(platform, source, taken, bad, spoken) if spoken or not covered else None
+    first_rows = None if counters[key] or key in later else _count_inside(delivered.rows, source, period)
+    if difference:
+        require_few_removed(source, difference)
     _require_many_rows(platform, source, period, first_rows)
     put_aside(platform, source, delivery, bad)  # before the rows: none may be in neither place
     corrected_at = delivery.arrived_at if delivery.accepted else now  # accepted before: the table is built anew
-    appended = append(platform, source, difference, delivery, counters, corrected_at=corrected_at)
+    appended: Mapping[str, int] = {}
+    if difference:
+        appended = append(platform, source, difference, delivery, counters, corrected_at=corrected_at)
     accepted = platform.deliveries.accept(delivery)
     _settle(platform, source, key, waiting, now)
     return Ingested(
         accepted,
-        rows.num_rows,
+        taken.num_rows,
         appended,
-        difference.removed,
+        difference.removed if difference else 0,
         len(bad.faults),
-        difference.held_back,
+        difference.held_back if difference else 0,
         tuple(checks),
+        stated_later=rows.num_rows - taken.num_rows,
     )
+
+
+def _stated_since(platform: Platform, source: SourceDefinition, delivery: Delivery) -> set[str]:
+    """The keys of the periods of which the table holds what was stated later than in a delivery.
+
+    Where a table is built anew, the deliveries that came after this one count once they are in it again.
+    """
+    if source.static or source.delivers not in ("window", "snapshot"):
+        return set()
+
+    def counts(other: Delivery) -> bool:
+        held = platform.table(source.name).delta.counters([other.period])[other.period]
+        return not delivery.accepted or bool(held) or other.arrived_at < delivery.arrived_at
+
+    return stated_later(platform, source, delivery, counts)
 
 
 def is_correction(source: SourceDefinition, period: Period | None, delivery: Delivery) -> bool:
@@ -179,6 +209,13 @@ def _keep(
         return keep([file], SUFFIXES["parquet"])
 
 
+def read_kept(platform: Platform, source: SourceDefinition, delivery: Delivery) -> Delivered:
+    """Read a kept delivery against today's contract, see `read_delivery`."""
+    escape = source.origin.escape if isinstance(source.origin, Files) else None
+    files = platform.deliveries.proven_files(delivery)
+    return read_delivery(files, source.schema, source.name, escape=escape)
+
+
 def _settle(platform: Platform, source: SourceDefinition, key: str, waiting: Waiting | None, now: datetime) -> None:
     if waiting and isinstance(source.origin, Push):
         platform.pushed.settle(source.name, key, waiting.through, known_since=now - source.origin.remember_keys)
@@ -204,19 +241,6 @@ def _sort_out(platform: Platform, source: SourceDefinition, delivered: Delivered
             "correct the data, the contract or most_bad_share in YAML; nothing was written",
         )
     return bad
-
-
-def covered_periods(source: SourceDefinition, period: Period | None) -> list[Period]:
-    """The periods whose rows a delivery holds all of."""
-    if period is None:
-        return []
-    calendar = source.schema.calendar
-    if source.delivers == "window":
-        first = max(calendar.shift(period, 1 - source.window_periods), source.first or period)
-        return list(calendar.between(first, period))
-    if source.delivers == "snapshot" and source.first is not None:
-        return list(calendar.between(source.first, period))
-    return [period]
 
 
 def _require_period(source: SourceDefinition, period: Period | None) -> None:

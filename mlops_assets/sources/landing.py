@@ -1,5 +1,6 @@
 """Where files arrive: which of them are a period's delivery, and of which period a file is."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,64 @@ def landed_periods(platform: Platform, source: SourceDefinition) -> Iterator[tup
         )
         if inside and (files.complete is None or (folder / files.complete.path(period)).exists()):
             yield period, found
+
+
+MOST_TOLD = 20
+"""Files that a message names; of more it says how many."""
+
+
+def passed_over(platform: Platform, source: SourceDefinition) -> list[tuple[str, str]]:
+    """The files in a source's landing folder that nothing will ever read, each with why.
+
+    Such a file is of no period by its name, or of one that the source does not have. Marks of completeness, files of
+    other sources that arrive in the same folder, and those whose names begin with a dot or an underscore are none.
+
+    Returns:
+        Paths below the landing folder in their order, and what is wrong with each.
+    """
+    files, folder = files_of(source), landing_folder(platform, source)
+    patterns = [files.pattern, *([files.complete] if files.complete else [])]
+    deepest = max(pattern.glob().count("/") for pattern in patterns)
+    example = files.pattern.path(source.first)
+    named = example if source.static else f"{files.pattern.text}, such as {example}"
+    found = []
+    for file in (file for depth in range(deepest + 1) for file in folder.glob("/".join("*" * (depth + 1)))):
+        name = file.relative_to(folder).as_posix()
+        if re.search(r"(^|/)[._]", name) or not file.is_file():
+            continue
+        key = files.pattern.period_of(name)
+        if key is None or (files.complete and files.complete.period_of(name)):
+            if not any(_is_of(platform, other, file) for other in platform.project.sources.values()):
+                found.append((name, f"a file is called {named}"))
+        elif not source.static:
+            period = source.schema.calendar.at_key(key)
+            if source.first and period < source.first:
+                found.append((name, f"it is before first_period, {source.first.key}"))
+            elif source.last and period > source.last:
+                found.append((name, f"it is after last_period, {source.last.key}"))
+    return sorted(found)
+
+
+def passed_over_in_words(platform: Platform, source: SourceDefinition) -> str:
+    """What `passed_over` finds of a source, in a sentence; empty where there is nothing, or nothing lands."""
+    if not isinstance(source.origin, Files):
+        return ""
+    found = passed_over(platform, source)
+    told = [f"{name} ({reason})" for name, reason in found[:MOST_TOLD]]
+    more = [f"{len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    return f"{source.name} passes over files in its landing folder: {'; '.join([*told, *more])}" if found else ""
+
+
+def _is_of(platform: Platform, source: SourceDefinition, file: Path) -> bool:
+    """Whether a file is one of a source's by its name, or says that all are there."""
+    if not isinstance(source.origin, Files):
+        return False
+    folder = landing_folder(platform, source)
+    if not file.is_relative_to(folder):
+        return False
+    name = file.relative_to(folder).as_posix()
+    patterns = (source.origin.pattern, source.origin.complete)
+    return any(pattern is not None and pattern.period_of(name) is not None for pattern in patterns)
 
 
 def _named(files: Files, folder: Path, glob: str) -> Iterator[tuple[Path, str]]:

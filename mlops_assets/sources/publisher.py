@@ -9,13 +9,17 @@ from pathlib import Path
 
 from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.lakehouse.files import write_atomically
-from mlops_assets.lakehouse.periods import Calendar, Period, parse_moment
+from mlops_assets.lakehouse.periods import Period, parse_moment
+from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.sources.csv_files import require_whole_rows
 from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landing_file
+
+_LONGEST_TEXT = 2**31 - 1
 
 
 def publish_due(platform: Platform) -> list[Path]:
@@ -96,18 +100,21 @@ def split_by_period(source: SourceDefinition) -> dict[str, bytes]:
             "declare it",
         )
     seen = source.published_from.stat()
-    return _split(
-        source.published_from, source.schema.timestamp, source.schema.calendar, (seen.st_mtime_ns, seen.st_size)
-    )
+    return _split(source.published_from, source.schema, source.schema.timestamp, (seen.st_mtime_ns, seen.st_size))
 
 
 @lru_cache(maxsize=8)
-def _split(file: Path, timestamp: str, calendar: Calendar, seen: tuple[int, int]) -> dict[str, bytes]:
+def _split(file: Path, schema: TableSchema, timestamp: str, seen: tuple[int, int]) -> dict[str, bytes]:
     """Split a file; ``seen`` only tells the cache that it was replaced."""
+    csv.field_size_limit(_LONGEST_TEXT)
     try:
-        reader = csv.reader(io.StringIO(_read(file).decode("utf-8-sig")))
+        text = _read(file).decode("utf-8-sig")
+        require_whole_rows(text.encode(), schema.columns)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     except UnicodeDecodeError as error:
         raise ContractError(f"{file}, which is not UTF-8 ({error})", "a CSV in UTF-8", "correct the file") from None
+    except ValueError as error:
+        raise ContractError(f"{file}, in which {error}", "a CSV of whole rows", "correct the file") from None
     header = next(reader, None)
     if header is None or timestamp not in header:
         raise ContractError(f"no column '{timestamp}' in {file}", "a CSV with a header", "correct the file")
@@ -123,7 +130,7 @@ def _split(file: Path, timestamp: str, calendar: Calendar, seen: tuple[int, int]
             )
         text = row[position]
         if text not in periods:
-            periods[text] = calendar.of(parse_moment(text)).key
+            periods[text] = schema.calendar.of(parse_moment(text)).key
         key = periods[text]
         if key not in parts:
             parts[key] = io.StringIO()

@@ -5,7 +5,7 @@ all else, its period. But for keys of rows that still wait, the table then holds
 been read against today's contract when they came; what was known before the replay stays as it was.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,15 @@ from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.appending import append, compare
 from mlops_assets.sources.contract import identity, moments
-from mlops_assets.sources.files import read_delivery
-from mlops_assets.sources.ingest import covered_periods, require_few_removed, require_inside, require_kept_by
+from mlops_assets.sources.ingest import (
+    read_kept,
+    require_few_removed,
+    require_inside,
+    require_kept_by,
+)
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined, refreshed, write_quarantine
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
+from mlops_assets.sources.statements import covered_periods, runs, stated_later, within
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +76,8 @@ def replay_quarantine(
     keys = list(dict.fromkeys(row.period for row in waiting))
     replayed = []
     for number, key in enumerate(keys, start=1):
-        replayed.append(_replay_period(platform, source, key))
+        with platform.deliveries.held(source.name):
+            replayed.append(_replay_period(platform, source, key))
         progress(Step(source.name, number, len(keys), key, f"{replayed[-1].ingested} rows ingested", minor=True))
     return replayed
 
@@ -83,7 +89,7 @@ def _replay_period(platform: Platform, source: SourceDefinition, key: str) -> Re
         waiting = {row.row for row in rows if row.waits and row.delivery == delivery.number}
         if not waiting or not delivery.accepted:  # one that was never accepted is for the next ingestion
             continue
-        delivered = read_delivery(platform.deliveries.proven_files(delivery), source.schema, source.name)
+        delivered = read_kept(platform, source, delivery)
         bad = find_bad_rows(platform.engine, delivered, source.schema)
         owed = _owed(platform, source, delivery, bad)
         passing = waiting - bad.faults.keys()
@@ -110,31 +116,20 @@ def _settled(
 
 
 def _owed(platform: Platform, source: SourceDefinition, delivery: Delivery, bad: BadRows) -> set[int]:
-    """The places (from 1) of a delivery's rows of which no later delivery holds what they are about."""
+    """The places (from 1) of a delivery's rows of which none that was stated later holds what they are about."""
     rows = bad.delivered.rows
     places = range(1, rows.num_rows + 1)
     if source.delivers == "increment":
         later = set[tuple[Any, ...]]()
         for other in platform.deliveries.of(source.name, delivery.period):
             if other.accepted and other.number > delivery.number:
-                read = read_delivery(platform.deliveries.proven_files(other), source.schema, source.name)
+                read = read_kept(platform, source, other)
                 later |= set(_identities(find_bad_rows(platform.engine, read, source.schema).good, source))
         return {place for place, key in zip(places, _identities(rows, source), strict=True) if key not in later}
     calendar = source.schema.calendar
     keys = [calendar.of(time).key if time else STATIC_PERIOD for time in moments(rows, source.schema)]
-    covered_later = _covered_later(platform, source, delivery)
+    covered_later = stated_later(platform, source, delivery)
     return {place for place, key in zip(places, keys, strict=True) if key not in covered_later}
-
-
-def _covered_later(platform: Platform, source: SourceDefinition, delivery: Delivery) -> set[str]:
-    """The periods that deliveries which arrived later hold all of."""
-    calendar = source.schema.calendar
-    covered = set[str]()
-    for other in platform.deliveries.accepted(source.name):
-        if (other.arrived_at, other.period, other.number) > (delivery.arrived_at, delivery.period, delivery.number):
-            of = None if source.static else calendar.at_key(other.period)
-            covered |= {period.key for period in covered_periods(source, of)} or {STATIC_PERIOD}
-    return covered
 
 
 def _append(
@@ -148,37 +143,16 @@ def _append(
     rows = bad.delivered.at(wanted)
     require_kept_by(platform, source, period, bad.good)
     require_inside(rows, source, covered)
-    covered_later = _covered_later(platform, source, delivery) if whole else set()
+    covered_later = stated_later(platform, source, delivery) if whole else set()
     table, appended = platform.table(source.name), dict[str, int]()
-    for run in _runs(covered, covered_later) if covered else [[]]:
+    for run in runs(covered, covered_later) if covered else [[]]:
         counters = table.delta.counters(table.period_keys(run))
-        difference = compare(platform, source, _within(rows, source, run), bad, run)
+        difference = compare(platform, source, within(rows, source, run), bad, run)
         require_few_removed(source, difference)
         appended |= append(
             platform, source, difference, delivery, counters, corrected_at=platform.clock.note(), corrects=True
         )
     return appended
-
-
-def _runs(periods: Sequence[Period], without: Set[str]) -> list[list[Period]]:
-    """Periods that follow each other, without some of them."""
-    runs: list[list[Period]] = [[]]
-    for period in periods:
-        if period.key in without:
-            runs.append([])
-        else:
-            runs[-1].append(period)
-    return [run for run in runs if run]
-
-
-def _within(rows: "pa.Table", source: SourceDefinition, run: Sequence[Period]) -> "pa.Table":
-    import pyarrow as pa
-
-    if not run:
-        return rows
-    times = moments(rows, source.schema)
-    inside = (time is not None and run[0].start <= time < run[-1].end for time in times)
-    return rows.filter(pa.array(inside, pa.bool_()))
 
 
 def _identities(rows: "pa.Table", source: SourceDefinition) -> list[tuple[Any, ...]]:

@@ -1,20 +1,16 @@
-"""Values of a delivery as values of the declared types: exactly, or not at all.
+"""Values of a delivery as values of the declared types, by the rules of `mlops_assets.lakehouse.exact`.
 
-In every format spaces around a text do not count and an empty text is null; numbers are finite; a time may be written
-as text, and without an offset it is UTC. A narrower type is widened. Of a wider one each value must fit exactly: a
-whole number into a double, a decimal into either number, midnight (UTC) into a date.
+Whole columns are converted at once where that cannot bend a value, and one by one where it could.
 """
 
-import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PlatformError
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, exact
 from mlops_assets.lakehouse.masking import told
-from mlops_assets.lakehouse.periods import in_utc, parse_moment
 from mlops_assets.lakehouse.schema import Column, arrow_type
 
 if TYPE_CHECKING:
@@ -44,26 +40,21 @@ Read = tuple["pa.Array", list[WrongValue]]
 
 def from_texts(texts: "pa.ChunkedArray", column: Column) -> Read:
     """Values from the texts of a format that knows nothing else."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if column.type in ("date", "timestamp"):
         return from_python(texts.to_pylist(), column)
-    trimmed = _trimmed(texts)
-    try:
-        values = pc.cast(trimmed, arrow_type(column.type))
-    except pa.ArrowInvalid:
-        values = None
-    if values is not None and _usable(values, column):
+    values = _at_once(_trimmed(texts), column)
+    if values is not None:
         return values.combine_chunks(), []
-    return _one_by_one(texts.to_pylist(), column, lambda text: _cast(text.strip(), column))
+    return _one_by_one(texts.to_pylist(), column, lambda text: _from_text(text.strip(), column))
 
 
-def from_arrow(values: "pa.ChunkedArray", column: Column) -> Read:
+def from_arrow(values: "pa.ChunkedArray | Sequence[Any]", column: Column) -> Read:
     """Values from those of a typed file."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not isinstance(values, pa.ChunkedArray):
+        return from_python(values, column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_timestamp(values.type) and values.type.tz is None:
@@ -71,6 +62,7 @@ def from_arrow(values: "pa.ChunkedArray", column: Column) -> Read:
     if pa.types.is_null(values.type):
         return pa.nulls(len(values), arrow_type(column.type)), []
     if _widens(values.type, column):
+        values = _nulled(values, column)
         try:
             cast = values.cast(arrow_type(column.type))
         except pa.ArrowInvalid:
@@ -79,12 +71,16 @@ def from_arrow(values: "pa.ChunkedArray", column: Column) -> Read:
             return _trimmed(cast).combine_chunks(), []
         if cast is not None and _usable(cast, column):
             return cast.combine_chunks(), []
+    elif column.type == "bigint" and pa.types.is_floating(values.type):
+        whole = _whole(_nulled(values, column))
+        if whole is not None:
+            return whole.combine_chunks(), []
     return from_python([plain(value) for value in values], column)
 
 
 def from_python(values: Sequence[Any], column: Column) -> Read:
     """Values from plain ones, such as those of JSON; one that is nested is wrong."""
-    return _one_by_one(values, column, _READERS[column.type])
+    return _one_by_one(values, column, lambda value: exact(value, column.type))
 
 
 def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any]) -> Read:
@@ -95,6 +91,11 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
         try:
             result.append(None if value is None else read(value))
             continue
+        except NotFiniteError:
+            expected = _value_of(column)
+            if column.not_finite == "null" and column.type in ("bigint", "double"):
+                result.append(None)
+                continue
         except (TypeError, ValueError, OverflowError):
             expected = _value_of(column)
         except PlatformError as error:
@@ -102,6 +103,16 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
         result.append(None)
         wrong.append(WrongValue(column.name, row, str(told(column, _words(value))), expected))
     return pa.array(result, arrow_type(column.type)), wrong
+
+
+def _nulled(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
+    """The values, without those that are not finite where the column declares that such are null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.not_finite == "refuse" or not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_finite(values), values, None)
 
 
 def _widens(given: "pa.DataType", column: Column) -> bool:
@@ -140,16 +151,60 @@ def _trimmed(texts: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
-def _cast(text: str, column: Column) -> Any:
+def _at_once(texts: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray | None":
+    """What texts say, all of them at once; None where one is wrong, or Arrow may have bent it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        values = _nulled(pc.cast(texts, arrow_type(column.type)), column)
+        return values if _usable(values, column) and not _may_be_bent(texts, values, column) else None
+    except pa.ArrowInvalid:
+        if column.type != "bigint":
+            return None
+    try:
+        return _whole(_nulled(pc.cast(texts, pa.float64()), column))
+    except pa.ArrowInvalid:
+        return None
+
+
+def _may_be_bent(texts: "pa.ChunkedArray", values: "pa.ChunkedArray", column: Column) -> bool:
+    """Whether Arrow may have read a text as another number: 0x10 as whole, many digits as the nearest double."""
+    import pyarrow.compute as pc
+
+    if column.type == "bigint":
+        return bool(pc.any(pc.match_substring(texts, "x", ignore_case=True), min_count=0).as_py())
+    if column.type == "double":
+        digits = pc.match_substring_regex(texts, "^-?[0-9]+$")
+        return bool(pc.any(pc.and_(digits, pc.greater_equal(pc.abs(values), EXACT_IN_FLOATS)), min_count=0).as_py())
+    return False
+
+
+def _whole(values: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
+    """Doubles as whole numbers; None where one has a fraction, or may stand for another."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        below = pc.all(pc.less(pc.abs(values), EXACT_IN_FLOATS), min_count=0).as_py()
+        return values.cast(pa.int64()) if below else None
+    except pa.ArrowInvalid:
+        return None
+
+
+def _from_text(text: str, column: Column) -> Any:
+    """What a text says, as other formats would hand it over, in the column's type."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not text:
         return None
-    value = pc.cast(pa.scalar(text), arrow_type(column.type)).as_py()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError
-    return value
+    if column.type == "string":
+        return exact(text, "string")
+    if column.type in ("bigint", "double") and re.fullmatch("-?[0-9]+", text):
+        return exact(int(text), column.type)
+    kind = pa.bool_() if column.type == "boolean" else pa.float64()
+    return exact(pc.cast(pa.scalar(text), kind).as_py(), column.type)
 
 
 def plain(value: Any) -> Any:
@@ -158,60 +213,6 @@ def plain(value: Any) -> Any:
         return value.as_py() if hasattr(value, "as_py") else value
     except (ValueError, OverflowError):
         return value.value  # beyond what a calendar has: a number, which no reader of times takes
-
-
-def _string(value: Any) -> str | None:
-    text: str = _only(value, str).strip()
-    text.encode()  # half a character, which JSON can name, is no text
-    return text or None
-
-
-def _bigint(value: Any) -> int:
-    number = int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else _only(value, int)
-    if not -(2**63) <= number < 2**63:
-        raise OverflowError
-    return number
-
-
-def _double(value: Any) -> float:
-    number = float(value if isinstance(value, int | Decimal) and not isinstance(value, bool) else _only(value, float))
-    exact = Decimal(repr(number)) == value if isinstance(value, Decimal) else number == value
-    if not exact or not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _timestamp(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        return parse_moment(value) if value.strip() else None
-    if not isinstance(value, date) or getattr(value, "nanosecond", False):
-        raise TypeError
-    return in_utc(value) if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
-
-
-def _date(value: Any) -> date | None:
-    moment = _timestamp(value)
-    if moment is None:
-        return None
-    if moment.time() != time():
-        raise ValueError
-    return moment.date()
-
-
-def _only(value: Any, type_: type) -> Any:
-    if type(value) is not type_:
-        raise TypeError
-    return value
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "string": _string,
-    "bigint": _bigint,
-    "double": _double,
-    "boolean": lambda value: _only(value, bool),
-    "date": _date,
-    "timestamp": _timestamp,
-}
 
 
 def _value_of(column: Column) -> str:

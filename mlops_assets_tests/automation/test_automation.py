@@ -137,7 +137,13 @@ def test_files_that_are_not_named_by_a_period_are_left_alone(shop: Shop) -> None
     seen = shop.tick("deliveries").cursor
     for name in ("notes.csv", "2024-13-01.csv", "2031-01-01.csv", "2024-01-28.csv.part"):
         (shop.platform.home.landing / "orders" / name).write_text("x\n", encoding="utf-8")
-    assert not shop.tick("deliveries", seen).run_requests
+    ticked = shop.tick("deliveries", seen)
+    assert not ticked.run_requests
+    assert ticked.skip_message == (
+        "no file arrived or changed, no period is due; orders passes over files in its landing folder: "
+        "2024-01-28.csv.part ({called}); 2024-13-01.csv ({called}); "
+        "2031-01-01.csv (it is after last_period, 2024-02-29); notes.csv ({called})"
+    ).replace("{called}", "a file is called {period}.csv, such as 2024-01-01.csv")
 
 
 def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_then(shop: Shop) -> None:
@@ -268,6 +274,13 @@ def test_the_schedule_reports_what_is_overdue_and_starts_nothing_else(shop: Shop
         return schedule.evaluate_tick(context)
 
     assert evaluate().skip_message == "nothing is overdue or stale"
+    stray = shop.platform.home.landing / "orders" / "Orders.CSV"
+    stray.write_text("x", encoding="utf-8")
+    assert len(evaluate().run_requests) == 1
+    job = shop.definitions.resolve_job_def("report_overdue")
+    told = [event.message for event in shop.instance.all_logs(job.execute_in_process(instance=shop.instance).run_id)]
+    assert any(words.startswith("orders passes over files in its landing folder: Orders.CSV") for words in told)
+    stray.unlink()
     shop.platform.home.clock.set(datetime(2024, 2, 6, tzinfo=UTC))
     assert len(evaluate().run_requests) == 1
     done = shop.definitions.resolve_job_def("report_overdue").execute_in_process(instance=shop.instance)

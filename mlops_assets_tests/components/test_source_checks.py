@@ -133,7 +133,7 @@ def test_the_schedule_sees_a_table_grow_stale_though_nothing_arrives(shop: Shop,
 def test_a_replay_of_the_quarantine_is_recorded_so_that_what_rests_on_it_follows(
     shop: Shop, instance: dg.DagsterInstance
 ) -> None:
-    materialize(shop, instance, ["north,2024-01-01,1", "south,2024-01-01,1.0"])
+    materialize(shop, instance, ["north,2024-01-01,1", "south,2024-01-01,1.5"])
     assert not latest(instance, "quarantine_empty").passed
     home = shop.platform.home
     fixed = Shop(platform_of(home, sales_yaml(*FIELDS, columns=COLUMNS.replace("bigint", "double"))))

@@ -1,6 +1,7 @@
 """Frames of pandas, Polars and Arrow: keys and times come over exactly, or are refused."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -66,7 +67,8 @@ def test_texts_and_categories_of_any_frame_are_the_same_keys(texts: list[str | N
         (["1"], "string", "bigint"),
         ([1], "int64", "string"),
         ([True], "bool", "bigint"),
-        ([1], "int64", "boolean"),
+        ([2], "int64", "boolean"),
+        ([1.0], "double", "boolean"),
         (["2024-03-01"], "string", "date"),
     ],
 )
@@ -78,6 +80,27 @@ def test_a_key_that_would_lose_something_is_refused(values: list[Any], type_: st
         typed_values("key", keys, key)
     assert refused.value.found.startswith(f"column 'key' of type {keys.type}")
     assert refused.value.expected == f"type {key}"
+
+
+def test_a_value_that_has_digits_below_a_microsecond_is_refused_and_zeros_are_none() -> None:
+    import pyarrow as pa
+
+    whole = column([1_000], pa.timestamp("ns"))
+    assert typed_values("at", whole, "timestamp").cast(pa.int64()).to_pylist() == [1]
+    for type_ in ("timestamp", "date"):
+        with pytest.raises(DefinitionError, match=f"with a value that no {type_} holds"):
+            typed_values("at", column([1_001], pa.timestamp("ns")), type_)
+
+
+def test_decimals_are_numbers_and_ones_and_zeros_booleans_where_they_fit() -> None:
+    import pyarrow as pa
+
+    decimals = pa.decimal128(10, 2)
+    assert typed_values("price", column([Decimal("0.10"), None], decimals), "double").to_pylist() == [0.1, None]
+    assert typed_values("units", column([Decimal("12.00")], decimals), "bigint").to_pylist() == [12]
+    assert typed_values("open", column([1, 0, None]), "boolean").to_pylist() == [True, False, None]
+    with pytest.raises(DefinitionError, match="with a value that no bigint holds"):
+        typed_values("units", column([Decimal("1.50")], decimals), "bigint")
 
 
 def test_midnights_are_dates_and_dates_are_midnights() -> None:

@@ -280,3 +280,12 @@ def test_a_least_free_space_that_is_no_number_is_refused(
 def test_the_file_of_a_clock_is_readable_by_people(clock: HomeClock) -> None:
     clock.set(MOMENT)
     assert json.loads(clock.file.read_text(encoding="utf-8")) == {"format": 1, "now": "2024-03-05T12:30:00+00:00"}
+
+
+@pytest.mark.parametrize("name", ["home [prod]", "a|b", "a^b", "back\\slash", "two\nlines"])
+def test_a_home_where_no_table_can_lie_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    for open_home in (Home.prepare, Home.begin, Home.require_format):
+        with pytest.raises(SurroundingsError) as refused:
+            open_home(Home(tmp_path / name / ".mlops"))
+        assert refused.value.expected == "a path without [ ] ^ | and backslashes, where Delta tables cannot lie"
+    assert not (tmp_path / name).exists()

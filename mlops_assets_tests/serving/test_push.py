@@ -86,6 +86,17 @@ def test_a_refusal_is_a_problem_document_that_says_what_to_do(
     assert shop.platform.pushed.waiting_periods("sales") == {}
 
 
+@pytest.mark.parametrize("body", ['{"rows": [{"units": 1, "units": 2}]}', '{"rows": [], "rows": [{"units": 1}]}'])
+def test_an_object_that_has_a_name_twice_is_refused_however_deep_it_lies(
+    client: TestClient, shop: Pushed, body: str
+) -> None:
+    headers = {"Idempotency-Key": "one", "Content-Type": "application/json"}
+    refused = client.post("/v1/sources/sales/rows", content=body, headers=headers)
+    assert refused.status_code == 400
+    assert refused.json()["found"] == "a body that is no JSON (a name twice in one object)"
+    assert shop.platform.pushed.waiting_periods("sales") == {}
+
+
 def test_a_home_that_cannot_be_written_is_503_with_when_to_come_back(client: TestClient, shop: Pushed) -> None:
     shop.platform.home.pushed.parent.mkdir(exist_ok=True)
     shop.platform.home.pushed.write_text("a file where the folder belongs", encoding="utf-8")

@@ -299,7 +299,7 @@ def test_a_time_is_in_utc_or_says_its_offset(tmp_path: Path, text: str, moment: 
         ("shop,product,day,units,price,channel,open", "a delivery with no column seen"),
         (f"{HEADER},note", "a delivery with undeclared column note"),
         (HEADER.replace("units", "Units"), "a delivery with no column units and undeclared column Units"),
-        (HEADER.replace("day", " day"), "a delivery with no column day and undeclared column  day"),
+        (HEADER.replace("day", " day"), "a delivery with no column day and undeclared column ' day'"),
         (HEADER.replace("price", "units"), "a delivery with no column price and more than one column units"),
         (f"{HEADER},units", "a delivery with more than one column units"),
         (GOOD, None),

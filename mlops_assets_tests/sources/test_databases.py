@@ -151,6 +151,22 @@ def test_a_period_without_rows_is_a_delivery_without_rows(home: Home, sales: Any
     assert shop_of(home, TABLE).ingest("2024-01").rows == 0
 
 
+@pytest.mark.parametrize("type_", ["numeric", "double precision"])
+def test_a_number_that_is_not_finite_is_null_where_that_is_declared(home: Home, sales: Any, type_: str) -> None:
+    sales.execute(f"ALTER TABLE sales ALTER units TYPE {type_}")
+    sales.execute("UPDATE sales SET units = 'NaN' WHERE shop = 'north'")
+    shop = shop_of(home, TABLE, columns=COLUMNS.replace("minimum: 0", "not_finite: 'null'"))
+    shop.ingest("2024-01")
+    assert shop.known(FEBRUARY) == {"north 2024-01-01": None, "south 2024-01-31": 2}
+
+
+def test_doubles_without_a_fraction_are_whole_numbers(home: Home, sales: Any) -> None:
+    sales.execute("ALTER TABLE sales ALTER units TYPE double precision")
+    shop = shop_of(home, TABLE)
+    shop.ingest("2024-01")
+    assert shop.known(FEBRUARY) == {"north 2024-01-01": 1, "south 2024-01-31": 2}
+
+
 @pytest.mark.parametrize(("written", "units"), [("12", 12), ("12.00", 12)])
 def test_decimals_become_what_is_declared_where_they_fit(home: Home, sales: Any, written: str, units: int) -> None:
     sales.execute("ALTER TABLE sales ALTER units TYPE numeric")
@@ -167,7 +183,9 @@ def test_decimals_become_what_is_declared_where_they_fit(home: Home, sales: Any,
         ("text", "'5'", "'5' in column 'units', row 1"),
         ("uuid", "gen_random_uuid()", "values of type UUID in column 'units' of the database"),
         ("int[]", "'{1}'", "values of type list in column 'units' of the database"),
-        ("double precision", "1", "1.0 in column 'units', row 1"),
+        ("double precision", "1.5", "1.5 in column 'units', row 1"),
+        ("double precision", "'NaN'", "nan in column 'units', row 1"),
+        ("numeric", "'NaN'", "NaN in column 'units', row 1"),
     ],
 )
 def test_a_value_of_another_type_is_refused(home: Home, sales: Any, type_: str, value: str, found: str) -> None:

@@ -193,13 +193,16 @@ def test_of_several_files_the_one_at_fault_is_named(tmp_path: Path) -> None:
     ("column", "value", "found"),
     [
         ("units", "5", "'5'"),
-        ("units", 5.0, "5.0"),
+        ("units", 5.5, "5.5"),
+        ("units", 2.0**53, "9007199254740992.0"),
         ("units", True, "true"),
         ("units", 2**63, "9223372036854775808"),
         ("price", "2.5", "'2.5'"),
         ("price", False, "false"),
         ("price", 2**53 + 1, "9007199254740993"),
-        ("open", 1, "1"),
+        ("price", float("nan"), "nan"),
+        ("open", 2, "2"),
+        ("open", 1.0, "1.0"),
         ("open", "true", "'true'"),
         ("shop", 7, "7"),
         ("shop", {"name": "north"}, "a nested value"),
@@ -222,7 +225,7 @@ def test_a_json_value_of_another_type_is_refused_with_its_line(
     [
         (b"[1, 2]", "line 1 is no object in braces"),
         (b'{"shop": "a", "shop": "b"}', "line 1: a name twice in one object"),
-        (b'{"price": NaN}', "line 1: NaN is no JSON"),
+        (b'{"price": nan}', "line 1 is no JSON"),
         (b"{'shop': 1}", "line 1 is no JSON"),
         (b"[" * 100_000, "line 1: "),
         ("{'shop': 'Größe'}".encode("latin-1"), "can't decode"),
@@ -269,6 +272,9 @@ def arrow(name: str, *arguments: Any) -> Any:
         ("units", 2**32 - 1, ("uint32",), 2**32 - 1),
         ("units", 2**63 - 1, ("uint64",), 2**63 - 1),
         ("units", Decimal("12.00"), ("decimal128", 10, 2), 12),
+        ("units", 5.0, ("float64",), 5),
+        ("units", -5.0, ("float32",), -5),
+        ("open", 1, ("int8",), True),
         ("price", 5, ("int16",), 5.0),
         ("price", 2**53, ("int64",), float(2**53)),
         ("price", 0.5, ("float32",), 0.5),
@@ -293,7 +299,8 @@ def test_a_parquet_value_that_fits_exactly_is_taken(
     ("column", "value", "type_", "found"),
     [
         ("units", 2**63, ("uint64",), "9223372036854775808"),
-        ("units", 5.0, ("float64",), "5.0"),
+        ("units", 5.5, ("float64",), "5.5"),
+        ("units", 2.0**53, ("float64",), "9007199254740992.0"),
         ("units", "5", ("string",), "'5'"),
         ("units", Decimal("1.50"), ("decimal128", 10, 2), "1.50"),
         ("units", True, ("bool_",), "true"),
@@ -303,7 +310,7 @@ def test_a_parquet_value_that_fits_exactly_is_taken(
         ("price", Decimal("0.12345678901234567890"), ("decimal128", 38, 20), "0.12345678901234567890"),
         ("shop", 5, ("int64",), "5"),
         ("shop", b"north", ("binary",), "b'north'"),
-        ("open", 1, ("int8",), "1"),
+        ("open", 2, ("int8",), "2"),
         ("day", NOON, ("timestamp", "us"), "2024-01-01 12:00:00+00:00"),
         ("day", 19723, ("int32",), "19723"),
         ("seen", 1_704_110_400_000_000_001, ("timestamp", "ns"), "2024-01-01 12:00:00.000000001+00:00"),
@@ -315,6 +322,27 @@ def test_a_parquet_value_that_would_be_bent_is_refused_with_its_row(
 ) -> None:
     error = refusal(tmp_path, ".parquet", parquet(column, [None, value], arrow(*type_)))
     assert error.found == f"in 'sales': {found} in column '{column}', row 2"
+
+
+@pytest.mark.parametrize(
+    ("texts", "units"),
+    [
+        (["5.0", "", "7"], [5, None, 7]),
+        (["5e2", "-0.0"], [500, 0]),
+        (["9007199254740993", "1.0"], [2**53 + 1, 1]),
+        (["5.0", "5.5"], "'5.5' in column 'units', row 2 below the header"),
+        (["5", "9007199254740992.0"], "'9007199254740992.0' in column 'units', row 2 below the header"),
+        (["5", "0x10"], "'0x10' in column 'units', row 2 below the header"),
+        (["5", "NaN"], "'NaN' in column 'units', row 2 below the header"),
+    ],
+)
+def test_whole_numbers_of_a_csv_may_be_written_as_doubles(tmp_path: Path, texts: list[str], units: Any) -> None:
+    rows = "".join(f'shop,2024-01-01,"{text}",1,true,2024-01-01\n' for text in texts)
+    content = f"{','.join(SALES.names)}\n{rows}".encode()
+    if isinstance(units, str):
+        assert refusal(tmp_path, ".csv", content).found == f"in 'sales': {units}"
+    else:
+        assert [row["units"] for row in read(tmp_path, ".csv", content)] == units
 
 
 def test_columns_of_a_dictionary_are_their_values(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mlops_assets.errors import ConflictError, ContractError, DefinitionError, M
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.schema import ALWAYS
 from mlops_assets.sources.contract import BrokenContractError
+from mlops_assets.sources.landing import landed_periods
 from mlops_assets_tests.sources.small_project import (
     STATIC,
     Arrival,
@@ -576,3 +577,21 @@ def test_importing_ingestion_imports_no_vendor() -> None:
     code += "print([name for name in ('pyarrow', 'duckdb', 'deltalake', 'sqlglot', 'dagster') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# Where the home lies
+
+
+@pytest.mark.parametrize("name", ["home *", "home?", "{home,other}", "50% home", "home #1", "it's"])
+def test_a_home_may_lie_in_a_folder_whose_name_would_match_others(tmp_path: Path, name: str) -> None:
+    shop = shop_of(Home(tmp_path / name / "home").begin())
+    shop.deliver("2024-01", ["north,2024-01-01,5"], datetime(2024, 2, 1, tzinfo=UTC))
+    shop.deliver("2024-01", ["north,2024-01-01,6"], datetime(2024, 2, 2, tzinfo=UTC))
+    assert shop.known(datetime(2024, 3, 1, tzinfo=UTC)) == {"north 2024-01-01": 6}
+
+
+def test_files_may_land_in_a_folder_with_brackets_in_its_name(home: Home, tmp_path: Path) -> None:
+    shop = shop_of(home, "landing: 'arrivals [prod]'", 'files: {pattern: "[shop] {period}.csv"}')
+    shop.deliver("2024-01", ["north,2024-01-01,5"], datetime(2024, 2, 1, tzinfo=UTC))
+    assert [period.key for period, _ in landed_periods(shop.platform, shop.source) if period] == ["2024-01"]
+    assert shop.known(datetime(2024, 3, 1, tzinfo=UTC)) == {"north 2024-01-01": 5}

@@ -11,6 +11,7 @@ from mlops_assets.automation.ingestion import arrivals
 from mlops_assets.errors import ContractError, DefinitionError, MissingDataError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.sources.ingest import ingest
+from mlops_assets.sources.landing import passed_over, passed_over_in_words
 from mlops_assets.sources.publisher import publish_due
 from mlops_assets_tests.sources.small_project import STATIC, Shop, csv_of, platform_of, sales_yaml
 
@@ -164,6 +165,64 @@ def test_the_publisher_compresses_where_the_name_says_so(home: Home) -> None:
     assert shop.ingest("2024-01").rows == 2
 
 
+CALLED = "a file is called {period}.csv, such as 2024-01.csv"
+
+
+def test_a_file_that_nothing_will_ever_read_is_named_with_the_reason(home: Home) -> None:
+    shop = shop_of(home, "last_period: 2024-06")
+    names = ["2024-01.CSV", "2024-1.csv", "sales_2024-01.csv", "2024-13.csv", "2024-01 (1).csv", "2024-01.csv.gz"]
+    for name in [*names, "2023-12.csv", "2024-07.csv", "2024-01.csv", "2024-06.csv", ".2024-01.csv.part", "_SUCCESS"]:
+        shop.land("2024-01", "").with_name(name).write_text("x", encoding="utf-8")
+    (home.landing / "sales" / "old").mkdir()
+    (home.landing / "sales" / "old" / "2023.csv").write_text("x", encoding="utf-8")
+    assert passed_over(shop.platform, shop.source) == sorted(
+        [
+            *((name, CALLED) for name in names),
+            ("2023-12.csv", "it is before first_period, 2024-01"),
+            ("2024-07.csv", "it is after last_period, 2024-06"),
+        ]
+    )
+    words = passed_over_in_words(shop.platform, shop.source)
+    assert words.startswith("sales passes over files in its landing folder: 2023-12.csv (it is before first_period, 20")
+
+
+def test_neither_a_mark_nor_a_file_of_another_source_in_the_folder_is_passed_over(home: Home) -> None:
+    sales = sales_yaml(PARTS, "landing: arrivals")
+    others = sales_yaml('files: {pattern: "{period:%Y%m}/visits.csv"}', "landing: arrivals").replace(
+        "name: sales", "name: visits"
+    )
+    platform = platform_of(home, sales, others)
+    folder = home.folder.parent / "project" / "arrivals"
+    for name in ("202401/part-1.csv", "202401/_SUCCESS", "202401/visits.csv", "202312/_SUCCESS"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x", encoding="utf-8")
+    source = platform.project.sources["sales"]
+    assert passed_over_in_words(platform, source) == ""
+    for name in ("202401/part-2.txt", "stray.csv"):
+        (folder / name).write_text("x", encoding="utf-8")
+    expected = "a file is called {period:%Y%m}/part-*.csv, such as 202401/part-*.csv"
+    assert passed_over(platform, source) == [("202401/part-2.txt", expected), ("stray.csv", expected)]
+
+
+def test_many_files_are_counted(home: Home) -> None:
+    shop = shop_of(home)
+    for number in range(25):
+        shop.land("2024-01", "").with_name(f"{number}.csv").write_text("x", encoding="utf-8")
+    assert passed_over_in_words(shop.platform, shop.source).endswith("; 5 more")
+
+
+def test_a_static_table_has_one_file(home: Home) -> None:
+    shop = Shop(platform_of(home, STATIC), "shops")
+    shop.land(None, "shop,region\n").with_name("Static.csv").write_text("x", encoding="utf-8")
+    assert passed_over(shop.platform, shop.source) == [("Static.csv", "a file is called static.csv")]
+
+
+def test_quotation_marks_are_escaped_as_declared(home: Home) -> None:
+    shop = shop_of(home, "files: {escape: backslash}", "most_bad_share: 0.5")
+    shop.deliver("2024-01", [r'"the \"north\"",2024-01-01,1', r"south,2024-01-01,many"])
+    assert shop.known(PUBLISHED) == {'the "north" 2024-01-01': 1}
+
+
 def test_a_static_table_can_lie_in_a_file_of_any_name(home: Home) -> None:
     place = 'static: true\n  files: {format: json_lines, pattern: "regions.jsonl"}'
     shop = Shop(platform_of(home, STATIC.replace("static: true", place)), "shops")
@@ -194,6 +253,7 @@ GOOD_QUERY = "SELECT * FROM sales WHERE day >= :period_start AND day < :period_e
         (['files: {pattern: "{period:%Y}.csv"}'], 0, "the pattern '{period:%Y}.csv', in which '2024.csv' does not"),
         (['files: {pattern: "{period}.csv", complete: _SUCCESS}'], 0, "the pattern '_SUCCESS', in which"),
         (["published_from: defs.yaml", "files: {format: parquet}"], 1, "published_from with other files than one CSV"),
+        (["files: {format: parquet, escape: backslash}"], 0, "an escape in files of format parquet"),
         ([DATABASE, "files: {format: csv}"], 1, "files beside database"),
         ([DATABASE, "landing: incoming"], 1, "landing beside database"),
         ([DATABASE, "published_from: defs.yaml"], 1, "published_from beside database"),

@@ -191,6 +191,11 @@ def test_a_row_without_a_time_or_of_another_length_is_refused_and_nothing_is_wri
     for row, found in (
         ("north,soon,1", "time 'soon'"),
         ("north", f"a row of 1 values at line 7 of {home.folder.parent / 'project' / 'all.csv'}"),
+        (
+            'north,2024-01-01,"1',
+            f"{home.folder.parent / 'project' / 'all.csv'}, in which row 6 below the header: it ends inside a quoted "
+            "value: a quotation mark opens a value and none closes it",
+        ),
         ("north,2024-01-01,1,2", f"a row of 4 values at line 7 of {home.folder.parent / 'project' / 'all.csv'}"),
     ):
         platform = publishing(home, data=csv_of([*ROWS, row]).encode())

@@ -430,8 +430,8 @@ def test_a_typed_file_has_rows_to_put_aside_as_well(home: Home) -> None:
     home.clock.set(FIRST)
     days = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, 5, tzinfo=UTC)]
     file = shop.land("2024-01", b"")
-    pq.write_table(pa.table({"shop": ["north", "south"], "day": days, "units": [1.5, 2.0]}).slice(1), file)
+    pq.write_table(pa.table({"shop": ["north", "south"], "day": days, "units": [1.5, 2.5]}).slice(1), file)
     assert shop.ingest("2024-01").put_aside == 1
     (row,) = waiting(shop)
-    assert row.reason.startswith("'day' is 2024-01-02 05:00:00+00:00, not a value of type date; 'units' is 2.0, not")
-    assert json.loads(row.original) == {"shop": "south", "day": "2024-01-02 05:00:00+00:00", "units": 2.0}
+    assert row.reason.startswith("'day' is 2024-01-02 05:00:00+00:00, not a value of type date; 'units' is 2.5, not")
+    assert json.loads(row.original) == {"shop": "south", "day": "2024-01-02 05:00:00+00:00", "units": 2.5}

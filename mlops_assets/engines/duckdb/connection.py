@@ -1,5 +1,6 @@
 """Connections to DuckDB: in memory, in UTC, and locked where a user's SQL runs."""
 
+import glob
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -100,8 +101,8 @@ def comma(names: Sequence[str], prefix: str = "") -> str:
 
 
 def parquet(files: Sequence[str]) -> str:
-    """A table function over Parquet files, as SQL text."""
-    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    """A table function over Parquet files, as SQL text; each file is itself, whatever its name would match."""
+    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 

@@ -1,5 +1,6 @@
 """States of rows on Spark: as known at a moment, what must be appended, appending it, and hashing it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
+_GLOB = re.compile(r"[{}\[\]*?\\]")
 _STATE = {"event_time": "timestamp", "known_at": "timestamp", "seq": "bigint", "removed": "boolean"}
 
 
@@ -28,7 +30,8 @@ def stored_states(session: "SparkSession", table: StateTable, files: Sequence[st
     fields = [StructField(name, _parse_datatype_string(type_)) for name, type_ in {**columns, **_STATE}.items()]
     if not files:
         return session.createDataFrame([], StructType(fields))
-    return session.read.schema(StructType(fields)).parquet(*files)
+    # Each file is itself, whatever its name would match.
+    return session.read.schema(StructType(fields)).parquet(*(_GLOB.sub(r"\\\g<0>", file) for file in files))
 
 
 def known_states(
