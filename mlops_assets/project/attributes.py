@@ -1,38 +1,13 @@
 """The YAML of the three components: every field, its type, and its description (shown in docs and editors)."""
 
-import keyword
-import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from mlops_assets.project.names import Name, Owner, TableName, TagText
 from mlops_assets.project.tasks import Task
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
-MAX_NAME = 60
-_DAGSTERS = "context conf config meta arg_dict dict input_arg_dict output_arg_dict int str float bool input output type"
-TAKEN_NAMES = frozenset({"templates", *_DAGSTERS.split(), *keyword.kwlist})
-"""What Dagster, Python or the platform's own records are called."""
-
-
-def _free_name(value: str) -> str:
-    if value in TAKEN_NAMES:
-        raise ValueError("another name: this one has Dagster, Python or the platform taken")
-    if len(value) > MAX_NAME:
-        raise ValueError(f"a name of at most {MAX_NAME} characters: files are called by it")
-    return value
-
-
-def _tag(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", value):
-        raise ValueError("up to 63 Latin letters, digits, underscores, points and dashes, as Dagster takes them")
-    return value
-
-
-TableName = Annotated[Name, AfterValidator(_free_name)]
-TagText = Annotated[str, AfterValidator(_tag)]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 
