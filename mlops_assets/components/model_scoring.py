@@ -29,7 +29,7 @@ from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score
 from mlops_assets.monitoring.batch_drift import report_drift
-from mlops_assets.monitoring.performance import measure_performance
+from mlops_assets.monitoring.performance import labels_known_at, measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.windows import periods_spanned
@@ -175,7 +175,7 @@ def performance_asset(
                     window_evidence(platform.labels(model), about),
                 ],
                 text_hash(model.metric),
-                known_at=platform.labels_as_of(model, period),
+                known_at=labels_known_at(platform, model, period),
             ),
             data_version,
             rows=record.rows,
