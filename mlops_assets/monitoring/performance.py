@@ -17,7 +17,7 @@ from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version
-from mlops_assets.models.scoring import predictions_about
+from mlops_assets.models.scoring import predictions_about, scored_late
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -61,7 +61,8 @@ def measure_performance(
     """Compare the predictions about a period with its labels, as those that became known in ``known_in`` are known now.
 
     Returns:
-        The record and its data version; None where no prediction has a label.
+        The record and its data version; None where no prediction has a label, or the period was scored only after its
+        labels were known.
 
     Raises:
         MissingDataError: The predictions or the labels were not computed.
@@ -108,7 +109,7 @@ def labelled_predictions(
 
     Returns:
         Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label, which is never null;
-        in the order of keys.
+        in the order of keys. Periods that were scored only after their labels were known are left out.
 
     Raises:
         MissingDataError: The newest predictions or labels were not computed.
@@ -125,7 +126,19 @@ def labelled_predictions(
     rows = joined_by_keys(
         model, made.select([*names, "event_time", *kept, "version"]), truth.select([*names, model.label.column])
     )
-    return rows.filter(rows.column(model.label.column).is_valid())
+    return forecasts_only(platform, model, rows.filter(rows.column(model.label.column).is_valid()))
+
+
+def forecasts_only(platform: Platform, model: ModelDefinition, rows: "pa.Table") -> "pa.Table":
+    """Rows with their ``event_time``, without those of periods that were scored after their labels were known."""
+    import pyarrow as pa
+
+    calendar = model.schema.calendar
+    periods = {moment: calendar.of(moment) for moment in rows.column("event_time").unique().to_pylist()}
+    late = scored_late(platform, model, sorted(set(periods.values()), key=lambda period: period.start))
+    if not late:
+        return rows
+    return rows.filter(pa.array([periods[moment] not in late for moment in rows.column("event_time").to_pylist()]))
 
 
 def joined_by_keys(model: ModelDefinition, left: "pa.Table", right: "pa.Table", suffix: str = "") -> "pa.Table":

@@ -1,6 +1,7 @@
 """Performance and drift of a small model that was trained, promoted and scored; what people ask the policy for."""
 
 import math
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.registry import open_registry, start_run
-from mlops_assets.models.scoring import score
+from mlops_assets.models.scoring import score, scored_late
 from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import (
@@ -202,3 +203,38 @@ def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None
         assert summary.baseline.of("mae") == pytest.approx(
             sum(record.baseline_error * record.rows for record in records) / rows
         )
+
+
+def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_forecast(line: Line) -> None:
+    from mlops_assets.replay.summary import summarize
+
+    registry, late, key = open_registry(line.platform.home.mlflow), line.period("2024-01-18"), "2024-01-21"
+    line.live(1, first=key)
+    line.platform.home.clock.set(line.platform.labels_as_of(line.model, line.period(key)) + hours(1))
+    record, _ = measured_at(line, "2024-01-20")
+    scored = score(line.platform, registry, line.model, late)
+    assert scored.late and scored.written.rows == len(SHOPS)
+    assert scored_late(line.platform, line.model, [line.period(SCORED), late]) == {late}
+    assert measure_performance(line.platform, line.model, line.period(key)) is None
+    seen = policy_history(line.platform, line.model)
+    assert seen is not None and seen.performance == [record]
+    summary = summarize(line.platform, line.model)
+    assert summary is not None
+    assert summary.champions.rows == record.rows
+    assert summary.champions.of("mae") == pytest.approx(record.error)
+
+
+def test_what_was_scored_in_time_stays_a_forecast_when_it_is_scored_again_later(line: Line) -> None:
+    before = measured_at(line, "2024-01-20")
+    line.platform.home.clock.set(line.platform.clock.now() + hours(100))
+    registry = open_registry(line.platform.home.mlflow)
+    assert not score(line.platform, registry, line.model, line.period(SCORED)).late
+    assert measured_at(line, "2024-01-20") == before
+
+
+def test_what_a_home_scored_before_that_was_recorded_counts_as_a_forecast(line: Line) -> None:
+    before = measured_at(line, "2024-01-20")
+    shutil.rmtree(line.platform.records(line.model, "scoring").delta.folder)
+    line.platform.home.clock.set(line.platform.clock.now() + hours(100))
+    assert measured_at(line, "2024-01-20") == before
+    assert not score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED)).late
