@@ -8,8 +8,7 @@ from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import PlatformError
 from mlops_assets.in_process import NOT_FINISHED, end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.models.promotion import newest_candidate
-from mlops_assets.models.records import CandidateRecord
+from mlops_assets.models.records import CandidateRecord, candidates
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
@@ -43,13 +42,15 @@ def run_training(
         PlatformError: A step failed.
     """
     ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
-    done_steps = 0
+    done_steps, made = 0, ""
 
     def see(entry: dg.EventLogEntry) -> None:
-        nonlocal done_steps
+        nonlocal done_steps, made
         event, news = entry.dagster_event, news_of(entry)
         if event and event.event_type in ended:
             done_steps += 1
+        if event and event.is_step_materialization and event.asset_key == asset_key(model, "candidate"):
+            made = str(event.step_materialization_data.materialization.metadata[constants.CANDIDATE].value)
         if news and not (event and event.is_step_materialization):
             progress(Step("train", done_steps, len(TRAINING_STEPS), at.key, news))
 
@@ -71,4 +72,4 @@ def run_training(
             "a training whose steps all succeed",
             "mend the cause, and run it again; what succeeded stands",
         )
-    return newest_candidate(platform, model, at)
+    return {record.key: record for record in candidates(platform, model)}[made]

@@ -27,9 +27,9 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
-from mlops_assets.models.scoring import periods_to_score, predictions_about, score
+from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.batch_drift import report_drift
-from mlops_assets.monitoring.performance import measure_performance
+from mlops_assets.monitoring.performance import labels_known_at, measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.windows import periods_spanned
@@ -97,6 +97,7 @@ def predictions_asset(
             rows=scored.written.rows,
             figures={
                 "version": scored.version,
+                "scored after its labels were known": scored.late,
                 "definitions": scored.agreement.reason,
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
@@ -162,20 +163,26 @@ def performance_asset(
         with in_words():
             measured = measure_performance(platform, model, period)
         if measured is None:
-            context.log.warning(f"No prediction about {labelled_period(model, period).key} has a label.")
+            about = labelled_period(model, period)
+            late = scored_late(platform, model, [about])
+            context.log.warning(
+                f"{about.key} was scored after its labels were known: no forecast, and not measured."
+                if late
+                else f"No prediction about {about.key} has a label."
+            )
             return
         record, data_version = measured
-        about = [labelled_period(model, period)]
+        predicted = [labelled_period(model, period)]
         yield result(
             platform,
             key,
             evidence(
                 [
-                    window_evidence(predictions_about(platform, model, *about), about),
-                    window_evidence(platform.labels(model), about),
+                    window_evidence(predictions_about(platform, model, *predicted), predicted),
+                    window_evidence(platform.labels(model), predicted),
                 ],
                 text_hash(model.metric),
-                known_at=platform.labels_as_of(model, period),
+                known_at=labels_known_at(platform, model, period),
             ),
             data_version,
             rows=record.rows,

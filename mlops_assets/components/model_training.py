@@ -254,6 +254,7 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
                 constants.REQUESTED_BY: request.requested_by,
                 "mlflow run": run_id,
                 "model hash": record.model_hash,
+                constants.CANDIDATE: record.key,
             },
             checks=[
                 dg.AssetCheckResult(

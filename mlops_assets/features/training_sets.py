@@ -1,10 +1,11 @@
 """Training sets: the labels known at a time, each joined with its features as of its own anchor and as_of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import Rows
+from mlops_assets.engines.contract import FeatureLookup, Rows
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import existing_periods, tables_evidence
 from mlops_assets.features.generations import require_history
@@ -142,13 +143,34 @@ def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period
     return InputEvidence(table.delta.name, table.delta.version(), data_version, (at.key, at.key))
 
 
-def with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> "pa.Table":
+def with_features(
+    platform: Platform,
+    model: ModelDefinition,
+    rows: "pa.Table",
+    *,
+    as_of: str,
+    lookups: Sequence[FeatureLookup] | None = None,
+) -> "pa.Table":
     """As `rows_with_features`, in this process."""
-    return platform.engine.to_arrow(rows_with_features(platform, model, rows, as_of=as_of))
+    return platform.engine.to_arrow(rows_with_features(platform, model, rows, as_of=as_of, lookups=lookups))
 
 
-def rows_with_features(platform: Platform, model: ModelDefinition, rows: "pa.Table", *, as_of: str) -> Rows:
+def rows_with_features(
+    platform: Platform,
+    model: ModelDefinition,
+    rows: "pa.Table",
+    *,
+    as_of: str,
+    lookups: Sequence[FeatureLookup] | None = None,
+) -> Rows:
     """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        rows: The rows, with their ``event_time``.
+        as_of: The column that holds each row's as_of.
+        lookups: What to look up; None for the model's lookups in the tables as they stand.
 
     Returns:
         The rows, with ``anchor`` and ``as_of`` (UTC) and the features, where the engine has them.
@@ -164,5 +186,5 @@ def rows_with_features(platform: Platform, model: ModelDefinition, rows: "pa.Tab
     asked = rows.append_column("anchor", pa.array([anchors[time] for time in times], moment))
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
     engine = platform.engine
-    found = engine.lookup(engine.rows(asked), platform.lookups(model))
+    found = engine.lookup(engine.rows(asked), platform.lookups(model) if lookups is None else lookups)
     return engine.compute(found, model.computed) if model.computed else found

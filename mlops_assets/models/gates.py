@@ -1,6 +1,6 @@
 """Gates: whether a candidate may become a version, each with what it measured, its limit and its verdict.
 
-What cannot be measured passes no gate; only what there is no champion to compare with does.
+What cannot be measured passes no gate; what compares with a champion passes only where there is none.
 """
 
 import math
@@ -46,6 +46,7 @@ class Facts:
         measured: Figures over them, by who predicted; no champion's where none can be compared.
         fit: The fit that serves once the candidate won.
         size: Bytes of the file that it is kept in.
+        champion_lacks: Why the champion that there is said nothing of the rows, in words; empty where it did.
     """
 
     model: ModelDefinition
@@ -53,6 +54,7 @@ class Facts:
     measured: Mapping[Who, Measured]
     fit: Any
     size: int
+    champion_lacks: str = ""
 
 
 def judge(facts: Facts, *, least_rows: int) -> Verdict:
@@ -86,7 +88,7 @@ def _outcome(gate: Gate, facts: Facts) -> GateOutcome:
 
 def _comparison(gate: ComparisonGate, facts: Facts) -> GateOutcome:
     if gate.better_than not in facts.measured:
-        return GateOutcome(gate.name, True, NO_CHAMPION)
+        return _not_compared(gate, facts)
     whose: tuple[Who, Who] = ("candidate", gate.better_than)
     if lacking := _lacking(gate.metric, {who: facts.measured[who] for who in whose}):
         return GateOutcome(gate.name, False, f"{lacking} on these rows")
@@ -99,6 +101,17 @@ def _comparison(gate: ComparisonGate, facts: Facts) -> GateOutcome:
         f"{theirs:.4f}{margin}"
     )
     return GateOutcome(gate.name, passed, words, mine, metric.moved(theirs, gate.margin))
+
+
+def _not_compared(gate: ComparisonGate | SegmentGate, facts: Facts) -> GateOutcome:
+    """A champion that cannot be compared stays: whoever wants another without a comparison takes the gate out."""
+    if not facts.champion_lacks:
+        return GateOutcome(gate.name, True, NO_CHAMPION)
+    words = (
+        f"the champion stays, for it cannot be compared on these rows: {facts.champion_lacks}; to replace it all the "
+        f"same, take {gate.name} out of the model's gates and train once by hand with a reason"
+    )
+    return GateOutcome(gate.name, False, words)
 
 
 def _limit(gate: LimitGate, facts: Facts) -> GateOutcome:
@@ -116,7 +129,7 @@ def _limit(gate: LimitGate, facts: Facts) -> GateOutcome:
 
 def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
     if gate.better_than not in facts.measured:
-        return GateOutcome(gate.name, True, NO_CHAMPION)
+        return _not_compared(gate, facts)
     metric = METRICS[gate.metric]
     compared: dict[str, tuple[float, float]] = {}
     for column in gate.by:

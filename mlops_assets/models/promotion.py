@@ -312,7 +312,7 @@ def sync_aliases(platform: Platform, registry: mlflow_registry.Registry, model: 
 
 
 def newest_candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:
-    """The candidate that was trained last at a period; of several at one moment, one without a version.
+    """The candidate that was trained last at a period; of several at one moment, one without a version that passed.
 
     Raises:
         MissingDataError: Nothing was trained at the period.
@@ -325,7 +325,7 @@ def newest_candidate(platform: Platform, model: ModelDefinition, at: Period) -> 
             "a candidate that was trained",
             f"materialize {model.name}/candidate for {at.key} first",
         )
-    return max(found, key=lambda record: (record.trained_at, record.key not in registered))
+    return max(found, key=lambda record: (record.trained_at, record.key not in registered, record.passed))
 
 
 def version_of(platform: Platform, model: ModelDefinition, candidate: CandidateRecord) -> VersionRecord | None:

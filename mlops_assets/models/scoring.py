@@ -1,8 +1,9 @@
 """Scoring a period's population by the champion of that time, and any rows by a version."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import Rows
@@ -14,6 +15,7 @@ from mlops_assets.features.labels import population
 from mlops_assets.features.states import Written, append_computed, is_computed, require_computed
 from mlops_assets.features.training_sets import rows_with_features, span_looked_up
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
@@ -40,6 +42,7 @@ class Scored:
         agreement: How the definitions relate to those that it was trained on.
         training: The training that the version came from.
         null_share: Share of feature values that were missing.
+        late: Whether what it predicted was known by then (see `scored_late`).
     """
 
     written: Written
@@ -47,6 +50,20 @@ class Scored:
     agreement: Agreement
     training: CandidateRecord
     null_share: float
+    late: bool
+
+
+@dataclass(frozen=True)
+class ScoringRecord:
+    """When a period was scored.
+
+    Args:
+        key: Key of the period and the model's generation under which it was scored.
+        scored_at: Platform clock, UTC, when it was first scored under it.
+    """
+
+    key: str
+    scored_at: datetime
 
 
 @dataclass(frozen=True)
@@ -86,9 +103,14 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     record_agreement(platform, model, by.training, by.agreement)
     rows = predict_rows(platform, registry, model, by, features_to_score(platform, model, period))
     counted = platform.engine.measure(rows, {name: count_where(is_null(name)) for name in model.feature_names})
-    written = append_computed(platform, platform.predictions(model), rows, period, platform.model_as_of(model, period))
+    predictions = platform.predictions(model)
+    if not is_computed(predictions, period):  # before they are written: killed between, it is recorded anew
+        key = _scoring_key(predictions, period)
+        write_record(platform.records(model, "scoring"), ScoringRecord(key, platform.clock.now()))
+    written = append_computed(platform, predictions, rows, period, platform.model_as_of(model, period))
     cells = max(written.rows * len(model.feature_names), 1)
-    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells)
+    late = bool(scored_late(platform, model, [period]))
+    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells, late)
 
 
 def ready_version(platform: Platform, model: ModelDefinition, version: int) -> ReadyVersion:
@@ -165,6 +187,25 @@ def predictions_about(platform: Platform, model: ModelDefinition, period: Period
         if is_computed(earlier, period):
             return earlier
     return present
+
+
+def scored_late(platform: Platform, model: ModelDefinition, periods: Sequence[Period]) -> set[Period]:
+    """Those of some periods that were scored after the labels about them were known: no forecasts of them.
+
+    What was scored before this was recorded counts as scored in time.
+    """
+    keys = {_scoring_key(predictions_about(platform, model, period), period): period for period in periods}
+    found = read_records(platform.records(model, "scoring"), ScoringRecord, list(keys))
+    shift, after = model.schema.calendar.shift, model.label.known_after
+    return {
+        keys[record.key]
+        for record in found
+        if record.scored_at > platform.labels_as_of(model, shift(keys[record.key], after))
+    }
+
+
+def _scoring_key(predictions: StateTable, period: Period) -> str:
+    return f"{period.key}.{predictions.delta.folder.name}"
 
 
 def scored_rows(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":

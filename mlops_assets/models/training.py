@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import ContractError, MissingDataError, PlatformError
 from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import environment_hash
@@ -13,8 +14,9 @@ from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models import registry as mlflow_registry
-from mlops_assets.models.agreement import TrainedOn, agreement
+from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
+from mlops_assets.models.champion_scores import judged_scores
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
 from mlops_assets.models.fitting import feature_frame, fit, fitting_of
@@ -34,12 +36,12 @@ from mlops_assets.models.records import (
     present_champion,
 )
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
-from mlops_assets.models.stored_fits import may_be_read, stored_fit
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
 SHARE_OF_ROWS_TO_JUDGE = 10
@@ -69,6 +71,7 @@ class Fitted:
         champion: Those of the champion's judged fit on the same rows, or None.
         fitted_rows: Rows that the judged fit was fitted on.
         chosen: The parameters of both fits, and the trials that chose them.
+        champion_lacks: Why the champion that there is could not be asked, in words; else empty.
     """
 
     judged: Any
@@ -80,6 +83,7 @@ class Fitted:
     champion: Measured | None
     fitted_rows: int
     chosen: Chosen
+    champion_lacks: str = ""
 
     @property
     def measured(self) -> dict[Who, Measured]:
@@ -92,7 +96,7 @@ def fit_candidate(
     model: ModelDefinition,
     rows: "pa.Table",
     at: Period,
-    champion_judged: Any | None,
+    champion: "Callable[[pa.Table], npt.NDArray[Any]] | None",
     report: Callable[[Trial, str], None] = lambda trial, words: None,
 ) -> Fitted:
     """Fit a candidate twice and judge it.
@@ -101,7 +105,7 @@ def fit_candidate(
         model: The model.
         rows: Its training set.
         at: The period trained at.
-        champion_judged: The champion's judged fit, or None where none can be compared.
+        champion: What the champion's judged fit says of rows of the training set; None where there is no champion.
         report: Told of each trial of a search.
 
     Raises:
@@ -127,8 +131,12 @@ def fit_candidate(
         "candidate": scores_of_fit(model, judged_fit, frame),
         "baseline": baseline_scores(model, fit_baseline(model, fitted), judged),
     }
-    if champion_judged:
-        scores["champion"] = scores_of_fit(model, champion_judged, frame)
+    lacks = ""
+    if champion:
+        try:
+            scores["champion"] = champion(judged)
+        except PlatformError as error:
+            lacks = error.found
     measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
     return Fitted(
         judged=judged_fit,
@@ -140,6 +148,7 @@ def fit_candidate(
         champion=measured.get("champion"),
         fitted_rows=fitted.num_rows,
         chosen=chosen,
+        champion_lacks=lacks,
     )
 
 
@@ -170,21 +179,26 @@ def train(
         if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)
     champion = present_champion(platform, model)
-    champion_judged = None
-    if champion is not None:
-        its_training = candidate_of_version(platform, model, champion.version)
-        if agreement(platform, model, its_training).may_score and may_be_read(model, its_training):
-            champion_judged = stored_fit(registry, model, its_training, "judged")
+    training = candidate_of_version(platform, model, champion.version) if champion else None
 
     def report(trial: Trial, words: str) -> None:
         mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
         progress(words)
 
-    fitted = fit_candidate(model, rows, at, champion_judged, report)
+    fitted = fit_candidate(
+        model, rows, at, partial(judged_scores, platform, registry, model, training) if training else None, report
+    )
     evaluation = evaluate(model, fitted.judged_on)
     fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
     verdict = judge(
-        Facts(model, fitted.judged_on, fitted.measured, fitted.model, len(fits["model"].data)),
+        Facts(
+            model,
+            fitted.judged_on,
+            fitted.measured,
+            fitted.model,
+            len(fits["model"].data),
+            fitted.champion_lacks,
+        ),
         least_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
     )
     figures = _figures(fitted, rows.num_rows)

@@ -51,7 +51,7 @@ def compare_challenger(
     said = [column.name for column in model.prediction_columns]
     both = joined_by_keys(
         model,
-        labelled_predictions(platform, model, known_in, first),
+        labelled_predictions(platform, model, known_in, first, known_at),
         shadow.select([*model.schema.names, *said]),
         SUFFIX,
     )

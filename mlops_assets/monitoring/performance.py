@@ -1,8 +1,13 @@
-"""Performance: predictions against the labels known by now, by the champion that made them."""
+"""Performance: predictions against the labels known by now, by the champion that made them.
+
+A label that is corrected is measured against again: the newest record of a period is the one there is, and which state
+of the labels it rests on follows from their states alone, so that measuring again gives it again.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.features.labels import labelled_period
@@ -12,7 +17,7 @@ from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version
-from mlops_assets.models.scoring import predictions_about
+from mlops_assets.models.scoring import predictions_about, scored_late
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -53,16 +58,17 @@ class PerformanceRecord:
 def measure_performance(
     platform: Platform, model: ModelDefinition, known_in: Period
 ) -> tuple[PerformanceRecord, str] | None:
-    """Compare the predictions about a period with its labels, which became known in ``known_in``.
+    """Compare the predictions about a period with its labels, as those that became known in ``known_in`` are known now.
 
     Returns:
-        The record and its data version; None where no prediction has a label.
+        The record and its data version; None where no prediction has a label, or the period was scored only after its
+        labels were known.
 
     Raises:
         MissingDataError: The predictions or the labels were not computed.
     """
     about = labelled_period(model, known_in)
-    rows = labelled_predictions(platform, model, known_in, about)
+    rows = labelled_predictions(platform, model, known_in, about, labels_known_at(platform, model, known_in))
     if rows.num_rows == 0:
         return None
     label = truth_of(model, rows)
@@ -81,18 +87,29 @@ def measure_performance(
     return record, write_record(platform.records(model, "performance"), record)
 
 
-def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: Period, first: Period) -> "pa.Table":
-    """Predictions with their labels, as both were known when those that became known in a period were.
+def labels_known_at(platform: Platform, model: ModelDefinition, known_in: Period) -> datetime:
+    """From when on the labels that became known in a period have been as they are now: their newest correction."""
+    about, now = labelled_period(model, known_in), platform.clock.now()
+    moments = platform.labels(model).moments(about, about)[about.key]
+    corrected = (moment.known_at for moment in moments if moment.known_at <= now)
+    return max([platform.labels_as_of(model, known_in), *corrected])
+
+
+def labelled_predictions(
+    platform: Platform, model: ModelDefinition, known_in: Period, first: Period, known_at: datetime
+) -> "pa.Table":
+    """Predictions with their labels, as both were known at a moment.
 
     Args:
         platform: The platform.
         model: The model.
         known_in: The period in which the newest of the labels became known.
         first: The first period that was predicted from.
+        known_at: The moment.
 
     Returns:
         Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label, which is never null;
-        in the order of keys.
+        in the order of keys. Periods that were scored only after their labels were known are left out.
 
     Raises:
         MissingDataError: The newest predictions or labels were not computed.
@@ -102,7 +119,6 @@ def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: P
     expected = "predictions and labels of the same rows"
     require_computed(predictions, about, f"predictions of '{model.name}'", expected)
     require_computed(labels, about, f"labels of '{model.name}'", expected, partition=known_in)
-    known_at = platform.labels_as_of(model, known_in)
     names = list(model.schema.names)
     truth = platform.engine.known_at(labels, known_at, first=first, last=about)
     made = platform.engine.known_at(predictions, known_at, first=first, last=about)
@@ -110,7 +126,19 @@ def labelled_predictions(platform: Platform, model: ModelDefinition, known_in: P
     rows = joined_by_keys(
         model, made.select([*names, "event_time", *kept, "version"]), truth.select([*names, model.label.column])
     )
-    return rows.filter(rows.column(model.label.column).is_valid())
+    return forecasts_only(platform, model, rows.filter(rows.column(model.label.column).is_valid()))
+
+
+def forecasts_only(platform: Platform, model: ModelDefinition, rows: "pa.Table") -> "pa.Table":
+    """Rows with their ``event_time``, without those of periods that were scored after their labels were known."""
+    import pyarrow as pa
+
+    calendar = model.schema.calendar
+    periods = {moment: calendar.of(moment) for moment in rows.column("event_time").unique().to_pylist()}
+    late = scored_late(platform, model, sorted(set(periods.values()), key=lambda period: period.start))
+    if not late:
+        return rows
+    return rows.filter(pa.array([periods[moment] not in late for moment in rows.column("event_time").to_pylist()]))
 
 
 def joined_by_keys(model: ModelDefinition, left: "pa.Table", right: "pa.Table", suffix: str = "") -> "pa.Table":

@@ -9,6 +9,7 @@ from mlops_assets.models.predicting import scores_of_fit, stored_baseline, store
 from mlops_assets.models.records import candidate_of_version, candidates, promotions, versions
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
+from mlops_assets.monitoring.performance import forecasts_only
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
@@ -23,7 +24,7 @@ class ModelSummary:
     Args:
         model: Its name.
         metric: The metric by which the model is watched.
-        champions: Figures of the predictions as they were made.
+        champions: Figures of the predictions as they were made, before the labels about them were known.
         never_retrained: Those of the first version on the same rows.
         baseline: Those of the baseline on the same rows.
         trainings: How many candidates were trained.
@@ -80,5 +81,5 @@ def _labelled_predictions(platform: Platform, model: ModelDefinition) -> "pa.Tab
     names = list(model.schema.names)
     made = platform.engine.known_at(platform.predictions(model), now)
     truth = platform.engine.known_at(platform.labels(model), now).select([*names, model.label.column])
-    joined = made.drop_columns(["event_time", "known_at"]).join(truth, keys=names, join_type="inner")
-    return joined.filter(joined.column(model.label.column).is_valid())
+    joined = made.drop_columns(["known_at"]).join(truth, keys=names, join_type="inner")
+    return forecasts_only(platform, model, joined.filter(joined.column(model.label.column).is_valid()))

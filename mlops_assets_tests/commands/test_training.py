@@ -18,6 +18,7 @@ from mlops_assets.models.records import candidates, versions
 from mlops_assets.models.registry import EXPERIMENT, open_registry
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
+from mlops_assets.training_run import run_training
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow
@@ -78,6 +79,28 @@ def test_mlflow_runs_a_training_in_the_home_and_the_version_is_made_again(
     made = CliRunner().invoke(main, ["--project", str(project), "models", "reproduce", MODEL, str(version)])
     assert made.exit_code == 0, made.output
     assert made.output.endswith(f"{MODEL}: version {version} was reproduced bit for bit\n")
+
+
+def test_a_training_tells_of_the_candidate_that_it_made_also_where_the_period_was_trained_before(
+    shop: tuple[Path, Platform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, platform = shop
+    model = platform.project.models[MODEL]
+    at = newest_labelled(platform, model)
+    assert at is not None
+    from mlops_assets.definitions import platform_definitions
+
+    monkeypatch.setenv("DAGSTER_HOME", str(platform.home.dagster))
+    monkeypatch.syspath_prepend(str(project))
+    definitions = platform_definitions(project / "shop")
+    with open_instance(platform.home) as instance:
+        made = [
+            run_training(platform, definitions, instance, model, at, reason=reason, requested_by="ana")
+            for reason in ("first", "second", "third", "first")
+        ]
+    assert [record.reason for record in made] == ["first", "second", "third", "first"]
+    assert made[0] == made[3] and len({record.key for record in made}) == 3
+    assert len({record.trained_at for record in made}) == 1
 
 
 @pytest.mark.parametrize(

@@ -57,12 +57,14 @@ def put_through(
     baseline: Measured | None = None,
     champion: Measured | None = None,
     least_rows: int = 1,
+    champion_lacks: str = "",
 ) -> Verdict:
     """The verdict on figures alone."""
     measured: Any = {"candidate": candidate, "baseline": baseline or figures(mae=2.0, rmse=3.0)}
     measured |= {"champion": champion} if champion else {}
     nothing = made_rows("regression", 1, 1)
-    return judge(Facts(replace(model, gates=gates), nothing, measured, Steady(), SIZE), least_rows=least_rows)
+    facts = Facts(replace(model, gates=gates), nothing, measured, Steady(), SIZE, champion_lacks)
+    return judge(facts, least_rows=least_rows)
 
 
 SIZE = 2500
@@ -121,6 +123,17 @@ def test_without_a_champion_there_is_nothing_to_beat(model: ModelDefinition, row
     verdict = put_through(model, BETTER_THAN_CHAMPION, segments, candidate=figures(mae=9.0))
     assert verdict.passed
     assert {outcome.reason for outcome in verdict.outcomes[1:]} == {"there is no champion to compare with"}
+
+
+def test_a_champion_that_cannot_be_compared_stays(model: ModelDefinition) -> None:
+    segments = SegmentGate("mae", ("region",), "champion", 0.1, 1)
+    gates = BETTER_THAN_CHAMPION, segments
+    verdict = put_through(model, *gates, candidate=figures(mae=0.0), champion_lacks="table 'trend' is gone")
+    assert [outcome.passed for outcome in verdict.outcomes] == [True, False, False]
+    assert verdict.outcomes[1].reason == (
+        "the champion stays, for it cannot be compared on these rows: table 'trend' is gone; to replace it all the "
+        "same, take mae_better_than_champion out of the model's gates and train once by hand with a reason"
+    )
 
 
 def test_too_few_rows_are_no_judgement(model: ModelDefinition) -> None:

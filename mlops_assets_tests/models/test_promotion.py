@@ -132,6 +132,15 @@ def test_a_fit_that_was_exchanged_or_is_gone_or_broken_does_not_serve(model: Dec
     assert promote(model.platform, model.registry, model.model, version.version).number == 1
 
 
+def test_of_two_candidates_of_one_moment_the_one_that_passed_is_registered(model: Decided) -> None:
+    at = model.model.schema.calendar.at_key(FIRST_TRAINING)
+    failed = model.candidate(passed=False)
+    passed = replace(model.trained, key=f"{FIRST_TRAINING}.ffffffff", trained_at=failed.trained_at)
+    write_record(model.platform.records(model.model, "candidate"), passed)
+    version = register(model.platform, model.registry, model.model, at)
+    assert version is not None and version.candidate == passed.key
+
+
 def test_a_version_of_another_definition_does_not_serve(model: Decided) -> None:
     version = model.version()
     other = replace(model.model, generation="another")

@@ -1,6 +1,7 @@
 """Performance and drift of a small model that was trained, promoted and scored; what people ask the policy for."""
 
 import math
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,13 +11,18 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.registry import open_registry, start_run
-from mlops_assets.models.scoring import score
+from mlops_assets.models.scoring import score, scored_late
 from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring.batch_drift import report_drift
-from mlops_assets.monitoring.performance import measure_performance, performance_history
+from mlops_assets.monitoring.performance import (
+    PerformanceRecord,
+    labels_known_at,
+    measure_performance,
+    performance_history,
+)
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
-from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line
+from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
 
 pytestmark = pytest.mark.slow
 TRAINED_AT, SCORED = "2024-01-16", "2024-01-17"
@@ -137,3 +143,98 @@ def test_a_request_is_open_until_its_training_was_carried_out_whatever_came_of_i
     assert open_requests(platform, model) == [second, first]
     train_at(line, "2024-01-20", Request(second.reason, second.requested_by, second.number))
     assert open_requests(platform, model) == [first]
+
+
+def corrected(line: Line) -> None:
+    """What a shop sold on a day is corrected after performance was measured, and with it two days' labels."""
+    line.sales("2024-01-18", line.platform.clock.now() + hours(3), s03=units_of("s03", "2024-01-18") * 5)
+    line.labels("2024-01-20")
+    line.labels("2024-01-21")
+
+
+def with_two_days_scored(line: Line) -> Line:
+    line.live(1, first="2024-01-21")
+    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period("2024-01-18"))
+    return line
+
+
+def measured_at(line: Line, key: str) -> tuple[PerformanceRecord, str]:
+    found = measure_performance(line.platform, line.model, line.period(key))
+    assert found is not None
+    return found
+
+
+def test_a_corrected_label_is_measured_again_for_every_period_that_it_is_about(line: Line, tmp_path: Path) -> None:
+    with_two_days_scored(line)
+    keys = ("2024-01-20", "2024-01-21")
+    before = {key: measured_at(line, key) for key in keys}
+    late = line.copy(tmp_path / "measured once")
+    corrected(line)
+    after = {key: measured_at(line, key) for key in keys}
+    for key in keys:
+        assert after[key][0].error != before[key][0].error and after[key][1] != before[key][1]
+        assert after[key][0].rows == before[key][0].rows
+    assert performance_history(line.platform, line.model) == [record for record, _ in after.values()]
+    known_at = labels_known_at(line.platform, line.model, line.period(keys[0]))
+    assert known_at == line.platform.clock.now()
+
+    line.platform.home.clock.set(line.platform.clock.now() + hours(30))
+    assert {key: measured_at(line, key) for key in keys} == after
+    assert labels_known_at(line.platform, line.model, line.period(keys[0])) == known_at
+    corrected(late)
+    assert {key: measured_at(late, key) for key in keys} == after
+
+
+def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None:
+    from mlops_assets.replay.summary import summarize
+
+    with_two_days_scored(line)
+    for correct in (False, True):
+        if correct:
+            corrected(line)
+        records = [measured_at(line, key)[0] for key in ("2024-01-20", "2024-01-21")]
+        summary = summarize(line.platform, line.model)
+        assert summary is not None
+        rows = sum(record.rows for record in records)
+        assert summary.champions.rows == rows
+        assert summary.champions.of("mae") == pytest.approx(
+            sum(record.error * record.rows for record in records) / rows
+        )
+        assert summary.baseline.of("mae") == pytest.approx(
+            sum(record.baseline_error * record.rows for record in records) / rows
+        )
+
+
+def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_forecast(line: Line) -> None:
+    from mlops_assets.replay.summary import summarize
+
+    registry, late, key = open_registry(line.platform.home.mlflow), line.period("2024-01-18"), "2024-01-21"
+    line.live(1, first=key)
+    line.platform.home.clock.set(line.platform.labels_as_of(line.model, line.period(key)) + hours(1))
+    record, _ = measured_at(line, "2024-01-20")
+    scored = score(line.platform, registry, line.model, late)
+    assert scored.late and scored.written.rows == len(SHOPS)
+    assert scored_late(line.platform, line.model, [line.period(SCORED), late]) == {late}
+    assert measure_performance(line.platform, line.model, line.period(key)) is None
+    seen = policy_history(line.platform, line.model)
+    assert seen is not None and seen.performance == [record]
+    summary = summarize(line.platform, line.model)
+    assert summary is not None
+    assert summary.champions.rows == record.rows
+    assert summary.champions.of("mae") == pytest.approx(record.error)
+
+
+def test_what_was_scored_in_time_stays_a_forecast_when_it_is_scored_again_later(line: Line) -> None:
+    before = measured_at(line, "2024-01-20")
+    line.platform.home.clock.set(line.platform.clock.now() + hours(100))
+    registry = open_registry(line.platform.home.mlflow)
+    assert not score(line.platform, registry, line.model, line.period(SCORED)).late
+    assert measured_at(line, "2024-01-20") == before
+
+
+def test_what_a_home_scored_before_that_was_recorded_counts_as_a_forecast(line: Line) -> None:
+    before = measured_at(line, "2024-01-20")
+    shutil.rmtree(line.platform.records(line.model, "scoring").delta.folder)
+    line.platform.home.clock.set(line.platform.clock.now() + hours(100))
+    assert measured_at(line, "2024-01-20") == before
+    assert not score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED)).late

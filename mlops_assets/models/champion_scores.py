@@ -1,0 +1,173 @@
+"""What the champion's judged fit says of the rows that a candidate is judged on, by the features it was trained on.
+
+These are looked up for the same rows by the champion's own definition, so that a change of features or of a table does
+not end the comparison.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.errors import ContractError
+from mlops_assets.features.generations import count_of, generation_as_stored, generations, missing_history
+from mlops_assets.features.training_sets import span_looked_up, with_features
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.models import registry as mlflow_registry
+from mlops_assets.models.agreement import TrainedOn, agreement
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.predicting import scores_of_fit
+from mlops_assets.models.records import CandidateRecord
+from mlops_assets.models.stored_fits import may_be_read, stored_fit
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.platform import Platform
+from mlops_assets.project.recorded_features import RecordedLookup, recorded_features
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+OF_ROWS = ("primary_keys", "timestamp", "label values")
+"""Parts of a definition without which two fits speak about other rows, or in another form."""
+
+
+def judged_scores(
+    platform: Platform,
+    registry: mlflow_registry.Registry,
+    model: ModelDefinition,
+    training: CandidateRecord,
+    rows: "pa.Table",
+) -> "npt.NDArray[Any]":
+    """The scores of a training's judged fit for rows of the model's present training set.
+
+    Args:
+        platform: The platform.
+        registry: Where the fit is.
+        model: The model as it is defined now.
+        training: The champion's training.
+        rows: What is judged.
+
+    Raises:
+        ContractError: Something that the fit was trained on is gone, or the model does not allow its file any more.
+        MissingDataError: The fit is not there.
+    """
+    if not may_be_read(model, training):
+        raise _not_comparable("its fit is kept in a form that the model's YAML does not allow")
+    fit = stored_fit(registry, model, training, "judged")
+    if agreement(platform, model, training).may_score:
+        return scores_of_fit(model, fit, feature_frame(model, rows))
+    its, lookups = _as_trained(platform, model, training)
+    return scores_of_fit(its, fit, feature_frame(its, _looked_up(platform, its, training, lookups, rows)))
+
+
+def _as_trained(
+    platform: Platform, model: ModelDefinition, training: CandidateRecord
+) -> tuple[ModelDefinition, tuple[RecordedLookup, ...]]:
+    """The model with the features of the definition that it was trained by."""
+    recorded = {record.generation: record.definition for record in generations(platform, model.name)}
+    parts = recorded.get(training.generation)
+    if parts is None:
+        raise _not_comparable(f"its definition {training.generation} is not recorded in this home")
+    changed = [name for name in OF_ROWS if parts.get(name) != model.parts.get(name)]
+    # The history is written in the unit of the model's periods.
+    if parts["history"].rpartition(" ")[2] != model.parts["history"].rpartition(" ")[2]:
+        changed.append("period")
+    if changed:
+        raise _not_comparable(f"it was trained with another {' and '.join(changed)} of the model")
+    was = recorded_features(model, parts)
+    lookups = tuple(lookup.definition for lookup in was.lookups)
+    its = replace(model, lookups=lookups, request=was.request, computed=was.computed, features=was.features)
+    return its, was.lookups
+
+
+def _looked_up(
+    platform: Platform,
+    its: ModelDefinition,
+    training: CandidateRecord,
+    lookups: tuple[RecordedLookup, ...],
+    rows: "pa.Table",
+) -> "pa.Table":
+    """The rows with the features of a training's definition."""
+    import pyarrow as pa
+
+    from mlops_assets.sources.contract import moments
+
+    asked = [column.name for column in its.request]
+    gone = [name for name in asked if name not in rows.column_names]
+    if gone:
+        raise _not_comparable(f"'{', '.join(gone)}', which came with each row when it was trained, is gone")
+    times = [moment for moment in moments(rows, its.schema) if moment]
+    bare = rows.select([*its.schema.names, "predicted_at", *asked])
+    bare = bare.append_column("event_time", pa.array(times, pa.timestamp("us", "UTC")))
+    first, last = (its.schema.calendar.of(time) for time in (min(times), max(times)))
+    generation = TrainedOn.from_json(training.trained_on).tables
+    pinned = [_pinned(platform, its, lookup, generation, first, last) for lookup in lookups]
+    return with_features(platform, its, bare, as_of="predicted_at", lookups=pinned)
+
+
+def _pinned(
+    platform: Platform,
+    its: ModelDefinition,
+    lookup: RecordedLookup,
+    trained_on: Mapping[str, str],
+    first: Period,
+    last: Period,
+) -> FeatureLookup:
+    """A lookup in the generation that was trained on, or in the present one where that lacks some of the periods."""
+    asked = lookup.definition
+    name = asked.table
+    if name not in {*platform.project.sources, *platform.project.feature_tables}:
+        raise _not_comparable(f"table '{name}', which it looks up, is gone")
+    present = platform.table(name)
+    table, missing = _earlier(platform, its, present, trained_on.get(name), first, last)
+    if table is None or missing:
+        table = present
+        strange = [
+            column.name
+            for column in lookup.columns
+            if column.name not in present.schema.names or present.schema.column(column.name).type != column.type
+        ] + sorted(set(lookup.keys) ^ set(present.schema.keys))
+        behind = missing_history(present, *span_looked_up(platform, its, name, first, last))
+        if strange or behind:
+            words = f"table '{name}', which it looks up, " + (
+                f"has no {' and '.join(strange)} any more, or of another type"
+                if strange
+                else f"lacks {count_of(behind)} in its present generation"
+            )
+            before = f", and generation {trained_on[name]} of it lacks {count_of(missing)}" if missing else ""
+            raise _not_comparable(words + before)
+    own = dict(zip(lookup.keys, asked.lookup_key or (), strict=True))
+    return FeatureLookup(
+        table,
+        asked.columns,
+        asked.lookback,
+        lookup_key=tuple(own[key] for key in table.schema.keys),
+        rename=asked.rename,
+        default=asked.default,
+    )
+
+
+def _earlier(
+    platform: Platform, its: ModelDefinition, present: StateTable, generation: str | None, first: Period, last: Period
+) -> tuple[StateTable | None, list[str]]:
+    """A table in the generation that was trained on, if that is an earlier one, and which periods it lacks."""
+    if generation is None or generation == present.delta.folder.name:
+        return None, []
+    for record in generations(platform, present.name):
+        if record.generation == generation:
+            table = generation_as_stored(platform, present, record)
+            span = present.schema.calendar.between(*span_looked_up(platform, its, present.name, first, last))
+            keys = [period.key for period in span]
+            has = table.delta.counters(keys)
+            has_now = present.delta.counters(keys)
+            return table, [key for key in keys if has_now[key] and not has[key]]
+    return None, []
+
+
+def _not_comparable(found: str) -> ContractError:
+    return ContractError(
+        found,
+        "a champion that predicts the rows that the candidate is judged on",
+        "put back what is gone, or take the gate that compares with the champion out for one training by hand",
+    )
