@@ -155,7 +155,7 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
         order = definition.args.get("order")
         parts = (
             f"PARTITION BY {partition}" if partition else "",
-            order.sql("duckdb").strip() if order else "",
+            _ordered_by_period(order, unit) if order else "",
             frame,
         )
         over = " ".join(filter(None, parts))
@@ -164,6 +164,15 @@ def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
             f"one after a gap: write {value} OVER ({over})."
         )
     return warnings
+
+
+def _ordered_by_period(order: "exp.Order", unit: Unit) -> str:
+    """An order in which a month before is the month before: of a month's last day, a month earlier need not be one."""
+    if unit != "month":
+        return order.sql("duckdb").strip()
+    directions = [" DESC" if term.args.get("desc") else "" for term in order.expressions]
+    terms = [f"date_trunc('month', {term.this.sql('duckdb')})" for term in order.expressions]
+    return f"ORDER BY {', '.join(map(str.__add__, terms, directions))}"
 
 
 def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":

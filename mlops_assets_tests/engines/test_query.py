@@ -623,24 +623,24 @@ def test_another_meaning_is_another_definition(one: str, other: str) -> None:
         (
             "select shop,\n  lag(units) over (partition by shop order by month) as before\nfrom sales",
             2,
-            "max(units) OVER (PARTITION BY shop ORDER BY month RANGE BETWEEN "
+            "max(units) OVER (PARTITION BY shop ORDER BY date_trunc('month', month) RANGE BETWEEN "
             "INTERVAL (1) MONTH PRECEDING AND INTERVAL (1) MONTH PRECEDING)",
         ),
         (
             "select lead(units, 3) ignore nulls over w as later\nfrom sales\nwindow w as (order by month)",
             1,
-            "max(units) OVER (ORDER BY month RANGE BETWEEN "
+            "max(units) OVER (ORDER BY date_trunc('month', month) RANGE BETWEEN "
             "INTERVAL (3) MONTH FOLLOWING AND INTERVAL (3) MONTH FOLLOWING)",
         ),
         (
             "select\n\n sum(units) over (order by month rows between 2 preceding and current row) from sales",
             3,
-            "SUM(units) OVER (ORDER BY month RANGE BETWEEN INTERVAL (2) MONTH PRECEDING AND CURRENT ROW)",
+            "SUM(units) OVER (ORDER BY date_trunc('month', month) RANGE BETWEEN INTERVAL (2) MONTH PRECEDING AND CURRENT ROW)",
         ),
         (
             "select avg(units) filter (where active) over (order by month rows 2 preceding) as s from sales",
             1,
-            "AVG(units) FILTER(WHERE active) OVER (ORDER BY month RANGE BETWEEN "
+            "AVG(units) FILTER(WHERE active) OVER (ORDER BY date_trunc('month', month) RANGE BETWEEN "
             "INTERVAL (2) MONTH PRECEDING AND CURRENT ROW)",
         ),
     ],
@@ -672,3 +672,19 @@ def test_a_named_window_of_rows_is_warned_of_once() -> None:
     (warning,) = row_based_frames(query)
     assert "a ROWS frame" in warning
     assert "RANGE BETWEEN INTERVAL (3) MONTH PRECEDING AND CURRENT ROW" in warning
+
+
+def test_the_form_that_is_advised_finds_the_month_before_of_a_months_last_day() -> None:
+    import re
+
+    import duckdb
+
+    written = "SELECT lag(units) OVER (PARTITION BY shop ORDER BY day) AS before FROM sales"
+    (warning,) = row_based_frames(parsed(written), "month")
+    advised = re.search(r"write (.*)\.$", warning)
+    assert advised is not None
+    ends = ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30", "2024-06-30"]
+    rows = ", ".join(f"('a', DATE '{day}', {number})" for number, day in enumerate(ends))
+    sales = f"(VALUES {rows}) AS sales (shop, day, units)"
+    found = duckdb.sql(f"SELECT {advised[1]} FROM {sales} ORDER BY day").fetchall()
+    assert found == [(None,), (0,), (1,), (2,), (None,)], "before June is a gap"
