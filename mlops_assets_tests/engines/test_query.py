@@ -635,7 +635,8 @@ def test_another_meaning_is_another_definition(one: str, other: str) -> None:
         (
             "select\n\n sum(units) over (order by month rows between 2 preceding and current row) from sales",
             3,
-            "SUM(units) OVER (ORDER BY date_trunc('month', month) RANGE BETWEEN INTERVAL (2) MONTH PRECEDING AND CURRENT ROW)",
+            "SUM(units) OVER (ORDER BY date_trunc('month', month) RANGE BETWEEN "
+            "INTERVAL (2) MONTH PRECEDING AND CURRENT ROW)",
         ),
         (
             "select avg(units) filter (where active) over (order by month rows 2 preceding) as s from sales",
