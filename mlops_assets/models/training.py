@@ -92,6 +92,10 @@ class Fitted:
         return found | ({"champion": self.champion} if self.champion else {})
 
 
+def _as_written(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else f"'{label}'"
+
+
 def fit_candidate(
     model: ModelDefinition,
     rows: "pa.Table",
@@ -123,6 +127,14 @@ def fit_candidate(
                 "labels before and in the validation periods",
                 "train later, or shorten train.validation",
             )
+    come_true = fitted.column(model.label.column).unique().to_pylist()
+    if model.classes and len(come_true) < 2:
+        raise ContractError(
+            f"{fitted.num_rows} labels of '{model.name}' to fit on (up to {parts.last_fitted.key}), "
+            f"all of them {_as_written(come_true[0])}",
+            "labels of at least two classes",
+            "train once another has come true, or widen train.window",
+        )
     truth, frame = truth_of(model, judged), feature_frame(model, judged)
     chosen = choose_parameters(model, fitted, report)
     judged_fit = fit(model, fitted, chosen.params)

@@ -55,14 +55,19 @@ def _lacking(platform: Platform, model: ModelDefinition, at: Period) -> str:
 
 def _too_few_labels(platform: Platform, model: ModelDefinition, at: Period) -> str:
     """What labels a first training still lacks, in words; empty where there are enough."""
+    import pyarrow.compute as pc
+
     first, last = label_window(model, at)
     known_at, to_fit_until = platform.labels_as_of(model, at), split(model, last).last_fitted
     labels = platform.engine.known_at(platform.labels(model), known_at, first=first, last=last)
     valid = labels.filter(labels.column(model.label.column).is_valid())
     if valid.num_rows < model.min_rows:
         return f"{valid.num_rows} labels are known, and {model.min_rows} are needed (train.min_rows)"
-    if not any(time < to_fit_until.end for time in valid.column("event_time").unique().to_pylist()):
+    to_fit_on = valid.filter(pc.less(valid.column("event_time"), to_fit_until.end))
+    if to_fit_on.num_rows == 0:
         return f"no label up to {to_fit_until.key} is known, before the periods that a candidate is judged on"
+    if model.classes and len(to_fit_on.column(model.label.column).unique()) < 2:
+        return f"all labels up to {to_fit_until.key} are of one class, of which nothing is learned"
     return ""
 
 

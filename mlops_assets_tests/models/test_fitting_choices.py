@@ -11,6 +11,7 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import expanding_folds, newest, period_starts
 from mlops_assets.models.search import Trial, choose_parameters
+from mlops_assets.models.training import fit_candidate
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets_tests.small_line import Line, lived_line
 
@@ -209,6 +210,18 @@ def test_classes_weigh_what_they_weigh_in_scikit_learn(line: Line, declared: str
     theirs = clone(fitted).set_params(estimator__class_weight=expected).fit(frame, truth)
     assert fitted[-1].coef_ == pytest.approx(theirs[-1].coef_, rel=1e-9)
     assert fitted[-1].coef_ != pytest.approx(plain[-1].coef_, rel=1e-3)
+
+
+def test_labels_of_one_class_are_refused_in_words(line: Line) -> None:
+    import pyarrow as pa
+
+    rows = classified(line, "balanced")
+    place = rows.column_names.index("growth")
+    never = rows.set_column(place, "growth", pa.array([False] * rows.num_rows))
+    with pytest.raises(ContractError) as refused:
+        fit_candidate(line.model, never, line.period("2024-01-26"), None)
+    assert refused.value.found.endswith("all of them false")
+    assert refused.value.cure == "train once another has come true, or widen train.window"
 
 
 def test_weights_of_rows_and_of_their_classes_are_multiplied(line: Line) -> None:
