@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.replay.state import ReplayState, write_state
 from mlops_assets.starter import write_project
 
 
@@ -193,7 +194,8 @@ def test_init_leaves_a_folder_that_holds_something_as_it_is(project: Path, tmp_p
 
 
 def test_a_replay_refuses_a_home_that_holds_anything_else(project: Path, home: Home) -> None:
-    (home.folder / "clock.json").unlink()
+    for name in ("clock.json", "newest_moment.json"):
+        (home.folder / name).unlink()
     (home.folder / "thesis.doc").write_text("x", encoding="utf-8")
     told = refused(project, "replay", "--from", "2024-01-24", "--to", "2024-01-25")
     assert told == (
@@ -204,7 +206,7 @@ def test_a_replay_refuses_a_home_that_holds_anything_else(project: Path, home: H
 
 
 def test_a_replay_refuses_the_home_of_a_replay_from_another_period(project: Path, home: Home) -> None:
-    (home.folder / "replay.json").write_text('{"format": 1, "started_from": "2024-01-20"}', encoding="utf-8")
+    write_state(home, ReplayState("2024-01-20"))
     told = refused(project, "replay", "--from", "2024-01-24", "--to", "2024-01-25")
     assert f"Found: a replay from 2024-01-20 in {home.folder}. Expected: a replay from 2024-01-24." in told
 

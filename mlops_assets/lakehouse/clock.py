@@ -97,7 +97,8 @@ class HomeClock:
             DamagedStateError: It lies before one that was noted.
         """
         now, newest = self.now(), self.newest()
-        if newest is None or (now - newest).total_seconds() >= SECONDS_BETWEEN_NOTES:
+        begun = os.access(self.file.parent, os.F_OK)  # who only reads makes no home
+        if begun and (newest is None or (now - newest).total_seconds() >= SECONDS_BETWEEN_NOTES):
             with suppress(OSError):  # a disk without room stops who writes, and not who reads
                 self._keep(now)
         return now

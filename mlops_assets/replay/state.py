@@ -13,6 +13,8 @@ from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import write_point
 
 STATE_FILE = "replay.json"
+_NO_STATE = (formats.HOME_FILE, "newest_moment.json")
+"""What may lie in a home before anything happened in it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def read_state(home: Home, started_from: str) -> ReplayState:
     cure = f"choose an empty folder with {HOME_VARIABLE}, or delete {home.folder}"
     if not file.exists():
         others = (
-            [path.name for path in home.folder.iterdir() if path.name[0] != "." and path.name != formats.HOME_FILE]
+            [path.name for path in home.folder.iterdir() if path.name[0] != "." and path.name not in _NO_STATE]
             if home.folder.exists()
             else []
         )

@@ -156,9 +156,9 @@ def test_labels_that_were_not_computed(line: Line) -> None:
 
 
 def test_the_window_counts_the_newest_labelled_periods(tmp_path: Path) -> None:
-    line = Line(tmp_path / "line", {("forecast/defs.yaml", "window: 60 days"): "window: 5 days"})
+    line = Line(tmp_path / "line", {("forecast/defs.yaml", "window: 60 days"): "window: 7 days"})
     first, last = label_window(line.model, line.period("2024-01-16"))
-    assert (first.key, last.key) == ("2024-01-09", "2024-01-13")
+    assert (first.key, last.key) == ("2024-01-07", "2024-01-13")
     assert label_window(line.model, line.period("2024-01-10"))[0] == line.model.first
 
 

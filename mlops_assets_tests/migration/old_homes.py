@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.working_alone import LOCK
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 
@@ -48,8 +49,9 @@ class OldHome:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Every file below a folder, and every folder."""
+    """Every file below a folder, and every folder; but for the lock of who works there alone, which is no state."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+        if path.name != LOCK
     }

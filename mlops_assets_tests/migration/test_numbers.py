@@ -74,6 +74,7 @@ KINDS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     (r"mlflow/artifacts/.*", belongs_to_another),  # MLflow's models, and reports that carry their format's name
     (r"reports/.*", belongs_to_another),  # Evidently's; made anew from the lakehouse
     (r".*-(wal|shm)", belongs_to_another),  # part of a database
+    (r"\.at_work", belongs_to_another),  # a lock, which says nothing once nobody holds it
 )
 """What lies in a home, and how it carries its number."""
 

@@ -49,6 +49,13 @@ class Model:
         first = {"window": max(0, place - WINDOW + 1), "snapshot": 0}.get(self.delivers, place)
         return self.periods[first : place + 1]
 
+    def stated_after(self, place: int) -> list[Period]:
+        """The periods that windows and snapshots for later periods told of already: what they said of these stays."""
+        if self.delivers not in ("window", "snapshot"):
+            return []
+        later = [other for other, period in enumerate(self.periods) if other > place and period.key in self.newest]
+        return [period for other in later for period in self.covered(other)]
+
     def first_known(self, period: Period, arrival: datetime) -> datetime:
         published = period.end + LAG
         return published if self.live_since and period < self.live_since else max(published, arrival)
@@ -60,6 +67,8 @@ class Model:
         self.newest[key] = rows
         held_before = set(self.held)
         for period in self.covered(place):
+            if period in self.stated_after(place):
+                continue
             now = {row: state for state in self.states if state[1] == period for row in [state[0]]}
             for row in {*now, *(row for row in rows if self.period_of(row) == period)}:
                 there = now[row][3] if row in now else None
