@@ -49,10 +49,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
     first = TransitionRecord(1, 1, "promotion", trained_at, "ana", "the first")
     write_new_record(line.platform.records(line.model, "transition"), first)
     line.live(6, FIRST)
+    now, clock = line.platform.clock.now(), line.platform.home.clock
     score_at(line, BEFORE)
     for key in KNOWN:
+        clock.set(line.platform.model_as_of(line.model, line.period(key)))  # later it would be no forecast
         score_at(line, key)
         in_shadow(line, key)
+    clock.set(now)
     return line
 
 
