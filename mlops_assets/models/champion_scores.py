@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import FeatureLookup
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import count_of, generation_as_stored, generations, missing_history
 from mlops_assets.features.training_sets import span_looked_up, with_features
 from mlops_assets.lakehouse.periods import Period
@@ -32,6 +32,10 @@ OF_ROWS = ("primary_keys", "timestamp", "label values")
 """Parts of a definition without which two fits speak about other rows, or in another form."""
 
 
+class NotComparableError(ContractError):
+    """A champion can say nothing of the rows that a candidate is judged on, whenever it is asked."""
+
+
 def judged_scores(
     platform: Platform,
     registry: mlflow_registry.Registry,
@@ -49,16 +53,24 @@ def judged_scores(
         rows: What is judged.
 
     Raises:
-        ContractError: Something that the fit was trained on is gone, or the model does not allow its file any more.
-        MissingDataError: The fit is not there.
+        NotComparableError: Something that the fit was trained on is gone, or the model does not allow its file any
+            more.
+        ContractError: The fit is not the one that was trained.
     """
     if not may_be_read(model, training):
         raise _not_comparable("its fit is kept in a form that the model's YAML does not allow")
-    fit = stored_fit(registry, model, training, "judged")
+    try:
+        fit = stored_fit(registry, model, training, "judged")
+    except MissingDataError as error:
+        raise _not_comparable(error.found) from error
     if agreement(platform, model, training).may_score:
         return scores_of_fit(model, fit, feature_frame(model, rows))
     its, lookups = _as_trained(platform, model, training)
-    return scores_of_fit(its, fit, feature_frame(its, _looked_up(platform, its, training, lookups, rows)))
+    try:
+        features = _looked_up(platform, its, training, lookups, rows)
+    except (ContractError, MissingDataError) as error:
+        raise _not_comparable(error.found) from error
+    return scores_of_fit(its, fit, feature_frame(its, features))
 
 
 def _as_trained(
@@ -165,8 +177,8 @@ def _earlier(
     return None, []
 
 
-def _not_comparable(found: str) -> ContractError:
-    return ContractError(
+def _not_comparable(found: str) -> NotComparableError:
+    return NotComparableError(
         found,
         "a champion that predicts the rows that the candidate is judged on",
         "put back what is gone, or take the gate that compares with the champion out for one training by hand",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, MissingDataError, PlatformError
+from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import record_generation
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import environment_hash
@@ -16,7 +16,7 @@ from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
-from mlops_assets.models.champion_scores import judged_scores
+from mlops_assets.models.champion_scores import NotComparableError, judged_scores
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
 from mlops_assets.models.fitting import feature_frame, fit, fitting_of
@@ -113,7 +113,7 @@ def fit_candidate(
         report: Told of each trial of a search.
 
     Raises:
-        ContractError: No rows are left to fit on, or none to judge on.
+        ContractError: No rows are left to fit on, or none to judge on; or the champion's fit is not as it was trained.
     """
     parts = split(model, labelled_period(model, at))
     fitted, judged = parts_of(rows, period_starts(model, rows), parts)
@@ -147,7 +147,7 @@ def fit_candidate(
     if champion:
         try:
             scores["champion"] = champion(judged)
-        except PlatformError as error:
+        except NotComparableError as error:
             lacks = error.found
     measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
     return Fitted(
