@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 from mlops_assets.engines.duckdb import DuckDBEngine
-from mlops_assets.engines.query import Query, row_based_frames
+from mlops_assets.engines.query import Query
+from mlops_assets.engines.row_frames import row_based_frames
 from mlops_assets.engines.spark.translate import translate
 from mlops_assets.engines.ties import tied_orders
 from mlops_assets.errors import PlatformError

@@ -34,8 +34,8 @@ from mlops_assets.engines.allow_list import (
     TABLE_FUNCTIONS,
     WINDOW_FUNCTIONS,
 )
+from mlops_assets.engines.sql_tree import counts_rows, cte_of, line_of, ordered_by, window_of
 from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.lakehouse.periods import Unit
 
 if TYPE_CHECKING:
     from sqlglot import Token, TokenType, exp
@@ -123,56 +123,6 @@ def called_and_named(canonical: str) -> tuple[frozenset[str], frozenset[str]]:
     before = zip(tokens, tokens[1:], strict=False)
     called = frozenset(token.text.lower() for token, next_ in before if next_.token_type is TokenType.L_PAREN)
     return called & named, named
-
-
-def row_based_frames(query: Query, unit: Unit = "month") -> list[str]:
-    """Warnings, one sentence each, of windows that count rows and so go wrong wherever a period is missing.
-
-    Args:
-        query: What ``parse_query`` gave.
-        unit: The period of what it reads, in which the form that is shown counts.
-    """
-    from sqlglot import exp
-
-    tree = parsed_tree(query)
-    warnings = []
-    for window in sorted(tree.find_all(exp.Window), key=lambda window: line_of(window) or 0):
-        called = window.this.this if isinstance(window.this, _wrappers()) else window.this
-        definition, spec = _definition(window), window.args.get("spec")
-        if isinstance(called, exp.Lag | exp.Lead):
-            side = "PRECEDING" if isinstance(called, exp.Lag) else "FOLLOWING"
-            offset = called.args.get("offset") or exp.Literal.number(1)
-            bound = f"INTERVAL ({offset.sql('duckdb')}) {unit.upper()} {side}"
-            found, value = called.sql("duckdb"), f"max({called.this.sql('duckdb')})"
-            frame = f"RANGE BETWEEN {bound} AND {bound}"
-        elif spec and spec.args["kind"].upper() != "RANGE" and (_counts(spec, "start") or _counts(spec, "end")):
-            found = f"a {spec.args['kind'].upper()} frame"
-            value = window.this.sql("duckdb") if window.args.get("over") else "…"
-            frame = f"RANGE BETWEEN {_bound(spec, 'start', unit)} AND {_bound(spec, 'end', unit)}"
-        else:
-            continue
-        partition = ", ".join(part.sql("duckdb") for part in definition.args.get("partition_by") or ())
-        order = definition.args.get("order")
-        parts = (
-            f"PARTITION BY {partition}" if partition else "",
-            _ordered_by_period(order, unit) if order else "",
-            frame,
-        )
-        over = " ".join(filter(None, parts))
-        warnings.append(
-            f"{Location(query.file, line_of(window))}: {found} counts rows, not periods, and reads the wrong "
-            f"one after a gap: write {value} OVER ({over})."
-        )
-    return warnings
-
-
-def _ordered_by_period(order: "exp.Order", unit: Unit) -> str:
-    """An order in which a month before is the month before: of a month's last day, a month earlier need not be one."""
-    if unit != "month":
-        return order.sql("duckdb").strip()
-    directions = [" DESC" if term.args.get("desc") else "" for term in order.expressions]
-    terms = [f"date_trunc('month', {term.this.sql('duckdb')})" for term in order.expressions]
-    return f"ORDER BY {', '.join(map(str.__add__, terms, directions))}"
 
 
 def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
@@ -310,11 +260,7 @@ class _Reader:
                 is_syntax = not quoted and word.split()[-1].upper() in SYNTAX
                 if word not in FUNCTIONS and not is_syntax and token.start not in aliases:
                     self.refuse_word(token.text, token.line)
-            elif is_word and word in BARE_WORDS and previous not in {TokenType.DOT, TokenType.ALIAS}:
-                self.refuse_word(token.text, token.line)
-            elif (
-                is_word and word == "rowid" and previous is TokenType.DOT
-            ):  # a table has it without that it is declared
+            elif is_word and word in BARE_WORDS and previous not in _before_names(word):
                 self.refuse_word(token.text, token.line)
             if is_word and not quoted and token.start not in names and not token.text.isascii():
                 raise DefinitionError(
@@ -393,11 +339,8 @@ class _Reader:
         name = self.called(node)
         if name not in ORDERED_AGGREGATES | WINDOW_FUNCTIONS:
             return
-        inner, around = node, node.parent
-        while isinstance(around, _wrappers()):
-            inner, around = around, around.parent
-        if isinstance(around, exp.Window) and around.this is inner:
-            if not ordered_by(around):
+        if window := window_of(node):
+            if not ordered_by(window):
                 self.refuse(
                     node,
                     f"{name}() in a window without ORDER BY",
@@ -446,7 +389,7 @@ class _Reader:
                 written = token.text
             else:
                 written = " ".join(token.text.upper().split())
-            if before is not None and parts and _belongs_to(before, token):
+            if before is not None and _belongs_to(before, token):
                 parts[-1] += written
             else:
                 parts.append(written)
@@ -508,6 +451,13 @@ def _belongs_to(before: "Token", token: "Token") -> bool:
     return before.text + token.text in {"<<", ">>", "!~", "!~~", "!~~*"}
 
 
+def _before_names(word: str) -> "frozenset[TokenType]":
+    """Behind what a word is a name; a table has rowid, though nobody declares it."""
+    from sqlglot import TokenType
+
+    return frozenset({TokenType.ALIAS}) if word == "rowid" else frozenset({TokenType.ALIAS, TokenType.DOT})
+
+
 @lru_cache(maxsize=1)
 def _string_types() -> "frozenset[TokenType]":
     from sqlglot import TokenType
@@ -515,99 +465,12 @@ def _string_types() -> "frozenset[TokenType]":
     return frozenset(kind for kind in TokenType if kind.name.endswith("STRING"))
 
 
-def _wrappers() -> "tuple[type[exp.Expr], ...]":
-    from sqlglot import exp
-
-    return (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
-
-
-def line_of(node: "exp.Expr") -> int | None:
-    """The first line that a node or anything below it is known to stand on."""
-    lines = [below.meta["line"] for below in node.walk() if "line" in below.meta]
-    return min(lines, default=None)
-
-
-def _definition(window: "exp.Window") -> "exp.Window":
-    """The window itself, or the one that WINDOW defines under its name."""
-    from sqlglot import exp
-
-    name, select = window.args.get("alias"), window.find_ancestor(exp.Select)
-    named = select.args.get("windows") or () if select and name else ()
-    wanted = str(window.alias).lower()
-    return next((other for other in named if other.name.lower() == wanted), window)
-
-
-def counts_rows(window: "exp.Window") -> bool:
-    """Whether the frame of a window holds some of the rows by their number, and not all of them."""
-    spec = window.args.get("spec")
-    if not spec or spec.args["kind"].upper() == "RANGE":
-        return False
-    return (spec.args.get("start"), spec.args.get("end")) != ("UNBOUNDED", "UNBOUNDED")
-
-
-def ordered_by(node: "exp.Expr") -> "list[exp.Expr]":
-    """What orders a query, the rows of a window or those that an aggregate takes; constants order nothing."""
-    from sqlglot import exp
-
-    order, selected = node.args.get("order"), []
-    if isinstance(node, exp.Window):
-        order = order or _definition(node).args.get("order")
-    elif isinstance(node, exp.WithinGroup):
-        order = node.expression
-    elif isinstance(node, exp.Query):
-        selected = node.selects if isinstance(node, exp.Select | exp.SetOperation) else []
-    elif isinstance(node.this, exp.Order):
-        order = node.this
-    wanted = [item.this for item in order.expressions] if order else []
-    if selected and not any(item.is_star for item in selected):
-        places = {str(place): item.unalias() for place, item in enumerate(selected, start=1)}
-        named = {item.alias_or_name.lower(): item.unalias() for item in selected}
-        wanted = [
-            places.get(item.name, item)
-            if isinstance(item, exp.Literal)
-            else named.get(item.name.lower(), item)
-            if isinstance(item, exp.Column) and not item.table
-            else item
-            for item in wanted
-        ]
-    elif isinstance(node, exp.Query):
-        wanted = [exp.Star() if isinstance(item, exp.Literal) and item.is_int else item for item in wanted]
-    return [item for item in wanted if isinstance(item, exp.Var) or item.find(exp.Column, exp.Star)]  # ALL is a Var
-
-
-def _counts(spec: "exp.WindowSpec", side: str) -> bool:
-    from sqlglot import exp
-
-    return isinstance(spec.args.get(side), exp.Expr)
-
-
-def _bound(spec: "exp.WindowSpec", side: str, unit: Unit) -> str:
-    bound = spec.args.get(side)
-    if bound is None:
-        return "CURRENT ROW"
-    if not _counts(spec, side):
-        return f"{bound} {spec.args.get(f'{side}_side') or ''}".strip()
-    return f"INTERVAL ({bound.sql('duckdb')}) {unit.upper()} {spec.args[f'{side}_side'].upper()}"
-
-
 def _tables(tree: "exp.Expr") -> "Iterator[exp.Table]":
-    """Tables that are read; a name in WITH hides a table only where it can be seen, not in its own text."""
+    """Tables that are read."""
     from sqlglot import exp
 
     for table in tree.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier):
-            continue
-        visible: set[str] = set()
-        below: exp.Expr = table
-        above = table.parent
-        while above is not None:
-            if isinstance(above, exp.With):
-                earlier = above.expressions[: above.expressions.index(below)] if below in above.expressions else []
-                visible |= {cte.alias.lower() for cte in earlier}
-            elif (introduced := above.args.get("with_")) and introduced is not below:
-                visible |= {cte.alias.lower() for cte in introduced.expressions}
-            below, above = above, above.parent
-        if table.name.lower() not in visible:
+        if isinstance(table.this, exp.Identifier) and cte_of(table) is None:
             yield table
 
 

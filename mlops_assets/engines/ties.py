@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.named_windows import windows_written_out
-from mlops_assets.engines.query import Query, counts_rows, line_of, ordered_by, parsed_tree
+from mlops_assets.engines.query import Query, parsed_tree
+from mlops_assets.engines.sql_tree import called_in, counts_rows, cte_of, line_of, meant, ordered_by, window_of
 from mlops_assets.errors import Location
 from mlops_assets.lakehouse.schema import TableSchema
 
@@ -54,14 +55,14 @@ class _Ties:
         elif select is None:
             return
         elif isinstance(node, exp.Window):
-            called, order = _called(node), ordered_by(node)
+            called, order = called_in(node), ordered_by(node)
             by_value = isinstance(called, (*_ordered(), exp.FirstValue, exp.LastValue)) and not _holds_value(
                 order, called
             )
             if node.args.get("over") and (by_value or counts_rows(node) or isinstance(called, _by_place())):
                 order += node.args.get("partition_by") or ()
                 yield from _told(f"{called.sql('duckdb')} in a window", order, self.rows(select), select)
-        elif isinstance(node, (*_ordered(), exp.ArgMax, exp.ArgMin)) and not _is_windowed(node):
+        elif isinstance(node, (*_ordered(), exp.ArgMax, exp.ArgMin)) and window_of(node) is None:
             best = isinstance(node, exp.ArgMax | exp.ArgMin)
             within = node.parent if isinstance(node.parent, exp.WithinGroup) else node
             order = _parts(node.expression) if best else ordered_by(within)
@@ -119,7 +120,7 @@ class _Ties:
             )  # fmt: skip
         if group and any(group.args.get(part) for part in ("rollup", "cube", "grouping_sets")):
             return None
-        if group or any(isinstance(item, exp.AggFunc) and not _is_windowed(item) for item in _selected(select)):
+        if group or any(isinstance(item, exp.AggFunc) and window_of(item) is None for item in _selected(select)):
             return frozenset(map(_key, self.groups(select)))
         return self.before_groups(select)
 
@@ -132,7 +133,7 @@ class _Ties:
             return []
         if group.args.get("all"):
             return [item.unalias() for item in select.selects if not item.find(exp.AggFunc)]
-        return [_meant(item, select) for item in group.expressions]
+        return [meant(item, select) for item in group.expressions]
 
     def before_groups(self, select: "exp.Select") -> _Names | None:
         """What tells the rows of FROM and its joins apart, WHERE included."""
@@ -154,16 +155,9 @@ class _Ties:
             return self.answer(source.this)
         if not isinstance(source, exp.Table):
             return None
-        below: exp.Expr = source
-        above = source.parent
-        while above is not None:
-            introduced = above.args.get("with_") if not isinstance(above, exp.With) else above
-            for cte in introduced.expressions if introduced and introduced is not below else ():
-                if cte is below:
-                    break  # and what comes behind it cannot be seen
-                if cte.alias.lower() == source.name.lower():
-                    return None if cte.args["alias"].args.get("columns") else self.answer(cte.this)
-            below, above = above, above.parent
+        cte = cte_of(source)
+        if cte is not None:
+            return None if cte.args["alias"].args.get("columns") else self.answer(cte.this)
         return self._keys.get(source.name.lower())
 
 
@@ -171,7 +165,7 @@ def _told(
     found: str, order: "list[exp.Expr]", rows: _Names | None, select: "exp.Select | None", *, best: bool = False
 ) -> Iterator[str]:
     """The sentence, unless the order is one of rows that all differ."""
-    have = {_key(_meant(item, select) if select else item) for item in order}
+    have = {_key(meant(item, select) if select else item) for item in order}
     have |= {_key(item) for item in order}
     if rows is not None and rows <= have:
         return
@@ -186,19 +180,6 @@ def _key(node: "exp.Expr") -> str:
     while isinstance(node, exp.Paren):
         node = node.this
     return (node.name if isinstance(node, exp.Column) else node.sql("duckdb")).lower()
-
-
-def _meant(node: "exp.Expr", select: "exp.Select") -> "exp.Expr":
-    """The item of the select list that a place or an alias stands for, or the expression itself."""
-    from sqlglot import exp
-
-    if isinstance(node, exp.Literal) and node.is_int and int(node.name) <= len(select.selects):
-        item: exp.Expr = select.selects[int(node.name) - 1].unalias()
-        return item
-    if isinstance(node, exp.Column) and not node.table:
-        aliased = (item for item in select.selects if isinstance(item, exp.Alias))
-        return next((item.unalias() for item in aliased if item.alias.lower() == node.name.lower()), node)
-    return node
 
 
 def _parts(node: "exp.Expr") -> "list[exp.Expr]":
@@ -223,15 +204,6 @@ def _selected(select: "exp.Select") -> "Iterator[exp.Expr]":
         yield from item.walk(prune=lambda node: isinstance(node, exp.Query))
 
 
-def _is_windowed(node: "exp.Expr") -> bool:
-    from sqlglot import exp
-
-    around = node.parent
-    while isinstance(around, exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup):
-        around = around.parent
-    return isinstance(around, exp.Window)
-
-
 def _pinned(select: "exp.Select", sources: "list[exp.Expr]") -> _Names:
     """Columns that WHERE sets equal to a constant, or to something of the query around."""
     from sqlglot import exp
@@ -247,15 +219,6 @@ def _pinned(select: "exp.Select", sources: "list[exp.Expr]") -> _Names:
             if isinstance(column, exp.Column) and elsewhere and not other.find(exp.Query):
                 pinned.add(column.name.lower())
     return frozenset(pinned)
-
-
-def _called(window: "exp.Expr") -> "exp.Expr":
-    from sqlglot import exp
-
-    called: exp.Expr = window.this
-    while isinstance(called, exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup):
-        called = called.this
-    return called
 
 
 def _holds_value(order: "list[exp.Expr]", called: "exp.Expr") -> bool:

@@ -11,7 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.allow_list import FUNCTIONS, PARTS_OF_NAMES
-from mlops_assets.engines.query import Query, parse_query, row_based_frames
+from mlops_assets.engines.query import Query, parse_query
+from mlops_assets.engines.row_frames import row_based_frames
 from mlops_assets.errors import DefinitionError
 
 FILE = Path("demand.sql")

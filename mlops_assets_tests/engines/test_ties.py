@@ -57,6 +57,11 @@ def tied(sql: str) -> str:
             "select price from sales s join prices p on s.product = p.product order by shop, s.product, month limit 3",
             "add day to the ORDER BY",
         ),
+        (
+            "select row_number() over (partition by first(product order by month) order by shop) from sales "
+            "group by shop",
+            "add product to the ORDER BY",
+        ),
         ("select i from range(3) r(i) order by -i limit 1", "add columns that tell all rows apart to the ORDER BY"),
         (
             "select shop, units from sales union all select shop, cost from sales order by shop desc limit 3",

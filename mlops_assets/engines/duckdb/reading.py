@@ -11,24 +11,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from mlops_assets.engines.allow_list import BARE_WORDS, ENGINE_TABLES, FUNCTIONS
+from mlops_assets.engines.allow_list import BARE_WORDS, ENGINE_TABLES, FUNCTIONS, words
 from mlops_assets.engines.query import called_and_named
 from mlops_assets.errors import DefinitionError, Location
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_KINDS = _words("""
+_KINDS = words("""
     BASE_TABLE DESCENDING ASCENDING DISTINCT_MODIFIER EMPTY EXPRESSION_LIST JOIN LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER
     ORDER_DEFAULT ORDER_MODIFIER SELECT_NODE SET_OPERATION_NODE SUBQUERY TABLE_FUNCTION""")
-_EXPRESSIONS = _words("""
+_EXPRESSIONS = words("""
     BETWEEN CASE CAST COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA STAR SUBQUERY TYPE WINDOW""")
-_OPERATORS = _words("""
+_OPERATORS = words("""
     ARRAY_CONSTRUCTOR ARRAY_EXTRACT ARRAY_SLICE STRUCT_EXTRACT COMPARE_IN COMPARE_NOT_IN GROUPING_FUNCTION
     OPERATOR_COALESCE OPERATOR_IS_NOT_NULL OPERATOR_IS_NULL OPERATOR_NOT OPERATOR_NULLIF""")
-_WITHOUT_A_NAME = _words("""
+_WITHOUT_A_NAME = words("""
     + - * / // % ** ^ & | ~ << >> || @ ->> ~~ !~~ ~~* !~~* ~~~ like_escape not_like_escape ilike_escape
     not_ilike_escape count_star date_part first_value json_extract json_extract_string last_value list_apply
     list_filter list_value ltrim map overlay position quantile_cont quantile_disc regexp_full_match regexp_matches

@@ -11,21 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.allow_list import CLOCK_TEXTS
+from mlops_assets.engines.allow_list import CLOCK_TEXTS, words
 from mlops_assets.engines.named_windows import windows_written_out
-from mlops_assets.engines.query import line_of
+from mlops_assets.engines.sql_tree import line_of
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # Classes of sqlglot.exp that mean the same on both, written by sqlglot or by a rule below.
-_SAME = _words("""
+_SAME = words("""
         Select From Where Group Having Order Ordered Limit Offset Fetch Distinct With CTE Subquery Union Except
         Intersect Join Table TableAlias Alias Values Tuple Star Window WindowSpec Qualify Filter
         IgnoreNulls RespectNulls Rollup Cube GroupingSets
@@ -37,42 +33,42 @@ _SAME = _words("""
         Year Quarter Month Day DayOfMonth Hour Minute TimestampTrunc DateTrunc MD5 Pi Extract Pow Dot""")
 _BY_DUCKDB: Mapping[str, str] = {
     **dict.fromkeys(
-        _words("""
+        words("""
             Ceil Floor Round Trunc Sqrt Cbrt Exp Ln Log Pow Radians Degrees Sin Cos Tan Cot Asin Acos Atan Atan2
             round_even log10 log2 fmod fdiv gamma lgamma TimeToUnix epoch"""),
         "double",
     ),
     **dict.fromkeys(
-        _words("""
+        words("""
             Sign Length StrPosition Unicode Levenshtein DateDiff DateSub Extract date_part datepart datediff
             datesub Week WeekOfYear DayOfWeek DayOfYear DayOfWeekIso Second isoyear weekday yearweek millisecond
             microsecond decade century strlen instr"""),
         "bigint",
     ),
     **dict.fromkeys(
-        _words("""
+        words("""
             Lower Upper Trim Left Right Substring Replace Translate Reverse Repeat Pad SplitPart RegexpReplace
             RegexpExtract Concat ConcatWs DPipe TimeToStr Dayname Monthname SHA SHA2 sha256 sha1 Chr Overlay
             strip_accents ltrim rtrim"""),
         "string",
     ),
     **dict.fromkeys(
-        _words("""Contains StartsWith EndsWith prefix suffix RegexpLike RegexpFullMatch IsNan IsInf isfinite ILike"""),
+        words("""Contains StartsWith EndsWith prefix suffix RegexpLike RegexpFullMatch IsNan IsInf isfinite ILike"""),
         "boolean",
     ),
-    **dict.fromkeys(_words("StrToTime TimestampFromParts make_timestamp DateBin"), "timestamp"),
-    **dict.fromkeys(_words("DateFromParts LastDay"), "date"),
+    **dict.fromkeys(words("StrToTime TimestampFromParts make_timestamp DateBin"), "timestamp"),
+    **dict.fromkeys(words("DateFromParts LastDay"), "date"),
 }
 """Functions that DuckDB computes on the executors, by class of sqlglot.exp or name, with their type."""
 
-_WHOLE = _words("TINYINT SMALLINT INT BIGINT")
+_WHOLE = words("TINYINT SMALLINT INT BIGINT")
 _TYPES = {"DOUBLE": "double", "DATE": "date", "TIMESTAMPNTZ": "timestamp", "BOOLEAN": "boolean", "TEXT": "string"}
 _TYPES |= dict.fromkeys(_WHOLE, "bigint")
-_LOGIC = _words("And Or Not EQ NEQ GT GTE LT LTE Is In Between Like NullSafeEQ NullSafeNEQ")
-_CHOOSING = _words("Case If Coalesce Nullif And Or")
+_LOGIC = words("And Or Not EQ NEQ GT GTE LT LTE Is In Between Like NullSafeEQ NullSafeNEQ")
+_CHOOSING = words("Case If Coalesce Nullif And Or")
 """They compute only what they choose; DuckDB on the executors is handed the whole, or it would compute all."""
-_EXTRACTED = _words("YEAR QUARTER MONTH DAY HOUR MINUTE")
-_NULLS_DO_NOT_COUNT = _words(
+_EXTRACTED = words("YEAR QUARTER MONTH DAY HOUR MINUTE")
+_NULLS_DO_NOT_COUNT = words(
     "Sum Avg Min Max Count CountIf LogicalAnd LogicalOr Stddev StddevPop StddevSamp Variance VariancePop"
 )
 _CURE = "write it another way, or set engine: duckdb for the table"
