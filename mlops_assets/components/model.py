@@ -12,7 +12,7 @@ from mlops_assets.components.model_training import (
     training_set_asset,
     version_asset,
 )
-from mlops_assets.project.attributes import ModelAttributes
+from mlops_assets.project.model_attributes import ModelAttributes
 
 
 class Model(ProjectComponent):

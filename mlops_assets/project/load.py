@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.project import attributes as written
+from mlops_assets.project.attributes import FeatureTableAttributes, SharedAttributes, SourceAttributes
 from mlops_assets.project.definition import (
     ProjectDefinition,
 )
@@ -14,13 +14,14 @@ from mlops_assets.project.engine_settings import read_engine_settings
 from mlops_assets.project.load_feature_tables import load_feature_tables
 from mlops_assets.project.load_models import load_model, require_features
 from mlops_assets.project.load_sources import load_source
+from mlops_assets.project.model_attributes import ModelAttributes
 from mlops_assets.project.role_settings import read_roles
 from mlops_assets.project.yaml_files import Document, read_documents
 
-KINDS: Mapping[str, type[written.SharedAttributes]] = {
-    "Source": written.SourceAttributes,
-    "FeatureTable": written.FeatureTableAttributes,
-    "Model": written.ModelAttributes,
+KINDS: Mapping[str, type[SharedAttributes]] = {
+    "Source": SourceAttributes,
+    "FeatureTable": FeatureTableAttributes,
+    "Model": ModelAttributes,
 }
 
 

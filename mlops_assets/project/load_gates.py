@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.project import attributes as written
+from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import EvaluationChoice
 from mlops_assets.project.gate_function import read_gate_function
 from mlops_assets.project.gates import (
@@ -83,7 +83,7 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
                 raise DefinitionError(
                     f"segments by '{name}', which is personal",
                     "columns whose values may stand in reports and verdicts",
-                    "tell by another column, or or declare it less sensitive, with a sensitivity_reason",
+                    "tell by another column, or declare it less sensitive, with a sensitivity_reason",
                     where=document.at(*place, position),
                 )
 

@@ -7,7 +7,7 @@ from typing import Any
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
-from mlops_assets.project import attributes as written
+from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import (
     LabelDefinition,
     LookupDefinition,

@@ -7,7 +7,7 @@ from typing import Literal
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.models.templates import TEMPLATES, check_parameters, find_template
-from mlops_assets.project import attributes as written
+from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
 from mlops_assets.project.resolving import located
 from mlops_assets.project.tasks import classes_of

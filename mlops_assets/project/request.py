@@ -6,7 +6,7 @@ from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, ColumnKind
-from mlops_assets.project import attributes as written
+from mlops_assets.project import model_attributes as written
 from mlops_assets.project.lookups import check_new_name
 from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
