@@ -17,7 +17,13 @@ from mlops_assets.commands.ingest import ingest
 from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.commands.opening import open_definitions, open_platform, principal_of_command, quiet
+from mlops_assets.commands.opening import (
+    open_definitions,
+    open_platform,
+    principal_of_command,
+    quiet,
+    require_loadable,
+)
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
@@ -60,7 +66,6 @@ main.add_command(verify)
 def check(folder: Path) -> None:
     """Validate a whole project without running anything."""
     from mlops_assets.check import check_project
-    from mlops_assets.commands.opening import require_loadable
 
     project = find_project(folder)
     definition = project.read()

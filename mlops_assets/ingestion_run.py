@@ -56,21 +56,22 @@ def run_ingestion(
     """
     work = f"an ingestion of '{source.name}'"
     keys = sorted(waits_for_ingestion(platform, source)) if period is None else [_over(platform, source, period)]
+    events: list[dg.AssetMaterialization] = []
+
+    def see(entry: dg.EventLogEntry) -> None:
+        if entry.asset_materialization:
+            events.append(entry.asset_materialization)
+
     with held_open(platform.home.dagster):
         end_what_was_killed(instance, work)
         for number, key in enumerate(keys):
             progress(Step(source.name, number, len(keys), key, minor=True))
             partition = None if key == STATIC_PERIOD else key
-            found: list[dg.AssetMaterialization] = []
-
-            def see(entry: dg.EventLogEntry, found: list[dg.AssetMaterialization] = found, of: str = key) -> None:
-                event = entry.asset_materialization
-                if event and event.partition in (None, of):
-                    found.append(event)
-
+            events.clear()
             ran = run_assets(
                 definitions, instance, [dg.AssetKey(source.name)], work=work, partition=partition, seen=see
             )
+            found = [event for event in events if event.partition == partition]  # it may restate other periods
             if ran.succeeded and found:
                 rows, states = (found[-1].metadata[name].value for name in (constants.ROW_COUNT, "states appended"))
                 yield IngestedPeriod(key, rows, states)  # type: ignore[arg-type]  # the asset records whole numbers

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from mlops_assets.starter import write_project
-from mlops_assets_tests.project.small_project import SmallProject
+from mlops_assets_tests.project.small_project import SmallProject, write_in_starter
 
 SHOPS = tuple(f"s{number:02d}" for number in range(12))
 FIRST_DAY = date(2024, 1, 1)
@@ -275,9 +274,7 @@ class MixedProject:
     @property
     def files(self) -> SmallProject:
         """Its definitions, to change them."""
-        made = object.__new__(SmallProject)
-        made.folder = self.folder / self.folder.name / "defs"
-        return made
+        return SmallProject(self.folder / self.folder.name / "defs", {})
 
     @property
     def variables(self) -> dict[str, str]:
@@ -287,13 +284,8 @@ class MixedProject:
 
 def write_mixed_project(folder: Path) -> MixedProject:
     """Write project, data and database into a folder that is named as a package may be."""
-    import shutil
-
-    write_project(folder)
+    defs = write_in_starter(folder, FILES).folder
     project = MixedProject(folder, folder.parent / "returns.db")
-    defs = folder / folder.name / "defs"
-    shutil.rmtree(defs)
-    SmallProject(defs, FILES)
     days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS)]
     wednesdays = [date(2024, 1, 10) + timedelta(days=7 * number) for number in range(DAYS // 7 - 1)]
     data = {

@@ -13,8 +13,7 @@ from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 from mlops_assets.replay.state import read_state
-from mlops_assets.starter import write_project
-from mlops_assets_tests.project.small_project import SmallProject
+from mlops_assets_tests.project.small_project import write_in_starter
 
 pytestmark = pytest.mark.slow
 SOURCES = """\
@@ -85,12 +84,8 @@ class Features:
     """A project of features alone, and the commands on it."""
 
     def __init__(self, folder: Path, run: Callable[..., Result]) -> None:
-        write_project(folder)
-        self.folder, self.defs = folder, folder / folder.name / "defs"
-        for made in self.defs.rglob("*"):
-            if made.is_file():
-                made.unlink()
-        self.files = SmallProject(self.defs, FILES)
+        self.files = write_in_starter(folder, FILES)
+        self.folder, self.defs = folder, self.files.folder
         self.home = Home(folder.parent / "home")
         self.run = partial(run, "--project", str(folder))
 

@@ -130,9 +130,7 @@ def _expected(
     calendar = source.schema.calendar
     if since is not None:
         first = max(first, calendar.of(since - source.lag - patience))
-    now = platform.clock.now()
-    newest = calendar.of(now - source.lag - patience)
-    last = calendar.shift(newest, -1)
+    last = calendar.newest_over(platform.clock.now() - source.lag - patience)
     if source.last is not None:
         last = min(last, source.last)
     return list(calendar.between(first, last))

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DefinitionError, Location, PlatformError
-from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.project.folder import ProjectFolder, find_project
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
-    from mlops_assets.lakehouse.home import Home
     from mlops_assets.project.platform import Platform
 
 
 def open_platform(folder: Path) -> "Platform":
     """The platform of the project in a folder, or around it, in its home."""
-    from mlops_assets.lakehouse.home import Home
     from mlops_assets.project.platform import Platform
 
     project = find_project(folder)
@@ -32,7 +30,7 @@ def open_definitions(project: ProjectFolder) -> Any:
     return importlib.import_module(f"{project.package}.definitions").defs()
 
 
-def require_loadable(project: ProjectFolder, home: "Home") -> None:
+def require_loadable(project: ProjectFolder, home: Home) -> None:
     """See that Dagster loads the project: builds every asset, and resolves every job, sensor and schedule.
 
     Raises:

@@ -134,7 +134,7 @@ def partitions_of(
     offset = int(running)
 
     def newest(moment: datetime) -> Period:
-        return calendar.shift(calendar.of(moment), int(running) - 1)
+        return calendar.of(moment) if running else calendar.newest_over(moment)
 
     if not _clock_moves.get():
         stands_at, present = _clock_stands_at(), newest(SystemClock().now())

@@ -160,10 +160,10 @@ def performance_asset(
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
         period = model.schema.calendar.at_key(context.partition_key)
+        about = labelled_period(model, period)
         with in_words():
             measured = measure_performance(platform, model, period)
         if measured is None:
-            about = labelled_period(model, period)
             late = scored_late(platform, model, [about])
             context.log.warning(
                 f"{about.key} was scored after its labels were known: no forecast, and not measured."
@@ -172,14 +172,13 @@ def performance_asset(
             )
             return
         record, data_version = measured
-        predicted = [labelled_period(model, period)]
         yield result(
             platform,
             key,
             evidence(
                 [
-                    window_evidence(predictions_about(platform, model, *predicted), predicted),
-                    window_evidence(platform.labels(model), predicted),
+                    window_evidence(predictions_about(platform, model, about), [about]),
+                    window_evidence(platform.labels(model), [about]),
                 ],
                 text_hash(model.metric),
                 known_at=labels_known_at(platform, model, period),

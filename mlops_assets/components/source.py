@@ -37,7 +37,7 @@ from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
+from mlops_assets.sources.contract import CheckOutcome
 from mlops_assets.sources.freshness import freshness
 from mlops_assets.sources.ingest import ingest, is_correction
 from mlops_assets.sources.quarantine import quarantine_outcome
@@ -106,10 +106,8 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         period = source.schema.calendar.at_key(context.partition_key) if partitions else None
         try:
             done = ingest(platform, source, period)
-        except BrokenContractError as error:
-            yield from failed_checks(key, error)
-            raise failure(error) from error
         except PlatformError as error:
+            yield from failed_checks(key, error)
             raise failure(error) from error
         table = platform.table(source.name)
         delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)

@@ -88,6 +88,15 @@ class Calendar:
         days = 7 if self.unit == "week" else 1
         return self._starting(period.start + timedelta(days=days * by))
 
+    def newest_over(self, moment: datetime) -> Period:
+        """The newest period that is over at a moment.
+
+        Example:
+            >>> Calendar("month").newest_over(datetime(2024, 3, 1, tzinfo=UTC)).key
+            '2024-02'
+        """
+        return self.shift(self.of(moment), -1)
+
     def between(self, first: Period, last: Period) -> Iterator[Period]:
         """All periods from ``first`` to ``last``, both included; none where ``last`` is earlier."""
         period = first
@@ -106,7 +115,7 @@ class Calendar:
             >>> [week.key for week in Calendar("week").ending_within(wednesday, wednesday)]
             ['2024-01-01', '2024-01-01']
         """
-        newest = self.shift(self.of(last.end), -1)
+        newest = self.newest_over(last.end)
         return min(self.of(first.start), newest), newest
 
     def distance(self, first: Period, last: Period) -> int:

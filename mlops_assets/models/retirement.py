@@ -129,14 +129,13 @@ def prunable(platform: Platform, model: ModelDefinition) -> list[Pruned]:
     trained = sorted(candidates(platform, model), key=lambda record: record.trained_at)
     if length is None or not trained:
         return []
-    states = version_states(platform, model)
-    gone = {record.candidate for record in read_records(platform.records(model, "pruned"), PrunedRecord)}
+    states, gone = version_states(platform, model), deleted_candidates(platform, model)
     served = {one.version for one in transitions(platform, model) if one.kind in PROMOTIONS}
     found = []
     for record in trained:
         version = version_of(platform, model, record)
         number = version.version if version else None
-        kept = number in served or (number is not None and states[number] in ("challenger", "deleted"))
+        kept = number in served or (number is not None and states[number] == "challenger")
         newest = record.trained_at == trained[-1].trained_at
         old = add_months(record.trained_at, length.months) + length.rest <= platform.clock.now()
         if old and not kept and not newest and record.key not in gone:

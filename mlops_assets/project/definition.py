@@ -470,8 +470,7 @@ class ModelDefinition:
 
     def speaks_about(self, now: datetime) -> Period:
         """The newest period that it can predict from at a moment: the last whose as_of has come, if nothing is late."""
-        calendar = self.schema.calendar
-        return calendar.shift(calendar.of(now - self.lag), -1)
+        return self.schema.calendar.newest_over(now - self.lag)
 
     @property
     def first_label_period(self) -> Period:
@@ -485,6 +484,14 @@ class ModelDefinition:
 
 
 TableDefinition = SourceDefinition | FeatureTableDefinition
+
+
+def span_in(calendar: Calendar, first: Period, last: Period | None) -> tuple[Period, Period | None]:
+    """The first and last period of a calendar for which a table has something, from its own first and last ones.
+
+    That is a period of the table's that ends in it, or the newest that ended before. The last is None where they go on.
+    """
+    return calendar.of(first.anchor), calendar.newest_over(last.end) if last else None
 
 
 def periods_behind(table: TableDefinition, first: Period, last: Period) -> list[Period]:

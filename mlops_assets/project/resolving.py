@@ -11,7 +11,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import Documentation, TableDefinition
+from mlops_assets.project.definition import Documentation, TableDefinition, span_in
 from mlops_assets.project.yaml_files import Document
 
 
@@ -165,9 +165,9 @@ def span_of_tables(
     Raises:
         DefinitionError: One table ends before another begins.
     """
-    with_time = [table for table in tables if table.first is not None]
-    first_of = {table.name: calendar.of(table.first.anchor) for table in with_time if table.first}
-    last_of = {table.name: calendar.shift(calendar.of(table.last.end), -1) for table in with_time if table.last}
+    spans = {table.name: span_in(calendar, table.first, table.last) for table in tables if table.first}
+    first_of = {name: first for name, (first, _) in spans.items()}
+    last_of = {name: last for name, (_, last) in spans.items() if last}
     begins = max(first_of, key=lambda name: first_of[name])
     if not last_of:
         return first_of[begins], None

@@ -199,15 +199,12 @@ class Session:
 
     def try_again(self) -> None:
         """Begin with what failed in an earlier call, and with what did not come by then: the cause may be mended."""
-        if self.state.again or lacking(self._platform):
-            self._tick(INGESTION[0])
-        if self.state.again:
-            known = len(self.state.failed) - len(self.state.again)
-            again = tuple(map(_begun_again, self.state.again))
-            pending = (*self.state.pending, *again)
-            self._keep(replace(self.state, pending=pending, failed=self.state.failed[:known], again=()))
-        elif not lacking(self._platform):
+        if not self.state.again and not lacking(self._platform):
             return
+        self._tick(INGESTION[0])
+        known = len(self.state.failed) - len(self.state.again)
+        pending = (*self.state.pending, *map(_begun_again, self.state.again))
+        self._keep(replace(self.state, pending=pending, failed=self.state.failed[:known], again=()))
         self._finish_pending()
         for sensor in INGESTION:
             self._tick(sensor)
@@ -251,7 +248,7 @@ def publication_moments(project: ProjectDefinition, until: datetime) -> list[dat
     for calendar, lag, first, last in {
         (one.schema.calendar, one.lag, one.first, one.last) for one in declared if one.first is not None
     }:
-        newest = calendar.shift(calendar.of(until - lag), -1)
+        newest = calendar.newest_over(until - lag)
         found |= {period.end + lag for period in calendar.between(first, min(last, newest) if last else newest)}
     return sorted(found)
 

@@ -11,6 +11,7 @@ from mlops_assets.project.definition import (
     ModelDefinition,
     ProjectDefinition,
     SourceDefinition,
+    span_in,
 )
 
 Lived = SourceDefinition | FeatureTableDefinition | ModelDefinition
@@ -78,11 +79,7 @@ def span_of(project: ProjectDefinition, first: str, last: str) -> Span:
     begin, end = calendar.at_key(first), calendar.at_key(last)
     if end < begin:
         raise DefinitionError(f"--to {last} before --from {first}", "a later period", "exchange them")
-    spans = {
-        one.name: (calendar.of(one.first.anchor), calendar.shift(calendar.of(one.last.end), -1) if one.last else None)
-        for one in lived
-        if one.first
-    }
+    spans = {one.name: span_in(calendar, one.first, one.last) for one in lived if one.first}
     for option, period in (("--from", begin), ("--to", end)):
         if not any(opens <= period and (ends is None or period <= ends) for opens, ends in spans.values()):
             name, (opens, ends) = next(iter(spans.items()))

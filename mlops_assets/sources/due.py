@@ -90,6 +90,6 @@ def _published(source: SourceDefinition, now: datetime, accepted: str | None) ->
     if source.first is None:
         return []
     calendar = source.schema.calendar
-    newest = calendar.shift(calendar.of(now - source.lag), -1)
+    newest = calendar.newest_over(now - source.lag)
     last = min(newest, source.last) if source.last else newest
     return list(calendar.between(calendar.at_key(accepted) if accepted else source.first, last))

@@ -1,11 +1,13 @@
 """A small project of shops as a user writes it; tests change one thing in it and load it."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.load import load_project
+from mlops_assets.starter import write_project
 
 SALES = """\
 type: mlops_assets.Source
@@ -114,6 +116,14 @@ FILES = {
     "forecast/selling.sql": SELLING_SQL,
     "forecast/growth.sql": GROWTH_SQL,
 }
+
+
+def write_in_starter(folder: Path, files: Mapping[str, str]) -> "SmallProject":
+    """Write the starter into a folder, whose name a package may have, with these definitions in place of its own."""
+    write_project(folder)
+    defs = folder / folder.name / "defs"
+    shutil.rmtree(defs)
+    return SmallProject(defs, files)
 
 
 class SmallProject:

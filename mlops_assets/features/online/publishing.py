@@ -81,7 +81,7 @@ def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> li
         return []
     calendar = definition.schema.calendar
     pushed = isinstance(definition, SourceDefinition) and definition.pushed
-    newest = calendar.of(now) if pushed else calendar.shift(calendar.of(now - definition.lag), -1)
+    newest = calendar.of(now) if pushed else calendar.newest_over(now - definition.lag)
     ends = {
         period.anchor
         for model in project.models.values()
