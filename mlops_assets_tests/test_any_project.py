@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
-from mlops_assets.replay.state import read_state
+from mlops_assets.replay.state import read_state, write_state
 from mlops_assets_tests.project.small_project import write_in_starter
 
 pytestmark = pytest.mark.slow
@@ -175,6 +176,8 @@ def test_what_was_refused_stops_nothing_else_is_told_and_forgotten_once_it_is_me
     again = features.run("replay", "--from", "2024-01-03", "--to", "2024-01-06")
     assert again.exit_code == 1, "nothing was mended"
     features.files.change("sources/sales.csv", "a,2024-01-04,-4\n", "a,2024-01-04,4\n")
+    # As a kill leaves it: what failed is tried again however the call before ended.
+    write_state(features.home, replace(read_state(features.home, "2024-01-03"), finished=False))
     mended = features.run("replay", "--from", "2024-01-03", "--to", "2024-01-06")
     assert mended.exit_code == 0, mended.output
     assert features.days("level") == [f"2024-01-0{day}" for day in range(1, 7)]

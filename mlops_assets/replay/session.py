@@ -68,10 +68,7 @@ class Session:
             self._keep(replace(self.state, moment=moment, finished=False))
         self.home.clock.advance(moment)
         self._finish_pending()
-        for sensor in INGESTION:
-            self._tick(sensor)
-        if not history:
-            self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
+        self._tick_all(history=history)
         self._keep(replace(self.state, finished=True))
         return True
 
@@ -90,6 +87,12 @@ class Session:
         self._until_quiet(lambda: self._tick_conditions(PUBLISHING))
         self._keep(replace(self.state, published=self.state.moment))
         self.telling.ends()
+
+    def _tick_all(self, *, history: bool) -> None:
+        for sensor in INGESTION:
+            self._tick(sensor)
+        if not history:
+            self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
 
     def _until_quiet(self, tick: Callable[[], int]) -> None:
         for _ in range(MOST_ROUNDS):
@@ -197,8 +200,12 @@ class Session:
                 self.telling.news(f"{run.words}: begun again, for its process had ended")
                 self._keep(without(self.state, run, _begun_again(run)))
 
-    def try_again(self) -> None:
-        """Begin with what failed in an earlier call, and with what did not come by then: the cause may be mended."""
+    def try_again(self, *, history: bool) -> None:
+        """Begin with what failed in an earlier call, and with what did not come by then: the cause may be mended.
+
+        Args:
+            history: Only publish and ingest, as in `live_through`.
+        """
         if not self.state.again and not lacking(self._platform):
             return
         self._tick(INGESTION[0])
@@ -206,9 +213,7 @@ class Session:
         pending = (*self.state.pending, *map(_begun_again, self.state.again))
         self._keep(replace(self.state, pending=pending, failed=self.state.failed[:known], again=()))
         self._finish_pending()
-        for sensor in INGESTION:
-            self._tick(sensor)
-        self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
+        self._tick_all(history=history)
 
     def tell_lacking(self) -> None:
         """Tell, once, of each period of a source that should have come by now, and what waits for it."""
@@ -287,8 +292,8 @@ def run_replay(
     with held_open(home.dagster):
         end_what_was_killed(instance, WORK)
         session.take_baseline()
-        if session.state.moment is not None and session.state.moment >= span.begins and session.state.finished:
-            session.try_again()
+        if session.state.moment is not None:
+            session.try_again(history=session.state.moment < span.begins)
         for number, moment in enumerate(history, start=1):
             telling.begins("history", number, len(history), moment.date().isoformat())
             if session.live_through(moment, history=True):
