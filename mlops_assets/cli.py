@@ -152,8 +152,8 @@ def replay(folder: Path, first: str, last: str) -> None:
 
         enter(home, project)
         from mlops_assets.project.platform import Platform
-        from mlops_assets.replay.session import run_replay
-        from mlops_assets.replay.summary import as_table, summarize
+        from mlops_assets.replay.session import run_replay, said_by_policy
+        from mlops_assets.replay.summary import as_table, nothing_yet, summarize
 
         quiet()
         with while_the_clock_moves():
@@ -161,15 +161,16 @@ def replay(folder: Path, first: str, last: str) -> None:
         with open_instance(home) as instance:
             state = run_replay(definition, definitions, home, instance, span=span, progress=progress)
         platform, models = Platform.of(definition, home), list(definition.models.values())
+        said = said_by_policy(state)
         told = []
         for number, model in enumerate(models):
             progress(Step("summary", number, len(models), model.name, minor=True))
             summary = summarize(platform, model)
-            told.append(as_table(summary) if summary else f"{model.name}: no prediction has a label yet")
+            told.append(as_table(summary) if summary else nothing_yet(platform, model, said.get(model.name, "")))
         progress(Step("summary", len(models), len(models), minor=True))
     for text in told:
         click.echo(text)
-    click.echo(f"Where to look: `make dev` (or mlops-assets dev); drift reports in {home.reports}")
+    click.echo(f"Where to look: `mlops-assets dev`; drift reports in {home.reports}")
     if state.failed:
         raise PlatformError(
             f"{len(state.failed)} runs that failed: {'; '.join(run.words for run in state.again[:3])}",

@@ -1,5 +1,6 @@
 """Living through periods: the clock is set to each publication, and production's sensors are ticked until quiet."""
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -244,6 +245,12 @@ class Session:
 
     def _keep(self, state: ReplayState) -> None:
         self.state = write_state(self.home, state)
+
+
+def said_by_policy(state: ReplayState) -> dict[str, str]:
+    """What the retrain policy said last of each model, in words."""
+    said: dict[str, str] = json.loads(state.cursors.get(POLICY) or "{}")
+    return said
 
 
 def publication_moments(project: ProjectDefinition, until: datetime) -> list[datetime]:

@@ -63,6 +63,18 @@ def summarize(platform: Platform, model: ModelDefinition) -> ModelSummary | None
     )
 
 
+def nothing_yet(platform: Platform, model: ModelDefinition, policy: str) -> str:
+    """Why there is no summary, in words.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        policy: What the policy said of it last.
+    """
+    untrained = f"; nothing was trained ({policy})" if policy and not candidates(platform, model) else ""
+    return f"{model.name}: no prediction has a label yet{untrained}"
+
+
 def as_table(summary: ModelSummary) -> str:
     """The summary as text for a terminal."""
     lines = [

@@ -1,6 +1,7 @@
 """A project of many periods, keys and origins runs the whole line, and every number is computed again in pandas."""
 
 import math
+import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -73,6 +74,8 @@ def live(made: Lived, project: MixedProject) -> None:
     accept(platform, platform.project.sources["tills"], rows, "a batch", platform.clock.now())
     ended = replay(made, str(LAST), **project.variables)
     assert ended.wait() == 0, ended.complained
+    waits = r"spending: no prediction has a label yet; nothing was trained \(a training waits: \d+ labels are known"
+    assert re.search(waits, ended.printed), "why there is no figure"
 
 
 def correct(platform: Platform, name: str, correction: tuple[date, str, int], before: int) -> None:
