@@ -4,19 +4,21 @@ import tempfile
 from pathlib import Path
 
 from mlops_assets.engines.duckdb import DuckDBEngine
+from mlops_assets.engines.duckdb.answers import answered_names
 from mlops_assets.engines.query import Query
 from mlops_assets.engines.row_frames import row_based_frames
 from mlops_assets.engines.spark.translate import translate
 from mlops_assets.engines.ties import tied_orders
-from mlops_assets.errors import PlatformError
+from mlops_assets.errors import DefinitionError, PlatformError
 from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
+from mlops_assets.features.look_ahead import require_no_look_ahead
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.progress import Progress, Step, untold
-from mlops_assets.project.definition import ProjectDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.publisher import require_published_keeps_contract
 
@@ -35,8 +37,9 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
     Raises:
         ContractError: An SQL or expression does not run over its inputs, or gives other columns or types than
             declared; or a file that is published from breaks its source's contract.
-        DefinitionError: An SQL that is to run on Spark means something else there; a history is too short; a column
-            that a model looks up has another type than the home holds; or a template changed under its version.
+        DefinitionError: An SQL that is to run on Spark means something else there; a history is too short; something
+            looks further ahead than it is shown; SQL gives a column that is not declared; a column that a model looks
+            up has another type than the home holds; or a template changed under its version.
     """
     check_spark(project)
     if home:
@@ -59,14 +62,33 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
                 warnings += tied_orders(
                     subject.computation, {name: project.table(name).schema for name in subject.inputs}
                 )
+        for table in project.feature_tables.values():
+            _require_declared(project, table, folder)
         for model in project.models.values():
             check_computed_features(empty, model)
         subjects = list(subjects_of(project))
         for number, subject in enumerate(subjects):
             progress(Step("check", number, len(subjects), f"the history of {subject.name}", minor=True))
             warnings += prove_history(project, subject, folder, data)
+            require_no_look_ahead(project, subject, folder)
         progress(Step("check", len(subjects), len(subjects), minor=True))
     return warnings
+
+
+def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition, folder: Path) -> None:
+    """See that no column of a feature table's SQL is lost: one that is not declared is in no table."""
+    if table.query is None:
+        return
+    tables = {name: project.table(name).schema for name in table.inputs}
+    declared = {name.lower() for name in table.schema.names}
+    strange = [name for name in answered_names(table.query, tables, folder) if name.lower() not in declared]
+    if strange:
+        raise DefinitionError(
+            f"feature table '{table.name}' whose SQL gives {', '.join(strange)}, which its YAML does not declare",
+            "every column of the SQL under `columns`",
+            "declare it there with type and description, or take it out of the SELECT",
+            where=table.location,
+        )
 
 
 def check_spark(project: ProjectDefinition) -> None:

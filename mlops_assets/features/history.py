@@ -8,7 +8,7 @@ further back only over gaps, and is warned of by its text.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,10 @@ SPREAD = 3
 """At how many periods of the home's data a history is tried."""
 _TOLERANCE = 1e-6
 """Sums of floats over a frame depend in their last digits on where in its partition the frame lies."""
-
+WHOLE = Shape(0.0, 0, False, (), frozenset(), seed=1)
+"""Each key has one row in each period, without nulls."""
+WITH_NULLS = Shape(0.3, 0, True, (), frozenset(), seed=2)
+"""Each key has two where a period has several times, with many nulls."""
 
 Answers = Callable[[int], "tuple[pa.Table, pa.Table]"]
 """Gives what is computed with so many periods of history, and what with the most."""
@@ -131,7 +134,10 @@ def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, ho
     for with_nulls in (False, True):
 
         def answers(history: int, with_nulls: bool = with_nulls) -> "tuple[pa.Table, pa.Table]":
-            platform, period = _generated(project, subject, most, history, with_nulls, folder)
+            # Where there are nulls, some columns have nothing else in all of the history, so that a last value must
+            # be sought before it.
+            shape = replace(WITH_NULLS, silent_periods=history) if with_nulls else WHOLE
+            platform, period = generated_platform(project, subject, most, shape, folder)
             if function and not with_nulls:
                 _require_same_twice(subject, function, platform, period)
             return subject.rows(platform, period, history), subject.rows(platform, period, most)
@@ -242,25 +248,35 @@ def _require_same_twice(subject: Subject, function: PythonFunction, platform: Pl
         )
 
 
-def _generated(
-    project: ProjectDefinition, subject: Subject, most: int, history: int, with_nulls: bool, folder: Path
+def generated_platform(
+    project: ProjectDefinition,
+    subject: Subject,
+    most: int,
+    shape: Shape,
+    folder: Path,
+    kept: "Callable[[pa.Table, TableSchema, Period], pa.Table]" = lambda rows, schema, last: rows,
 ) -> tuple[Platform, Period]:
     """A platform with generated rows of a subject's inputs, and the period that they are enough for.
 
-    Without nulls each key has one row in each period. With nulls it has two where a period has several times, and
-    many nulls: some columns have nothing else in all of ``history``, so that a last value must be sought before it.
+    Args:
+        project: The project.
+        subject: What is computed.
+        most: How many periods there are rows of.
+        shape: What they look like; its texts and keys are those of the project.
+        folder: Where they may be put.
+        kept: Which rows of a table, given its schema and the last period that there are rows of, are kept.
     """
     quoted = re.findall(r"'([^'\n]{1,40})'|\"([^\"\n]{1,40})\"", subject.computation.text)
     texts = tuple(dict.fromkeys(text for pair in quoted for text in pair if text))
     keys = frozenset(key for name in subject.inputs for key in project.table(name).schema.keys)
-    shape = Shape(0.3, history, True, texts, keys, seed=2) if with_nulls else Shape(0.0, 0, False, texts, keys, seed=1)
     calendar = subject.schema.calendar
     last = calendar.shift(subject.last or calendar.shift(subject.first, most), subject.ahead)
     periods = list(calendar.between(calendar.shift(last, 1 - most), last))
     tables = {}
     for name in subject.inputs:
         schema = project.table(name).schema
-        tables[name] = write_rows(folder, name, schema, generate_rows(schema, periods, shape))
+        rows = generate_rows(schema, periods, replace(shape, texts=texts, keys=keys))
+        tables[name] = write_rows(folder, name, schema, kept(rows, schema, last))
     engine, clock = DuckDBEngine(folder), StandingClock(datetime(2200, 1, 1, tzinfo=UTC))
     platform = GeneratedPlatform(project, Home(folder), clock, engine, tables)
     return platform, calendar.shift(last, -subject.ahead)

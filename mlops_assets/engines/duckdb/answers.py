@@ -54,12 +54,24 @@ def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: Tabl
     Raises:
         ContractError: The query does not fit its tables, or the answer not what is declared.
     """
+    with _over_empty(query, tables, scratch) as connection:
+        answered_columns(connection, query, schema)
+
+
+def answered_names(query: "Query", tables: Mapping[str, TableSchema], scratch: Path) -> list[str]:
+    """The names of all columns that a query gives, declared or not; see `check_answer`."""
+    with _over_empty(query, tables, scratch) as connection:
+        return [row[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()]
+
+
+@contextmanager
+def _over_empty(query: "Query", tables: Mapping[str, TableSchema], scratch: Path) -> "Iterator[duck.DuckDB]":
     with duck.connect_locked(scratch) as connection:
         for name, table in tables.items():
             columns = [f"{duck.quoted(column.name)} {duck.SQL_TYPES[column.type]}" for column in table.columns]
             connection.execute(f"CREATE TEMP TABLE {duck.quoted(name)} ({', '.join(columns)})")
         with failing(query):
-            answered_columns(connection, query, schema)
+            yield connection
 
 
 @contextmanager
