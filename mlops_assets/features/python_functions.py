@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, PlatformError
+from mlops_assets.features.frames import pandas_types
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
@@ -80,11 +81,7 @@ def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
 
         return polars.from_arrow(rows)
     if frame == "pandas.DataFrame":
-        import pandas as pd
-        import pyarrow as pa
-
-        exact = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        return rows.to_pandas(types_mapper=exact.get, date_as_object=False)
+        return rows.to_pandas(types_mapper=pandas_types, date_as_object=False)
     return rows
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
-    """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
+    """The features as an estimator sees them: numbers as floats, with NaN for null; categories as they are, or None.
+
+    A number that is not finite is missing, whatever brought it.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -29,11 +32,14 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     made: dict[str, Any] = {}
     for name in model.feature_names:
         column = rows.column(name)
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_finite(column), column, None)
         if name in model.numbers:
             # An estimator may write into its frame, and never into the rows.
             made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
             continue
-        values = column.to_pandas().astype(object)
+        # By way of pandas' own nulls a whole number is a float, and another one from 2^53 on.
+        values = column.to_pandas(integer_object_nulls=True).astype(object)
         made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
     return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 
