@@ -4,7 +4,7 @@ What cannot be measured passes no gate; what compares with a champion passes onl
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -186,7 +186,7 @@ def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
 
     function = gate.function.function
     wanted = gate.function.given
-    given = {
+    given: Mapping[str, Callable[[], Any]] = {
         "figures": lambda: {who: dict(measured.values) for who, measured in facts.measured.items()},
         "rows": partial(facts.judged.rows.to_pandas, types_mapper=pandas_types),
         "truth": facts.judged.truth.copy,
