@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
 from mlops_assets.features.python_functions import called
+from mlops_assets.lakehouse.exact import finite
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
@@ -31,9 +32,7 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
 
     made: dict[str, Any] = {}
     for name in model.feature_names:
-        column = rows.column(name)
-        if pa.types.is_floating(column.type):
-            column = pc.if_else(pc.is_finite(column), column, None)
+        column = finite(rows.column(name))
         if name in model.numbers:
             # An estimator may write into its frame, and never into the rows.
             made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
