@@ -65,7 +65,10 @@ def _csv(rows: "pa.Table") -> bytes:
 
 
 def _json_lines(rows: "pa.Table") -> bytes:
-    return "".join(json.dumps(row, default=lambda time: time.isoformat()) + "\n" for row in rows.to_pylist()).encode()
+    from mlops_assets.features.finite import finite_table
+
+    written = finite_table(rows)[0].to_pylist()  # JSON has no number that is not finite
+    return "".join(json.dumps(row, default=lambda time: time.isoformat()) + "\n" for row in written).encode()
 
 
 def _parquet(rows: "pa.Table") -> bytes:

@@ -24,12 +24,12 @@ from mlops_assets.components.results import (
     CONTRACT,
     blocking_specs,
     check_results,
-    corrections_table,
     expectation_specs,
     failed_checks,
     failure,
     plotted,
     result,
+    written_figures,
 )
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
@@ -114,8 +114,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             written.data_version,
             rows=written.rows,
             figures={
-                "states appended": written.appended,
-                **corrections_table(written.corrections),
+                **written_figures(written),
                 **feature_table_lineage_figures(project, table),
                 **plotted(outcomes),
                 constants.URI: platform.home.name_of(platform.table(table.name).delta.folder),

@@ -20,7 +20,7 @@ from mlops_assets.components.loading import (
     window_mapping,
 )
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
-from mlops_assets.components.results import corrections_table, in_words, result
+from mlops_assets.components.results import in_words, result, written_figures
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import has_history, tables_evidence
 from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
@@ -117,8 +117,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             written.data_version,
             rows=written.rows,
             figures={
-                "states appended": written.appended,
-                **corrections_table(written.corrections),
+                **written_figures(written),
                 **model_lineage_figures(project, model, "labels"),
                 "about": labelled_period(model, period).key,
             },
@@ -189,6 +188,7 @@ def training_set_asset(
                 "first period": built.first.key,
                 "last period": built.last.key,
                 "rows without label": built.without_label,
+                "share of missing features": built.null_share,
                 **model_lineage_figures(project, model, "training_set"),
             },
         )

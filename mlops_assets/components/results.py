@@ -11,6 +11,7 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.errors import ConflictError, PlatformError, SurroundingsError
 from mlops_assets.features.correction_report import Reach
+from mlops_assets.features.states import Written
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.markdown import as_table
 from mlops_assets.project.definition import SourceDefinition
@@ -175,7 +176,16 @@ def in_words() -> Iterator[None]:
         raise failure(error) from error
 
 
-def corrections_table(corrections: Mapping[datetime, int]) -> dict[str, Any]:
+def written_figures(written: Written) -> dict[str, Any]:
+    """What was written, as figures: states, numbers that are null for they were not finite, corrections."""
+    return {
+        "states appended": written.appended,
+        **{f"not finite: {name}": count for name, count in written.not_finite.items()},
+        **_corrections_table(written.corrections),
+    }
+
+
+def _corrections_table(corrections: Mapping[datetime, int]) -> dict[str, Any]:
     """What a partition got at each correction of what it rests on, as figures; none where there was none."""
     if not corrections:
         return {}

@@ -318,7 +318,8 @@ class Engine(Protocol):
             features: What to compute; none reads another.
 
         Returns:
-            One row for each row, in the same order, with a column more for each feature.
+            One row for each row, in the same order, with a column more for each feature; a number that is not finite
+            is null.
 
         Raises:
             ContractError: A column is not there, an expression has another type than declared, or it failed.
@@ -329,11 +330,12 @@ class Engine(Protocol):
         """Add columns that a function of Python computes, in batches, where the rows are.
 
         Args:
-            rows: The columns that it reads; any other is carried along, but for one of a name that it gives.
+            rows: The columns that it reads; any other is carried along.
             function: What computes them.
 
         Returns:
-            One row for each row, in the same order, with the columns that the function gives at the end.
+            One row for each row, in the same order, with the columns that the function gives: in the place of one of
+            the same name, or at the end.
 
         Raises:
             ContractError: The function refused the rows.

@@ -75,6 +75,11 @@ def is_finite(column: str) -> str:
     return f"abs({quoted(column)}) <= {_number(sys.float_info.max)}"
 
 
+def is_not_finite(column: str) -> str:
+    """The condition that a double is infinite or NaN; never of a null."""
+    return f"abs({quoted(column)}) > {_number(sys.float_info.max)}"
+
+
 def value_of(column: str) -> str:
     """The value of a column, to be counted."""
     return quoted(column)

@@ -1,11 +1,13 @@
 """Evaluating a feature table for a period P: at as_of(P), and at each correction of what it rests on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from mlops_assets.engines.contract import Engine, QueryInput, Rows
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import MissingDataError
+from mlops_assets.features.finite import finite_rows
 from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
@@ -15,7 +17,7 @@ from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, periods_behind
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
-from mlops_assets.sources.contract import CheckOutcome
+from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
 from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.ingest import require_delivered
 
@@ -38,12 +40,16 @@ def evaluate_feature_table(
     record_generation(platform, table)
     inputs = query_inputs(platform, table.inputs, period, table.history)
     checks: list[CheckOutcome] = []
+    not_finite: dict[str, int] = {}
 
     engine, states = platform.engine_of(table.name), platform.table(table.name)
     before = table.schema.calendar.shift(period, -1)
 
     def rows_at(moment: datetime) -> Rows:
-        rows = feature_rows(platform, table, period, inputs, moment)
+        rows, counts = feature_rows(platform, table, period, inputs, moment)
+        not_finite.clear()
+        not_finite.update(counts)
+        _require_finite(table, counts)
         checks[:] = require_expected(
             engine,
             rows,
@@ -55,7 +61,8 @@ def evaluate_feature_table(
         return rows
 
     as_of = platform.feature_table_as_of(table, period)
-    return compute(platform, states, period, as_of, inputs, rows_at), checks
+    written = compute(platform, states, period, as_of, inputs, rows_at)
+    return replace(written, not_finite=not_finite), checks
 
 
 def feature_rows(
@@ -64,8 +71,8 @@ def feature_rows(
     period: Period,
     inputs: Sequence[QueryInput],
     known_at: datetime,
-) -> Rows:
-    """The rows of a feature table for a period, from what was known of its inputs at a moment."""
+) -> tuple[Rows, Mapping[str, int]]:
+    """The rows of a feature table for a period, from what was known of its inputs at a moment; as `computed_rows`."""
     engine, schema = platform.engine_of(table.name), table.schema
     return computed_rows(platform, engine, table.computation, inputs, known_at=known_at, schema=schema, period=period)
 
@@ -79,12 +86,34 @@ def computed_rows(
     known_at: datetime,
     schema: TableSchema,
     period: Period,
-) -> Rows:
-    """What SQL or a Python function gives for a period, from what was known of its inputs at a moment."""
+) -> tuple[Rows, Mapping[str, int]]:
+    """What SQL or a Python function gives for a period, from what was known of its inputs at a moment.
+
+    Returns:
+        The rows, with null in place of numbers that are not finite, and how many these were, by column.
+    """
     if isinstance(computation, PythonFunction):
-        computed = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
-        return engine.rows(computed)
-    return engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
+        computed, counts = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
+        return engine.rows(computed), counts
+    rows = engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
+    return finite_rows(engine, rows, schema.columns)
+
+
+def _require_finite(table: FeatureTableDefinition, counts: Mapping[str, int]) -> None:
+    """See that no number is infinite or NaN in a column that refuses them.
+
+    Raises:
+        ContractError: One is.
+    """
+    refused = {name: count for name, count in counts.items() if table.schema.column(name).not_finite == "refuse"}
+    if refused:
+        found = "; ".join(f"{count} values of '{name}' that are not finite" for name, count in refused.items())
+        raise BrokenContractError.of(
+            [CheckOutcome("values_allowed", False, found, sum(refused.values()))],
+            table.name,
+            "finite numbers, as declared",
+            "correct the computation (nullif keeps a division from 0), or take not_finite out; nothing was written",
+        )
 
 
 def query_inputs(platform: Platform, names: tuple[str, ...], last: Period, history: int) -> list[QueryInput]:

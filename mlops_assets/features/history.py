@@ -78,7 +78,7 @@ class Subject:
         last = self.schema.calendar.shift(period, self.ahead)
         inputs, now = query_inputs(platform, self.inputs, last, history), platform.clock.now()
         engine, computation, schema = platform.engine, self.computation, self.schema
-        rows = computed_rows(platform, engine, computation, inputs, known_at=now, schema=schema, period=period)
+        rows, _ = computed_rows(platform, engine, computation, inputs, known_at=now, schema=schema, period=period)
         return engine.to_arrow(rows)
 
 

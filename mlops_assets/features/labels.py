@@ -1,12 +1,14 @@
 """Labels: what became known in a period Q about the period that lies horizon + delay before it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import QueryInput, Rows
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
+from mlops_assets.features.finite import finite_table
 from mlops_assets.features.generations import earlier_generations
 from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.masking import told
@@ -44,7 +46,10 @@ def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None
 
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
-    """The keys (with timestamp and request) to train on and to score in a period, as known at its as_of."""
+    """The keys (with timestamp and request) to train on and to score in a period, as known at its as_of.
+
+    A number that is not finite is null.
+    """
     rows = platform.engine.evaluate(
         model.population,
         query_inputs(platform, model.population_inputs, period, model.history),
@@ -52,7 +57,7 @@ def population(platform: Platform, model: ModelDefinition, period: Period) -> "p
         schema=model.population_schema,
         keep=period,
     )
-    return platform.engine.to_arrow(rows)
+    return finite_table(platform.engine.to_arrow(rows))[0]
 
 
 def label_schema(model: ModelDefinition) -> TableSchema:
@@ -64,7 +69,7 @@ def label_schema(model: ModelDefinition) -> TableSchema:
 def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period) -> Written:
     """Compute the labels that become known in a period: at the as_of of that period, and at each correction since.
 
-    One row for each key of the population; the label is null where there is none.
+    One row for each key of the population; the label is null where there is none, or none that is finite.
 
     Raises:
         MissingDataError: An input has no data for the period yet.
@@ -80,16 +85,19 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     keys = population(platform, model, period)
     inputs = query_inputs(platform, model.label.inputs, known_in, model.history)
     table = platform.labels(model)
+    not_finite: dict[str, int] = {}
 
     def rows_at(moment: datetime) -> Rows:
-        found = _label_rows(platform, model, period, inputs, moment)
+        found, counts = finite_table(_label_rows(platform, model, period, inputs, moment))
+        not_finite.clear()
+        not_finite.update(counts)
         names = [(name, "ascending") for name in model.schema.names]
         joined = keys.join(found, keys=list(model.schema.names), join_type="left outer").sort_by(names)
         predicted = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
         rows = joined.append_column("predicted_at", predicted)
         return platform.engine.rows(rows.select(list(table.schema.names)).cast(table.schema.arrow()))
 
-    return compute(platform, table, period, known_at, inputs, rows_at)
+    return replace(compute(platform, table, period, known_at, inputs, rows_at), not_finite=not_finite)
 
 
 def _label_rows(

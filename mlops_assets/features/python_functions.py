@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, PlatformError
+from mlops_assets.features.finite import finite_table
+from mlops_assets.features.frames import pandas_types
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
@@ -41,7 +43,7 @@ def call_function(
     known_at: datetime,
     schema: TableSchema,
     period: Period,
-) -> "pa.Table":
+) -> "tuple[pa.Table, Mapping[str, int]]":
     """Call a function with its inputs as known at a moment, and bring its answer to the declared columns.
 
     Args:
@@ -54,7 +56,8 @@ def call_function(
             refuse.
 
     Returns:
-        The user's columns in the schema's order and types; ordered by key and time.
+        The user's columns in the schema's order and types, ordered by key and time, with null in place of numbers
+        that are not finite; and how many these were, by column.
 
     Raises:
         ContractError: The function raised, or its answer is no table, lacks a column, or has one of another type.
@@ -70,7 +73,7 @@ def call_function(
     expected = "a function that answers for all rows that the contracts of its inputs allow"
     with called(function, expected, columns_read(inputs)) as call:
         answer = call(**arguments)
-    return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
+    return finite_table(_kept(_declared(_as_arrow(answer, function), schema, function), schema, period))
 
 
 def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
@@ -80,11 +83,7 @@ def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
 
         return polars.from_arrow(rows)
     if frame == "pandas.DataFrame":
-        import pandas as pd
-        import pyarrow as pa
-
-        exact = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        return rows.to_pandas(types_mapper=exact.get, date_as_object=False)
+        return rows.to_pandas(types_mapper=pandas_types, date_as_object=False)
     return rows
 
 

@@ -30,6 +30,7 @@ class Written:
         data_version: Content hash of the partition.
         delta_version: Delta version of the table after the write.
         corrections: How many states were appended at each moment after the as_of, by moment.
+        not_finite: How many numbers were infinite or NaN, and so are null, by column; of the rows known last.
     """
 
     known_at: datetime
@@ -38,6 +39,7 @@ class Written:
     data_version: str
     delta_version: int | None
     corrections: Mapping[datetime, int] = field(default_factory=dict)
+    not_finite: Mapping[str, int] = field(default_factory=dict)
 
 
 def compute(

@@ -31,6 +31,7 @@ class TrainingSet:
         first: First period that is predicted from.
         last: Last one.
         without_label: How many rows of the population were left out because they never got a label.
+        null_share: Share of feature values that are missing.
     """
 
     rows: "pa.Table"
@@ -38,6 +39,7 @@ class TrainingSet:
     first: Period
     last: Period
     without_label: int
+    null_share: float
 
 
 def label_window(model: ModelDefinition, at: Period) -> tuple[Period, Period]:
@@ -124,7 +126,15 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
     by = [column.name for column in model.looked_up_by]
     names = [*model.schema.names, "predicted_at", model.label.column, *by, *model.feature_names]
     order = [(name, "ascending") for name in (str(model.schema.timestamp), *model.schema.keys)]
-    return TrainingSet(rows.select(names).sort_by(order), known_at, first, last, labels.num_rows - labelled.num_rows)
+    missing = sum(rows.column(name).null_count for name in model.feature_names)
+    return TrainingSet(
+        rows.select(names).sort_by(order),
+        known_at,
+        first,
+        last,
+        labels.num_rows - labelled.num_rows,
+        missing / max(rows.num_rows * len(model.feature_names), 1),
+    )
 
 
 def training_evidence(platform: Platform, model: ModelDefinition, at: Period) -> list[InputEvidence]:

@@ -16,10 +16,13 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.periods import in_utc, parse_moment
 from mlops_assets.lakehouse.schema import ColumnType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EXACT_IN_FLOATS = 2**53
 """Whole numbers of this size and more are not all told apart by a float."""
@@ -46,6 +49,14 @@ def exact(value: Any, type_: ColumnType) -> Any:
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise NotFiniteError
     return _READERS[type_](value)
+
+
+def finite(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Values with null in place of numbers that are not finite, as all have them that are computed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(pc.is_finite(values), values, None) if pa.types.is_floating(values.type) else values
 
 
 def object_of_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Column:
         sensitivity: Who may see it: everybody, the organisation, or only who needs it, because it is about persons.
             As the most sensitive of what it is computed from, unless it was declared otherwise.
         sensitivity_reason: Why it was declared less sensitive than that; empty where it was not.
-        not_finite: What a source makes of a number that is not finite (NaN, infinity): a fault of its row, or a null.
+        not_finite: What becomes of a number that is not finite (NaN, infinity): a fault of its row, or a null.
     """
 
     name: str

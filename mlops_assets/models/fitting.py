@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
 from mlops_assets.features.python_functions import called
+from mlops_assets.lakehouse.exact import finite
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
-    """The features as an estimator sees them: numbers as floats with NaN for null, categories as text or None."""
+    """The features as an estimator sees them: numbers as floats, with NaN for null; categories as they are, or None.
+
+    A number that is not finite is missing, whatever brought it.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -28,12 +32,13 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
 
     made: dict[str, Any] = {}
     for name in model.feature_names:
-        column = rows.column(name)
+        column = finite(rows.column(name))
         if name in model.numbers:
             # An estimator may write into its frame, and never into the rows.
             made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
             continue
-        values = column.to_pandas().astype(object)
+        # By way of pandas' own nulls a whole number is a float, and another one from 2^53 on.
+        values = column.to_pandas(integer_object_nulls=True).astype(object)
         made[name] = values if pa.types.is_string(column.type) else values.where(values.notna(), None)
     return pd.DataFrame(made, copy=False)  # a column each, as a request's frame has them
 

@@ -1,6 +1,7 @@
 """Frames of features for a few rows, made in a fraction of a millisecond: those of `feature_frame`, value by value."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.schema import arrow_type
@@ -25,7 +26,7 @@ class Frames:
         self._model = model
         self._numbers = frozenset(model.numbers)
         self._plain = all(column.type in _PLAIN for column in model.features)
-        self._whole = {column.name for column in model.features if column.type == "bigint"} - self._numbers
+        self._doubles = {column.name for column in model.features if column.type == "double"}
 
     def columns(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
         """The columns of a frame.
@@ -46,10 +47,11 @@ class Frames:
 
     def _column(self, name: str, values: list[Any]) -> list[Any]:
         if name in self._numbers:
-            return [_NAN if value is None else float(value) for value in values]
-        if name in self._whole and None in values:  # as pandas has whole numbers beside a null
-            return [None if value is None else float(value) for value in values]
-        return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN is null, too
+            numbers = [_NAN if value is None else float(value) for value in values]
+            return [number if isfinite(number) else _NAN for number in numbers]
+        if name in self._doubles:
+            return [value if value is not None and isfinite(value) else None for value in values]
+        return values
 
     def frame(self, parts: Sequence[Mapping[str, list[Any]]]) -> "pd.DataFrame":
         """One frame of the columns of several requests, in their order."""

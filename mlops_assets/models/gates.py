@@ -4,11 +4,13 @@ What cannot be measured passes no gate; what compares with a champion passes onl
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mlops_assets.errors import PlatformError
+from mlops_assets.features.frames import pandas_types
 from mlops_assets.features.python_functions import called
 from mlops_assets.models.evaluation import JudgedRows, Who, levels
 from mlops_assets.models.fitting import feature_frame
@@ -184,9 +186,9 @@ def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
 
     function = gate.function.function
     wanted = gate.function.given
-    given = {
+    given: Mapping[str, Callable[[], Any]] = {
         "figures": lambda: {who: dict(measured.values) for who, measured in facts.measured.items()},
-        "rows": facts.judged.rows.to_pandas,
+        "rows": partial(facts.judged.rows.to_pandas, types_mapper=pandas_types),
         "truth": facts.judged.truth.copy,
         "scores": lambda: {who: scores.copy() for who, scores in facts.judged.scores.items()},
     }

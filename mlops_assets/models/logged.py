@@ -156,4 +156,5 @@ def _example(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame | None":
     """The last rows of a training set, as they were looked up; None where features are personal."""
     if model.personal_names & set(model.feature_names):
         return None
-    return rows.slice(max(rows.num_rows - ROWS_OF_EXAMPLE, 0)).select(list(model.feature_names)).to_pandas()
+    newest = rows.slice(max(rows.num_rows - ROWS_OF_EXAMPLE, 0)).select(list(model.feature_names))
+    return newest.to_pandas(integer_object_nulls=True)

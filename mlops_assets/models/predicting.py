@@ -62,17 +62,21 @@ def truth_of(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
 
 
 def prediction_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
-    """Scores as the model's prediction columns: the likeliest value, and the probabilities of a classification."""
+    """Scores as the model's prediction columns: the likeliest value, and the probabilities of a classification.
+
+    Where a score is not finite, nothing is predicted: all of them are null.
+    """
     import numpy as np
     import pyarrow as pa
 
+    said = _by_column(_scored_columns(model), scores)
     if model.task == "regression":
-        return {"prediction": pa.array(scores, pa.float64())}
-    likeliest = predicted_classes(model.task, scores)
+        return said
+    likeliest, unknown = predicted_classes(model.task, scores), next(iter(said.values())).is_null().to_numpy(False)
     if model.task == "binary":
-        return {"prediction": pa.array(likeliest == 1, pa.bool_()), "probability": pa.array(scores, pa.float64())}
+        return {"prediction": pa.array(likeliest == 1, pa.bool_(), mask=unknown), **said}
     names = np.array(model.classes, dtype=object)[likeliest]
-    return {"prediction": pa.array(names, pa.string()), **_by_column(model.prediction_columns[1:], scores)}
+    return {"prediction": pa.array(names, pa.string(), mask=unknown), **said}
 
 
 def baseline_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
@@ -82,7 +86,7 @@ def baseline_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mappi
 
 def stored_scores(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
     """The scores that `prediction_arrays` made columns of."""
-    return _from_columns(model, rows, model.prediction_columns[0 if model.task == "regression" else 1 :])
+    return _from_columns(model, rows, _scored_columns(model))
 
 
 def stored_baseline(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
@@ -90,11 +94,17 @@ def stored_baseline(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[An
     return _from_columns(model, rows, model.baseline_columns)
 
 
+def _scored_columns(model: ModelDefinition) -> Sequence[Column]:
+    return model.prediction_columns[0 if model.task == "regression" else 1 :]
+
+
 def _by_column(columns: Sequence[Column], scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
+    import numpy as np
     import pyarrow as pa
 
     table = scores.reshape(len(scores), len(columns))
-    return {column.name: pa.array(table[:, place], pa.float64()) for place, column in enumerate(columns)}
+    unknown = ~np.isfinite(table).all(axis=1)
+    return {column.name: pa.array(table[:, place], pa.float64(), mask=unknown) for place, column in enumerate(columns)}
 
 
 def _from_columns(model: ModelDefinition, rows: "pa.Table", columns: Sequence[Column]) -> "npt.NDArray[Any]":

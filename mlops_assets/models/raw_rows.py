@@ -15,12 +15,13 @@ CONFIGURATION = "rows"
 
 
 def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequence[str]) -> "pd.DataFrame":
-    """Values as an estimator was fitted on them: numbers as floats with NaN for null, categories as objects or None.
+    """Values as an estimator was fitted on them: finite numbers as floats, else NaN; categories as objects or None.
 
     A column of booleans or whole numbers alone has a type of its own in pandas, which scikit-learn's encoders compare
     with no level that they know.
     """
-    made = {name: frame[name].astype("float64") for name in numbers}
+    infinite = [float("inf"), float("-inf")]
+    made = {name: frame[name].astype("float64").replace(infinite, float("nan")) for name in numbers}
     made |= {name: frame[name].astype(object).where(frame[name].notna(), None) for name in categories}
     return frame.assign(**made)
 

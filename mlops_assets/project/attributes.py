@@ -71,6 +71,11 @@ class ContractAttributes(Attributes):
         default=None,
         description="Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners.",
     )
+    not_finite: Literal["refuse", "null"] = Field(
+        default="refuse",
+        description="What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or "
+        "null.",
+    )
 
 
 class SourceColumnAttributes(ContractAttributes):
@@ -80,15 +85,15 @@ class SourceColumnAttributes(ContractAttributes):
         default="internal",
         description="Who may see it: public everybody, internal the organisation, personal only who needs it.",
     )
-    not_finite: Literal["refuse", "null"] = Field(
-        default="refuse",
-        description="What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or "
-        "null.",
-    )
 
 
 class ColumnAttributes(ContractAttributes, SensitivityAttributes):
     """One column of a feature table."""
+
+    not_finite: Literal["refuse", "null"] = Field(
+        default="null",
+        description="What becomes of a number that is not finite (NaN, infinity): null, which is counted, or refuse.",
+    )
 
 
 class SharedAttributes(Attributes):

@@ -30,18 +30,9 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         replace(
             column,
             sensitivity=parsed.columns[column.name].sensitivity,
-            not_finite=parsed.columns[column.name].not_finite,
         )
         for column in columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
     )
-    for column in columns:
-        if column.not_finite == "null" and column.type not in ("bigint", "double"):
-            raise DefinitionError(
-                f"not_finite for '{column.name}', which is of type {column.type}",
-                "a column of type bigint or double",
-                "take not_finite out, or correct the type",
-                where=document.at("columns", column.name, "not_finite"),
-            )
     if parsed.static != (parsed.timestamp is None):
         raise DefinitionError(
             f"static: {str(parsed.static).lower()} with {'a' if parsed.timestamp else 'no'} timestamp",

@@ -63,6 +63,13 @@ def columns_of(
                 where=document.at("columns", name),
             )
         require_sensible(document, ("columns", name), name, column.type, column)
+        if "not_finite" in column.model_fields_set and column.type not in ("bigint", "double"):
+            raise DefinitionError(
+                f"not_finite for '{name}', which is of type {column.type}",
+                "a column of type bigint or double",
+                "take not_finite out, or correct the type",
+                where=document.at("columns", name, "not_finite"),
+            )
         kind = column.kind or ("category" if column.type in ("string", "boolean") else "number")
         fixed = name in keys or name == timestamp
         result.append(
@@ -76,6 +83,7 @@ def columns_of(
                 maximum=column.maximum,
                 allowed=tuple(column.allowed),
                 owners=tuple(owners if column.owners is None else column.owners),
+                not_finite=column.not_finite,
             )
         )
     if timestamp and columns[timestamp].type not in ("date", "timestamp"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PlatformError
-from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, exact
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, exact, finite
 from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.schema import Column, arrow_type
 
@@ -107,12 +107,7 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
 
 def _nulled(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
     """The values, without those that are not finite where the column declares that such are null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if column.not_finite == "refuse" or not pa.types.is_floating(values.type):
-        return values
-    return pc.if_else(pc.is_finite(values), values, None)
+    return values if column.not_finite == "refuse" else finite(values)
 
 
 def _widens(given: "pa.DataType", column: Column) -> bool:

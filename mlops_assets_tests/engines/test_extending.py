@@ -9,6 +9,8 @@ import pytest
 import mlops_assets.engines.duckdb.engine as duckdb_engine
 from mlops_assets.engines.contract import Engine
 from mlops_assets.errors import ContractError
+from mlops_assets.features.finite import finite_rows, finite_table
+from mlops_assets.lakehouse.schema import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,9 +68,23 @@ def test_each_row_comes_back_once_in_its_place_with_what_was_computed_for_it(
     notes = ["a", None, "", "örö", "ab"] * 2
     rows = rows_of(notes)
     extended = extend(engine, rows, Described())
-    assert extended.column_names == ["place", "note", "letters", "seen", "process"]
+    assert extended.column_names == ["place", "seen", "note", "letters", "process"]
     assert extended.select(["place", "note", "seen"]).equals(rows.select(["place", "note", "seen"]))
     assert extended.column("letters").to_pylist() == [None if note is None else len(note) for note in notes]
+
+
+def test_numbers_that_are_not_finite_are_null_in_their_place_and_counted(engine: Engine) -> None:
+    import pyarrow as pa
+
+    infinite = float("inf")
+    values = [1.5, None, infinite, -infinite, float("nan"), 1.7976931348623157e308]
+    rows = pa.table({"a": values, "note": list("abcdef"), "b": [1.0] * 6})
+    columns = [Column("a", "double"), Column("note", "string"), Column("b", "double")]
+    found, counts = finite_rows(engine, engine.rows(rows), columns)
+    expected = rows.set_column(0, "a", pa.array([1.5, None, None, None, None, values[-1]]))
+    assert (engine.to_arrow(found), counts) == (expected, {"a": 3})
+    assert finite_table(rows) == (expected, counts)
+    assert finite_rows(engine, engine.rows(expected), columns)[1] == {}
 
 
 def test_no_rows_have_the_columns_too(engine: Engine) -> None:

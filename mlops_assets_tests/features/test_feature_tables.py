@@ -6,9 +6,26 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import ContractError, MissingDataError
-from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
+from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line, units_of
 
 DAY = "2024-01-08"
+PYTHON_TREND = """\
+import pandas as pd
+
+
+def features(sales: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    crowded = sales.merge(visits, on=["shop", "day"])
+    return crowded.assign(level=crowded.price * crowded.units, crowd=crowded.visitors)
+"""
+SUMS = """\
+type: mlops_assets.FeatureTable
+attributes:
+  name: sums
+  description: Prices of some days
+  primary_keys: [shop]
+  timestamp: day
+  windows: {source: sales, aggregations: [{column: price, functions: [sum, mean], windows: [2 days]}]}
+"""
 
 
 @pytest.fixture
@@ -69,6 +86,50 @@ def test_a_model_that_scores_without_late_sources_speaks_at_end_and_lag(tmp_path
     line.sales(DAY)
     line.visits(DAY, at=line.period(DAY).end + hours(100))
     assert line.platform.model_as_of(line.model, line.period(DAY)) == line.period(DAY).end + hours(48)
+
+
+@pytest.mark.parametrize("kind", ["sql", "python"])
+def test_a_number_that_is_not_finite_is_null_and_counted_or_refused_as_its_column_says(
+    tmp_path: Path, kind: str
+) -> None:
+    line = Line(tmp_path / "line")
+    if kind == "sql":
+        line.files.change("trend/trend.sql", "ln(units + 1)", "price / (units - 5)")
+    else:
+        line.files.change("trend/defs.yaml", "sql: trend.sql", "python: trends:features\n  inputs: [sales, visits]")
+        line.files.write("trend/trends.py", PYTHON_TREND)
+    line.files.write("sums/defs.yaml", SUMS)
+    line.open().shops()
+    for day in (FIRST, "2024-01-06"):
+        line.deliver("sales", f"{day},s01,9,1.5,true,web\n{day},s02,5,1e308,true,web\n", day)
+        line.visits(day)
+    written, sums = line.features(day), line.features(day, "sums")
+    assert (written.not_finite, sums.not_finite) == ({"level": 1}, {"price_sum_2_days": 1, "price_mean_2_days": 1})
+    assert line.known("trend", written.known_at, "level")["s02", day] is None
+    assert line.known("sums", sums.known_at, "price_sum_2_days") == {("s01", day): 3.0, ("s02", day): None}
+    assert (line.features(day).appended, line.features(day).not_finite) == (0, {"level": 1})
+    generation = line.platform.project.feature_tables["trend"].generation
+    line.files.change("trend/defs.yaml", "level: {type: double,", "level: {type: double, not_finite: refuse,")
+    assert line.open().platform.project.feature_tables["trend"].generation == generation
+    with pytest.raises(ContractError) as refused:
+        line.features(day)
+    assert str(refused.value).startswith("Found: in 'trend': 1 values of 'level' that are not finite. Expected: finite")
+
+
+def test_a_label_that_is_not_finite_is_none(tmp_path: Path) -> None:
+    line = Line(tmp_path / "line")
+    line.files.change("forecast/growth.sql", "ln(later.units / now.units)", "1.0 / (later.units - now.units)")
+    line.open().live(3)
+    day, known_in = "2024-01-08", "2024-01-11"
+    for key in (day, "2024-01-09", "2024-01-10", known_in):
+        line.sales(key, s03=50)
+        line.visits(key)
+        line.features(key)
+    written = line.labels(known_in)
+    assert written.not_finite == {"growth": 1}
+    labels = line.platform.engine.known_at(line.platform.labels(line.model), written.known_at).to_pylist()
+    missing = [row["shop"] for row in labels if str(row["day"]) == day and row["growth"] is None]
+    assert missing == ["s03"]
 
 
 def test_a_query_sees_the_periods_of_its_history_and_no_more(tmp_path_factory: pytest.TempPathFactory) -> None:

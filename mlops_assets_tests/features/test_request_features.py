@@ -38,6 +38,8 @@ CHANGES = {
         " expression: level - sister_level}\n"
         "    - {name: dear, type: boolean, description: Whether it costs much,"
         " expression: price > 2 AND region = 'north'}\n"
+        "    - {name: ratio, type: double, description: Level by its lead over the sister's,"
+        " expression: level / (level - sister_level)}\n"
         "  template:"
     ),
 }
@@ -86,7 +88,7 @@ def requests(rows: list[dict[str, Any]], line: Line) -> list[dict[str, Any]]:
 
 
 def test_a_model_sees_what_was_looked_up_asked_and_computed_and_no_mere_key(line: Line) -> None:
-    assert line.model.feature_names == ("level", "crowd", "sister_level", "region", "price", "lead", "dear")
+    assert line.model.feature_names == ("level", "crowd", "sister_level", "region", "price", "lead", "dear", "ratio")
     assert line.model.categories == ("region", "dear")
     assert [column.name for column in line.model.looked_up_by] == ["sister"]
 
@@ -103,10 +105,12 @@ def test_training_batch_and_a_single_request_compute_the_same(line: Line) -> Non
             assert row["sister"] == "s00"
             assert row["lead"] == row["level"] - row["sister_level"]
             assert row["dear"] is (row["price"] > 2 and row["region"] == "north")
-            assert computed_features(line.platform, line.model, request) == {"lead": row["lead"], "dear": row["dear"]}
+            assert row["ratio"] == (row["level"] / row["lead"] if row["lead"] else None)
+            asked = computed_features(line.platform, line.model, request)
+            assert asked == {name: row[name] for name in ("lead", "dear", "ratio")}
     assert any(row["price"] == 4.5 for row in trained)
     own = {row["shop"]: row for row in scored}["s00"]
-    assert (own["lead"], own["sister_level"]) == (0.0, own["level"])
+    assert (own["lead"], own["sister_level"], type(own["prediction"])) == (0.0, own["level"], float)
 
 
 def test_the_same_day_is_computed_the_same_in_training_and_in_batch(line: Line) -> None:
@@ -133,7 +137,8 @@ def test_a_default_stands_where_nothing_was_found(line: Line, tmp_path: Path) ->
 
 def test_a_request_says_what_it_lacks(line: Line) -> None:
     values = {"level": 1.0, "sister_level": None, "price": 3, "region": "north"}
-    assert computed_features(line.platform, line.model, values) == {"lead": None, "dear": True}
+    made = computed_features(line.platform, line.model, values)
+    assert made == {"lead": None, "dear": True, "ratio": None}
     with pytest.raises(ContractError) as missing:
         computed_features(line.platform, line.model, {name: values[name] for name in ("level", "price", "region")})
     assert missing.value.found == "no value of 'sister_level', which forecast computes with"

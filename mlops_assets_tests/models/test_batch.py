@@ -16,7 +16,7 @@ from mlops_assets_tests.serving.predicting import KEYS, serving, shared_line
 from mlops_assets_tests.small_line import Line
 
 pytestmark = pytest.mark.slow
-LOOKED_UP = ("crowd", "level", "region", "twice", "northern")
+LOOKED_UP = ("crowd", "level", "region", "twice", "northern", "per_asked")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def test_without_times_it_is_the_answer_over_http(line: Line) -> None:
     assert (scored.version, scored.rows["version"].to_pylist()) == (2, [2] * len(KEYS))
     assert set(scored.rows["as_of"].to_pylist()) == {line.platform.clock.now()}
     assert len(set(scored.rows["prediction"].to_pylist())) == len(KEYS)
+    assert [number for number, value in enumerate(scored.rows["per_asked"].to_pylist()) if value is None] == [0]
     assert {read.table.name for read in scored.reads} == {"trend", "shops"}
 
 

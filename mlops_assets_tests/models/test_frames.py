@@ -8,6 +8,7 @@ import numpy as np  # noqa: TID253
 import pandas as pd  # noqa: TID253
 import pyarrow as pa  # noqa: TID253
 import pytest
+import skops.io  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,7 +85,34 @@ def test_what_other_requests_hold_changes_nothing_in_the_columns_of_one(model: M
     of_one = replace(model, features=(Column("whole", "bigint", kind="category"),))
     frames = Frames(of_one)
     parts = [frames.columns([{"whole": 2**60 + 1}]), frames.columns([{"whole": None}, {"whole": 3}])]
-    assert frames.frame(parts)["whole"].tolist() == [2**60 + 1, None, 3.0]
+    assert frames.frame(parts)["whole"].tolist() == [2**60 + 1, None, 3]
+
+
+def test_whole_numbers_of_19_digits_are_levels_of_their_own_whatever_stands_beside_them(model: ModelDefinition) -> None:
+    of_one = replace(model, features=(Column("account", "bigint", kind="category"),))
+    accounts = [2**53, 2**53 + 1, 2**53 + 2, 2**53 + 3, -(2**63), 2**63 - 1]
+    learned = pa.table({"account": pa.array([*accounts, None] * 30, pa.int64())})
+    truth = np.arange(learned.num_rows) % 7 * 100.0
+    frames = Frames(of_one)
+    for name in ("ridge_regressor", "random_forest_regressor", "hist_gradient_boosting_regressor"):
+        fit = build_estimator(find_template(name, 1), {}, categories=["account"], numbers=[], seed=1)
+        fit.fit(feature_frame(of_one, learned), truth)
+        fit = skops.io.loads(skops.io.dumps(fit), trusted=list(find_template(name, 1).trusted_types))
+        for number, account in enumerate(accounts):
+            alone = fit.predict(of_the_engine(of_one, [{"account": account}]))[0]
+            assert alone == pytest.approx(number * 100, abs=30)
+            for beside in ([None], [2**53 + 2, None]):
+                rows = [{"account": value} for value in (account, *beside)]
+                assert fit.predict(of_the_engine(of_one, rows))[0] == alone
+                assert fit.predict(frames.frame([frames.columns(rows)]))[0] == alone
+
+
+def test_levels_that_were_learned_as_floats_are_those_of_whole_numbers(model: ModelDefinition) -> None:
+    of_one = replace(model, features=(Column("account", "bigint", kind="category"),))
+    learned = pd.DataFrame({"account": pd.Series([1.0, 2.0, None] * 20, dtype=object)})
+    fit = build_estimator(find_template("ridge_regressor", 1), {}, categories=["account"], numbers=[], seed=1)
+    fit.fit(learned, np.arange(60) % 3 * 100.0)
+    assert fit.predict(of_the_engine(of_one, [{"account": 2}])) == fit.predict(learned)[1]
 
 
 @pytest.mark.parametrize("name", ["ridge_regressor", "hist_gradient_boosting_regressor"])

@@ -76,6 +76,16 @@ def test_a_class_that_was_never_seen_in_training_has_no_probability(regression: 
     assert scores_of_fit(binary, Fit([True], [[1.0]]), frame(1)).tolist() == [1.0]
 
 
+def test_what_is_not_finite_is_no_prediction(regression: ModelDefinition) -> None:
+    scores = np.array([[0.2, 0.7, 0.1], [np.nan, 0.5, 0.5], [np.inf, 0.0, 0.0]])
+    for task in ("regression", "binary", "multiclass"):
+        model = of_task(regression, task)
+        made = prediction_arrays(model, scores if task == "multiclass" else scores[:, 0])
+        for name, values in made.items():
+            assert (name, [value is None for value in values.to_pylist()]) == (name, [False, True, True])
+        assert np.isnan(stored_scores(model, pa.table(dict(made)))[1:]).all()
+
+
 def test_no_rows_have_no_scores(regression: ModelDefinition) -> None:
     assert scores_of_fit(regression, None, frame(0)).shape == (0,)
     several = of_task(regression, "multiclass")

@@ -44,6 +44,7 @@ CHANGES: Mapping[tuple[str, str], str] = {
         "  computed:\n"
         "    - {name: twice, type: double, description: Twice the level, expression: level * 2}\n"
         "    - {name: northern, type: boolean, description: Where it is, expression: region = 'north'}\n"
+        "    - {name: per_asked, type: double, description: Not finite where 0, expression: level / asked}\n"
         "  template:"
     ),
 }

@@ -22,6 +22,7 @@ from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
 from mlops_assets.errors import ContractError
+from mlops_assets.lakehouse.exact import finite
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema, arrow_type
@@ -278,7 +279,8 @@ class DuckDBEngine:
                         "an expression that holds for every row",
                         "correct it; try_cast and nullif give null where a value cannot be",
                     ) from error
-                result = result.append_column(feature.name, values.column("value").cast(arrow_type(feature.type)))
+                computed = finite(values.column("value")).cast(arrow_type(feature.type))
+                result = result.append_column(feature.name, computed)
         return result
 
     def extend(self, rows: "pa.Table", function: ColumnFunction) -> "pa.Table":
@@ -288,10 +290,15 @@ class DuckDBEngine:
         read = rows.select(list(function.reads))
         starts = range(0, rows.num_rows, ROWS_AT_ONCE) or [0]
         made = [pa.table(function(read.slice(start, ROWS_AT_ONCE)), schema=function.gives) for start in starts]
-        extended = rows.drop_columns([name for name in function.gives.names if name in rows.column_names])
-        for name, values in zip(function.gives.names, pa.concat_tables(made).columns, strict=True):
-            extended = extended.append_column(name, values)
-        return extended
+        for field, values in zip(function.gives, pa.concat_tables(made).columns, strict=True):
+            rows = with_column(rows, field, values)
+        return rows
+
+
+def with_column(rows: "pa.Table", field: "pa.Field", values: Any) -> "pa.Table":
+    """Rows with a column, in the place of one of its name or at the end."""
+    place = rows.schema.get_field_index(field.name)
+    return rows.append_column(field, values) if place < 0 else rows.set_column(place, field, values)
 
 
 def _in_utc(value: Any) -> Any:

@@ -20,6 +20,7 @@ from mlops_assets.engines.contract import (
 )
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
+from mlops_assets.engines.duckdb.engine import with_column
 from mlops_assets.engines.spark.functions import register_functions
 from mlops_assets.engines.spark.lookup import look_up
 from mlops_assets.engines.spark.rows import SparkRows, given_rows
@@ -274,23 +275,21 @@ class SparkEngine:
         from pyspark.sql.types import StructType
 
         gives, reads = function.gives, pa.schema([rows.schema.field(name) for name in function.reads])
-        carried = [name for name in rows.frame.columns if name not in gives.names]
-        fields = [field for field in rows.frame.schema.fields if field.name in carried]
-        types = StructType([*fields, *from_arrow_schema(gives).fields])
+        carried, made_types = rows.frame.schema.fields, from_arrow_schema(gives).fields
+        types = StructType([*{column.name: column for column in (*carried, *made_types)}.values()])
 
         def extended(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
             for batch in batches:
                 given = pa.Table.from_batches([batch])
                 made = pa.table(function(given.select(reads.names).cast(reads)), schema=gives)
-                whole = given.select(carried)
-                for name in gives.names:
-                    whole = whole.append_column(name, made.column(name))
-                yield from whole.combine_chunks().to_batches()
+                for column in gives:
+                    given = with_column(given, column, made.column(column.name))
+                yield from given.combine_chunks().to_batches()
 
         frame = rows.frame.mapInArrow(extended, types)
         with _failing(_told_by_executor):
-            answered = [field for field in rows.schema if field.name in carried]
-            return SparkRows(kept(frame), rows.order, pa.schema([*answered, *gives]))
+            answered = {column.name: column for column in (*rows.schema, *gives)}
+            return SparkRows(kept(frame), rows.order, pa.schema([*answered.values()]))
 
 
 def _read_schema(table: StateTable) -> "pa.Schema":
