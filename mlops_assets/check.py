@@ -44,7 +44,9 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
     warnings = repeat_warnings(project)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        engine = DuckDBEngine(folder)  # whatever computes later: both engines mean the same
+        engine = DuckDBEngine(
+            folder, limits=project.engine.evaluation
+        )  # whatever computes later: both engines mean the same
         empty = Platform(project, Home(folder), Home(folder).clock, engine)
         data = Platform(project, home, home.clock, engine) if home and home.tables.exists() else None
         for source in project.sources.values():

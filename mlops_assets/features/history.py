@@ -261,7 +261,10 @@ def _generated(
     for name in subject.inputs:
         schema = project.table(name).schema
         tables[name] = write_rows(folder, name, schema, generate_rows(schema, periods, shape))
-    engine, clock = DuckDBEngine(folder), StandingClock(datetime(2200, 1, 1, tzinfo=UTC))
+    engine, clock = (
+        DuckDBEngine(folder, limits=project.engine.evaluation),
+        StandingClock(datetime(2200, 1, 1, tzinfo=UTC)),
+    )
     platform = GeneratedPlatform(project, Home(folder), clock, engine, tables)
     return platform, calendar.shift(last, -subject.ahead)
 

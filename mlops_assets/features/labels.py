@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import QueryInput, Rows
+from mlops_assets.engines.limits import told_of
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
 from mlops_assets.features.generations import earlier_generations
@@ -45,13 +46,14 @@ def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":
     """The keys (with timestamp and request) to train on and to score in a period, as known at its as_of."""
-    rows = platform.engine.evaluate(
-        model.population,
-        query_inputs(platform, model.population_inputs, period, model.history),
-        known_at=platform.model_as_of(model, period),
-        schema=model.population_schema,
-        keep=period,
-    )
+    with told_of(f"the population of '{model.name}'"):
+        rows = platform.engine.evaluate(
+            model.population,
+            query_inputs(platform, model.population_inputs, period, model.history),
+            known_at=platform.model_as_of(model, period),
+            schema=model.population_schema,
+            keep=period,
+        )
     return platform.engine.to_arrow(rows)
 
 
@@ -95,9 +97,10 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
 def _label_rows(
     platform: Platform, model: ModelDefinition, period: Period, inputs: Sequence[QueryInput], known_at: datetime
 ) -> "pa.Table":
-    rows = platform.engine.evaluate(
-        model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
-    )
+    with told_of(f"the label of '{model.name}'"):
+        rows = platform.engine.evaluate(
+            model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
+        )
     labels = platform.engine.to_arrow(rows)
     if labels.group_by(list(model.schema.names)).aggregate([]).num_rows < labels.num_rows:
         raise ContractError(
