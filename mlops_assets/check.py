@@ -47,7 +47,8 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
     warnings = repeat_warnings(project)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        engine = DuckDBEngine(folder)  # whatever computes later: both engines mean the same
+        # Whatever computes later: both engines mean the same.
+        engine = DuckDBEngine(folder, limits=project.engine.evaluation)
         empty = Platform(project, Home(folder), Home(folder).clock, engine)
         data = Platform(project, home, home.clock, engine) if home and home.tables.exists() else None
         for source in project.sources.values():
@@ -81,7 +82,11 @@ def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition,
         return
     tables = {name: project.table(name).schema for name in table.inputs}
     declared = {name.lower() for name in table.schema.names}
-    strange = [name for name in answered_names(table.query, tables, folder) if name.lower() not in declared]
+    strange = [
+        name
+        for name in answered_names(table.query, tables, folder, project.engine.evaluation)
+        if name.lower() not in declared
+    ]
     if strange:
         raise DefinitionError(
             f"feature table '{table.name}' whose SQL gives {', '.join(strange)}, which its YAML does not declare",

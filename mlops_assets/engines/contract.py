@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_assets.engines.limits import Limits
 from mlops_assets.lakehouse.periods import EPOCH, Duration, Period
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
@@ -139,7 +140,11 @@ class ColumnFunction(Protocol):
 
 
 class Engine(Protocol):
-    """Runs what needs many rows at once."""
+    """Runs what needs many rows at once; the SQL of users within limits."""
+
+    def for_requests(self, limits: Limits) -> "Engine":
+        """The same engine, for the features of single requests, which may take less."""
+        ...
 
     def evaluate(
         self,

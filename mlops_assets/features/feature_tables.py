@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mlops_assets.engines.contract import Engine, QueryInput, Rows
+from mlops_assets.engines.limits import told_of
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.finite import finite_rows
@@ -74,7 +75,10 @@ def feature_rows(
 ) -> tuple[Rows, Mapping[str, int]]:
     """The rows of a feature table for a period, from what was known of its inputs at a moment; as `computed_rows`."""
     engine, schema = platform.engine_of(table.name), table.schema
-    return computed_rows(platform, engine, table.computation, inputs, known_at=known_at, schema=schema, period=period)
+    with told_of(f"feature table '{table.name}'"):
+        return computed_rows(
+            platform, engine, table.computation, inputs, known_at=known_at, schema=schema, period=period
+        )
 
 
 def computed_rows(

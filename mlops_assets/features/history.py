@@ -277,7 +277,8 @@ def generated_platform(
         schema = project.table(name).schema
         rows = generate_rows(schema, periods, replace(shape, texts=texts, keys=keys))
         tables[name] = write_rows(folder, name, schema, kept(rows, schema, last))
-    engine, clock = DuckDBEngine(folder), StandingClock(datetime(2200, 1, 1, tzinfo=UTC))
+    engine = DuckDBEngine(folder, limits=project.engine.evaluation)
+    clock = StandingClock(datetime(2200, 1, 1, tzinfo=UTC))
     platform = GeneratedPlatform(project, Home(folder), clock, engine, tables)
     return platform, calendar.shift(last, -subject.ahead)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import QueryInput, Rows
+from mlops_assets.engines.limits import told_of
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
 from mlops_assets.features.finite import finite_table
@@ -50,13 +51,14 @@ def population(platform: Platform, model: ModelDefinition, period: Period) -> "p
 
     A number that is not finite is null.
     """
-    rows = platform.engine.evaluate(
-        model.population,
-        query_inputs(platform, model.population_inputs, period, model.history),
-        known_at=platform.model_as_of(model, period),
-        schema=model.population_schema,
-        keep=period,
-    )
+    with told_of(f"the population of '{model.name}'"):
+        rows = platform.engine.evaluate(
+            model.population,
+            query_inputs(platform, model.population_inputs, period, model.history),
+            known_at=platform.model_as_of(model, period),
+            schema=model.population_schema,
+            keep=period,
+        )
     return finite_table(platform.engine.to_arrow(rows))[0]
 
 
@@ -103,9 +105,10 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
 def _label_rows(
     platform: Platform, model: ModelDefinition, period: Period, inputs: Sequence[QueryInput], known_at: datetime
 ) -> "pa.Table":
-    rows = platform.engine.evaluate(
-        model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
-    )
+    with told_of(f"the label of '{model.name}'"):
+        rows = platform.engine.evaluate(
+            model.label.query, inputs, known_at=known_at, schema=label_schema(model), keep=period
+        )
     labels = platform.engine.to_arrow(rows)
     if labels.group_by(list(model.schema.names)).aggregate([]).num_rows < labels.num_rows:
         raise ContractError(

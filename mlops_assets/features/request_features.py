@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.limits import OverLimitError
 from mlops_assets.errors import ContractError, PlatformError, nearest
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.schema import ColumnType, arrow_type
@@ -85,10 +86,14 @@ def _computed(
     spelled = {name.lower(): name for name in types}
     read = {spelled[name.lower()]: None for feature in model.computed for name in feature.expression.columns}
     columns = {name: _typed(model, name, types[name], rows) for name in read}
-    engine = platform.engine
+    engine = platform.request_engine
     number = pa.array(range(len(rows)))  # rows there are, even where no expression reads a column
     asked = engine.rows(pa.table({**columns, "the request": number}))
-    answer = engine.to_arrow(engine.compute(asked, model.computed)).select([one.name for one in model.computed])
+    try:
+        computed = engine.compute(asked, model.computed)
+    except OverLimitError as error:
+        raise error.at(model.location) from error.__cause__
+    answer = engine.to_arrow(computed).select([one.name for one in model.computed])
     return answer.to_pylist()  # type: ignore[no-any-return]
 
 

@@ -1,13 +1,18 @@
-"""Which engine a project runs on: ``[tool.mlops_assets]`` of its pyproject.toml, or ``MLOPS_ENGINE``."""
+"""Which engine a project runs on, within which limits: ``[tool.mlops_assets]`` of its pyproject.toml.
+
+``MLOPS_ENGINE`` names another engine.
+"""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from mlops_assets.errors import DefinitionError, Location, SurroundingsError
+from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
+from mlops_assets.errors import DefinitionError, Location, SurroundingsError, nearest
 
 EngineName = Literal["duckdb", "spark"]
 ENGINE_VARIABLE = "MLOPS_ENGINE"
@@ -20,10 +25,14 @@ class EngineSettings:
     Args:
         declared: The engine that the project names.
         spark: Settings of Spark's session, by Spark's names.
+        evaluation: What the SQL of a table, population or label may take for one period.
+        request: What the computed features of one request may take.
     """
 
     declared: EngineName = "duckdb"
     spark: Mapping[str, str] = field(default_factory=dict)
+    evaluation: Limits = Limits()
+    request: Limits = REQUEST_LIMITS
 
     def chosen(self) -> EngineName:
         """The engine that ``MLOPS_ENGINE`` names, or else the project.
@@ -50,12 +59,14 @@ def read_engine_settings(defs: Path) -> EngineSettings:
         defs: The folder ``defs``, in the project's package; without a pyproject.toml beside the package, DuckDB.
 
     Raises:
-        DefinitionError: The settings name no engine, or Spark's are not names with texts, numbers or truth values.
+        DefinitionError: The settings name no engine, a limit is none or no whole number above zero, or Spark's settings
+            are not names with texts, numbers or truth values.
     """
     file = defs.resolve().parent.parent / "pyproject.toml"
     if not file.is_file():
         return EngineSettings()
-    content = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("mlops_assets", {})
+    text = file.read_text(encoding="utf-8")
+    content = tomllib.loads(text).get("tool", {}).get("mlops_assets", {})
     declared, spark = content.get("engine", "duckdb"), content.get("spark", {})
     if declared not in _NAMES:
         raise DefinitionError(
@@ -73,7 +84,36 @@ def read_engine_settings(defs: Path) -> EngineSettings:
                 "correct the setting",
                 where=Location(file),
             )
-    return EngineSettings(declared, {name: _text(value) for name, value in settings.items()})
+    evaluation, request = _limits(content.get("limits", {}), text, file)
+    return EngineSettings(declared, {name: _text(value) for name, value in settings.items()}, evaluation, request)
+
+
+_LARGEST = 1_000_000_000
+
+
+def _limits(written: Any, text: str, file: Path) -> tuple[Limits, Limits]:
+    """The limits of an evaluation and of a request, as written or by default; what is spilled, both alike."""
+    taken: dict[str, Limits] = {"evaluation": Limits(), "request": REQUEST_LIMITS}
+    names = [f"{kind}_{unit}" for kind in taken for unit in ("seconds", "megabytes")] + ["spill_megabytes"]
+    for name, value in written.items() if isinstance(written, dict) else [("limits", written)]:
+        known = name in names
+        if known and type(value) is int and 0 < value <= _LARGEST:
+            for kind in [name.partition("_")[0]] if name in names[:-1] else taken:
+                taken[kind] = replace(taken[kind], **{name.removeprefix(f"{kind}_"): value})  # type: ignore[arg-type]
+            continue
+        raise DefinitionError(
+            f"'{name}' = {value!r} in [tool.mlops_assets.limits]",
+            f"a whole number from 1 to {_LARGEST}" if known else f"one of: {', '.join(names)}",
+            "correct it" if known else nearest(name, names, "correct the name"),
+            where=Location(file, _line(text, name)),
+        )
+    return taken["evaluation"], taken["request"]
+
+
+def _line(text: str, name: str) -> int | None:
+    """The line in which a setting is written; TOML's reader does not say it."""
+    found = re.search(rf"^\s*(limits\.)?[\"']?{re.escape(name)}[\"']?\s*=", text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else None
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -61,10 +61,15 @@ class Platform:
         """
         home.require_format()
         engines: dict[EngineName, Engine] = {
-            "duckdb": DuckDBEngine(home.scratch),
-            "spark": SparkEngine(home.scratch, project.engine.spark, start_spark),
+            "duckdb": DuckDBEngine(home.scratch, limits=project.engine.evaluation),
+            "spark": SparkEngine(home.scratch, project.engine.spark, start_spark, project.engine.evaluation),
         }
         return cls(project, home, home.clock, engines[project.engine.chosen()], engines=engines)
+
+    @cached_property
+    def request_engine(self) -> Engine:
+        """The engine, within the limits of single requests."""
+        return self.engine.for_requests(self.project.engine.request)
 
     def engine_of(self, table: str) -> Engine:
         """The engine that computes a table: a feature table's own choice, or the platform's."""

@@ -1,6 +1,8 @@
 """What SQL can reach: rows as known at a moment, and nothing else, even if the check of its words were passed by."""
 
 import hashlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 
 from mlops_assets.engines.contract import Engine, FeatureLookup, QueryInput
+from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
+from mlops_assets.engines.limits import GivenUpError, Limits, OverLimitError, Work
 from mlops_assets.engines.query import Query, parse_query
-from mlops_assets.errors import ContractError, PlatformError
+from mlops_assets.errors import ContractError, Location, PlatformError
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines import contract_pack as pack
@@ -199,13 +203,13 @@ def test_sql_sees_no_variable_of_the_program(engine: Engine) -> None:
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Any]:
-    """A connection of DuckDB as a user's SQL gets it."""
-    from mlops_assets.engines.duckdb import connection as duck
+def locked(tmp_path: Path) -> Iterator[Sandbox]:
+    """DuckDB as a user's SQL gets it."""
+    import pyarrow as pa
 
-    with duck.connect_locked(tmp_path / "scratch") as connection:
-        connection.execute("create temp table sales as select 1 as units")
-        yield connection
+    with sandbox(tmp_path / "scratch", Limits(), "a test") as opened:
+        opened.give("sales", pa.table({"units": [1]}))
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -229,24 +233,24 @@ def locked(tmp_path: Path) -> Iterator[Any]:
         "set python_enable_replacements = true",
     ],
 )
-def test_no_setting_of_a_locked_duckdb_can_be_changed(locked: Any, statement: str) -> None:
+def test_no_setting_of_a_locked_duckdb_can_be_changed(locked: Sandbox, statement: str) -> None:
     import duckdb
 
-    before = locked.execute("select name, value from duckdb_settings() order by name").fetchall()
+    before = locked.answer("select name, value from duckdb_settings() order by name")
     with pytest.raises(duckdb.Error, match=r"lock|disabled"):
-        locked.execute(statement)
-    assert locked.execute("select name, value from duckdb_settings() order by name").fetchall() == before
+        locked.answer(statement)
+    assert locked.answer("select name, value from duckdb_settings() order by name") == before
 
 
 @pytest.mark.parametrize(
     "statement",
     ["install httpfs", "load httpfs", "install '{target}'", "load '{target}'", "force install spatial", "load spatial"],
 )
-def test_a_locked_duckdb_takes_no_extension(locked: Any, tmp_path: Path, statement: str) -> None:
+def test_a_locked_duckdb_takes_no_extension(locked: Sandbox, tmp_path: Path, statement: str) -> None:
     import duckdb
 
     with pytest.raises(duckdb.Error, match="disabled"):
-        locked.execute(statement.format(target=tmp_path / "evil.duckdb_extension"))
+        locked.answer(statement.format(target=tmp_path / "evil.duckdb_extension"))
 
 
 @pytest.mark.parametrize(
@@ -263,13 +267,13 @@ def test_a_locked_duckdb_takes_no_extension(locked: Any, tmp_path: Path, stateme
     ],
 )
 def test_a_locked_duckdb_neither_reads_nor_writes_a_file(
-    locked: Any, secret: Path, tmp_path: Path, statement: str
+    locked: Sandbox, secret: Path, tmp_path: Path, statement: str
 ) -> None:
     import duckdb
 
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(duckdb.Error) as refused:
-        locked.execute(statement.format(secret=secret, target=tmp_path / "written"))
+        locked.answer(statement.format(secret=secret, target=tmp_path / "written"))
     assert SECRET not in str(refused.value)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -288,48 +292,85 @@ def test_even_an_unlocked_duckdb_reads_no_variable_of_the_program(tmp_path: Path
     from mlops_assets.engines.duckdb import connection as duck
 
     program_rows = pa.table({"told": [SECRET]})
-    for connecting in (duck.connect_locked, duck.connect):
-        with connecting(tmp_path / "scratch") as connection:
-            with pytest.raises(duckdb.CatalogException, match="program_rows"):
-                connection.execute("select told from program_rows")
-            connection.register("program_rows", program_rows)
-            assert connection.execute("select told from program_rows").fetchall() == [(SECRET,)]
+    with duck.connect(tmp_path / "scratch") as connection:
+        with pytest.raises(duckdb.CatalogException, match="program_rows"):
+            connection.execute("select told from program_rows")
+        connection.register("program_rows", program_rows)
+        assert connection.execute("select told from program_rows").fetchall() == [(SECRET,)]
 
 
-def test_a_locked_duckdb_computes_in_utc_with_one_thread(locked: Any) -> None:
-    settings = dict(locked.execute("select name, value from duckdb_settings()").fetchall())
+def test_a_locked_duckdb_computes_in_utc_with_one_thread(locked: Sandbox) -> None:
+    told = locked.answer("select name, value from duckdb_settings()").to_pydict()
+    settings = dict(zip(told["name"], told["value"], strict=True))
     assert settings["TimeZone"] == "UTC"
     assert settings["threads"] == "1"
     assert settings["enable_external_access"] == "false"
     assert settings["lock_configuration"] == "true"
 
 
-def test_the_two_databases_of_the_engine_do_not_share_their_locks(tmp_path: Path, secret: Path) -> None:
-    from mlops_assets.engines.duckdb import connection as duck
-
-    with duck.connect_locked(tmp_path / "scratch"):
-        with duck.connect(tmp_path / "scratch") as shared:
-            assert shared.execute(f"select * from read_csv('{secret}')").fetchall() == [(SECRET,)]
-            shared.execute("create temp table kept as select 1 as one")
-        with duck.connect(tmp_path / "scratch") as another:
-            assert another.execute("select count(*) from duckdb_tables() where table_name = 'kept'").fetchone() == (0,)
-
-
-def test_a_database_that_duckdb_gave_up_is_not_used_again(tmp_path: Path) -> None:
+def test_what_one_question_left_behind_no_other_sees_also_after_an_error(tmp_path: Path) -> None:
     import duckdb
+    import pyarrow as pa
 
-    from mlops_assets.engines.duckdb import connection as duck
+    def tables(opened: Sandbox) -> list[str]:
+        return opened.answer("select table_name from duckdb_tables()").column(0).to_pylist()  # type: ignore[no-any-return]
 
-    def remembers() -> bool:
-        with duck.connect_locked(tmp_path / "scratch") as connection:
-            found = connection.execute("select count(*) from duckdb_tables() where table_name = 'mark'").fetchone()
-            return bool(found[0])
+    with pytest.raises(duckdb.BinderException), sandbox(tmp_path, Limits(), "a test") as opened:
+        opened.give("kept", pa.table({"one": [1]}))
+        assert tables(opened) == ["kept"]
+        opened.answer("select nothing")
+    with sandbox(tmp_path, Limits(), "a test") as another:
+        assert tables(another) == []
 
-    with duck.connect_locked(tmp_path / "scratch") as connection:
-        connection.execute("create table mark as select 1 as one")
-    with pytest.raises(duckdb.Error), duck.connect_locked(tmp_path / "scratch") as connection:
-        connection.execute("select nothing")
-    assert remembers(), "an ordinary error costs no database"
-    with pytest.raises(duckdb.FatalException), duck.connect_locked(tmp_path / "scratch"):
-        raise duckdb.FatalException("what DuckDB raises once a database is invalid")
-    assert not remembers()
+
+SPENDING = {
+    "a join of everything with everything": "select sum(a.i * b.i) from range(10000000) a(i), range(10000000) b(i)",
+    "within one value": "select levenshtein(repeat('a', 300000), repeat('b', 300000))",
+    "a list of lists": "select len(list_transform(range(99999), lambda x: list_transform(range(99999), lambda y: y)))",
+}
+
+
+@pytest.mark.parametrize("sql", [*SPENDING.values()], ids=[*SPENDING])
+def test_what_takes_too_long_is_ended_wherever_duckdb_is_and_the_next_question_is_answered(
+    tmp_path: Path, sql: str
+) -> None:
+    limits = Limits(seconds=1)
+    where = Location(Path("sums.sql"), 1)
+    begun = time.monotonic()
+    with pytest.raises(OverLimitError) as ended, sandbox(tmp_path, limits, "the SQL", where) as opened:
+        opened.answer(sql)
+    assert time.monotonic() - begun < 30, "it was waited for"
+    assert str(ended.value) == (
+        "sums.sql:1: Found: the SQL, which was ended after 1 s. Expected: an answer within 1 s. What to do: have it "
+        "make fewer rows, or raise evaluation_seconds in [tool.mlops_assets.limits] of pyproject.toml."
+    )
+    with sandbox(tmp_path, limits, "the SQL") as opened:
+        assert opened.answer("select 1 as one").to_pylist() == [{"one": 1}]
+
+
+GREEDY = {
+    "a list": "select len(generate_series(1, 300000000))",
+    "many lists": "select max(len(generate_series(1, i * 1000))) from range(100000) t(i)",
+    "a sort": "select md5(i::varchar) as m from range(20000000) t(i) order by m limit 1 offset 15000000",
+}
+
+
+@pytest.mark.parametrize("sql", [*GREEDY.values()], ids=[*GREEDY])
+def test_what_needs_too_much_memory_or_disk_is_ended_in_words_and_leaves_nothing_on_the_disk(
+    tmp_path: Path, sql: str
+) -> None:
+    limits = Limits(megabytes=300, spill_megabytes=20)
+    with pytest.raises(OverLimitError) as ended, sandbox(tmp_path, limits, "the SQL") as opened:
+        opened.answer(sql)
+    assert "the SQL, which needs more memory or disk than it may (" in ended.value.found
+    assert ended.value.expected == "an answer within 300 MB of memory, and 20 MB of disk"
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_work_that_is_given_up_ends_at_once(tmp_path: Path) -> None:
+    work = Work(600)
+    threading.Timer(0.5, work.give_up).start()
+    with pytest.raises(GivenUpError), work.done_here(), sandbox(tmp_path, Limits(), "the SQL") as opened:
+        opened.answer(SPENDING["within one value"])
+    with pytest.raises(GivenUpError), work.done_here():
+        pytest.fail("it was begun")

@@ -1,17 +1,21 @@
 """Which engine runs what: the project's choice, the environment's, and a table's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.check import check_project
 from mlops_assets.engines.duckdb import DuckDBEngine
+from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.errors import DefinitionError, SurroundingsError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.engine_settings import read_engine_settings
 from mlops_assets.project.platform import Platform
 from mlops_assets_tests.project.small_project import SmallProject
+
+LIMITS = "[tool.mlops_assets.limits]\n"
 
 
 @pytest.fixture
@@ -49,6 +53,15 @@ def test_a_project_names_its_engine_and_any_setting_of_spark(shop: SmallProject)
     }
 
 
+def test_a_project_says_what_evaluations_and_requests_may_take(shop: SmallProject) -> None:
+    generous = platform(shop)
+    assert (generous.engine.limits.seconds, generous.request_engine.limits.seconds) == (3_600, 10)  # type: ignore[attr-defined]
+    settle(shop, f"{LIMITS}evaluation_seconds = 60\nrequest_megabytes = 200\nspill_megabytes = 5\n")
+    found = platform(shop)
+    assert found.engine.limits == Limits(seconds=60, spill_megabytes=5)  # type: ignore[attr-defined]
+    assert found.request_engine.limits == replace(REQUEST_LIMITS, megabytes=200, spill_megabytes=5)  # type: ignore[attr-defined]
+
+
 def test_the_environment_names_another_engine(shop: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_ENGINE", "spark")
     assert isinstance(platform(shop).engine, SparkEngine)
@@ -72,6 +85,11 @@ def test_a_table_chooses_its_own_engine_and_keeps_its_generation(shop: SmallProj
     [
         ('[tool.mlops_assets]\nengine = "polars"\n', "engine 'polars' in [tool.mlops_assets]"),
         ('[tool.mlops_assets.spark]\n"spark.master" = ["a"]\n', "'spark.master' = ['a'] in [tool.mlops_assets.spark]"),
+        (f"{LIMITS}evaluation_secs = 5\n", "'evaluation_secs' = 5 in [tool.mlops_assets.limits]"),
+        (f"{LIMITS}spill_megabytes = 0\n", "'spill_megabytes' = 0 in [tool.mlops_assets.limits]"),
+        (f"{LIMITS}'request_seconds' = 2.5\n", "'request_seconds' = 2.5 in [tool.mlops_assets.limits]"),
+        (f"{LIMITS}request_seconds = true\n", "'request_seconds' = True in [tool.mlops_assets.limits]"),
+        ("[tool.mlops_assets]\nlimits = 'none'\n", "'limits' = 'none' in [tool.mlops_assets.limits]"),
         ('[tool.mlops_assets]\nspark = "local"\n', "'' = 'local' in [tool.mlops_assets.spark]"),
     ],
 )
@@ -81,6 +99,7 @@ def test_settings_that_mean_nothing_are_refused_with_their_file(shop: SmallProje
         read_engine_settings(shop.folder)
     assert refused.value.found == found
     assert refused.value.where is not None and refused.value.where.file.name == "pyproject.toml"
+    assert refused.value.where.line == (2 if "limits" in text else None)
 
 
 @pytest.mark.parametrize("how", ["table", "platform"])

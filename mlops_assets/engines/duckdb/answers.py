@@ -1,17 +1,21 @@
 """What a query answers, by DuckDB's reading of it: its columns and types, on every engine."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.engines.duckdb.reading import require_same_reading
+from mlops_assets.engines.duckdb.reading import require_same_reading, statements
+from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
+from mlops_assets.engines.limits import Limits
 from mlops_assets.errors import ContractError, Location
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlops_assets.engines.query import Query
 
 ACCEPTED: Mapping[str, tuple[str, ...]] = {
@@ -25,24 +29,24 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
 """Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
 
 
-def answered_columns(connection: duck.DuckDB, query: "Query", schema: TableSchema) -> str:
+def answered_columns(opened: Sandbox, query: "Query", schema: TableSchema) -> str:
     """The columns of a query's answer as a list in SQL, each cast to its declared type.
 
     Raises:
         ContractError: The answer lacks a column, or a column has another type; or it is no single SELECT.
         DefinitionError: DuckDB reads something in it that the filter did not.
     """
-    import duckdb
-
-    kinds = [statement.type for statement in connection.extract_statements(query.canonical)]
-    if kinds != [duckdb.StatementType.SELECT]:
+    kinds = statements(query.canonical)
+    if kinds != ["SELECT"]:
         raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
     require_same_reading(query.canonical, query.text, Location(query.file))
-    types = {row[0]: row[1].split("(")[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()}
+    types = {name: type_.split("(")[0] for name, type_ in opened.types(query.canonical).items()}
     return ", ".join(_cast(query, column, types) for column in schema.columns)
 
 
-def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: TableSchema, scratch: Path) -> None:
+def check_answer(
+    query: "Query", tables: Mapping[str, TableSchema], schema: TableSchema, scratch: Path, limits: Limits
+) -> None:
     """See what `answered_columns` sees, without rows: over empty tables, in the same sandbox.
 
     Args:
@@ -50,28 +54,43 @@ def check_answer(query: "Query", tables: Mapping[str, TableSchema], schema: Tabl
         tables: The tables that it may read, by name.
         schema: Columns and types of the answer.
         scratch: Where DuckDB may spill.
+        limits: What it may take.
 
     Raises:
         ContractError: The query does not fit its tables, or the answer not what is declared.
     """
-    with _over_empty(query, tables, scratch) as connection:
-        answered_columns(connection, query, schema)
+    with _over_empty(query, tables, scratch, limits) as opened:
+        answered_columns(opened, query, schema)
 
 
-def answered_names(query: "Query", tables: Mapping[str, TableSchema], scratch: Path) -> list[str]:
+def answered_names(query: "Query", tables: Mapping[str, TableSchema], scratch: Path, limits: Limits) -> list[str]:
     """The names of all columns that a query gives, declared or not; see `check_answer`."""
-    with _over_empty(query, tables, scratch) as connection:
-        return [row[0] for row in connection.execute(f"DESCRIBE {query.canonical}").fetchall()]
+    with _over_empty(query, tables, scratch, limits) as opened:
+        return list(opened.types(query.canonical))
 
 
 @contextmanager
-def _over_empty(query: "Query", tables: Mapping[str, TableSchema], scratch: Path) -> "Iterator[duck.DuckDB]":
-    with duck.connect_locked(scratch) as connection:
+def _over_empty(query: "Query", tables: Mapping[str, TableSchema], scratch: Path, limits: Limits) -> Iterator[Sandbox]:
+    with running(query, scratch, limits) as opened:
         for name, table in tables.items():
-            columns = [f"{duck.quoted(column.name)} {duck.SQL_TYPES[column.type]}" for column in table.columns]
-            connection.execute(f"CREATE TEMP TABLE {duck.quoted(name)} ({', '.join(columns)})")
+            opened.give(duck.quoted(name), seen(table.arrow().empty_table()))
         with failing(query):
-            yield connection
+            yield opened
+
+
+def running(query: "Query", scratch: Path, limits: Limits) -> AbstractContextManager[Sandbox]:
+    """A sandbox for a query."""
+    return sandbox(scratch, limits, f"the SQL in {query.file}", Location(query.file, 1))
+
+
+def seen(rows: "pa.Table") -> "pa.Table":
+    """Rows as a user's SQL sees them: timestamps without a zone, which are in UTC."""
+    import pyarrow as pa
+
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type):
+            rows = rows.set_column(place, field.name, rows.column(place).cast(pa.timestamp("us")))
+    return rows
 
 
 @contextmanager

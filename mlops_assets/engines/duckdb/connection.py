@@ -1,4 +1,4 @@
-"""Connections to DuckDB: in memory, in UTC, and locked where a user's SQL runs."""
+"""Connections to DuckDB for SQL of the platform's own: in memory, in UTC. Users' SQL runs in `sandbox`."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -39,44 +39,8 @@ def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
         connection.close()
 
 
-@contextmanager
-def connect_locked(scratch: Path) -> Iterator[DuckDB]:
-    """A connection with temporary tables of its own, to one locked database in memory that this process keeps.
-
-    A user's SQL runs here: without files, network and settings (the engine's own lock behind the parsed allow-list),
-    and with one thread, so that sums of floats repeat. Opening a database of its own for each would take longer than
-    most answers do.
-
-    Args:
-        scratch: Where it may spill.
-    """
-    import duckdb
-
-    connection = _locked_database(scratch).cursor()
-    try:
-        yield connection
-    except (duckdb.FatalException, duckdb.InternalException):
-        _locked_database.cache_clear()  # DuckDB answers nothing more from such a database
-        raise
-    finally:
-        connection.close()
-
-
-@lru_cache(maxsize=4)
-def _locked_database(scratch: Path) -> DuckDB:
-    database = _open(scratch, 1)
-    database.execute("SET GLOBAL TimeZone = 'UTC'")
-    database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
-    return database
-
-
 @lru_cache(maxsize=4)
 def _database(scratch: Path, threads: int | None) -> DuckDB:
-    return _open(scratch, threads)
-
-
-def _open(scratch: Path, threads: int | None) -> DuckDB:
     import duckdb
 
     config: dict[str, Any] = {

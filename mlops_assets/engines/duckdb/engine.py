@@ -1,7 +1,7 @@
 """The DuckDB engine: the engine contract, for one machine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,12 @@ from mlops_assets.engines.contract import (
     Rows,
     columns_read,
 )
-from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing
+from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing, running, seen
 from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
+from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
+from mlops_assets.engines.limits import Limits
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.exact import finite
 from mlops_assets.lakehouse.masking import words_about
@@ -33,12 +35,8 @@ if TYPE_CHECKING:
 
     from mlops_assets.engines.query import Query
 
-_ANSWER = '"the answer"'
-"""Where a query's answer is kept; with a space, because a user's table may be called ``answer``."""
-
-
 _GIVEN = '"the rows"'
-"""Where rows to compute on are kept; with a space, as above."""
+"""Where rows to compute on are kept; with a space, because a user's column may be called as ours."""
 
 ROWS_AT_ONCE = 65_536
 """How many rows a function of Python is given at once, so that what it makes of them on the way stays small."""
@@ -51,10 +49,16 @@ class DuckDBEngine:
     Args:
         scratch: Where DuckDB may spill.
         threads: Threads of lookups; None for all. Queries of users always use one, so that sums of floats repeat.
+        limits: What the SQL of users may take.
     """
 
     scratch: Path
     threads: int | None = None
+    limits: Limits = Limits()
+
+    def for_requests(self, limits: Limits) -> "DuckDBEngine":
+        """See `Engine.for_requests`."""
+        return replace(self, limits=limits)
 
     def evaluate(
         self,
@@ -66,25 +70,22 @@ class DuckDBEngine:
         keep: Period | None,
     ) -> Rows:
         """See `Engine.evaluate`."""
-        with duck.connect(self.scratch, self.threads) as reading, duck.connect_locked(self.scratch) as connection:
+        with duck.connect(self.scratch, self.threads) as reading, running(query, self.scratch, self.limits) as opened:
             for input_ in inputs:
                 sql, known = known_rows(reading, input_.table, moment=known_at, first=input_.first, last=input_.last)
-                rows = reading.sql(sql, params=known).to_arrow_table()
-                _hand_over(connection, rows, duck.quoted(input_.table.name))
+                opened.give(duck.quoted(input_.table.name), reading.sql(sql, params=known).to_arrow_table())
             with failing(query, columns_read(inputs)):
-                columns = answered_columns(connection, query, schema)
-                within, parameters = "", []
+                columns = answered_columns(opened, query, schema)
+                within = ""
                 if keep is not None and schema.timestamp is not None:
                     moment = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)"
-                    within = f" WHERE {moment} >= ? AND {moment} < ?"
-                    parameters = [keep.start.replace(tzinfo=None), keep.end.replace(tzinfo=None)]
+                    start, end = (f"TIMESTAMP '{one.replace(tzinfo=None)}'" for one in (keep.start, keep.end))
+                    within = f" WHERE {moment} >= {start} AND {moment} < {end}"
                 order = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
-                connection.execute(
-                    f"CREATE TEMP TABLE {_ANSWER} AS SELECT {columns} FROM ({query.canonical}) AS answered{within}"
-                    f" ORDER BY {duck.comma(order)}",
-                    parameters,
+                answer = opened.answer(
+                    f"SELECT {columns} FROM ({query.canonical}) AS answered{within} ORDER BY {duck.comma(order)}"
                 )
-                return connection.table(_ANSWER).to_arrow_table().cast(schema.arrow())
+                return answer.cast(schema.arrow())
 
     def known_rows(
         self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
@@ -254,24 +255,25 @@ class DuckDBEngine:
         """See `Engine.compute`."""
         import duckdb
 
-        with duck.connect_locked(self.scratch) as connection:
-            number = _create_given_table(connection, rows, features)
+        with sandbox(self.scratch, self.limits, "computed features") as opened:
+            number = _give(opened, rows, features)
             result = rows
             for feature in features:
                 expression = feature.expression.canonical
+                opened.what = f"computed feature '{feature.name}'"
                 try:
                     require_same_reading(f"SELECT {expression}", f"SELECT {feature.expression.text}")
-                    found = connection.execute(f"DESCRIBE SELECT {expression} FROM {_GIVEN}").fetchall()[0][1]
+                    (found,) = opened.types(f"SELECT {expression} AS value FROM {_GIVEN}").values()
                     if found.split("(")[0] not in ACCEPTED[feature.type]:
                         raise ContractError(
                             f"computed feature '{feature.name}' of type {found}",
                             f"type {feature.type}, as declared",
                             "cast it in the expression, or declare the type that it has",
                         )
-                    values = connection.sql(
+                    values = opened.answer(
                         f"SELECT CAST({expression} AS {duck.SQL_TYPES[feature.type]}) AS value FROM {_GIVEN} "
                         f"ORDER BY {number}"
-                    ).to_arrow_table()
+                    )
                 except duckdb.Error as error:
                     words = words_about(feature.read, str(error).splitlines()[0])
                     raise ContractError(
@@ -305,8 +307,8 @@ def _in_utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Sequence[ComputedFeature]) -> str:
-    """Hand over the columns that expressions read, as a user's SQL sees them (without a zone, in UTC), and a number.
+def _give(opened: Sandbox, rows: "pa.Table", features: Sequence[ComputedFeature]) -> str:
+    """Hand over the columns that expressions read, as a user's SQL sees them, and a number.
 
     Returns:
         The name of the number, as SQL text; no column of the rows is called so.
@@ -323,17 +325,8 @@ def _create_given_table(connection: duck.DuckDB, rows: "pa.Table", features: Seq
                     f"among: {', '.join(rows.column_names)}",
                     "give the column with each row",
                 )
-            values = rows.column(names[column.lower()])
-            zoned = pa.types.is_timestamp(values.type)
-            columns[names[column.lower()]] = values.cast(pa.timestamp("us")) if zoned else values
+            columns[names[column.lower()]] = rows.column(names[column.lower()])
     number = "row " + " ".join(rows.column_names)  # longer than any of them
     numbers = pa.array(range(rows.num_rows), pa.int64())
-    _hand_over(connection, pa.table({**columns, number: numbers}), _GIVEN)
+    opened.give(_GIVEN, seen(pa.table({**columns, number: numbers})))
     return duck.quoted(number)
-
-
-def _hand_over(connection: duck.DuckDB, rows: "pa.Table", name: str) -> None:
-    """Put rows, in their order, into a temporary table of a connection that reads no file."""
-    connection.register("rows handed over", rows)  # with a space, as above
-    connection.execute(f'CREATE TEMP TABLE {name} AS SELECT * FROM "rows handed over"')
-    connection.unregister("rows handed over")

@@ -66,6 +66,15 @@ def require_same_reading(canonical: str, text: str, where: Location | None = Non
         raise _refused("SQL that DuckDB reads in another way than it is run", where)
 
 
+def statements(text: str) -> list[str]:
+    """The kinds of the statements that DuckDB reads in a text.
+
+    Raises:
+        duckdb.ParserException: It cannot.
+    """
+    return [statement.type.name for statement in _parser().extract_statements(text)]
+
+
 def _unknown(tree: Any, called: frozenset[str], named: frozenset[str]) -> Iterator[str]:
     """Whatever is not on the lists in a tree of DuckDB's, in its order."""
     waiting = [tree]  # a sum of a thousand columns is a thousand levels deep

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from mlops_assets.engines.contract import (
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
 from mlops_assets.engines.duckdb.engine import with_column
+from mlops_assets.engines.limits import Limits
 from mlops_assets.engines.spark.functions import register_functions
 from mlops_assets.engines.spark.lookup import look_up
 from mlops_assets.engines.spark.rows import SparkRows, given_rows
@@ -66,11 +67,17 @@ class SparkEngine:
         scratch: Where Spark may spill and keep its own files.
         settings: Settings of the session, by Spark's names, such as ``spark.master``.
         start: What makes the session.
+        limits: What the SQL of users may take.
     """
 
     scratch: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     start: StartSession = start_session
+    limits: Limits = Limits()
+
+    def for_requests(self, limits: Limits) -> "SparkEngine":
+        """See `Engine.for_requests`; in the same session."""
+        return replace(self, limits=limits, start=lambda _: self.session)
 
     @cached_property
     def session(self) -> "SparkSession":
@@ -98,7 +105,9 @@ class SparkEngine:
         """See `Engine.evaluate`."""
         from pyspark.sql import functions as F
 
-        check_answer(query, {input_.table.name: input_.table.schema for input_ in inputs}, schema, self.scratch)
+        check_answer(
+            query, {input_.table.name: input_.table.schema for input_ in inputs}, schema, self.scratch, self.limits
+        )
         translated = translate(query.canonical, query.file)
         sandbox = own_session(self.session)
         for input_ in inputs:
@@ -249,11 +258,12 @@ class SparkEngine:
         from pyspark.sql.types import StructField, StructType, _parse_datatype_string
 
         hidden = [name for name in rows.order if name not in rows.schema.names]
-        empty = DuckDBEngine(self.scratch).compute(rows.schema.empty_table(), features)
+        empty = DuckDBEngine(self.scratch, limits=self.limits).compute(rows.schema.empty_table(), features)
         fields = [StructField(item.name, _parse_datatype_string(item.type)) for item in features]
         types = StructType([*rows.frame.schema.fields, *fields])
         known = [*rows.frame.columns, *(item.name for item in features)]
-        carried, scratch, of = [*rows.schema.names, *hidden], self.scratch, rows.schema
+        carried, of = [*rows.schema.names, *hidden], rows.schema
+        sandboxed = DuckDBEngine(self.scratch, limits=self.limits)
 
         def computed(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
             for batch in batches:
@@ -261,7 +271,7 @@ class SparkEngine:
                 inside = given.select(of.names).cast(of)
                 for name in hidden:
                     inside = inside.append_column(name, given.column(name))
-                yield from DuckDBEngine(scratch).compute(inside, features).select(known).to_batches()
+                yield from sandboxed.compute(inside, features).select(known).to_batches()
 
         frame = rows.frame.mapInArrow(computed, types)
         with _failing(_told_by_executor):
