@@ -57,7 +57,7 @@ class ColumnDrift:
 
     Attributes:
         column: Its name.
-        method: Evidently's name of the statistic; ``"null share"`` where more or fewer values are missing,
+        method: Evidently's name of the statistic; ``"null share"`` where more values are missing than chance makes,
             which is then what is judged; ``"not applicable"`` where the reference holds none or Evidently cannot
             measure the values.
         score: A p-value or a distance, as the method says; of ``"null share"`` of whether there is a value, as of
@@ -330,12 +330,16 @@ def _new_levels(reference: "pa.ChunkedArray", current: "pa.ChunkedArray") -> tup
 
 
 def _nulls_differ(compared: "Sequence[pa.Table]", name: str) -> bool:
-    """Whether another share of a column's values is missing, as shares of levels are judged."""
+    """Whether a greater share of a column's values is missing, as shares of levels are judged.
+
+    A smaller one is no drift: the first periods of a reference lack what looks back, which would alarm always.
+    """
     import numpy as np
 
     nulls = [side.column(name).null_count for side in compared]
     reference, current = (np.array([side.num_rows - null, null]) for side, null in zip(compared, nulls, strict=True))
-    return any(nulls) and shares_differ(reference, current)
+    more = nulls[1] / compared[1].num_rows > nulls[0] / compared[0].num_rows
+    return more and shares_differ(reference, current)
 
 
 def _is_number(kind: "pa.DataType") -> bool:
