@@ -250,6 +250,7 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         words = f"{len(drifted)} of {len(report.columns)} features have drifted" + (
             f": {', '.join(drifted)}" if drifted else ""
         )
+        words += "".join(f"; {column.column}: {column.in_new_levels}" for column in report.columns if column.new_levels)
         yield result(
             platform,
             key,
@@ -287,7 +288,10 @@ def _table(columns: Any) -> str:
         [
             column.column, column.method, f"{column.score:.4f}", f"{column.threshold:.4f}",
             "yes" if column.drifted else "no", f"{column.reference_null_share:.1%}", f"{column.current_null_share:.1%}",
+            column.in_new_levels,
         ]
         for column in columns
     ]  # fmt: skip
-    return as_table(["feature", "method", "score", "threshold", "drifted", "nulls before", "nulls now"], rows)
+    return as_table(
+        ["feature", "method", "score", "threshold", "drifted", "nulls before", "nulls now", "new levels"], rows
+    )

@@ -1,7 +1,8 @@
 """Drift of inputs and predictions against a reference: Evidently's tests and Evidently's report.
 
 Evidently lives behind this module. What it cannot say is added here and named as ours: the null share of a
-column, of which its scores see nothing, and columns without values, on which it raises.
+column, of which its scores see nothing, columns without values, on which it raises, and verdicts that depend
+on the unit or on a single row (`mlops_assets.monitoring.drift_statistics`).
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
 from math import nan
 from pathlib import Path
@@ -19,6 +21,16 @@ from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.exact import finite
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.monitoring.drift_statistics import (
+    FEW_ROWS,
+    LEAST_CHANCE,
+    MOST_DISTANCE,
+    SMALLEST_DEVIATION,
+    chance,
+    distance,
+    normed_distance,
+    shares_differ,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +38,12 @@ if TYPE_CHECKING:
 
 NOT_APPLICABLE = "not applicable"
 NULL_SHARE = "null share"
+
+_CHANCE = "chi-square p_value by permutation"
+_DISTANCE = "Jensen-Shannon distance"
+_NORMED = "Wasserstein distance (normed)"
+_FEW_LEVELS = 5
+"""As Evidently has it: numbers of so many values at most are compared as levels."""
 
 _JSON_NAME = "drift.json"
 _HTML_NAME = "drift.html"
@@ -39,16 +57,20 @@ class ColumnDrift:
 
     Attributes:
         column: Its name.
-        method: Evidently's name of the statistic; ``"null share"`` where the current data hold no value any
-            more; ``"not applicable"`` where the reference holds none or Evidently cannot measure the values.
-        score: A p-value or a distance, as the method says; the share of compared rows without a value for
-            ``"null share"``; NaN where not applicable.
+        method: Evidently's name of the statistic; ``"null share"`` where more values are missing than chance makes,
+            which is then what is judged; ``"not applicable"`` where the reference holds none or Evidently cannot
+            measure the values.
+        score: A p-value or a distance, as the method says; of ``"null share"`` of whether there is a value, as of
+            a category, or 1 where the current data hold none any more; NaN where not applicable.
         threshold: Where drift begins: below it for a p-value, from it on for the rest; NaN where not
             applicable.
-        drifted: Evidently's verdict; true for ``"null share"``, false where not applicable.
+        drifted: The verdict; true for ``"null share"``, false where not applicable. Distances between shares of
+            levels that chance alone would make are none.
         reference_null_share: Share (0 to 1) of all reference rows that are null, NaN or infinite: Evidently
             leaves these out.
         current_null_share: The same of the current data.
+        new_levels: Levels that the current data have and the reference has not.
+        rows_of_new_levels: Rows of the current data with one of them.
     """
 
     column: str
@@ -58,6 +80,16 @@ class ColumnDrift:
     drifted: bool
     reference_null_share: float
     current_null_share: float
+    new_levels: int = 0
+    rows_of_new_levels: int = 0
+
+    @property
+    def in_new_levels(self) -> str:
+        """What there is of new levels, in words; empty where there are none."""
+        if not self.new_levels:
+            return ""
+        rows, levels = self.rows_of_new_levels, self.new_levels
+        return f"{rows} row{'s' * (rows > 1)} of {levels} new level{'s' * (levels > 1)}"
 
 
 @dataclass(frozen=True)
@@ -99,13 +131,14 @@ def drift_report(
     html_on: Literal["dataset", "column"] = "dataset",
     personal: Collection[str] = (),
 ) -> DriftReport:
-    """Compare two tables column by column with Evidently's ``ValueDrift`` and its default statistics.
+    """Compare two tables column by column with Evidently's ``ValueDrift``, and its default statistics where they hold.
 
     The order of rows and of columns does not matter: rows are sorted by the declared columns, then shuffled
     by the seed, and the first ``max_rows`` of each side are compared. Equal inputs give equal JSON and HTML,
-    in any process. The defaults depend on how many values the reference has: up to 1,000 KS, chi-square or z
-    at p 0.05; above, Wasserstein by standard deviation or Jensen-Shannon distance at 0.1. The p-values are
-    not corrected for the number of columns. A category of n labels costs n squared: 10,000 of them 5 seconds.
+    in any process. The statistic depends on how many values the reference has: up to 1,000 KS, or of levels
+    chi-square over permutations, at p 0.05; above, Wasserstein by standard deviation, or of levels
+    Jensen-Shannon distance, at 0.1. The p-values are not corrected for the number of columns. A category of n
+    labels costs n squared: 10,000 of them 5 seconds.
 
     Args:
         reference: What the model was trained on, or what else counts as normal. At least one row.
@@ -129,6 +162,7 @@ def drift_report(
     _check_tables(reference, current, [*numbers, *categories])
     names = sorted([*numbers, *categories])
     values, labels = _values(reference, current, numbers, categories)
+    new = {name: _new_levels(*(side.column(name) for side in values)) for name in categories}
     null_shares = [{name: side.column(name).null_count / side.num_rows for name in names} for side in values]
     compared = [_sample(side.select(names), max_rows, seed) for side in values]
 
@@ -139,6 +173,11 @@ def drift_report(
         elif compared[1].column(name).null_count == compared[1].num_rows:
             unmeasured[name] = (NULL_SHARE, 1.0, 1.0, True)
     frames = [_labelled(side.to_pandas(), labels) for side in compared]
+    by_nulls = [name for name in names if name not in unmeasured and _nulls_differ(compared, name)]
+    for frame in frames:
+        for name in by_nulls:
+            frame[_safe(name)] = frame[_safe(name)].isna().map({True: _Label("null"), False: _Label("a value")})
+    labels |= dict.fromkeys(by_nulls, ["a value", "null"])
     measurable = [name for name in names if name not in unmeasured]
     snapshot = _run(frames, measurable, labels)
     if snapshot is None:
@@ -150,7 +189,10 @@ def drift_report(
     text: str = snapshot.json().replace(json.dumps(_LESS_THAN)[1:-1], "<")
 
     found = unmeasured | _verdicts(text)
-    columns = tuple(ColumnDrift(name, *found[name], null_shares[0][name], null_shares[1][name]) for name in names)
+    found |= {name: (NULL_SHARE, *found[name][1:]) for name in by_nulls if found[name][3]}
+    columns = tuple(
+        ColumnDrift(name, *found[name], *(shares[name] for shares in null_shares), *new.get(name, ())) for name in names
+    )
     drifted = sum(column.drifted for column in columns)
     dataset_drifted = drifted / len(columns) >= drift_share
     wants_page = dataset_drifted if html_on == "dataset" else drifted > 0
@@ -278,6 +320,28 @@ def _values(
     return [pa.table(side) for side in columns], labels
 
 
+def _new_levels(reference: "pa.ChunkedArray", current: "pa.ChunkedArray") -> tuple[int, int]:
+    """How many levels only the current positions have, and how many rows."""
+    import pyarrow.compute as pc
+
+    known = pc.is_in(current, value_set=pc.unique(reference), skip_nulls=True)
+    new = current.filter(pc.invert(known)).drop_null()
+    return len(pc.unique(new)), len(new)
+
+
+def _nulls_differ(compared: "Sequence[pa.Table]", name: str) -> bool:
+    """Whether a greater share of a column's values is missing, as shares of levels are judged.
+
+    A smaller one is no drift: the first periods of a reference lack what looks back, which would alarm always.
+    """
+    import numpy as np
+
+    nulls = [side.column(name).null_count for side in compared]
+    reference, current = (np.array([side.num_rows - null, null]) for side, null in zip(compared, nulls, strict=True))
+    more = nulls[1] / compared[1].num_rows > nulls[0] / compared[0].num_rows
+    return more and shares_differ(reference, current)
+
+
 def _is_number(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
@@ -359,16 +423,65 @@ def _run(
         numerical_columns=[_safe(name) for name in names if name not in categories],
         categorical_columns=[_safe(name) for name in names if name in categories],
     )
+    _register()
     # One ValueDrift for each column gives the verdicts of DataDriftPreset in half its time or less: the
     # preset computes all columns again for its overview tables.
-    report = Report([ValueDrift(column=name) for name in shown], include_tests=True)
-    # Chi-square divides by zero on a new category, rightly (p = 0); squares of 1e300 overflow in the drawing.
-    with numpy.errstate(divide="ignore", over="ignore", invalid="ignore"):
+    # Squares of 1e300 overflow, of the deviation and in the drawing.
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        methods = {
+            name: _method([frame[_safe(name)].dropna() for frame in frames], name in categories) for name in names
+        }
+        report = Report([ValueDrift(column=_safe(name), method=methods[name]) for name in names], include_tests=True)
         try:
             reference, current = (Dataset.from_pandas(frame[shown], data_definition=definition) for frame in frames)
             return report.run(current, reference)
         except ValueError:
             return None
+
+
+@cache
+def _register() -> None:
+    """Make Evidently know the statistics that stand in for its own, by the names that it shows."""
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    kinds = [ColumnType.Numerical, ColumnType.Categorical]
+    register_stattest(StatTest(_CHANCE, _CHANCE, kinds, LEAST_CHANCE), _chance_of_levels)
+    register_stattest(StatTest(_DISTANCE, _DISTANCE, kinds, MOST_DISTANCE), _distance_of_levels)
+    register_stattest(StatTest(_NORMED, _NORMED, kinds, MOST_DISTANCE), _distance_of_numbers)
+
+
+def _method(compared: "Sequence[pd.Series]", is_category: bool) -> str | None:
+    """The statistic that stands in for the one that Evidently would take; None where that holds."""
+    import numpy
+
+    reference, current = compared
+    few = len(reference) <= FEW_ROWS
+    if is_category or len({*reference.unique(), *current.unique()}) <= _FEW_LEVELS:
+        return _CHANCE if few else _DISTANCE
+    holds = few or SMALLEST_DEVIATION <= numpy.std(reference) < numpy.inf
+    return None if holds else _NORMED
+
+
+def _levels_of(reference: "pd.Series", current: "pd.Series") -> "list[Any]":
+    counts = [side.value_counts() for side in (reference, current)]
+    levels = sorted({*counts[0].index, *counts[1].index})
+    return [side.reindex(levels, fill_value=0).to_numpy() for side in counts]
+
+
+def _chance_of_levels(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
+    found = chance(*_levels_of(reference, current))
+    return found, found < LEAST_CHANCE
+
+
+def _distance_of_levels(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
+    counts = _levels_of(reference, current)
+    return distance(*counts), shares_differ(*counts)
+
+
+def _distance_of_numbers(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
+    found = normed_distance(reference.to_numpy(), current.to_numpy())
+    return found, found >= MOST_DISTANCE
 
 
 def _verdicts(text: str) -> dict[str, tuple[str, float, float, bool]]:
@@ -404,10 +517,11 @@ def _overview(columns: Sequence[ColumnDrift]) -> str:
     rows = "".join(
         f"<tr><td>{escape(column.column)}</td><td>{escape(column.method)}</td><td>{column.score:.4g}</td>"
         f"<td>{column.threshold:.4g}</td><td>{'yes' if column.drifted else 'no'}</td>"
-        f"<td>{column.reference_null_share:.1%}</td><td>{column.current_null_share:.1%}</td></tr>"
+        f"<td>{column.reference_null_share:.1%}</td><td>{column.current_null_share:.1%}</td>"
+        f"<td>{column.in_new_levels}</td></tr>"
         for column in columns
     )
-    heads = ("column", "method", "score", "threshold", "drifted", "null in reference", "null in current")
+    heads = ("column", "method", "score", "threshold", "drifted", "null in reference", "null in current", "new levels")
     return (
         '<table style="font-family:sans-serif;margin:2em;border-spacing:1em .2em;text-align:left"><thead><tr>'
         + "".join(f"<th>{head}</th>" for head in heads)

@@ -12,6 +12,7 @@ import pytest
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.monitoring import drift
 from mlops_assets.monitoring.drift import ColumnDrift, DriftReport, drift_report, write_report
+from mlops_assets.monitoring.drift_statistics import chance
 
 
 def _table(rows: int, seed: int, shift: float = 0.0, labels: Sequence[str] = "abcd") -> Any:
@@ -164,16 +165,88 @@ def test_a_new_category_drifts_without_a_warning(rows: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
-def test_nulls_in_texts_show_in_the_null_share_and_not_in_the_score() -> None:
+def test_a_share_of_nulls_that_grew_is_what_drifted_and_a_few_are_none() -> None:
     reference = _table(2_000, 1)
     texts = reference.column("region").to_pylist()
     holes = [None if row % 2 else text for row, text in enumerate(texts)]
     report = _compare(reference, _with(reference, "region", holes), drift_share=0.01, html_on="column")
     region = _column(report, "region")
-    assert region.current_null_share == 0.5
-    assert not region.drifted
+    assert (region.method, region.drifted, region.current_null_share) == ("null share", True, 0.5)
+    assert region.score == pytest.approx(0.46450140)
+    assert report.html is not None and "a value" in report.html
+    back = _column(_compare(_with(reference, "region", holes), reference), "region")
+    assert (back.method, back.drifted, back.reference_null_share) == ("Jensen-Shannon distance", False, 0.5)
+    for rows, missing, drifted in ((100, 1, False), (100, 15, True), (2_000, 20, False), (2_000, 400, True)):
+        numbers = [None if row < missing else float(row) for row in range(rows)]
+        part = reference.slice(0, rows)
+        whole = _with(part, "cost", [float(row) for row in range(rows)])
+        cost = _column(_compare(whole, _with(part, "cost", numbers)), "cost")
+        assert (cost.drifted, cost.method == "null share") == (drifted, drifted)
     empty = ["" if text is None else text for text in holes]
     assert _column(_compare(reference, _with(reference, "region", empty)), "region").drifted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [300, 1_500])
+def test_the_verdict_does_not_depend_on_the_unit(rows: int) -> None:
+    import numpy
+
+    reference, near, far = (_table(rows, seed, shift) for seed, shift in ((1, 0.0), (2, 0.0), (2, 1.0)))
+    for unit in (1.0, 2.0**-17, 1e-9, 1e-200, 1e150, 1e300):
+        of_unit = [_with(table, "cost", numpy.asarray(table.column("cost")) * unit) for table in (reference, near, far)]
+        for measured, same, drifted in ((of_unit[1], near, False), (of_unit[2], far, True)):
+            found, one = (_column(_compare(*pair), "cost") for pair in ((of_unit[0], measured), (reference, same)))
+            assert (found.method, found.drifted, one.drifted) == (one.method, drifted, drifted)
+            assert found.score == pytest.approx(one.score, rel=1e-9)
+    # A reference of one number has no deviation: then any other number is far.
+    for unit in (1.0, 1e-9):
+        constant = _with(reference, "cost", [unit] * rows)
+        assert _column(
+            _compare(constant, of := _with(near, "cost", [unit * place for place in range(rows)])), "cost"
+        ).drifted
+        assert not _column(_compare(of, of), "cost").drifted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [500, 2_000])
+def test_one_row_of_a_new_level_is_told_in_words_and_is_no_drift(rows: int) -> None:
+    for known in ("a", "ab", "abcd", "abcdefgh"):
+        reference = _with(_table(rows, 1), "region", [known[row % len(known)] for row in range(rows)])
+        for few in (16, 40, 104):
+            levels = [known[row % len(known)] for row in range(few)]
+            for new, drifted in ((1, False), (few // 2, True)):
+                current = _with(_table(few, 2), "region", ["new"] * new + levels[new:])
+                region = _column(_compare(reference, current, numbers=[]), "region")
+                assert (region.drifted, region.new_levels, region.rows_of_new_levels) == (drifted, 1, new)
+    assert region.in_new_levels == "52 rows of 1 new level"
+    assert not _column(_compare(reference, reference, numbers=[]), "region").in_new_levels
+
+
+@pytest.mark.slow
+def test_statistics_that_stand_in_are_evidentlys_where_these_hold() -> None:
+    import numpy
+    from evidently.legacy.calculations import stattests
+
+    reference, current = _table(1_500, 1).to_pandas(), _table(900, 2, shift=0.3, labels="abce").to_pandas()
+    for statistic, name, theirs in (
+        (drift._distance_of_levels, "region", stattests.jensenshannon_stat_test),
+        (drift._distance_of_numbers, "cost", stattests.wasserstein_stat_test),
+    ):
+        kind = theirs.allowed_feature_types[0]
+        expected = theirs.func(reference[name], current[name], kind, 0.1)
+        found = statistic(reference[name], current[name])
+        assert (pytest.approx(found[0], rel=1e-12), found[1]) == expected
+    # By chance alone: how often a permutation of the rows differs as much, counted one by one.
+    random, pooled = numpy.random.default_rng(4), numpy.array([0] * 40 + [1] * 25 + [2] * 6 + [3] * 2)
+    ours = chance(numpy.array([36, 20, 3, 1]), numpy.array([4, 5, 3, 1]))
+    expected_counts = numpy.bincount(pooled) * 13 / 73
+    drawn = [numpy.bincount(random.permutation(pooled)[:13], minlength=4) for _ in range(4_000)]
+    drawn = [numpy.array([4, 5, 3, 1]), *drawn]
+    differs = numpy.array([(((counts - expected_counts) ** 2) / expected_counts).sum() for counts in drawn])
+    assert ours == pytest.approx((differs[1:] >= differs[0] - 1e-9).mean(), abs=0.03)
+    for few in ([0, 0], [0, 1], [3, 0]):
+        assert chance(numpy.array([5, 0]), numpy.array(few)) == 1.0
+    assert chance(numpy.array([5] + [0] * 9), numpy.array([0] + [1] * 9)) < 0.01
 
 
 @pytest.mark.slow
