@@ -49,6 +49,7 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
             for task in following:
                 task.cancel()
             champions.close()
+            context.computing.shutdown(wait=False, cancel_futures=True)
             await log.close()
 
     app = FastAPI(

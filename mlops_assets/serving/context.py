@@ -1,5 +1,7 @@
 """What every route is given: the platform, the online store, tokens, settings and metrics of one application."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -38,6 +40,11 @@ class ServingContext:
         from mlops_assets.features.online.reading import OnlineFeatures
 
         return OnlineFeatures.open(self.platform)
+
+    @cached_property
+    def computing(self) -> ThreadPoolExecutor:
+        """Where features of requests are computed: as many at once as there are cores, so that all else is answered."""
+        return ThreadPoolExecutor(os.cpu_count() or 1, "compute")
 
     @cached_property
     def champions(self) -> "Champions":

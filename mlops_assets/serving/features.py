@@ -74,7 +74,7 @@ def router(context: ServingContext) -> APIRouter:
         require_members(asked, _MEMBERS)
         plan = plans.of_request(asked.get("lookups"), asked.get("model"))
         rows = plan.read(asked.get("rows"), context.settings.most_keys)
-        return await _answered(context, now, principal, plan, rows)
+        return await _answered(context, request, now, principal, plan, rows)
 
     routes.add_api_route(
         "", look_up, methods=["POST"], summary="Features of one or many rows", response_model=Answer,
@@ -86,7 +86,7 @@ def router(context: ServingContext) -> APIRouter:
         """Looks one key up: each column of the key is a query parameter; ``columns`` names features, with commas."""
         now, principal = await _reader(context, request)
         plan, row = _of_address(context.platform.project, plans, table, request.query_params)
-        return await _answered(context, now, principal, plan, [row])
+        return await _answered(context, request, now, principal, plan, [row])
 
     return routes
 
@@ -131,13 +131,16 @@ async def _reader(context: ServingContext, request: Request) -> tuple[datetime, 
 
 async def _answered(
     context: ServingContext,
+    request: Request,
     now: datetime,
     principal: Principal,
     plan: Plan,
     rows: Sequence[dict[str, object]],
 ) -> Response:
     masked, untimed = plan.hidden_from(principal)
-    content = await looked_up(context, plan, rows, now, masked, partial(_rendered, context, now, masked, untimed))
+    content = await looked_up(
+        context, request, plan, rows, now, masked, partial(_rendered, context, now, masked, untimed)
+    )
     return Response(content, media_type="application/json")
 
 

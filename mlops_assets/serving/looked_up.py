@@ -1,5 +1,6 @@
 """What routes that look features up have in common: where it is done, what is said of it, and the way to them."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from mlops_assets.engines.limits import GivenUpError, Work
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.serving.asked import Plan
 from mlops_assets.serving.context import ServingContext
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS_IN_LOOP = 20
 """So many rows are read from a local store in less time than it takes to hand them to a thread and back."""
+
+_SECONDS_TO_END = 1
+"""For work whose time is over to say so itself."""
 
 Content = TypeVar("Content")
 
@@ -40,6 +45,7 @@ class DirectRoute(APIRoute):
 
 async def looked_up(
     context: ServingContext,
+    request: Request,
     plan: Plan,
     rows: Sequence[dict[str, object]],
     now: datetime,
@@ -50,6 +56,7 @@ async def looked_up(
 
     Args:
         context: The application's.
+        request: Whose rows; what is computed is given up once nobody waits for it.
         plan: What is looked up.
         rows: As the plan read them.
         now: The platform's moment.
@@ -61,7 +68,9 @@ async def looked_up(
         PlatformError: As `mlops_assets.features.online.reading.OnlineFeatures.of_model`.
     """
     try:
-        if plan.computes or context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
+        if plan.computes:
+            return await _computed(context, request, lambda: then(plan.answer(rows, now)))
+        if context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
             return await run_in_threadpool(lambda: then(plan.answer(rows, now)))
         return then(plan.answer(rows, now))
     except MissingDataError as error:
@@ -75,6 +84,46 @@ async def looked_up(
             422, "a feature that cannot be computed", "values that its expression takes",
             "correct the request, or ask with a token that may read personal columns",
         ) from error  # fmt: skip
+
+
+async def _computed(context: ServingContext, request: Request, answer: Callable[[], Content]) -> Content:
+    """What the engine computes for a request, apart from the threads that everything else is done in.
+
+    Raises:
+        ProblemError: Its time was over before it was begun, or nobody waits for it any more.
+    """
+    seconds = context.platform.project.engine.request.seconds
+    work, loop = Work(seconds), asyncio.get_running_loop()
+
+    def done() -> Content:
+        with work.done_here():
+            return answer()
+
+    computing = loop.run_in_executor(context.computing, done)
+    gone = loop.create_task(_gone(request))
+    either: set[asyncio.Future[Any]] = {computing, gone}
+    try:
+        await asyncio.wait(either, timeout=seconds + _SECONDS_TO_END, return_when=asyncio.FIRST_COMPLETED)
+        if computing.done():
+            return computing.result()
+        raise GivenUpError
+    except GivenUpError:
+        raise ProblemError(
+            503, f"other requests that compute features, which took all of the {seconds} s that this one may take",
+            "an engine that has time", "come back later, or start another server beside this one",
+            headers={"Retry-After": str(context.settings.retry_seconds)},
+        ) from None  # fmt: skip
+    finally:
+        gone.cancel()
+        if not computing.done():
+            work.give_up()
+            computing.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Wait until who asks has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def found_as_json(

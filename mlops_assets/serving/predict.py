@@ -124,7 +124,7 @@ def router(context: ServingContext) -> APIRouter:
             plan = plans.of_model(served.model)
             asked = plan.read(content["rows"], context.settings.most_keys)
             masked, untimed = plan.hidden_from(principal)
-            found = await looked_up(context, plan, asked, now, masked, lambda answers: answers)
+            found = await looked_up(context, request, plan, asked, now, masked, lambda answers: answers)
             features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
         else:
             signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))

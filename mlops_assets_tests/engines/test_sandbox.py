@@ -348,6 +348,21 @@ def test_what_takes_too_long_is_ended_wherever_duckdb_is_and_the_next_question_i
         assert opened.answer("select 1 as one").to_pylist() == [{"one": 1}]
 
 
+def test_each_engine_ends_a_query_whose_time_is_over_and_names_it(engine: Engine, tables: Tables) -> None:
+    many = tables.of([sale(f"{number}", at(1), at(2), product=number) for number in range(1, 200)])
+    sql = f"select max(a.note || b.note) as told from {', '.join(f'sales {name}' for name in 'abcde')}"
+    limited = engine.for_requests(Limits(seconds=2))
+    asked: dict[str, Any] = {"known_at": at(7), "schema": ONE_TEXT, "keep": None}
+    begun = time.monotonic()
+    with pytest.raises(OverLimitError, match=r"^endless.sql:1: .*the SQL in endless.sql, which was ended after 2 s"):
+        query = parse_query(sql, file=Path("endless.sql"))
+        limited.evaluate(query, [QueryInput(many, month(1), month(1))], **asked)
+    assert time.monotonic() - begun < 30
+    query = parse_query("select max(note) as told from sales", file=Path("quick.sql"))
+    answered = engine.evaluate(query, [QueryInput(many, month(1), month(1))], **asked)
+    assert engine.to_arrow(answered).to_pylist() == [{"told": "99"}]
+
+
 GREEDY = {
     "a list": "select len(generate_series(1, 300000000))",
     "many lists": "select max(len(generate_series(1, i * 1000))) from range(100000) t(i)",

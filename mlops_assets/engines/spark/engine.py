@@ -35,6 +35,7 @@ from mlops_assets.engines.spark.session import (
     start_session,
     starting,
     stay_on_this_machine,
+    within,
 )
 from mlops_assets.engines.spark.states import (
     compared_rows,
@@ -44,7 +45,7 @@ from mlops_assets.engines.spark.states import (
     write_states,
 )
 from mlops_assets.engines.spark.translate import spark_figures, translate
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, Location
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
@@ -115,7 +116,10 @@ class SparkEngine:
             columns = [quoted(name) for name in input_.table.schema.names]
             known.select(*columns).createOrReplaceTempView(quoted(input_.table.name))
         register_functions(sandbox, translated.functions)
-        with _failing(lambda words: failed(query, words_about(columns_read(inputs), words))):
+        with (
+            within(sandbox, self.limits, f"the SQL in {query.file}", Location(query.file, 1)),
+            _failing(lambda words: failed(query, words_about(columns_read(inputs), words))),
+        ):
             answer = sandbox.sql(translated.sql)
             if keep is not None and schema.timestamp is not None:
                 moment = F.col(quoted(schema.timestamp)).cast("timestamp")
@@ -274,7 +278,7 @@ class SparkEngine:
                 yield from sandboxed.compute(inside, features).select(known).to_batches()
 
         frame = rows.frame.mapInArrow(computed, types)
-        with _failing(_told_by_executor):
+        with within(self.session, self.limits, "computed features"), _failing(_told_by_executor):
             answered = pa.schema([*rows.schema, *list(empty.schema)[len(rows.schema) :]])
             return SparkRows(kept(frame), rows.order, answered)
 

@@ -4,12 +4,16 @@ import importlib.util
 import os
 import shutil
 import sys
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.engines.limits import GivenUpError, Limits, work_within
+from mlops_assets.errors import Location, SurroundingsError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -119,6 +123,38 @@ def starting() -> Iterator[None]:
             "a Java of version 17 or newer, and settings that Spark takes",
             "read what Java printed, and correct [tool.mlops_assets.spark] or the Java",
         ) from error
+
+
+@contextmanager
+def within(session: "SparkSession", limits: Limits, what: str, where: Location | None = None) -> Iterator[None]:
+    """Cancel the jobs that are started inside when their time is over, or nobody waits for them any more.
+
+    Raises:
+        OverLimitError: They took longer.
+        GivenUpError: Nobody waits for them.
+    """
+    work, context, group, over = work_within(limits), session.sparkContext, f"work {uuid.uuid4()}", threading.Event()
+
+    def end() -> None:
+        over.set()
+        context._jsc.sc().cancelJobGroupAndFutureJobs(group)  # between two jobs none of it runs
+
+    timer = threading.Timer(max(work.until - time.monotonic(), 0), end)
+    timer.daemon = True
+    try:
+        with work.ended_by(end):
+            context.setJobGroup(group, what, interruptOnCancel=True)
+            timer.start()
+            yield
+    except Exception as error:
+        if work.given_up:
+            raise GivenUpError from error
+        if over.is_set():
+            raise limits.too_long(what, where) from error
+        raise
+    finally:
+        timer.cancel()
+        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # takes it back
 
 
 def quoted(name: str) -> str:
