@@ -101,6 +101,7 @@ def predictions_asset(
                 "definitions": scored.agreement.reason,
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
+                "rows without a prediction": scored.without,
                 **model_lineage_figures(project, model, "predictions"),
             },
         )

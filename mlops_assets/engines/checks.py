@@ -47,7 +47,7 @@ def check_lookups(schema: "pa.Schema", lookups: Sequence[FeatureLookup]) -> None
                     f"type {expected}, as in '{table.name}'",
                     "cast the column",
                 )
-        for name in lookup.names:
+        for _, name in lookup.answers:
             if name in names:
                 raise DefinitionError(
                     f"a second column '{name}', looked up in '{table.name}'",

@@ -58,6 +58,8 @@ class FeatureLookup:
         rename: What the answer calls a feature, by feature; the others keep their names.
         default: What fills a null of a feature, by feature: where no row answers, and where the row has none. Values
             are of the column's type (timestamps with a zone).
+        found: What the answer calls a further column, which has a value where a row answered (its first key); None
+            where that is not asked.
     """
 
     table: StateTable
@@ -67,6 +69,7 @@ class FeatureLookup:
     lookup_key: tuple[str, ...] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     default: Mapping[str, object] = field(default_factory=dict)
+    found: str | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -77,6 +80,12 @@ class FeatureLookup:
     def names(self) -> tuple[str, ...]:
         """What the answer calls the features, in their order."""
         return tuple(self.rename.get(feature, feature) for feature in self.features)
+
+    @property
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """The table's columns that are read, each with what the answer calls it."""
+        found = [(self.table.schema.keys[0], self.found)] if self.found else []
+        return (*zip(self.features, self.names, strict=True), *found)
 
     def files(self, first: int | None, last: int | None) -> list[str]:
         """The table's files that an answer can lie in: of the periods from the oldest lookback to the newest anchor.

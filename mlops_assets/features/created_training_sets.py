@@ -51,6 +51,7 @@ def look_up(
     as_of: datetime | None,
     read_at: datetime,
     versions: ReadVersions | None,
+    known: Mapping[int, str] | None = None,
 ) -> tuple["pa.Table", list[Read]]:
     """Look features up for rows; each row comes back once, in its place, with all its columns.
 
@@ -62,6 +63,7 @@ def look_up(
         as_of: One as_of for all rows, in UTC; None for each row's own.
         read_at: The moment of reading; what became known later is not seen, whatever a row's as_of.
         versions: Read what was read then; None for the tables as they stand.
+        known: By place of a lookup a further column of the answer, which has a value where the lookup found a row.
 
     Returns:
         The features, one row for each row, and what was read.
@@ -81,7 +83,7 @@ def look_up(
         for key in of.keys:
             _existing(rows, key, "lookup_key")
     reads = again or _reads(platform, resolved, asked)
-    columns, pinned = dict(asked), []
+    columns, pinned, known = dict(asked), [], known or {}
     names: dict[str, str] = {}
     for number, lookup in enumerate(resolved):
         schema = lookup.table.schema
@@ -102,10 +104,12 @@ def look_up(
                 lookup_key=tuple(keys),
                 rename=rename,
                 default=lookup.default,
+                found=known.get(number),
             )
         )
     engine = platform.engine
     found = engine.to_arrow(engine.lookup(engine.rows(pa.table(columns)), pinned)) if pinned else pa.table(columns)
+    names |= {name: name for name in known.values()}
     return found.select(list(names)).rename_columns(list(names.values())), list(reads.values())
 
 

@@ -66,7 +66,7 @@ def score_table(
             time a row is asked at.
         MissingDataError: There is no such version, no champion, or the fit is not there.
         ContractError: The version was deleted, was trained on definitions that say something else, or does not
-            predict for these rows.
+            predict for these rows; or one is of an unknown key, and the model refuses such.
     """
     import pyarrow as pa
 
@@ -92,7 +92,12 @@ def score_table(
         if not {lookup.rename.get(feature, feature) for feature in lookup.columns} <= set(given)
     ]  # fmt: skip
     asked = pa.table({**given, **times})
-    found, reads = look_up(platform, asked, looked_up, timestamp=None, as_of=None, read_at=read_at, versions=None)
+    # Of a row that brings looked-up features itself something is known.
+    brings = any(name in given for lookup in model.lookups for name in lookup.names)
+    known = {} if brings else model.known_columns
+    found, reads = look_up(
+        platform, asked, looked_up, timestamp=None, as_of=None, read_at=read_at, versions=None, known=known
+    )
     for name in found.column_names:
         asked = asked.append_column(name, found.column(name))
     computed = [feature for feature in model.computed if feature.name not in given]
@@ -107,9 +112,11 @@ def score_table(
             engine.compute(seen, computed) if computed else seen,
             looked_up={read.table.name: read.table.delta.folder.name for read in reads},
             baseline=False,
+            known=tuple(known.values()),
         )
     )
-    added = (*found.column_names, *(feature.name for feature in computed), *made, "as_of")
+    features = [name for name in found.column_names if name not in known.values()]
+    added = (*features, *(feature.name for feature in computed), *made, "as_of")
     answer = rows.drop_columns(["as_of"]) if "as_of" in rows.column_names else rows
     for name in added:
         answer = answer.append_column(name, predicted.column(name))

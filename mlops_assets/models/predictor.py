@@ -28,6 +28,7 @@ class Predictor:
         fit: Its fit.
         feature_versions: What the features of the rows were looked up in, as JSON.
         baseline: What the baseline learned; None where the baseline is not asked for.
+        known: Columns of which one has a value where something is known of a row's key; none where no key is unknown.
     """
 
     model: ModelDefinition
@@ -35,11 +36,12 @@ class Predictor:
     fit: Any
     feature_versions: str
     baseline: Baseline | None = None
+    known: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The model's features."""
-        return self.model.feature_names
+        """The model's features, and what tells that something is known of a key."""
+        return (*self.model.feature_names, *self.known)
 
     @property
     def gives(self) -> "pa.Schema":
@@ -54,8 +56,10 @@ class Predictor:
         """What is predicted for each row.
 
         Raises:
-            ContractError: The fit does not predict for these rows.
+            ContractError: The fit does not predict for these rows, or one is of an unknown key, and the model refuses
+                such.
         """
+        import numpy as np
         import pyarrow as pa
 
         try:
@@ -67,9 +71,25 @@ class Predictor:
                 "predictions for every row that the features' types allow",
                 "correct the template and train again, or score with another version",
             ) from error
+        if self.known:
+            unknown = np.all([batch.column(name).is_null().to_numpy() for name in self.known], axis=0)
+            if self.model.unknown_keys == "refuse" and unknown.any():
+                raise unknown_keys(self.model, f"{unknown.sum()} of {batch.num_rows} rows")
+            scores = scores.copy()
+            scores[unknown] = np.nan
         made = dict(prediction_arrays(self.model, scores))
         if self.baseline:
             made |= baseline_arrays(self.model, baseline_scores(self.model, self.baseline, batch))
         made["version"] = pa.repeat(self.version, batch.num_rows)
         made["feature_versions"] = pa.repeat(self.feature_versions, batch.num_rows)
         return made
+
+
+def unknown_keys(model: ModelDefinition, which: str) -> ContractError:
+    """The error of rows whose keys nothing is known of, where a model refuses such."""
+    tables = ", ".join(dict.fromkeys(model.lookups[place].table for place in model.known_columns))
+    return ContractError(
+        f"{which} of keys that nothing is known of",
+        f"keys with a row in one of: {tables}",
+        f"leave them out, or have '{model.name}' answer null (unknown_keys: null in its YAML)",
+    )

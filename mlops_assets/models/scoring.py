@@ -42,6 +42,7 @@ class Scored:
         agreement: How the definitions relate to those that it was trained on.
         training: The training that the version came from.
         null_share: Share of feature values that were missing.
+        without: Rows that nothing was predicted for, such as those of unknown keys.
         late: Whether what it predicted was known by then (see `scored_late`).
     """
 
@@ -50,6 +51,7 @@ class Scored:
     agreement: Agreement
     training: CandidateRecord
     null_share: float
+    without: int
     late: bool
 
 
@@ -101,8 +103,11 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
         )
     by = ready_version(platform, model, champion.version)
     record_agreement(platform, model, by.training, by.agreement)
-    rows = predict_rows(platform, registry, model, by, features_to_score(platform, model, period))
-    counted = platform.engine.measure(rows, {name: count_where(is_null(name)) for name in model.feature_names})
+    asked, known = features_to_score(platform, model, period), tuple(model.known_columns.values())
+    rows = predict_rows(platform, registry, model, by, asked, known=known)
+    missing = {name: count_where(is_null(name)) for name in (*model.feature_names, "prediction")}
+    counted = platform.engine.measure(rows, missing)
+    without = counted.pop("prediction")
     predictions = platform.predictions(model)
     if not is_computed(predictions, period):  # before they are written: killed between, it is recorded anew
         key = _scoring_key(predictions, period)
@@ -110,7 +115,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     written = append_computed(platform, predictions, rows, period, platform.model_as_of(model, period))
     cells = max(written.rows * len(model.feature_names), 1)
     late = bool(scored_late(platform, model, [period]))
-    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells, late)
+    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells, without, late)
 
 
 def ready_version(platform: Platform, model: ModelDefinition, version: int) -> ReadyVersion:
@@ -141,6 +146,7 @@ def predict_rows(
     *,
     looked_up: Mapping[str, str] | None = None,
     baseline: bool = True,
+    known: Sequence[str] = (),
 ) -> Rows:
     """Predict rows that carry the model's features, where the engine has them.
 
@@ -152,6 +158,7 @@ def predict_rows(
         rows: With the model's features; any other column is carried along.
         looked_up: Generation of each table that features come from; None for all of the model's as they stand.
         baseline: Whether the baseline's prediction is asked for, too.
+        known: See `Predictor`.
 
     Returns:
         The rows in their order, with the model's prediction columns, its baseline's, ``version`` and
@@ -159,7 +166,7 @@ def predict_rows(
 
     Raises:
         MissingDataError: The fit is not there.
-        ContractError: It is of a form that could run code, or does not predict for these rows.
+        ContractError: It is of a form that could run code, does not predict for these rows, or refuses unknown keys.
     """
     if looked_up is None:
         looked_up = {name: platform.project.table(name).generation for name in model.feature_tables}
@@ -169,6 +176,7 @@ def predict_rows(
         stored_fit(registry, model, by.training),
         json.dumps(dict(looked_up), sort_keys=True),
         Baseline.from_json(by.training.baseline) if baseline else None,
+        tuple(known),
     )
     return platform.engine.extend(rows, predictor)
 

@@ -54,7 +54,9 @@ def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefiniti
     looked_up = json.loads(scored.column("feature_versions")[0].as_py()) if scored.num_rows else None
     seen = scored.select([*model.schema.names, *model.feature_names])
     seen = seen.append_column("champion_version", scored.column("version"))
-    rows = predict_rows(platform, registry, model, by, platform.engine.rows(seen), looked_up=looked_up, baseline=False)
+    said = "what the champion said"  # of what it said nothing, neither is its challenger to
+    seen = platform.engine.rows(seen.append_column(said, scored.column("prediction")))
+    rows = predict_rows(platform, registry, model, by, seen, looked_up=looked_up, baseline=False, known=[said])
     written = append_computed(platform, platform.challenger_predictions(model), rows, period, known_at)
     return Shadowed(written, by, champion)
 

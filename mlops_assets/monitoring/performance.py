@@ -108,8 +108,9 @@ def labelled_predictions(
         known_at: The moment.
 
     Returns:
-        Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label, which is never null;
-        in the order of keys. Periods that were scored only after their labels were known are left out.
+        Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label; in the order of keys.
+        Rows without a prediction or a label, and periods that were scored only after their labels were known, are left
+        out: they are no forecasts.
 
     Raises:
         MissingDataError: The newest predictions or labels were not computed.
@@ -126,7 +127,7 @@ def labelled_predictions(
     rows = joined_by_keys(
         model, made.select([*names, "event_time", *kept, "version"]), truth.select([*names, model.label.column])
     )
-    return forecasts_only(platform, model, rows.filter(rows.column(model.label.column).is_valid()))
+    return forecasts_only(platform, model, rows.drop_null())
 
 
 def forecasts_only(platform: Platform, model: ModelDefinition, rows: "pa.Table") -> "pa.Table":

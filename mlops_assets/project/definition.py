@@ -344,6 +344,7 @@ class ModelDefinition:
     approval: Literal["automatic", "required"]
     candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
+    unknown_keys: Literal["predict", "null", "refuse"]
     drift_share: float
     metric: str
     request_log: RequestLog
@@ -391,6 +392,17 @@ class ModelDefinition:
     def training_columns(self) -> tuple[Column, ...]:
         """The columns that come from data in a training set: keys, timestamp, label, request and features."""
         return (*self.schema.columns, self.label_column, *self.looked_up_by, *self.features)
+
+    @property
+    def known_columns(self) -> Mapping[int, str]:
+        """By place of each lookup by its own keys, a column that has a value where that found a row.
+
+        A key of which none has is unknown; what is found by a value of the request tells nothing of the key. There are
+        none where unknown keys are predicted as others are. With a space, because no column of a user's has one.
+        """
+        keys = set(self.schema.keys)
+        by_key = [place for place, lookup in enumerate(self.lookups) if set(lookup.lookup_key or keys) <= keys]
+        return {} if self.unknown_keys == "predict" else {place: f"found {place}" for place in by_key}
 
     @property
     def feature_tables(self) -> tuple[str, ...]:

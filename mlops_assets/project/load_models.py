@@ -188,6 +188,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         if kept
         else None,
         when_late=parsed.when_late,
+        unknown_keys=parsed.unknown_keys,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
         request_log=RequestLog(parsed.serve.log_share, parsed.serve.log_personal),

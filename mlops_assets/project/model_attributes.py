@@ -344,6 +344,10 @@ class ModelAttributes(SharedAttributes):
         default="wait",
         description="What to do when a source is late: wait for it, or score with what is known.",
     )
+    unknown_keys: Literal["predict", "null", "refuse"] = Field(
+        default="null",
+        description="What to say of a key that nothing is known of: a prediction all the same, null, or an error.",
+    )
     retention: RetentionAttributes = Field(default_factory=RetentionAttributes, description="What is kept how long.")
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes, description="What is watched.")
     serve: ServeAttributes = Field(default_factory=ServeAttributes, description="Predictions over HTTP.")

@@ -194,8 +194,9 @@ class Platform:
                 lookup_key=lookup.lookup_key,
                 rename=lookup.rename,
                 default=lookup.default,
+                found=model.known_columns.get(place),
             )
-            for lookup in model.lookups
+            for place, lookup in enumerate(model.lookups)
         )
 
     def known_from(self, names: Iterable[str], period: Period) -> datetime:

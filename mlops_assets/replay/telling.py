@@ -121,7 +121,10 @@ class Happened:
         if self._times[path] > 1:
             yield f"scored {self._times[path]} periods"
         elif self._times[path]:
-            yield f"scored {self._recorded[path][constants.ROW_COUNT]} rows"
+            recorded = self._recorded[path]
+            yield f"scored {recorded[constants.ROW_COUNT]} rows"
+            if recorded.get("rows without a prediction"):
+                yield f"{recorded['rows without a prediction']} of them without a prediction"
 
     def _of_source(self, source: str) -> list[str]:
         recorded = self._recorded.get((source,), {})

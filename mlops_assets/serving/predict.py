@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlops_assets.errors import nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.schema import Column
+from mlops_assets.models.predictor import unknown_keys
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.asked import AnsweredRow, Plans, json_of, require_members, typed
 from mlops_assets.serving.authorization import principal_of
@@ -46,7 +48,9 @@ class AskedPredictions(BaseModel):
 class AnsweredPrediction(BaseModel):
     """The answer to one row."""
 
-    prediction: float | bool | str | None = Field(description="A number; or the likelier class")
+    prediction: float | bool | str | None = Field(
+        description="A number; or the likelier class. Null for a key that nothing is known of, unless the model says so"
+    )
     probability: float | None = Field(None, description="Of true, where the model says whether something is so")
     probabilities: dict[str, float] | None = Field(None, description="By class, where there are several")
     found: dict[str, AnsweredRow | None] = Field(
@@ -125,11 +129,13 @@ def router(context: ServingContext) -> APIRouter:
             asked = plan.read(content["rows"], context.settings.most_keys)
             masked, untimed = plan.hidden_from(principal)
             found = await looked_up(context, request, plan, asked, now, masked, lambda answers: answers)
+            _require_known(served.model, found)
             features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
         else:
             signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))
             features = signature.read(content["features"], context.settings.most_keys)
         predicted = await served.batches.predict(features)
+        predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
         if is_sampled(request_id, served.model.request_log.share):
             _keep(context, served, principal, request_id, now, asked, features, found, predicted)
         return _answer(context, served.model, request_id, now, found, untimed, predicted)
@@ -209,6 +215,22 @@ def _request_id(request: Request) -> str:
     return given
 
 
+def _require_known(model: ModelDefinition, found: "Sequence[OnlineAnswer]") -> None:
+    unknown = [number for number, answer in enumerate(found) if not answer.known]
+    if unknown and model.unknown_keys == "refuse":
+        error = unknown_keys(model, f"rows[{unknown[0]}]" + (f" and {len(unknown) - 1} more" if unknown[1:] else ""))
+        raise ProblemError(422, error.found, error.expected, error.cure)
+
+
+def _of_known_keys(
+    answers: Sequence[Mapping[str, Any]], found: "Sequence[OnlineAnswer]"
+) -> Sequence[Mapping[str, Any]]:
+    """Predictions with null in place of those for keys that nothing is known of; all, where features were given."""
+    if all(of.known for of in found):
+        return answers
+    return [answer if of.known else dict.fromkeys(answer) for answer, of in zip(answers, found, strict=True)]
+
+
 def _answer(
     context: ServingContext,
     model: ModelDefinition,
@@ -232,6 +254,8 @@ def as_answered(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     prefix = "probability_"
     if not any(name.startswith(prefix) for name in stored):
         return stored
+    if stored["prediction"] is None:
+        return {"prediction": None, "probabilities": None}
     probabilities = {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}
     return {"prediction": stored["prediction"], "probabilities": probabilities}
 

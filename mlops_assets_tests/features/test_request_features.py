@@ -91,6 +91,7 @@ def test_a_model_sees_what_was_looked_up_asked_and_computed_and_no_mere_key(line
     assert line.model.feature_names == ("level", "crowd", "sister_level", "region", "price", "lead", "dear", "ratio")
     assert line.model.categories == ("region", "dear")
     assert [column.name for column in line.model.looked_up_by] == ["sister"]
+    assert [*line.model.known_columns] == [0, 2], "what is found by the sister tells nothing of a shop"
 
 
 def test_training_batch_and_a_single_request_compute_the_same(line: Line) -> None:

@@ -53,8 +53,39 @@ def test_each_row_comes_back_once_in_its_place_whatever_stands_beside_it(line: L
     scored = score(line, table(rows)).rows.to_pylist()
     assert [row.pop("number") for row in scored] == [0, 1, 2, 3]
     assert [scored[0], scored[2], scored[3]] == [whole[3], whole[0], whole[3]]
-    assert (scored[1]["level"], scored[1]["region"], type(scored[1]["prediction"])) == (None, None, float)
+    assert (scored[1]["level"], scored[1]["region"], scored[1]["prediction"]) == (None, None, None)
     assert score(line, table(rows).slice(0, 0)).rows.schema == score(line, table(rows)).rows.schema
+
+
+def test_an_unknown_key_is_answered_as_the_model_says_in_tables_and_over_http(line: Line, tmp_path: Path) -> None:
+    from mlops_assets.project.definition import ModelDefinition
+
+    unknown = [{**KEYS[0], "shop": "nowhere"}, {**KEYS[1], "shop": None}]  # their sister is known
+    rows = [KEYS[2], *unknown]
+    given = score(line, table(unknown)).rows.select(["shop", "sister", "asked", *LOOKED_UP])
+    assert score(line, given).rows["prediction"].null_count == 0, "who brings features knows something"
+    models: dict[str, ModelDefinition] = {}
+    for choice in ("predict", "null", "refuse"):
+        other = line.copy(tmp_path / choice)
+        other.files.change("forecast/defs.yaml", "  baseline:", f"  unknown_keys: {choice!r}\n  baseline:")
+        models[choice] = other.open().model
+        with serving(other) as client:
+            answer = client.post("/v1/models/forecast/predict", json={"rows": rows})
+        if choice == "refuse":
+            assert (answer.status_code, answer.json()["found"]) == (
+                422, "rows[1] and 1 more of keys that nothing is known of"
+            )  # fmt: skip
+            with pytest.raises(ContractError) as refused:
+                score(other, table(rows))
+            assert refused.value.found == "2 of 3 rows of keys that nothing is known of"
+            assert refused.value.expected == "keys with a row in one of: trend, shops"
+            continue
+        scored = score(other, table(rows)).rows["prediction"].to_pylist()
+        assert [row["prediction"] for row in answer.json()["rows"]] == scored
+        assert [value is None for value in scored] == ([False] * 3 if choice == "predict" else [False, True, True])
+        assert [row["found"]["trend"] is None for row in answer.json()["rows"]] == [False, True, True]
+    assert len({model.generation for model in models.values()}) == 1
+    assert models["null"].known_columns == {0: "found 0", 1: "found 1"}
 
 
 def test_a_frame_of_pandas_comes_back_as_it_was_with_columns_more(line: Line) -> None:

@@ -86,6 +86,24 @@ def test_what_was_predicted_before_a_change_of_features_is_measured_after_it(lin
     assert measure_performance(changed.platform, changed.model, changed.period("2024-01-20")) == expected
 
 
+def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
+    scored_at, *_, known_in = keys = line.days(4, first="2024-01-21")
+    for number, key in enumerate(keys):
+        sold = {shop: units_of(shop, key) for shop in SHOPS} | {"new": 50 + number}
+        line.deliver("sales", "".join(f"{key},{shop},{units},1.5,true,web\n" for shop, units in sold.items()), key)
+        line.visits(key)
+        line.features(key)
+        line.labels(key)
+    scored = score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(scored_at))
+    assert (scored.written.rows, scored.without) == (len(SHOPS) + 1, 1)
+    rows = line.platform.engine.known_at(line.platform.predictions(line.model), scored.written.known_at).to_pylist()
+    of_day = {row["shop"]: row["prediction"] for row in rows if str(row["day"]) == scored_at}
+    assert [shop for shop, prediction in of_day.items() if prediction is None] == ["new"]
+    measured = measure_performance(line.platform, line.model, line.period(known_in))
+    assert measured is not None and measured[0].rows == len(SHOPS)
+    assert math.isfinite(measured[0].error)
+
+
 def test_performance_needs_predictions_and_labels(line: Line) -> None:
     with pytest.raises(MissingDataError) as no_predictions:
         measure_performance(line.platform, line.model, line.period("2024-01-19"))

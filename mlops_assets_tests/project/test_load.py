@@ -384,6 +384,12 @@ def test_the_baseline_is_a_feature_by_its_own_name_where_its_column_is_looked_up
             "correct the default",
         ),
         (
+            "rename: {level: a, crowd: b}, default: {level: .inf}",
+            "the default inf of 'level'",
+            "a value of type double",
+            "correct the default",
+        ),
+        (
             "rename: {level: a, crowd: b}, default: {units: 1}",
             "default of 'units', which is not looked up here",
             "one of: crowd, level",

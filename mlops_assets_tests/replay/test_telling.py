@@ -87,6 +87,10 @@ def told(project: ProjectDefinition, *assets: dg.AssetsDefinition) -> str:
         ),
         ([asset(f"{MODEL}/champion", {"version": 2})], f"{MODEL}: version 2 promoted"),
         (
+            [asset(f"{MODEL}/predictions", {"dagster/row_count": 24, "rows without a prediction": 2})],
+            f"{MODEL}: scored 24 rows, 2 of them without a prediction",
+        ),
+        (
             [asset("orders", {"rows put aside": 3, "reaches": "much"}), asset(f"{MODEL}/labels", {})],
             "orders: corrected, 3 rows put aside",
         ),

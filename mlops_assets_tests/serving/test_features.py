@@ -161,6 +161,7 @@ LOOKUPS = [{"table": "trend"}]
         ({"rows": [], "lookups": [{"table": "trend", "features": ["levle"]}]}, "column 'levle', which 'trend' does"),
         ({"rows": [], "lookups": LOOKUPS * 2}, "a feature "),
         ({"rows": [], "lookups": [{"table": "trend", "default": {"opened": "soon"}}]}, 'the default "soon" of'),
+        ({"rows": [], "lookups": [{"table": "trend", "default": {"level": 10**309}}]}, "the default 1000"),
         ({"rows": [], "lookups": [{"table": "trend", "lookback": "long"}]}, "duration 'long'"),
         ({"rows": [], "model": "forecasts"}, "model 'forecasts'"),
         ({"rows": [], "model": 7}, "a model that is no text"),

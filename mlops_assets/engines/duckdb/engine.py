@@ -244,7 +244,7 @@ class DuckDBEngine:
             columns = dict(zip(rows.column_names, rows.columns, strict=True))
             for lookup in lookups:
                 found = found_features(connection, lookup, [inside[key] for key in lookup.keys], rows.num_rows)
-                for feature, name in zip(lookup.features, lookup.names, strict=True):
+                for feature, name in lookup.answers:
                     values = found.column(feature)
                     if feature in lookup.default:
                         values = values.fill_null(pa.scalar(lookup.default[feature], values.type))

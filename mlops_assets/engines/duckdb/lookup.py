@@ -50,7 +50,7 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
     )
     files = lookup.files(*connection.execute("SELECT min(anchor_us), max(anchor_us) FROM question").fetchone())
     fields = schema.arrow()
-    types = pa.schema([fields.field(feature) for feature in dict.fromkeys(lookup.features)])
+    types = pa.schema([fields.field(feature) for feature in dict.fromkeys(read for read, _ in lookup.answers)])
     if not files:
         return pa.table({field.name: pa.nulls(count, field.type) for field in types}, schema=types)
     renamed = ", ".join(f"{duck.quoted(name)} AS {key}" for name, key in zip(schema.keys, keys, strict=True))

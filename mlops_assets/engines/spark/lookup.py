@@ -52,7 +52,7 @@ def look_up(session: "SparkSession", rows: SparkRows, lookups: Sequence[FeatureL
     place = 0
     for lookup in lookups:
         schema = lookup.table.schema.arrow()
-        for feature, name in zip(lookup.features, lookup.names, strict=True):
+        for feature, name in lookup.answers:
             value = F.col(f"found.feature_{place}")
             if feature in lookup.default:
                 default = F.lit(lookup.default[feature]).cast(lookup.table.schema.column(feature).type)
@@ -90,7 +90,7 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, as
 
     before = len(frame.schema["found"].dataType.names)
     keys = [f"key_{place}" for place in range(len(lookup.keys))]
-    wanted = [F.col(quoted(name)).alias(f"feature_{before + place}") for place, name in enumerate(lookup.features)]
+    wanted = [F.col(quoted(name)).alias(f"feature_{before + place}") for place, (name, _) in enumerate(lookup.answers)]
     files = lookup.files(asked.first, asked.last)
     states = stored_states(session, lookup.table, files).select(
         *(F.col(quoted(name)).alias(key) for name, key in zip(lookup.table.schema.keys, keys, strict=True)),

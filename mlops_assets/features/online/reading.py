@@ -57,10 +57,12 @@ class OnlineAnswer(NamedTuple):
     Args:
         features: By the name that was asked; None where a feature is missing and has no default. Timestamps are in UTC.
         found: By table, the row that answered the first lookup in it; None where it has none inside the lookback.
+        known: Whether anything is known of the key; of a model's answers, where it does not predict unknown keys.
     """
 
     features: dict[str, object]
     found: dict[str, FoundRow | None]
+    known: bool = True
 
 
 class PreparedLookups:
@@ -171,6 +173,7 @@ class _Bound:
         self._lookback = lookup.lookback
         self._rest = lookup.lookback.rest // ONE_MICROSECOND if lookup.lookback else 0
         self._static = layout.static
+        self._found = lookup.found
 
     def __call__(
         self,
@@ -198,6 +201,8 @@ class _Bound:
                 found = FoundRow(None if static else values[0], now)
             else:
                 features = self._missing.copy()
+            if self._found:
+                features[self._found] = found
             if before:
                 before[place].features.update(features)
                 before[place].found.setdefault(table, found)
@@ -304,9 +309,11 @@ class OnlineFeatures:
         prepared = self._prepared.get(model) or self._keep(model, self._of_model(definition))
         now = now or self._platform.clock.now()
         answers = prepared(rows, now, definition.speaks_about(now).anchor)
+        found = definition.known_columns.values()
         values = [{**row, **answer.features} for row, answer in zip(rows, answers, strict=True)]
         features = request_features(self._platform, definition, values)
-        return [OnlineAnswer(of, answer.found) for of, answer in zip(features, answers, strict=True)]
+        known = [not found or any(answer.features[name] for name in found) for answer in answers]
+        return [OnlineAnswer(of, answer.found, one) for of, answer, one in zip(features, answers, known, strict=True)]
 
     def health(self) -> None:
         """See that the store answers.
