@@ -1,5 +1,6 @@
 """What a lookup may say of a table: which features, under which names, by which key, with which defaults."""
 
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
@@ -72,8 +73,9 @@ def typed_default(column: Column, value: object) -> object:
             return value
         if column.type == "timestamp":
             return in_utc(datetime(value.year, value.month, value.day))  # noqa: DTZ001
-    elif column.type == "double" and (whole or isinstance(value, float)):
-        return float(value)  # type: ignore[arg-type]
+    elif column.type == "double" and isinstance(value, int | float) and not isinstance(value, bool):
+        if abs(value) <= sys.float_info.max:  # which NaN is not
+            return float(value)
     elif (
         (column.type == "bigint" and whole and value in WHOLE_NUMBERS)
         or (column.type == "string" and isinstance(value, str))
