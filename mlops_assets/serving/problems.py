@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mlops_assets.errors import (
     ConflictError,
@@ -135,7 +136,13 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
     app.add_exception_handler(PlatformError, on_platform_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(Exception, on_failure)  # the server logs its traceback
+
+
+async def _on_gone(request: Request, error: Exception) -> Response:
+    """The rest of a body did not come; nobody reads this."""
+    return Response(status_code=400)
 
 
 def _internal(request: Request, error: Exception) -> Response:
