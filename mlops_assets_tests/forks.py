@@ -75,7 +75,7 @@ def start(arguments: Sequence[str], *, folder: Path | str | None = None, **varia
         folder: Its working folder.
         **variables: Of its environment, beside those of this process.
     """
-    return start_work(_command, list(arguments), folder=folder, **variables)
+    return start_work(command, list(arguments), folder=folder, **variables)
 
 
 def start_work(work: Callable[..., object], *given: Any, folder: Path | str | None = None, **variables: str) -> Command:
@@ -119,7 +119,8 @@ def _work(
     work(*given)
 
 
-def _command(arguments: list[str]) -> None:
+def command(arguments: list[str]) -> None:
+    """What `start` starts, in this process."""
     from mlops_assets.cli import main
 
     sys.argv = ["mlops-assets", *arguments]

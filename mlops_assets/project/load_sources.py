@@ -12,6 +12,7 @@ from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
+from mlops_assets.project.one_select import what_is_no_select, without_quotes
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
@@ -262,15 +263,14 @@ def _query(document: Document, parsed: written.SourceAttributes, name: str) -> s
         raise DefinitionError(
             f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name", where=where
         ) from error
-    bare = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
-    if ";" in bare or not re.match(r"\s*\(*\s*(select|with|values|table)\b", bare, re.IGNORECASE):
+    if wrong := what_is_no_select(text):
         raise DefinitionError(
-            f"{file.name}, which is not one SELECT",
+            f"{file.name}, which is not one SELECT that changes nothing: {wrong}",
             "one SELECT in the database's SQL",
-            "correct the query",
+            "correct the query; where a column is called so, put its name between quotation marks",
             where=where,
         )
-    used = set(re.findall(r"(?<![:\w]):(\w+)", bare))
+    used = set(re.findall(r"(?<![:\w]):(\w+)", without_quotes(text)))
     needed = set() if parsed.static else {"period_end"} if parsed.delivers == "snapshot" else set(BOUNDS)
     if needed - used or used - (set() if parsed.static else set(BOUNDS)):
         listed = " and ".join(f":{name}" for name in BOUNDS if name in needed) or "no parameter: it has no time"

@@ -73,9 +73,9 @@ def typed_default(column: Column, value: object) -> object:
             return value
         if column.type == "timestamp":
             return in_utc(datetime(value.year, value.month, value.day))  # noqa: DTZ001
-    elif column.type == "double" and (whole or isinstance(value, float)):
-        if abs(value) <= sys.float_info.max:  # type: ignore[arg-type]  # never of NaN
-            return float(value)  # type: ignore[arg-type]
+    elif column.type == "double" and isinstance(value, int | float) and not isinstance(value, bool):
+        if abs(value) <= sys.float_info.max:  # which NaN is not
+            return float(value)
     elif (
         (column.type == "bigint" and whole and value in WHOLE_NUMBERS)
         or (column.type == "string" and isinstance(value, str))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_ROWS_IN_LOOP = 20
 """So many rows are read from a local store in less time than it takes to hand them to a thread and back."""
 
-_SECONDS_TO_END = 1
+_SECONDS_TO_END = 5
 """For work whose time is over to say so itself."""
 
 Content = TypeVar("Content")

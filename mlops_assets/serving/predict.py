@@ -1,5 +1,6 @@
 """Predictions over HTTP: of keys, with features as known now, or of features that are given."""
 
+import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
-from mlops_assets.errors import nearest
+from mlops_assets.errors import PlatformError, nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.models.predictor import unknown_keys
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
 
 LONGEST_REQUEST_ID = 200
+
+_logger = logging.getLogger("mlops_assets.serving")
 
 
 class AskedPredictions(BaseModel):
@@ -134,7 +138,7 @@ def router(context: ServingContext) -> APIRouter:
         else:
             signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))
             features = signature.read(content["features"], context.settings.most_keys)
-        predicted = await served.batches.predict(features)
+        predicted = await _predicted(served, features)
         predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
         if is_sampled(request_id, served.model.request_log.share):
             _keep(context, served, principal, request_id, now, asked, features, found, predicted)
@@ -189,6 +193,25 @@ class Signature:
                 raise ProblemError(422, f"{where} without '{name}'", f"each of: {listed}", "add it; null if missing")
             read[name] = typed(reader, row[name], where, name)
         return read
+
+
+async def _predicted(served: ServedModel, features: Sequence[Mapping[str, Any]]) -> Predicted:
+    """Predict.
+
+    Raises:
+        ProblemError: Too many rows wait, or the estimator fails on these rows, which others are predicted without.
+    """
+    try:
+        return await served.batches.predict(features)
+    except (HTTPException, PlatformError):
+        raise
+    except Exception as error:
+        version, model = served.require().version, served.model.name
+        _logger.warning("version %s of '%s' fails on rows of a request", version, model, exc_info=error)
+        raise ProblemError(
+            422, f"features on which the estimator of version {version} of '{model}' fails ({type(error).__name__})",
+            "values that it takes", "correct the request; if it is right, the log of the server says what failed",
+        ) from None  # fmt: skip
 
 
 def _kind(content: Mapping[str, Any]) -> str:

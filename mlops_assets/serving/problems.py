@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mlops_assets.errors import (
     ConflictError,
@@ -126,7 +127,7 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
         if isinstance(error, DamagedStateError):
             return _damaged(request, error, retry_seconds)
         headers = {"Retry-After": str(retry_seconds)} if status == 503 else None
-        path = request.url.path
+        path = request.scope["path"]
         return problem(status, None, error.found, error.expected, error.cure, headers=headers, instance=path)
 
     async def on_failure(request: Request, error: Exception) -> Response:
@@ -135,12 +136,18 @@ def add_problem_handlers(app: FastAPI, retry_seconds: int) -> None:
     app.add_exception_handler(PlatformError, on_platform_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(Exception, on_failure)  # the server logs its traceback
+
+
+async def _on_gone(request: Request, error: Exception) -> Response:
+    """The rest of a body did not come; nobody reads this."""
+    return Response(status_code=400)
 
 
 def _internal(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
-    _logger.error("%s: %s %s failed: %s", instance, request.method, request.url.path, error)
+    _logger.error("%s: %s %s failed: %s", instance, request.method, request.scope["path"], error)
     return problem(
         500, None, "a failure inside the server", "an answer",
         "ask whoever runs the server to look this instance up in its log", instance=instance,
@@ -149,11 +156,11 @@ def _internal(request: Request, error: Exception) -> Response:
 
 def _damaged(request: Request, error: DamagedStateError, retry_seconds: int) -> Response:
     """Nobody is told where the platform's files lie; the log says it."""
-    _logger.error("%s %s: %s", request.method, request.url.path, error)
+    _logger.error("%s %s: %s", request.method, request.scope["path"], error)
     return problem(
         503, None, "state of the platform that is not what it wrote, so that nothing is decided by it",
         "state as it was written", "ask whoever runs the server to look into its log, and come back",
-        headers={"Retry-After": str(retry_seconds)}, instance=request.url.path,
+        headers={"Retry-After": str(retry_seconds)}, instance=request.scope["path"],
     )  # fmt: skip
 
 
@@ -161,7 +168,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem(
         422, None, found_by_pydantic("", error.errors()),
-        "a request as /openapi.json describes it", "correct it", instance=request.url.path,
+        "a request as /openapi.json describes it", "correct it", instance=request.scope["path"],
     )  # fmt: skip
 
 
@@ -173,7 +180,7 @@ def found_by_pydantic(where: str, faults: Sequence[Any]) -> str:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path, headers = request.url.path, error.headers
+    path, headers = request.scope["path"], error.headers
     if isinstance(error, ProblemError):
         return problem(
             error.status_code, None, error.found, error.expected, error.cure,

@@ -67,7 +67,7 @@ def _describe_members(schema: dict[str, Any]) -> None:
 def _describe_problems(operation: dict[str, Any], path: str) -> None:
     if path not in _OPEN:
         operation["security"] = [{"token": []}]
-    statuses = {413, 500, *((503,) if path != "/healthz" else ()), *((401, 403, 422) if path not in _OPEN else ())}
+    statuses = {404, 413, 500, *((503,) if path != "/healthz" else ()), *((401, 403, 422) if path not in _OPEN else ())}
     if "requestBody" in operation:
         statuses |= {400, 415}
     for status in sorted(statuses):

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from mlops_assets.errors import SurroundingsError
+from mlops_assets.serving.connections import bounded
 from mlops_assets.serving.settings import ServingSettings
 
 _WAITING = 2_048
@@ -41,7 +42,7 @@ def run(app: FastAPI, settings: ServingSettings, listening: socket.socket) -> No
         signal.signal(stop, lambda *_: None)  # uvicorn raises it once more when it has stopped
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded(settings),
         loop="uvloop",
         ws="none",
         access_log=False,

@@ -20,6 +20,9 @@ class ServingSettings:
         host: Address.
         port: Port; 0 for any that is free.
         largest_body: Bytes of a request's body.
+        largest_head: Bytes of a request's address and headers.
+        arrival_seconds: Within how many seconds a request must have come whole, and an answer is read.
+        most_connections: Connections that may be open; one more ends the one that was idle longest.
         most_keys: Rows of one request.
         most_lookups: Lookups of one request.
         most_waiting: Rows that wait for the predictions of one model.
@@ -31,6 +34,9 @@ class ServingSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     largest_body: int = _limit(1_000_000, "MLOPS_LARGEST_BODY", "bytes of a request's body")
+    largest_head: int = _limit(32_000, "MLOPS_LARGEST_HEAD", "bytes of a request's address and headers")
+    arrival_seconds: int = _limit(20, "MLOPS_ARRIVAL_SECONDS", "seconds in which a request must have come whole")
+    most_connections: int = _limit(1_000, "MLOPS_MOST_CONNECTIONS", "open connections")
     most_keys: int = _limit(1_000, "MLOPS_MOST_KEYS", "rows of one request")
     most_lookups: int = _limit(50, "MLOPS_MOST_LOOKUPS", "lookups of one request")
     most_waiting: int = _limit(10_000, "MLOPS_MOST_WAITING", "rows that wait for a model's predictions")

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.exact import exact
@@ -106,6 +107,9 @@ def _connection(url: "sqlalchemy.URL", database: Database) -> "Iterator[sqlalche
     import sqlalchemy
 
     postgresql = url.get_backend_name() == "postgresql"
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+        # Not made where it is missing.
+        url = url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "rw", "uri": "true"})
     options: dict[str, Any] = {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}} if postgresql else {}
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, hide_parameters=True, **options)
     with engine.connect() as connection:
@@ -115,6 +119,10 @@ def _connection(url: "sqlalchemy.URL", database: Database) -> "Iterator[sqlalche
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{database.timeout_seconds}s'")
         elif connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA query_only = ON")
+        elif connection.dialect.name in ("mysql", "mariadb"):
+            connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
+        elif connection.dialect.name == "oracle":
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         yield connection
 
 

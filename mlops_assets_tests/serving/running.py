@@ -1,6 +1,7 @@
 """A server in a process of its own, as `mlops-assets serve` starts it."""
 
 import re
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,16 +38,24 @@ class Served:
 
 
 @contextmanager
-def served(project: Path, home: Path, *arguments: str, **variables: str) -> Iterator[Served]:
+def served(
+    project: Path, home: Path, *arguments: str, most_files: int | None = None, **variables: str
+) -> Iterator[Served]:
     """Serve on a free port; ended at the end, if it has not ended before."""
     command = ["--project", str(project), "serve", "--port", "0", *arguments]
-    process = forks.start(command, **{HOME_VARIABLE: str(home), **variables})
+    process = forks.start_work(_serve, command, most_files, **{HOME_VARIABLE: str(home), **variables})
     try:
         until(lambda: _URL.search(process.printed) is not None or process.poll() is not None, seconds=60)
         yield _started(process)
     finally:
         process.kill()
         process.wait()
+
+
+def _serve(command: list[str], most_files: int | None) -> None:
+    if most_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    forks.command(command)
 
 
 def _started(process: forks.Command) -> Served:

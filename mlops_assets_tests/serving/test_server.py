@@ -185,3 +185,62 @@ def test_settings_that_cannot_be_are_refused_at_the_start(
     refused = _refused(folder / "shop", tmp_path / "fresh", *arguments, **variables)
     assert found in refused
     assert not (tmp_path / "fresh" / "trail").exists()
+
+
+@pytest.fixture(scope="module")
+def bounded(server: Served, folder: Path) -> Iterator[Served]:
+    """A server with little of everything."""
+    with served(
+        folder / "shop", folder / "home", most_files=256, MLOPS_LARGEST_HEAD="2000", MLOPS_ARRIVAL_SECONDS="2"
+    ) as one:
+        yield one
+
+
+def test_idle_connections_beyond_what_files_there_are_make_room_for_one_that_asks(bounded: Served) -> None:
+    idle = [socket.create_connection(bounded.address) for _ in range(320)]
+    for _ in range(3):
+        assert _asked(bounded, "GET", "/healthz")[0] == 200
+    for one in idle:
+        one.close()
+
+
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"", 408, id="nothing"),
+        pytest.param(WHOLE[:-4], 408, id="half a head"),
+        pytest.param(
+            b"POST /v1/features HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\nCookie: "
+            b"mlops_token=%b\r\n\r\n{",
+            408,
+            id="half a body",
+        ),
+        pytest.param(WHOLE + WHOLE[:9], 200, id="half a second request"),
+    ],
+)
+def test_a_request_that_does_not_come_whole_in_time_is_ended(
+    bounded: Served, server: Served, sent: bytes, status: int
+) -> None:
+    with socket.create_connection(bounded.address, timeout=30) as asking:
+        asking.sendall(sent.replace(b"%b", str(server.token).encode()))
+        answer = asking.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 %d" % status), answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 3_000, id="one header"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 1_000, id="many headers"),
+        pytest.param(b"GET /" + b"x" * 3_000, id="an address"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 3_000 + b"\r\n\r\n", id="a whole request"),
+    ],
+)
+def test_a_head_that_is_too_large_is_refused_as_soon_as_it_is(bounded: Served, sent: bytes) -> None:
+    with socket.create_connection(bounded.address, timeout=30) as asking:
+        asking.sendall(sent)
+        assert asking.makefile("rb").read().startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
+    assert _asked(bounded, "GET", "/healthz", headers={"X": "x" * 1_500})[0] == 200

@@ -206,6 +206,14 @@ def test_the_query_cannot_write(home: Home, sales: Any) -> None:
     assert sales.execute("SELECT count(*) FROM sales").fetchone() == (4,)
 
 
+def test_a_file_of_sqlite_that_is_missing_is_not_made(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path / 'no such.db'}")
+    assert "cannot be reached" in refusal(shop_of(home, TABLE)).found
+    assert not list(tmp_path.rglob("*.db"))
+
+
 def test_a_statement_that_takes_too_long_is_ended(home: Home, sales: Any) -> None:
     query = "SELECT shop, day, units FROM sales, pg_sleep(20) WHERE day >= :period_start AND day < :period_end"
     error = refusal(shop_of(home, QUERY.replace("}", ", timeout_seconds: 1}"), query=query))

@@ -147,12 +147,13 @@ def local_path(asked: str | None) -> str:
     path = asked or HOME
     plain = path.isprintable() and "\\" not in path and " " not in path
     own = path.startswith("/") and not path.startswith(("//", "/login", "/logout"))
-    return path if plain and own and not urlsplit(path).netloc else HOME
+    return path if plain and own and _host_of(path) == "" else HOME
 
 
 def _to_login(request: Request) -> Response:
-    query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/login?next={quote(f'{request.url.path}{query}', safe='')}", 303, HEADERS)
+    # Not request.url: it is made with the header Host, which may be anything.
+    path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+    return RedirectResponse(f"/login?next={quote(f'{path}?{query}' if query else path, safe='')}", 303, HEADERS)
 
 
 def _require_own_form(request: Request) -> None:
@@ -162,8 +163,16 @@ def _require_own_form(request: Request) -> None:
         ProblemError: 403, it came from somewhere else.
     """
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _host_of(origin) != request.headers.get("host"):
         raise ProblemError(403, "a form of another site", "a form of this server", "log in on this server's own page")
+
+
+def _host_of(address: str) -> str | None:
+    """The host of an address, with its port; None where that is no address."""
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
