@@ -28,8 +28,10 @@ from mlops_assets.project.load_gates import (
 )
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
+    absent_defaults,
     check_chosen,
     check_feature,
+    check_lookback,
     check_lookup_key,
     check_new_name,
     typed_default,
@@ -323,14 +325,20 @@ def _lookups(
             )
             for name, value in lookup.default.items()
         }
-        lookback = lookup.lookback
+        text = lookup.lookback
+        lookback = located(document, (*place, "lookback"), lambda text=text: _lookback(text)) if text else None
+        located(
+            document,
+            (*place, "lookback"),
+            lambda table=table, columns=columns, lookback=lookback: check_lookback(table, columns.values(), lookback),
+        )
         resolved = LookupDefinition(
             table.name,
             tuple(lookup.columns),
-            located(document, (*place, "lookback"), lambda text=lookback: _lookback(text)) if lookback else None,
+            lookback,
             tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
             lookup.rename,
-            default,
+            {**absent_defaults(columns), **default},
         )
         for position, (column, name) in enumerate(zip(lookup.columns, resolved.names, strict=True)):
             if name in features or name in taken:

@@ -1,12 +1,14 @@
 """What a lookup may say of a table: which features, under which names, by which key, with which defaults."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, in_utc
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
+from mlops_assets.project.definition import TableDefinition
 
+_LENGTHS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
 WHOLE_NUMBERS = range(-(2**63), 2**63)
 """What a bigint holds."""
 
@@ -83,6 +85,30 @@ def typed_default(column: Column, value: object) -> object:
     raise DefinitionError(
         f"the default {value!r} of '{column.name}'", f"a value of type {column.type}", "correct the default"
     )
+
+
+def absent_defaults(columns: Mapping[str, Column]) -> dict[str, object]:
+    """What fills a null of some columns where a lookup says nothing, by name."""
+    return {name: column.absent_as for name, column in columns.items() if column.absent_as is not None}
+
+
+def check_lookback(table: TableDefinition, columns: Iterable[Column], lookback: Duration | None) -> None:
+    """See that a lookback hides no row that still holds, where 0 would then be answered.
+
+    Raises:
+        DefinitionError: It may be shorter than a row of declared windows is the newest one that is known.
+    """
+    schema = table.schema
+    if lookback is None or schema.timestamp is None or all(column.absent_as is None for column in columns):
+        return
+    of_a_date = schema.column(schema.timestamp).type == "date"
+    least = _LENGTHS[schema.calendar.unit] + table.lag + (timedelta(days=1) if of_a_date else ONE_MICROSECOND)
+    if (lookback.rest or timedelta(days=28 * lookback.months)) < least:
+        raise DefinitionError(
+            f"a lookback of {lookback} in '{table.name}', whose newest row may be older and still hold",
+            f"at least {-(-least // timedelta(days=1))} days: a {schema.calendar.unit}, and until its row is known",
+            "leave lookback out: a row of windows holds until the next one",
+        )
 
 
 def check_lookup_key(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import (
+    PERIOD_SCHEMA,
+    PERIOD_TABLE,
     Changes,
     ColumnFunction,
     ComputedFeature,
@@ -70,6 +72,10 @@ class DuckDBEngine:
                 sql, known = known_rows(reading, input_.table, moment=known_at, first=input_.first, last=input_.last)
                 rows = reading.sql(sql, params=known).to_arrow_table()
                 _hand_over(connection, rows, duck.quoted(input_.table.name))
+            if keep is not None:
+                moments = {name: getattr(keep, name).replace(tzinfo=None) for name in PERIOD_SCHEMA.names}
+                columns = ", ".join(f"CAST(? AS TIMESTAMP) AS {duck.quoted(name)}" for name in moments)
+                connection.execute(f"CREATE TEMP TABLE {PERIOD_TABLE} AS SELECT {columns}", list(moments.values()))
             with failing(query, columns_read(inputs)):
                 columns = answered_columns(connection, query, schema)
                 within, parameters = "", []
