@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import answered_names
 from mlops_assets.engines.query import Query
@@ -80,7 +81,7 @@ def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition,
     """See that no column of a feature table's SQL is lost: one that is not declared is in no table."""
     if table.query is None:
         return
-    tables = {name: project.table(name).schema for name in table.inputs}
+    tables = {PERIOD_TABLE: PERIOD_SCHEMA, **{name: project.table(name).schema for name in table.inputs}}
     declared = {name.lower() for name in table.schema.names}
     strange = [
         name

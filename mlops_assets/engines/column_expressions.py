@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.column_lineage import is_aggregate
+from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
 from mlops_assets.engines.named_windows import windows_written_out
 from mlops_assets.engines.query import Query, parsed_tree
 from mlops_assets.lakehouse.schema import TableSchema
@@ -190,6 +191,8 @@ def _expressions(
 ) -> Mapping[str, ColumnExpression]:
     walk = _Walk({(name, schema.timestamp) for name, schema in inputs})
     tables = {name.lower(): _input(name, schema, alone=len(inputs) == 1) for name, schema in inputs}
+    moments = ((name, _Value(of := f"{PERIOD_TABLE}.{name}", of, constant=True)) for name in PERIOD_SCHEMA.names)
+    tables[PERIOD_TABLE] = _Relation("", tuple(moments), "", frozenset(), frozenset())
     try:
         answer = walk.query(windows_written_out(parsed_tree(query)), tables)
     except _NotFollowed:

@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES
+from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
 from mlops_assets.engines.query import Query, parsed_tree
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _all_origins(query: Query, columns: tuple[tuple[str, tuple[str, ...]], ...])
         )
         for name, names in columns
     }
+    tables[PERIOD_TABLE] = _Relation("", tuple((name, _Flow()) for name in PERIOD_SCHEMA.names), frozenset())
     answer = _Walk().query(parsed_tree(query), _Scope(tables=tables))
     unnamed = answer.spread or _Flow({ref: "unknown" for _, flow in answer.columns for ref in flow.all})
     return _Told(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.engines.limits import Limits
-from mlops_assets.lakehouse.periods import EPOCH, Duration, Period
+from mlops_assets.lakehouse.periods import EPOCH, Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 
@@ -23,6 +23,23 @@ Rows = Any
 Nothing outside the engine looks into them, so that they need not come to this process: they are handed on to the
 same engine, or fetched with `Engine.to_arrow` where they are few.
 """
+
+
+PERIOD_TABLE = "_period"
+"""Where SQL that the platform writes reads the moments of the period that is kept; no table can be declared so."""
+
+PERIOD_SCHEMA = TableSchema(
+    (), None, tuple(Column(name, "timestamp", nullable=False) for name in ("start", "end", "anchor")), Calendar("day")
+)
+"""Its columns, named as those of `Period`; it has one row."""
+
+
+def moments_of(period: Period) -> "pa.Table":
+    """What `PERIOD_TABLE` holds of a period."""
+    import pyarrow as pa
+
+    moments = {name: [getattr(period, name)] for name in PERIOD_SCHEMA.names}
+    return pa.table(moments, schema=PERIOD_SCHEMA.arrow())
 
 
 @dataclass(frozen=True)
@@ -171,7 +188,8 @@ class Engine(Protocol):
             inputs: The tables that the query may read, and no others.
             known_at: States that became known later are not seen.
             schema: Columns and types of the answer.
-            keep: Only rows whose timestamp lies in this period are answered; None for a static table.
+            keep: Only rows whose timestamp lies in this period are answered, and the query may read `PERIOD_TABLE`;
+                None for a static table.
 
         Returns:
             The user's columns in the schema's order and types; ordered by key and time.

@@ -11,7 +11,15 @@ from mlops_assets.features.frames import moment_values, typed_values
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.lookups import check_chosen, check_feature, check_lookup_key, typed_default
+from mlops_assets.project.definition import TableDefinition
+from mlops_assets.project.lookups import (
+    absent_defaults,
+    check_chosen,
+    check_feature,
+    check_lookback,
+    check_lookup_key,
+    typed_default,
+)
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
@@ -78,7 +86,9 @@ def look_up(
     names_read = dict.fromkeys(lookup.table for lookup in lookups)
     again = {name: read_again(platform, name, versions) for name in names_read} if versions else {}
     tables = {name: again[name].table if versions else platform.table(name) for name in names_read}
-    resolved = [resolved_lookup(tables[lookup.table], lookup) for lookup in lookups]
+    resolved = [
+        resolved_lookup(platform.project.table(lookup.table), tables[lookup.table], lookup) for lookup in lookups
+    ]
     for of in resolved:
         for key in of.keys:
             _existing(rows, key, "lookup_key")
@@ -142,7 +152,7 @@ def moments_asked(
     return moments
 
 
-def resolved_lookup(table: StateTable, lookup: FeatureLookup) -> contract.FeatureLookup:
+def resolved_lookup(definition: TableDefinition, table: StateTable, lookup: FeatureLookup) -> contract.FeatureLookup:
     """A lookup against its table, with every name checked.
 
     Raises:
@@ -160,14 +170,17 @@ def resolved_lookup(table: StateTable, lookup: FeatureLookup) -> contract.Featur
     check_chosen("default", lookup.default, columns)
     lookup_key = _names(lookup.lookup_key) or schema.keys
     check_lookup_key(table.name, schema, lookup_key)
-    lookback = lookup.lookback
+    given = lookup.lookback
+    lookback = Duration(rest=given) if isinstance(given, timedelta) else Duration.parse(given) if given else None
+    check_lookback(definition, columns.values(), lookback)
+    default = {name: typed_default(columns[name], value) for name, value in lookup.default.items()}
     return contract.FeatureLookup(
         table,
         features,
-        Duration(rest=lookback) if isinstance(lookback, timedelta) else Duration.parse(lookback) if lookback else None,
+        lookback,
         lookup_key=lookup_key,
         rename=lookup.rename,
-        default={name: typed_default(columns[name], value) for name, value in lookup.default.items()},
+        default={**absent_defaults(columns), **default},
     )
 
 

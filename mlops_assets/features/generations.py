@@ -21,6 +21,7 @@ from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, arrow
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, TableDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.resolving import ABSENT_AS_ZERO
 from mlops_assets.project.yaml_files import place_of
 
 
@@ -134,7 +135,11 @@ def newest_earlier(table: StateTable) -> Period | None:
 def generation_as_stored(platform: Platform, table: StateTable, record: GenerationRecord) -> StateTable:
     """An earlier generation of a feature table, with the columns that it had."""
     keys = tuple(key for key in record.definition["primary_keys"].split(", ") if key)
-    columns = tuple(Column(name, type_) for name, type_ in record.types.items())  # type: ignore[arg-type]
+    zeros = json.loads(record.definition.get(ABSENT_AS_ZERO, "[]"))
+    columns = tuple(
+        Column(name, type_, absent_as=0 if name in zeros else None)  # type: ignore[arg-type]
+        for name, type_ in record.types.items()
+    )
     schema = TableSchema(keys, record.definition["timestamp"], columns, table.schema.calendar)
     return StateTable(platform.generation_folder(table.name, record.generation), schema)
 

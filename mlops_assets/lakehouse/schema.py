@@ -57,6 +57,7 @@ class Column:
             As the most sensitive of what it is computed from, unless it was declared otherwise.
         sensitivity_reason: Why it was declared less sensitive than that; empty where it was not.
         not_finite: What becomes of a number that is not finite (NaN, infinity): a fault of its row, or a null.
+        absent_as: What a lookup answers, unless it says otherwise, for a key that the table has no row of; None: null.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Column:
     sensitivity: Sensitivity = "internal"
     sensitivity_reason: str = ""
     not_finite: NotFinite = "refuse"
+    absent_as: object = None
 
 
 @dataclass(frozen=True)

@@ -306,7 +306,9 @@ class AggregationAttributes(Attributes):
 
     column: str = Field(description="The column to aggregate.")
     functions: list[Literal["sum", "mean", "count", "min", "max", "last", "stddev", "distinct_count"]] = Field(
-        min_length=1, description="What to compute of it, nulls left out; count counts the rows that have a value."
+        min_length=1,
+        description="What to compute of it, nulls left out; count counts the rows that have a value. Of none, sums and "
+        "counts are 0, the rest null.",
     )
     windows: list[str] = Field(
         min_length=1, description="How far back, from the end of the row's own period: 7 days, 12 months."

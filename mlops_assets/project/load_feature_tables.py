@@ -1,7 +1,8 @@
 """Feature tables from their documents, in the order of their inputs."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,10 @@ from mlops_assets.project.definition import (
     common_calendar,
 )
 from mlops_assets.project.load_expectations import load_expectations
+from mlops_assets.project.lookups import typed_default
 from mlops_assets.project.python_function import PythonFunction, read_function
 from mlops_assets.project.resolving import (
+    ABSENT_AS_ZERO,
     check_output,
     columns_of,
     counted,
@@ -166,6 +169,10 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
     if isinstance(computation, Query):
         check_output(document, computation, [*columns], "columns")
         origins |= sql_origins(computation, inputs, columns)
+    zeros = windows.zeros if windows else frozenset[str]()
+    declared = tuple(
+        replace(column, absent_as=typed_default(column, 0)) if column.name in zeros else column for column in declared
+    )
     schema = TableSchema(
         tuple(parsed.primary_keys),
         parsed.timestamp,
@@ -181,6 +188,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         "python" if item.kind == "python" else "sql": computation.canonical,
         "history": f"{history} {calendar.unit}s",
         **schema_parts(schema),
+        **({ABSENT_AS_ZERO: json.dumps(sorted(zeros))} if zeros else {}),
         **{f"input {name}": table.generation for name, table in inputs.items()},
     }
     return FeatureTableDefinition(
@@ -214,7 +222,7 @@ def _history(
     history: int = located(document, "history", lambda: counted(text, calendar))
     if windows is not None and history < windows.history:
         raise DefinitionError(
-            f"a history of {history} {calendar.unit}s with windows that reach {windows.history} back",
+            f"a history of {history} {calendar.unit}s with windows that need {windows.history}",
             f"at least {windows.history} {calendar.unit}s",
             "leave history out: windows know it themselves",
             where=document.at("history"),

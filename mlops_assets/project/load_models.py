@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.lakehouse.periods import Duration
+from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import (
@@ -28,8 +28,10 @@ from mlops_assets.project.load_gates import (
 )
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.lookups import (
+    absent_defaults,
     check_chosen,
     check_feature,
+    check_lookback,
     check_lookup_key,
     check_new_name,
     typed_default,
@@ -77,7 +79,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     inputs = {name: project.table(name) for name in sorted(population.tables)}
     label_inputs = {name: project.table(name) for name in sorted(label_query.tables)}
     calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
-    lookups, features = _lookups(document, parsed, project)
+    lookups, features = _lookups(document, parsed, project, calendar)
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
     everything: dict[str, TableDefinition] = {**inputs, **looked_up}
     request = request_columns(document, parsed, [column.name for column in features])
@@ -292,7 +294,7 @@ def _lookup_parts(project: ProjectDefinition, lookups: Sequence[LookupDefinition
 
 
 def _lookups(
-    document: Document, parsed: written.ModelAttributes, project: ProjectDefinition
+    document: Document, parsed: written.ModelAttributes, project: ProjectDefinition, calendar: Calendar
 ) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
     lookups = []
     features: dict[str, Column] = {}
@@ -324,14 +326,22 @@ def _lookups(
             )
             for name, value in lookup.default.items()
         }
-        lookback = lookup.lookback
+        text = lookup.lookback
+        lookback = located(document, (*place, "lookback"), lambda text=text: _lookback(text)) if text else None
+        located(
+            document,
+            (*place, "lookback"),
+            lambda table=table, columns=columns, lookback=lookback: check_lookback(
+                table, columns.values(), lookback, calendar
+            ),
+        )
         resolved = LookupDefinition(
             table.name,
             tuple(lookup.columns),
-            located(document, (*place, "lookback"), lambda text=lookback: _lookback(text)) if lookback else None,
+            lookback,
             tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
             lookup.rename,
-            default,
+            {**absent_defaults(columns), **default},
         )
         for position, (column, name) in enumerate(zip(lookup.columns, resolved.names, strict=True)):
             if name in features or name in taken:

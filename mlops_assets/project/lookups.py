@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.lakehouse.periods import in_utc
+from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Calendar, Duration, in_utc
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
+from mlops_assets.project.definition import TableDefinition
 
+_LENGTHS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
 WHOLE_NUMBERS = range(-(2**63), 2**63)
 """What a bigint holds."""
 
@@ -85,6 +87,43 @@ def typed_default(column: Column, value: object) -> object:
     raise DefinitionError(
         f"the default {value!r} of '{column.name}'", f"a value of type {column.type}", "correct the default"
     )
+
+
+def absent_defaults(columns: Mapping[str, Column]) -> dict[str, object]:
+    """What fills a null of some columns where a lookup says nothing, by name."""
+    return {name: column.absent_as for name, column in columns.items() if column.absent_as is not None}
+
+
+def check_lookback(
+    table: TableDefinition, columns: Iterable[Column], lookback: Duration | None, asked_by: Calendar | None = None
+) -> None:
+    """See that a lookback hides no row that still holds, where 0 would then be answered.
+
+    Args:
+        table: The table.
+        columns: The columns that are looked up.
+        lookback: How old a row may be; None for any age.
+        asked_by: The periods of the model that asks, which waits until the table's rows are known; None of rows of
+            any time, which do not wait.
+
+    Raises:
+        DefinitionError: It may be shorter than a row of declared windows is the newest one that is known.
+    """
+    schema = table.schema
+    if lookback is None or schema.timestamp is None or all(column.absent_as is None for column in columns):
+        return
+    of_a_date = schema.column(schema.timestamp).type == "date"
+    least = timedelta(days=1) if of_a_date else ONE_MICROSECOND  # at the end of the row's own period
+    if asked_by != schema.calendar:
+        least += _LENGTHS[schema.calendar.unit]
+    if asked_by is None:
+        least += table.lag
+    if (lookback.rest or timedelta(days=28 * lookback.months)) < least:
+        raise DefinitionError(
+            f"a lookback of {lookback} in '{table.name}', whose newest row may be older and still hold",
+            f"at least {-(-least // timedelta(days=1))} days: a {schema.calendar.unit}, and until its row is known",
+            "leave lookback out: a row of windows holds until the next one",
+        )
 
 
 def check_lookup_key(

@@ -265,6 +265,10 @@ def generation_of(parts: Mapping[str, str]) -> str:
     return short_hash(*(text for name in sorted(parts) for text in (name, parts[name])))
 
 
+ABSENT_AS_ZERO = "0 without rows"
+"""The part of a definition that lists the columns that are 0 for a key without rows, as JSON."""
+
+
 def schema_parts(schema: TableSchema) -> dict[str, str]:
     """What of a table's schema decides its rows: the order of keys and columns does not."""
     columns = {f"column {column.name}": column.type for column in schema.columns}

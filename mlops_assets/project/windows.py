@@ -1,20 +1,24 @@
 """Declared time windows, written out as the SQL that they stand for.
 
 A window of length N ends with the row's own period and holds the rows with a time in [end of the period − N, end of
-the period); it is the lookback of a feature lookup, so months are calendar months. There is one row for each key
-that the source has rows of in the period. It carries the time of the newest of them: whatever looks it up at an
-earlier time must not see it, for its windows hold that newest row. Every row in a window counts once, several of one
-key and period too, and a period without rows adds nothing.
+the period); it is the lookback of a feature lookup, so months are calendar months. Every row in a window counts once,
+several of one key and period too, and a period without rows adds nothing.
+
+A lookup finds the newest row of a key, so that row has to hold until the next one. Each period has a row for every key
+with a row in the windows of it or of the period before: one more is written when all windows have become empty, and
+from then on the newest one is right for ever. Its time is the period's last instant: it also says what did not
+happen up to then. What a key without any row has in sums and counts is 0, which its columns say (`Column.absent_as`).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mlops_assets.engines.contract import PERIOD_TABLE
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Duration
+from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import Column, ColumnType
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import TableDefinition
@@ -22,6 +26,7 @@ from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
 _NUMERIC = ("sum", "mean", "stddev")
+_ZERO_OF_NOTHING = ("sum", "count", "distinct_count")
 _WORDS = {"distinct_count": "number of distinct values", "count": "number of values", "last": "last value"} | {
     "mean": "mean", "sum": "sum", "min": "least", "max": "greatest", "stddev": "standard deviation of the sample"
 }  # fmt: skip
@@ -36,12 +41,14 @@ class WindowColumn:
         attributes: As if it had been declared.
         sql: The aggregate, in DuckDB's dialect.
         window: Its length.
+        is_zero: Whether it is 0 of no rows, and not null.
     """
 
     name: str
     attributes: written.ColumnAttributes
     sql: str
     window: Duration
+    is_zero: bool
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,13 @@ class Windows:
         query: The SQL.
         columns: Every column that it gives, as if they had been declared.
         history: Fewest periods that it must see, the period itself included.
+        zeros: The columns that are 0 for a key without rows; the others are null.
     """
 
     query: Query
     columns: Mapping[str, written.ColumnAttributes]
     history: int
+    zeros: frozenset[str]
 
 
 def expand_windows(document: Document, parsed: written.FeatureTableAttributes, source: TableDefinition) -> Windows:
@@ -109,8 +118,9 @@ def expand_windows(document: Document, parsed: written.FeatureTableAttributes, s
                 where=document.at("columns", name),
             )
         columns[name] = override
-    periods = max(periods_spanned(column.window, schema.calendar) for column in made.values())
-    return Windows(parse_query(text, file=document.file), columns, periods)
+    before = max(periods_spanned(column.window, schema.calendar) for column in made.values())
+    zeros = frozenset(name for name, column in made.items() if column.is_zero)
+    return Windows(parse_query(text, file=document.file), columns, before + 1, zeros)
 
 
 def periods_spanned(window: Duration, calendar: Calendar) -> int:
@@ -164,7 +174,7 @@ def _window(text: str) -> Duration:
 
 def _window_column(column: Column, function: str, text: str, window: Duration, timestamp: str) -> WindowColumn:
     value, moment = f"seen.{_quoted(column.name)}", f"seen.{_quoted(timestamp)}"
-    within = f"{moment} >= window_end.moment - {_interval(window)}"
+    within = f'{moment} >= {PERIOD_TABLE}."end" - {_interval(window)}'
     call = {
         "mean": f"avg({value})",
         "stddev": f"stddev_samp({value})",
@@ -178,6 +188,7 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
         type_ = "double"
     elif function in ("count", "distinct_count"):
         type_ = "bigint"
+    sql = f"{call} FILTER (WHERE {within})"
     number, unit = re.findall(r"\d+|[a-z]+", text)
     length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"
     return WindowColumn(
@@ -186,15 +197,16 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
             type=type_,
             description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
         ),
-        f"{call} FILTER (WHERE {within})",
+        f"coalesce({sql}, 0)" if function == "sum" else sql,
         window,
+        function in _ZERO_OF_NOTHING,
     )
 
 
 def _sql(
-    source: TableDefinition, parsed: written.FeatureTableAttributes, timestamp: str, columns: Iterable[WindowColumn]
+    source: TableDefinition, parsed: written.FeatureTableAttributes, timestamp: str, columns: Collection[WindowColumn]
 ) -> str:
-    """Only the newest period is grouped: the platform shows a query the periods that end with the one it keeps."""
+    """Only one period is grouped: the platform shows a query the periods that end with the one it keeps."""
     assert parsed.windows is not None
     names = [aggregation.column for aggregation in parsed.windows.aggregations]
     needed = [_quoted(name) for name in dict.fromkeys([*parsed.primary_keys, timestamp, *names])]
@@ -207,10 +219,9 @@ def _sql(
     ]
     read = ",\n        ".join(dict.fromkeys(needed))
     where = f"\n    WHERE (\n{parsed.windows.where}\n    )" if parsed.windows.where else ""
-    calendar, time = source.schema.calendar, f"seen.{_quoted(timestamp)}"
     keys = [f"seen.{_quoted(key)}" for key in parsed.primary_keys]
-    period = f"INTERVAL 1 {calendar.unit.upper()}"
-    selected = [*keys, f"max({time}) AS {_quoted(timestamp)}"]
+    time = f'CAST({PERIOD_TABLE}."anchor" AS {source.schema.column(timestamp).type.upper()})'
+    selected = [*keys, f"{time} AS {_quoted(timestamp)}"]
     selected += [f"{column.sql} AS {_quoted(column.name)}" for column in columns]
     listed = ",\n    ".join(selected)
     return f"""\
@@ -218,31 +229,26 @@ WITH {source.name}_rows AS (
     SELECT
         {read}
     FROM {_quoted(source.name)}{where}
-),
-{source.name}_end AS (
-    SELECT {_start_of_period(f"max({_quoted(timestamp)})", calendar)} + {period} AS moment
-    FROM {source.name}_rows
 )
 SELECT
     {listed}
 FROM {source.name}_rows AS seen
-CROSS JOIN {source.name}_end AS window_end
-GROUP BY {", ".join([*keys, "window_end.moment"])}
-HAVING max({time}) >= window_end.moment - {period}
+CROSS JOIN {PERIOD_TABLE}
+GROUP BY {", ".join([*keys, *(f'{PERIOD_TABLE}."{moment}"' for moment in ("start", "end", "anchor"))])}
+HAVING max(seen.{_quoted(timestamp)}) >= {_begin_before([column.window for column in columns])}
 """
+
+
+def _begin_before(windows: Collection[Duration]) -> str:
+    """Where the longest window of the period before begins; which of months and days are longer is the month's."""
+    longest = (Duration(months=max(one.months for one in windows)), Duration(rest=max(one.rest for one in windows)))
+    begins = [f'{PERIOD_TABLE}."start" - {_interval(one)}' for one in longest if one != Duration()]
+    return begins[0] if len(begins) == 1 else f"least({', '.join(begins)})"
 
 
 def _last(column: str) -> str:
     """What the last value of a column is called within the SQL."""
     return f"last {column}"
-
-
-def _start_of_period(moment: str, calendar: Calendar) -> str:
-    if calendar.unit != "week":
-        return f"date_trunc('{calendar.unit}', {moment})"
-    after_monday = (WEEKDAYS.index(calendar.week_ends_on) + 1) % 7  # SQL's weeks begin on Mondays
-    shift = f"INTERVAL {after_monday} DAY"
-    return f"date_trunc('week', CAST({moment} AS TIMESTAMP) - {shift}) + {shift}"
 
 
 def _interval(window: Duration) -> str:

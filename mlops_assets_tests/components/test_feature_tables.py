@@ -97,7 +97,7 @@ def test_each_kind_of_definition_depends_on_the_periods_of_its_history(graph: An
     assert not [name for name in sys.modules if name.rpartition(".")[2] == "mix"]
     for name, inputs in {
         "order_trend": {"orders": -7},
-        "order_sums": {"orders": -27},
+        "order_sums": {"orders": -28},
         "order_mix": {"orders": -2, "order_sums": -2},
     }.items():
         mappings = graph.get(dg.AssetKey(name)).partition_mappings
@@ -112,7 +112,7 @@ def test_each_kind_of_definition_shows_what_computes_it(graph: Any) -> None:
     trend, sums, mix = (graph.get(dg.AssetKey(name)) for name in ("order_trend", "order_sums", "order_mix"))
     assert trend.kinds == sums.kinds == {"sql", "duckdb", "deltalake"}
     assert mix.kinds == {"python", "deltalake"}
-    assert 'FILTER (WHERE seen."day" >= window_end.moment - INTERVAL 28 DAY)' in sums.metadata["sql"].value
+    assert 'FILTER (WHERE seen."day" >= _period."end" - INTERVAL 28 DAY)' in sums.metadata["sql"].value
     assert mix.metadata["python"].value.startswith("```python\ndef features(orders: pd.DataFrame")
     files = {Path(reference.file_path).name for reference in mix.metadata["dagster/code_references"].code_references}
     assert files == {"defs.yaml", "mix.py"}

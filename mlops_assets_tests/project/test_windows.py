@@ -88,7 +88,7 @@ CALENDARS: Mapping[str, tuple[str, str, tuple[str, ...], Sequence[str]]] = {
 }
 Row = dict[str, Any]
 FUNCTIONS: Mapping[str, Callable[[list[Any]], Any]] = {
-    "sum": lambda values: sum(values) if values else None,
+    "sum": sum,
     "mean": lambda values: statistics.fmean(values) if values else None,
     "count": len,
     "min": lambda values: min(values, default=None),
@@ -134,19 +134,22 @@ def evaluated(
 
 
 def expected(table: FeatureTableDefinition, rows: list[Row], period: Period) -> list[Row]:
-    """One row for each key with rows in the period; each window over the rows in (anchor − N, anchor]."""
+    """One row for each key with rows in a window of the period or of the one before, each over (anchor − N, anchor]."""
     answers = []
     if table.name == "by_shop":
         rows = [row for row in rows if row["kind"] == "web"]
     rows = sorted((row for row in rows if row["time"] <= period.anchor), key=lambda row: row["time"])
+    windows = {name: Duration.parse(" ".join(name.split("_")[-2:])) for name in table.schema.value_names}
+    before = table.schema.calendar.shift(period, -1).anchor
+    last = period.anchor if table.schema.column("day").type == "timestamp" else period.anchor.date()
     for key in sorted({tuple(row[name] for name in table.schema.keys) for row in rows}):
         of_key = [row for row in rows if tuple(row[name] for name in table.schema.keys) == key]
-        if of_key[-1]["time"] < period.start:
+        if of_key[-1]["time"] <= min(window.before(before) for window in windows.values()):
             continue
-        answer = dict(zip(table.schema.keys, key, strict=True)) | {"day": of_key[-1]["day"]}
-        for name in table.schema.value_names:
-            column, function, number, unit = name.replace("distinct_count", "distinctcount").split("_")
-            begin = Duration.parse(f"{number} {unit}").before(period.anchor)
+        answer = dict(zip(table.schema.keys, key, strict=True)) | {"day": last}
+        for name, window in windows.items():
+            column, function, *_ = name.replace("distinct_count", "distinctcount").split("_")
+            begin = window.before(period.anchor)
             values = [row[column] for row in of_key if row["time"] > begin and row[column] is not None]
             answer[name] = FUNCTIONS[function.replace("distinctcount", "distinct_count")](values)
         answers.append(answer)
@@ -214,7 +217,7 @@ def test_columns_have_the_types_names_and_descriptions_that_follow_from_the_sour
         ("week", "10 days", 2), ("week", "4 weeks", 4), ("month", "3 months", 3), ("month", "45 days", 2),
     ],
 )  # fmt: skip
-def test_the_history_is_as_long_as_the_longest_window(unit: str, text: str, periods: int) -> None:
+def test_a_window_spans_so_many_periods(unit: str, text: str, periods: int) -> None:
     assert periods_spanned(Duration.parse(text), Calendar(unit)) == periods  # type: ignore[arg-type]
 
 
@@ -253,7 +256,7 @@ def recent(project: SmallProject) -> SmallProject:
 
 def test_a_declared_column_describes_a_generated_one_otherwise(recent: SmallProject) -> None:
     before = recent.load().feature_tables["recent"]
-    assert (before.history, before.inputs) == (7, ("sales",))
+    assert (before.history, before.inputs) == (8, ("sales",))
     columns = "  columns:\n    units_sum_7_days: {type: bigint, description: Units of a week, minimum: 0}\n"
     recent.write("recent/defs.yaml", WINDOWS + columns)
     table = recent.load().feature_tables["recent"]
@@ -294,8 +297,8 @@ FAULTS: Mapping[str, tuple[str, str, str]] = {
         "source: sales", "source: sales\n    where: shop in (select shop from shops)", "where"
     ),
     "'recent' with sql and windows": ("timestamp: day", "timestamp: day\n  sql: recent.sql", "windows:"),
-    "a history of 6 days with windows that reach 7 back": (
-        "timestamp: day", "timestamp: day\n  history: 6 days", "history"
+    "a history of 7 days with windows that need 8": (
+        "timestamp: day", "timestamp: day\n  history: 7 days", "history"
     ),
     "inputs beside 'windows'": ("timestamp: day", "timestamp: day\n  inputs: [sales]", "inputs"),
 }  # fmt: skip

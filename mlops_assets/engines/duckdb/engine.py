@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import mlops_assets.engines.duckdb.connection as duck
 from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import (
+    PERIOD_TABLE,
     Changes,
     ColumnFunction,
     ComputedFeature,
@@ -16,6 +17,7 @@ from mlops_assets.engines.contract import (
     QueryInput,
     Rows,
     columns_read,
+    moments_of,
 )
 from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing, running, seen
 from mlops_assets.engines.duckdb.lookup import found_features
@@ -74,6 +76,8 @@ class DuckDBEngine:
             for input_ in inputs:
                 sql, known = known_rows(reading, input_.table, moment=known_at, first=input_.first, last=input_.last)
                 opened.give(duck.quoted(input_.table.name), reading.sql(sql, params=known).to_arrow_table())
+            if keep is not None:
+                opened.give(PERIOD_TABLE, seen(moments_of(keep)))
             with failing(query, columns_read(inputs)):
                 columns = answered_columns(opened, query, schema)
                 within = ""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.checks import check_lookups
 from mlops_assets.engines.contract import (
+    PERIOD_SCHEMA,
+    PERIOD_TABLE,
     Changes,
     ColumnFunction,
     ComputedFeature,
@@ -106,15 +108,17 @@ class SparkEngine:
         """See `Engine.evaluate`."""
         from pyspark.sql import functions as F
 
-        check_answer(
-            query, {input_.table.name: input_.table.schema for input_ in inputs}, schema, self.scratch, self.limits
-        )
+        tables = {PERIOD_TABLE: PERIOD_SCHEMA, **{input_.table.name: input_.table.schema for input_ in inputs}}
+        check_answer(query, tables, schema, self.scratch, self.limits)
         translated = translate(query.canonical, query.file)
         sandbox = own_session(self.session)
         for input_ in inputs:
             known = known_states(sandbox, input_.table, moment=known_at, first=input_.first, last=input_.last)
             columns = [quoted(name) for name in input_.table.schema.names]
             known.select(*columns).createOrReplaceTempView(quoted(input_.table.name))
+        if keep is not None:
+            moments = [F.lit(getattr(keep, name)).alias(name) for name in PERIOD_SCHEMA.names]
+            sandbox.range(1).select(*moments).createOrReplaceTempView(PERIOD_TABLE)
         register_functions(sandbox, translated.functions)
         with (
             within(sandbox, self.limits, f"the SQL in {query.file}", Location(query.file, 1)),

@@ -283,7 +283,11 @@ class OnlineFeatures:
         """Check lookups once, to ask them many times: ``prepared(rows)`` is ``look_up(rows, lookups)``."""
         key = tuple(map(_text_of, lookups))
         found = self._prepared.get(key)
-        return found or self._keep(key, [resolved_lookup(self._online(lookup.table), lookup) for lookup in lookups])
+        if found:
+            return found
+        table = self._platform.project.table
+        resolved = [resolved_lookup(table(lookup.table), self._online(lookup.table), lookup) for lookup in lookups]
+        return self._keep(key, resolved)
 
     def of_model(
         self, model: str, rows: Sequence[Mapping[str, object]], now: datetime | None = None
