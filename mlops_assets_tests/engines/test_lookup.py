@@ -285,8 +285,10 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
 def test_a_key_can_be_a_feature_too(engine: Engine, tables: Tables) -> None:
     table = tables.of([sale("there", at(1), at(1), product=2)])
     rows = pack.label_table([label(at(2), at(2), product=2), label(at(2), at(2), product=3)])
-    answered = engine.lookup(rows, [FeatureLookup(table, ("product",), rename={"product": "sold_product"})])
+    asked = FeatureLookup(table, ("product", "shop"), rename={"product": "sold_product", "shop": "by"}, found="found")
+    answered = engine.lookup(rows, [asked])
     assert answered.column("sold_product").to_pylist() == [2, None]
+    assert [value is None for value in answered.column("found").to_pylist()] == [False, True]
 
 
 @given(states=pack.sales_states, lookback=st.sampled_from(pack.LOOKBACKS), seed=pack.seeds)
@@ -308,11 +310,14 @@ def test_features_under_another_key_and_name_are_the_same_with_their_default_whe
         lookup_key=("their_shop", "their_product"),
         rename={"units": "their_units"},
         default={"units": -1.0},
+        found="the row",
     )
     answered = engine.lookup(rows, [dressed])
-    assert answered.column_names == [*rows.column_names, "their_units", "note"]
+    assert answered.column_names == [*rows.column_names, "their_units", "note", "the row"]
     for row, answer in zip(labels, answered.to_pylist(), strict=True):
-        found = oracle.lookup(states, row, table.schema.keys, pack.plain(lookback)) or {"units": None, "note": None}
+        answering = oracle.lookup(states, row, table.schema.keys, pack.plain(lookback))
+        found = answering or {"units": None, "note": None}
+        assert (answer["the row"] is None) == (answering is None)
         assert answer["note"] == found["note"]
         assert answer["their_units"] == (-1.0 if found["units"] is None else found["units"])
 
