@@ -81,6 +81,15 @@ class StoreUnavailableError(SurroundingsError):
     """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
+def cannot_open(file: object, reason: str) -> SurroundingsError:
+    """The error for a file or folder that the system does not let this user read or write."""
+    return SurroundingsError(
+        f"{file} cannot be read or written ({reason})",
+        "files and folders that this user may read and write",
+        "give this user its permissions, or run the command as the user whose it is",
+    )
+
+
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
     """A cure for a name that does not exist: the names that it was likely meant to be."""
     near = get_close_matches(name, list(names), n=2)

@@ -4,6 +4,7 @@ MLflow is an index here, not evidence: its tags can be changed and its versions 
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.errors import MissingDataError, cannot_open
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.models import fit_files, mlflow_paths
 from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
@@ -41,13 +42,20 @@ class Registry:
 
 
 def open_registry(folder: Path) -> Registry:
-    """The registry in a folder, made where it is missing; MLflow reports nothing to anybody."""
+    """The registry in a folder, made where it is missing; MLflow reports nothing to anybody.
+
+    Raises:
+        SurroundingsError: This user may not read and write its database.
+    """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     # Without git MLflow cannot name a commit, and says so in fifty lines; our evidence hashes the code itself.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     logging.getLogger("mlflow.utils.git_utils").setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
+    for needed in (folder, folder / mlflow_paths.DATABASE):
+        if not os.access(needed, os.R_OK | os.W_OK) and (needed is folder or needed.exists()):
+            raise cannot_open(needed, os.strerror(errno.EACCES))  # MLflow would try again for hours
     registry = Registry(f"sqlite:///{folder / mlflow_paths.DATABASE}", str(folder / mlflow_paths.ARTIFACTS))
     _prepare(registry, folder)
     return registry

@@ -1,5 +1,6 @@
 """Reading ``defs.yaml`` files, keeping the line of every value, so that an error can point at it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.errors import DefinitionError, Location, cannot_open
 from mlops_assets.project.attributes import Attributes
 
 FILE_NAME = "defs.yaml"
@@ -93,7 +94,7 @@ def read_documents(folder: Path) -> Iterator[Document]:
         DefinitionError: A file is not YAML, a document is not of the form ``type`` and ``attributes``, or a value
             cannot be read.
     """
-    for file in sorted(folder.rglob(FILE_NAME)):
+    for file in sorted(_files(folder)):
         if not file.is_file():
             raise DefinitionError(
                 f"{file}, which is no file", "a file of definitions", "rename or remove it", where=Location(file)
@@ -102,6 +103,8 @@ def read_documents(folder: Path) -> Iterator[Document]:
             text = file.read_text(encoding="utf-8")
             # Dagster reads with the other of the two, which takes no tab for a space.
             nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader if "\t" in text else _LOADER))
+        except OSError as error:
+            raise cannot_open(file, error.strerror or "") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             raise DefinitionError(
@@ -114,6 +117,16 @@ def read_documents(folder: Path) -> Iterator[Document]:
             document = _document(file, node)
             if document:
                 yield document
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files of definitions; what cannot be looked into is an error, and not empty."""
+
+    def refuse(error: OSError) -> None:
+        raise cannot_open(error.filename, error.strerror or "") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        yield from (Path(place) / name for name in (*folders, *files) if name == FILE_NAME)
 
 
 def place_of(declared: Location, name: str, *path: str | int) -> Location:

@@ -49,8 +49,12 @@ class ServingSettings:
         """The settings that the environment names, and the defaults of the others.
 
         Raises:
-            SurroundingsError: A limit is not a whole number above zero.
+            SurroundingsError: A limit is not a whole number above zero, or the address is empty.
         """
+        if not host.strip():  # to the system that is every address
+            raise SurroundingsError(
+                "an empty --host", "an address of this machine", "leave --host out, or write 0.0.0.0 for all addresses"
+            )
         return cls(host, port, **{name: _number(variable, default) for name, variable, default, _ in limits()})
 
     @property

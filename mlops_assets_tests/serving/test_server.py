@@ -177,6 +177,8 @@ def test_the_help_lists_every_limit() -> None:
         ([], {"MLOPS_MOST_KEYS": "many"}, "Found: MLOPS_MOST_KEYS is 'many'. Expected: a whole number above zero."),
         ([], {"MLOPS_ONLINE_STORE": "ftp://store"}, "MLOPS_ONLINE_STORE with no URL of a store"),
         (["--port", "70000"], {}, "127.0.0.1 port 70000 cannot be listened on"),
+        (["--host", ""], {}, "Found: an empty --host. Expected: an address of this machine"),
+        (["--host", " "], {}, "Found: an empty --host. Expected: an address of this machine"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_the_start(
