@@ -42,6 +42,16 @@ FROM sales
 """
 FURTHER = TREND.replace("name: trend", "name: further").replace("trend.sql", "further.sql")
 FURTHER_SQL = "SELECT shop, day, total * 10 AS total FROM trend"
+RECENT = """
+type: mlops_assets.FeatureTable
+attributes:
+  name: recent
+  description: Units of the month
+  primary_keys: [shop]
+  timestamp: day
+  windows: {source: sales, aggregations: [{column: units, functions: [sum], windows: [1 month]}]}
+"""
+TABLES = ("trend", "further", "recent")
 
 
 SHOPS = ("east", "north", "south", "west")
@@ -85,7 +95,7 @@ class History:
             fields += ["most_removed_share: 1.0", "least_rows_share: 0.0", f"delivers: {delivers}"]
         fields += ["window_periods: 2"] if delivers == "window" else []
         source = sales_yaml(*fields)
-        self.platform = platform_of(Home(folder / "home").prepare(), source, TREND, FURTHER)
+        self.platform = platform_of(Home(folder / "home").prepare(), source, TREND, FURTHER, RECENT)
         self.shop = Shop(self.platform)
         self.delivers = delivers
         self.clock = datetime(2024, 2, 1, tzinfo=UTC)
@@ -134,7 +144,7 @@ class History:
     def carry_on(self) -> None:
         """Compute every partition that is due, as conditions ask for those behind a delivery."""
         now = self.platform.clock.now()
-        for name in ("trend", "further"):
+        for name in TABLES:
             table = self.platform.project.feature_tables[name]
             for period in self.periods():
                 pushed = self.shop.source.pushed
@@ -146,14 +156,14 @@ class History:
     def versions(self) -> dict[str, list[str]]:
         return {
             name: [self.platform.table(name).data_version(self.shop.period(key)) for key in sorted(self.computed)]
-            for name in ("trend", "further")
+            for name in TABLES
         }
 
     def built_anew(self, folder: Path) -> dict[str, list[str]]:
         """The data versions of feature tables that are built from the same states, once, at the end."""
         shutil.copytree(self.platform.home.folder, folder)
         for made in folder.joinpath("lakehouse", "tables").iterdir():
-            if made.name.split(".")[0] in ("trend", "further"):
+            if made.name.split(".")[0] in TABLES:
                 shutil.rmtree(made)
         anew = object.__new__(History)
         anew.platform = Platform.of(self.platform.project, Home(folder))
@@ -165,7 +175,16 @@ class History:
 
     def rows(self, name: str, moment: datetime, period: Period) -> list[tuple[Any, ...]]:
         known = self.platform.engine.known_at(self.platform.table(name), moment, first=period, last=period)
-        return [(row["shop"], str(row["day"]), row["total"]) for row in known.to_pylist()]
+        value = "units_sum_1_month" if name == "recent" else "total"
+        return [(row["shop"], str(row["day"]), row[value]) for row in known.to_pylist()]
+
+    def of_the_month(self, moment: datetime, period: Period) -> list[tuple[Any, ...]]:
+        """What a month's window holds by hand: also of shops that had a row in the month before."""
+        known = self.platform.engine.known_at(self.shop.table, moment).to_pylist()
+        sold = {(row["shop"], str(row["day"])[:7]): row["units"] for row in known}
+        before, last = self.shop.source.schema.calendar.shift(period, -1).key, str(period.anchor.date())
+        keys = sorted({shop for shop, month in sold if month in (before, period.key)})
+        return [(shop, last, sold.get((shop, period.key), 0)) for shop in keys]
 
     def recomputed(self, moment: datetime, period: Period) -> list[tuple[Any, ...]]:
         table = self.platform.project.feature_tables["trend"]
@@ -212,6 +231,7 @@ def assert_as_recomputed(folder: Path, delivers: str, history: list[Step]) -> No
         for moment in sorted({as_of, *(moment for moment in moments if moment > as_of)}):
             expected = lived.recomputed(moment, period)
             assert lived.rows("trend", moment, period) == expected, (key, moment)
+            assert lived.rows("recent", moment, period) == lived.of_the_month(moment, period)
             assert lived.rows("further", moment, period) == [(*row[:2], row[2] * 10) for row in expected]
         assert lived.rows("trend", as_of - timedelta(microseconds=1), period) == []
     assert lived.built_anew(folder / "anew") == lived.versions()
