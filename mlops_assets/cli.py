@@ -29,7 +29,7 @@ from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.commands.verify import verify
-from mlops_assets.errors import PlatformError, SurroundingsError
+from mlops_assets.errors import FailedRunsError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.working_alone import working_alone, working_beside
@@ -172,10 +172,10 @@ def replay(folder: Path, first: str, last: str) -> None:
         click.echo(text)
     click.echo(f"Where to look: `mlops-assets dev`; drift reports in {home.reports}")
     if state.failed:
-        raise PlatformError(
-            f"{len(state.failed)} runs that failed: {'; '.join(run.words for run in state.again[:3])}",
-            "runs that succeed",
-            "mend the cause, and run the same command again: it begins with them",
+        raise FailedRunsError(
+            f"{len(state.failed)} of the replay's runs",
+            state.failed,
+            "run the same command again: it begins with them",
         )
 
 
@@ -359,9 +359,7 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
             failed += done.failed
     if failed:
-        raise PlatformError(
-            "; ".join(failed), "partitions that can be computed", "mend the cause, and run the backfill again"
-        )
+        raise FailedRunsError(f"{len(failed)} of the backfill's runs", failed, "run the backfill again")
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """Every error that the platform raises on purpose: what was found, what was expected, what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -79,6 +80,52 @@ class ForbiddenError(PlatformError):
 
 class StoreUnavailableError(SurroundingsError):
     """The online store does not answer; readers and writers recover by themselves once it does."""
+
+
+class FailedRunsError(PlatformError):
+    """Runs failed, each for a reason of its own, which is told once and as it is.
+
+    Args:
+        work: What failed, such as "2 runs of the replay".
+        reasons: Why, a message each; each may say by itself what was found, expected and is to be done.
+        cure: What to do once they are mended, as an imperative.
+
+    Example:
+        >>> print(FailedRunsError("a training", [str(PlatformError("no rows", "some", "wait"))], "train again"))
+        a training failed; mend the cause, then train again: Found: no rows. Expected: some. What to do: wait.
+    """
+
+    MAX_REASONS = 10
+
+    def __init__(self, work: str, reasons: Sequence[str], cure: str) -> None:
+        super().__init__(f"{work} that failed", "what succeeds", cure)
+        told = list(dict.fromkeys(reasons))
+        more = [f"and {len(told) - self.MAX_REASONS} more"] if len(told) > self.MAX_REASONS else []
+        between = "\n  " if len(told) > 1 else " "
+        self.args = (between.join([f"{work} failed; mend the cause, then {cure}:", *told[: self.MAX_REASONS], *more]),)
+
+
+@contextmanager
+def told_once(refusal: Callable[[BaseException], PlatformError]) -> Iterator[None]:
+    """Make what a library, or a user's code, raises inside the block one error of ours; one of ours passes as it is.
+
+    Args:
+        refusal: Our error, by what was raised; `words_of` quotes that.
+    """
+    try:
+        yield
+    except PlatformError:
+        raise
+    except BaseException as error:
+        # A library that is written in Rust panics with what is no Exception, and would end the process.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise refusal(error) from error
+
+
+def words_of(error: BaseException) -> str:
+    """What a library raised, by its kind and its own words."""
+    return f"{type(error).__name__}: {error}"
 
 
 def cannot_open(file: object, reason: str) -> SurroundingsError:

@@ -5,7 +5,7 @@ import dagster as dg
 from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
-from mlops_assets.errors import PlatformError
+from mlops_assets.errors import FailedRunsError
 from mlops_assets.in_process import NOT_FINISHED, end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import CandidateRecord, candidates
@@ -39,7 +39,7 @@ def run_training(
 
     Raises:
         ConflictError: The same training is at work.
-        PlatformError: A step failed.
+        FailedRunsError: A step failed.
     """
     ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
     done_steps, made = 0, ""
@@ -67,9 +67,5 @@ def run_training(
             seen=see,
         )
     if not done.succeeded:
-        raise PlatformError(
-            f"{work} that failed: {'; '.join(done.failures) or NOT_FINISHED}",
-            "a training whose steps all succeed",
-            "mend the cause, and run it again; what succeeded stands",
-        )
+        raise FailedRunsError(work, done.failures or (NOT_FINISHED,), "run it again; what succeeded stands")
     return {record.key: record for record in candidates(platform, model)}[made]

@@ -169,6 +169,11 @@ def test_what_was_refused_stops_nothing_else_is_told_and_forgotten_once_it_is_me
     begun = features.run("replay", "--from", "2024-01-03", "--to", "2024-01-06")
     assert begun.exit_code == 1
     assert begun.stderr.count("replay 1/4 2024-01-04 failed: sales at 2024-01-04: ") == 1, "tried once"
+    message = begun.output.partition("Error: ")[2]
+    assert message.startswith(
+        "1 of the replay's runs failed; mend the cause, then run the same command again: it begins with "
+    )
+    assert [message.count(part) for part in ("Found: ", "Expected: ", "What to do: ", "\n")] == [1, 1, 1, 1]
     overdue = "due 2024-01-05, and the one delivery of it was refused; for it wait: level"
     assert f"failed: sales 2024-01-04 is overdue: {overdue}" in begun.stderr
     assert features.days("level") == ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-05", "2024-01-06"]

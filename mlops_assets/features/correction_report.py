@@ -94,7 +94,10 @@ def effects_of(platform: Platform, correction: Correction) -> list[Effect]:
         calendar = table.schema.calendar
         last = min(newest, calendar.at_key(bounds[1])) if bounds[1] else newest
         for key, moments in table.moments(calendar.at_key(bounds[0]), last).items():
-            states = sum(moment.states for moment in moments if moment.known_at == correction.known_at)
+            first = _first_seq(moments, None)  # which may lie at that very moment, and is no work of the correction
+            states = sum(
+                moment.states for moment in moments if moment.known_at == correction.known_at and moment.seq > first
+            )
             if states:
                 effects.append(Effect(name, key, states))
     return effects

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput, columns_read
-from mlops_assets.errors import ContractError, Location, PlatformError
+from mlops_assets.errors import ContractError, Location, told_once, words_of
 from mlops_assets.features.finite import finite_table
 from mlops_assets.features.frames import pandas_types
 from mlops_assets.lakehouse.masking import words_about
@@ -243,18 +243,17 @@ def called(function: PythonFunction, expected: str, read: Iterable[Column] = ())
     Raises:
         ContractError: Something raised inside the block; names the last line of the project that it went through.
     """
-    with _modules_of(function):
-        try:
-            yield _loaded(function)
-        except PlatformError:
-            raise
-        except Exception as error:
-            raise ContractError(
-                f"'{function.name}' raised {words_about(read, f'{type(error).__name__}: {error}')}",
-                expected,
-                "correct it",
-                where=_raised_at(error, function),
-            ) from error
+
+    def refusal(error: BaseException) -> ContractError:
+        return ContractError(
+            f"'{function.name}' raised {words_about(read, words_of(error))}",
+            expected,
+            "correct it",
+            where=_raised_at(error, function),
+        )
+
+    with _modules_of(function), told_once(refusal):
+        yield _loaded(function)
 
 
 def _loaded(function: PythonFunction) -> Callable[..., Any]:
@@ -263,7 +262,7 @@ def _loaded(function: PythonFunction) -> Callable[..., Any]:
     return called
 
 
-def _raised_at(error: Exception, function: PythonFunction) -> Location:
+def _raised_at(error: BaseException, function: PythonFunction) -> Location:
     """The last line of the project that an error went through."""
     files = {str(module.file) for module in function.modules}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]

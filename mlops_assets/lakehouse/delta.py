@@ -12,7 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from mlops_assets.errors import ConflictError, MissingDataError, SurroundingsError
+from mlops_assets.errors import (
+    ConflictError,
+    ContractError,
+    MissingDataError,
+    PlatformError,
+    SurroundingsError,
+    told_once,
+)
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file, require_content, require_sizes
 from mlops_assets.lakehouse.files import write_new
@@ -205,12 +212,8 @@ class DeltaFolder:
 
     def write_checkpoint(self) -> None:
         """Write what the log says so far into one file, for who opens the table; the log stays."""
-        from deltalake.exceptions import DeltaError
-
-        try:
+        with told_once(self._unwritable):
             self._open().create_checkpoint()
-        except (DeltaError, OSError) as error:
-            raise self._unwritable(error) from error
         write_point(f"checkpoint {self.name}")
 
     def _write(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str], *, step: int = 1) -> None:
@@ -234,7 +237,7 @@ class DeltaFolder:
     ) -> None:
         """Commit what is written to the table, under transactions that no second writer of a period passes."""
         from deltalake import CommitProperties, Transaction
-        from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
+        from deltalake.exceptions import CommitFailedError
 
         self._create(schema)
         commit = CommitProperties(
@@ -245,18 +248,16 @@ class DeltaFolder:
             if self._counters(table, counters) != dict(counters):
                 raise self._conflict(counters)
             try:
-                with warnings.catch_warnings():
+                with told_once(self._unwritable), warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)
                     written(table, commit)
                 break
-            except CommitFailedError as error:
+            except SurroundingsError as error:
+                if not isinstance(error.__cause__, CommitFailedError):
+                    raise
                 # Delta also refuses what it need not, beside a writer that replaces other periods or compacts these.
                 if attempt == MOST_ATTEMPTS:
-                    raise self._conflict(counters) from error
-            except SchemaMismatchError:
-                raise
-            except (DeltaError, OSError) as error:
-                raise self._unwritable(error) from error
+                    raise self._conflict(counters) from error.__cause__
         write_point(f"commit {self.name}")
         self._add_sums()
 
@@ -268,28 +269,31 @@ class DeltaFolder:
 
     def _create(self, schema: "pa.Schema") -> None:
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
 
         if self.exists():
             return
-        try:
-            with TemporaryDirectory() as folder:
-                DeltaTable.create(
-                    folder,
-                    schema=schema,
-                    partition_by=["period"],
-                    name=self.name,
-                    description=str(TableFormat(formats.TABLE, self.records)),
-                    configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
-                )
+        with told_once(self._unwritable), TemporaryDirectory() as folder:
+            DeltaTable.create(
+                folder,
+                schema=schema,
+                partition_by=["period"],
+                name=self.name,
+                description=str(TableFormat(formats.TABLE, self.records)),
+                configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
+            )
+            with suppress(FileExistsError):  # another writer created it at the same instant
                 write_new(log_file(self.folder, 0), _without_place(log_file(Path(folder), 0)))
-        except FileExistsError:
-            pass  # another writer created it at the same instant
-        except (DeltaError, OSError) as error:
-            raise self._unwritable(error) from error
         write_point(f"create {self.name}")
 
-    def _unwritable(self, error: Exception) -> SurroundingsError:
+    def _unwritable(self, error: BaseException) -> PlatformError:
+        from deltalake.exceptions import SchemaMismatchError
+
+        if isinstance(error, SchemaMismatchError):
+            return ContractError(
+                f"rows of other columns than table '{self.name}' has ({error})",
+                "the columns that it was created with",
+                "compute them under the present definition; nothing was written",
+            )
         return SurroundingsError(
             f"table '{self.name}' could not be written ({error}); it stays as it was",
             f"a disk with room, that this user can write, under {self.folder}",
@@ -305,25 +309,24 @@ class DeltaFolder:
 
     def _open(self, version: int | None = None) -> "DeltaTableType":
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
 
         if not self.exists():
             raise MissingDataError(
                 f"table '{self.name}' was never written", f"a table in {self.folder}", "materialize it first"
             )
-        try:
+        at = "" if version is None else f" at version {version}"
+        with told_once(
+            lambda error: MissingDataError(
+                f"table '{self.name}' cannot be opened{at} ({self.folder}: {str(error).partition(chr(10))[0]})",
+                "a version that the table has, and a whole _delta_log",
+                "name an earlier version, or restore the table's _delta_log from a backup",
+            )
+        ):
             table, found = _up_to_date(self.folder, *self._identity())
             if self.records is not None:
                 formats.require(found.records, self.records, f"records of table '{self.name}'")
             if version is not None and version != int(table.version()):
                 table = DeltaTable(self.folder, version=version)
-        except (DeltaError, FileNotFoundError, OverflowError) as error:
-            at = "" if version is None else f" at version {version}"
-            raise MissingDataError(
-                f"table '{self.name}' cannot be opened{at} ({self.folder}: {str(error).partition(chr(10))[0]})",
-                "a version that the table has, and a whole _delta_log",
-                "name an earlier version, or restore the table's _delta_log from a backup",
-            ) from error
         self._read_log(table)
         return table
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, told_once, words_of
 from mlops_assets.features.python_functions import called
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.templates import TEMPLATES, find_template
@@ -180,17 +180,14 @@ def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, con
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    def refusal(error: BaseException) -> ContractError:
+        strange = isinstance(error, UntrustedTypesFoundException)
+        found = f"with types that nobody trusts ({error})" if strange else f"which cannot be read ({words_of(error)})"
+        return ContractError(f"{named}{' ' if strange else ', '}{found}", "a fit as it was logged", cure)
+
     with _own_modules(trust.function if own and form == "skops" else None):
-        try:
+        with told_once(refusal):  # what a damaged file says of itself may raise anything
             fit = skops.io.loads(data, trusted=list(trust.types)) if form == "skops" else pickle.loads(data)
-        except UntrustedTypesFoundException as error:
-            raise ContractError(
-                f"{named} with types that nobody trusts ({error})", "a fit as it was logged", cure
-            ) from error
-        except Exception as error:  # what a damaged file says of itself may raise anything
-            raise ContractError(
-                f"{named}, which cannot be read ({type(error).__name__}: {error})", "a fit as it was logged", cure
-            ) from error
         return _as_recorded(fit, content, named, cure)
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, told_once, words_of
 from mlops_assets.features.python_functions import called
 from mlops_assets.lakehouse.exact import finite
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
@@ -145,10 +146,19 @@ def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) ->
     categories = [name for name in model.categories if name in filled]
     numbers = [name for name in model.numbers if name in filled]
     if choice.function is None:
+
+        def refusal(error: BaseException) -> ContractError:
+            words = words_about(model.training_columns, words_of(error))
+            return ContractError(
+                f"template '{choice.name}' does not fit '{model.name}' on {rows.num_rows} rows ({words})",
+                "rows and parameters that its estimator takes",
+                "correct template.params, or the rows that its words are about, and train again",
+            )
+
         template = find_template(choice.name, choice.version)
-        estimator = build_estimator(template, params, categories=categories, numbers=numbers, seed=choice.seed)
         # Threads that wait for each other spin: beside other work, two take four times as long as one.
-        with threadpool_limits(limits=model.threads):
+        with told_once(refusal), threadpool_limits(limits=model.threads):
+            estimator = build_estimator(template, params, categories=categories, numbers=numbers, seed=choice.seed)
             return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
     given = {"categories": categories, "numbers": numbers, "seed": choice.seed}
     expected = "a function that gives an estimator which fits the model's features"

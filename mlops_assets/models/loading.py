@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import ContractError, told_once, words_of
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.agreement import agreement, require_agreement
 from mlops_assets.models.fitting import feature_frame
@@ -67,15 +67,17 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     training = candidate_of_version(platform, model, promotion.version)
     require_agreement(agreement(platform, model, training), model, promotion.version)
     fit = stored_fit(open_registry(platform.home.mlflow), model, training)
-    try:
-        _answers(model, fit, _rows_to_try(platform, model, training))
-    except Exception as error:  # a user's estimator may raise anything
-        words = words_about(model.features, f"{type(error).__name__}: {error}")
-        raise ContractError(
+
+    def refusal(error: BaseException) -> ContractError:
+        words = words_about(model.features, words_of(error))
+        return ContractError(
             f"version {promotion.version} of '{model.name}' does not predict ({words})",
             "predictions for rows of its own training set",
             "roll back to an earlier version, or train again",
-        ) from error
+        )
+
+    with told_once(refusal):  # a user's estimator may raise anything
+        _answers(model, fit, _rows_to_try(platform, model, training))
     return LoadedVersion(promotion.version, promotion.happened_at, model, fit, Frames(model))
 
 

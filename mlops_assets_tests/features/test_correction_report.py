@@ -8,8 +8,9 @@ import pytest
 from mlops_assets.features.correction_report import Effect, as_text, corrections_of, effects_of, reach_of
 from mlops_assets_tests.small_line import Line, lived_line, units_of
 
-CORRECTED, AT = "2024-01-08", datetime(2024, 1, 20, 12, tzinfo=UTC)
+CORRECTED, AT = "2024-01-10", datetime(2024, 1, 20, tzinfo=UTC)
 INCOMPLETE = "2024-01-17"
+"""All about it is known at the correction's very moment, and the corrected day lies in its history."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,8 @@ def corrected(tmp_path_factory: pytest.TempPathFactory) -> Line:
     line.sales(INCOMPLETE)
     sold = units_of("s01", CORRECTED)
     line.sales(CORRECTED, at=AT, s01=sold + 5, s03=None)
-    for key in line.days(12):
+    line.visits(INCOMPLETE)
+    for key in line.days(13):
         line.features(key)
     return line
 
@@ -43,7 +45,7 @@ def test_a_correction_has_effects_in_the_partitions_whose_history_holds_it_and_i
     trend = corrected.platform.project.feature_tables["trend"]
     calendar = trend.schema.calendar
     last = calendar.shift(corrected.period(CORRECTED), trend.history - 1).key
-    assert effects
+    assert last == INCOMPLETE, "which was computed for the first time"
     assert {effect.table for effect in effects} == {"trend"}  # labels were not computed again
     assert {effect.period for effect in effects} <= set(corrected.days(12))
     assert all(CORRECTED <= effect.period <= last for effect in effects)
@@ -75,9 +77,9 @@ def test_a_correction_is_told_in_words(corrected: Line) -> None:
     (found,) = corrections_of(corrected.platform, "sales", AT)
     lines = as_text(corrected.platform, found).splitlines()
     assert lines[0] == (
-        "sales 2024-01-08, known from 2024-01-20T12:00:00+00:00: 1 rows changed (units in 1), 0 added, 1 removed"
+        "sales 2024-01-10, known from 2024-01-20T00:00:00+00:00: 1 rows changed (units in 1), 0 added, 1 removed"
     )
-    assert lines[1].startswith("  trend: new states in 2024-01-08 (2)")
+    assert lines[1].startswith("  trend: new states in 2024-01-10 (2)")
     assert lines[-1] == "  models that use it: forecast"
 
 

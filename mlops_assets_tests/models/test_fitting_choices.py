@@ -141,6 +141,14 @@ def test_a_template_that_raises_is_named_with_its_line(line: Line) -> None:
     assert caught.value.where is not None and caught.value.where.line == 2
 
 
+def test_what_an_estimator_refuses_is_one_error_of_ours(line: Line) -> None:
+    with pytest.raises(ContractError) as caught:
+        fit(line.model, rows_of(line), {"alpha": -1.0})
+    assert caught.value.found.startswith("template 'ridge_regressor' does not fit 'forecast' on ")
+    assert "(InvalidParameterError: The 'alpha' parameter of Ridge must be " in caught.value.found
+    assert caught.value.cure == "correct template.params, or the rows that its words are about, and train again"
+
+
 def test_a_recipe_that_changed_under_its_version_is_refused_until_the_version_is_raised(line: Line) -> None:
     changed(line, (RIDGE, OWN))
     record_recipe(line.platform, line.model)
