@@ -147,7 +147,7 @@ class Home:
         """See that no folder counts as empty because this user may not look into it."""
         by_source = (self.tables, self.deliveries, self.landing)
         for folder in (self.folder, *by_source, self.pushed, self.dagster, self.mlflow, self.folder / "trail"):
-            if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise cannot_open(folder, os.strerror(errno.EACCES))
         for folder in (one for several in by_source if several.is_dir() for one in several.iterdir() if one.is_dir()):
             if not os.access(folder, os.R_OK | os.X_OK):
