@@ -1,12 +1,13 @@
 """The home: the one folder that holds all embedded state (``MLOPS_HOME``, by default ``.mlops`` in the project)."""
 
+import errno
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import SurroundingsError, cannot_open
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.clock import HomeClock
 from mlops_assets.lakehouse.files import write_atomically
@@ -126,10 +127,11 @@ class Home:
         return self
 
     def require_format(self) -> "Home":
-        """See that this release reads the home: one look at its path, and at a small file.
+        """See that this release reads the home: one look at its path, at its folders, and at a small file.
 
         Raises:
-            SurroundingsError: Delta cannot work at such a path; or it is older and was not migrated, or newer.
+            SurroundingsError: Delta cannot work at such a path; this user may not read it; or it is older and was not
+                migrated, or newer.
         """
         if unusable := _UNUSABLE.findall(str(self.folder)):
             raise SurroundingsError(
@@ -137,8 +139,19 @@ class Home:
                 "a path without [ ] ^ | and backslashes, where Delta tables cannot lie",
                 f"set {HOME_VARIABLE} to another folder, or rename that one",
             )
+        self._require_readable()
         formats.require_home(self.folder)
         return self
+
+    def _require_readable(self) -> None:
+        """See that no folder counts as empty because this user may not look into it."""
+        by_source = (self.tables, self.deliveries, self.landing)
+        for folder in (self.folder, *by_source, self.pushed, self.dagster, self.mlflow, self.folder / "trail"):
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                raise cannot_open(folder, os.strerror(errno.EACCES))
+        for folder in (one for several in by_source if several.is_dir() for one in several.iterdir() if one.is_dir()):
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise cannot_open(folder, os.strerror(errno.EACCES))
 
 
 def _shown(character: str) -> str:
