@@ -45,7 +45,8 @@ class LookupAttributes(Attributes):
     )
     rename: dict[str, Name] = Field(default_factory=dict, description="What the model calls a column, by column.")
     default: dict[str, str | int | float | bool | date | datetime] = Field(
-        default_factory=dict, description="What stands for a missing value of a column, by column."
+        default_factory=dict,
+        description="What stands for a missing value, by column; by default 0 for sums and counts of windows.",
     )
 
 

@@ -273,6 +273,22 @@ def test_columns_are_as_sensitive_as_what_they_are_computed_from(recent: SmallPr
     }  # fmt: skip
 
 
+def test_a_model_reads_0_where_there_is_no_row_and_hides_none_that_holds(recent: SmallProject) -> None:
+    looked_up = "    - {table: recent, columns: [units_sum_7_days]}\n    - {table: shops"
+    recent.change("forecast/defs.yaml", "    - {table: shops", looked_up)
+    assert [dict(lookup.default) for lookup in recent.load().models["forecast"].lookups] == [
+        {}, {"units_sum_7_days": 0}, {}
+    ]  # fmt: skip
+    recent.change("forecast/defs.yaml", "[units_sum_7_days]}", "[units_sum_7_days], default: {units_sum_7_days: 7}}")
+    assert recent.load().models["forecast"].lookups[1].default == {"units_sum_7_days": 7}
+    recent.change("forecast/defs.yaml", "default: {units_sum_7_days: 7}}", "lookback: 2 days}")
+    error = recent.refusal()
+    assert error.found == "a lookback of 2 days in 'recent', whose newest row may be older and still hold"
+    assert error.expected == "at least 3 days: a day, and until its row is known"
+    assert error.where is not None
+    assert error.where.line == recent.line("forecast/defs.yaml", "table: recent")
+
+
 def test_windows_may_lie_over_a_feature_table(recent: SmallProject) -> None:
     recent.write("recent/defs.yaml", WINDOWS.replace("source: sales", "source: trend").replace("units", "crowd"))
     assert recent.load().feature_tables["recent"].inputs == ("trend",)
