@@ -54,7 +54,7 @@ def compare_challenger(
         labelled_predictions(platform, model, known_in, first, known_at),
         shadow.select([*model.schema.names, *said]),
         SUFFIX,
-    )
+    ).drop_null()  # of what one of them says nothing, they are not compared
     of_period = both.filter(pc.field("event_time") >= about.start)
     if of_period.num_rows == 0:
         return None

@@ -77,9 +77,12 @@ def as_table(summary: ModelSummary) -> str:
 
 
 def _labelled_predictions(platform: Platform, model: ModelDefinition) -> "pa.Table | None":
+    import pyarrow.compute as pc
+
     now = platform.clock.now()
     names = list(model.schema.names)
     made = platform.engine.known_at(platform.predictions(model), now)
     truth = platform.engine.known_at(platform.labels(model), now).select([*names, model.label.column])
     joined = made.drop_columns(["known_at"]).join(truth, keys=names, join_type="inner")
-    return forecasts_only(platform, model, joined.filter(joined.column(model.label.column).is_valid()))
+    said = pc.field(model.label.column).is_valid() & pc.field("prediction").is_valid()
+    return forecasts_only(platform, model, joined.filter(said))

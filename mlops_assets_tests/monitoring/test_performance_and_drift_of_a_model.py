@@ -87,6 +87,8 @@ def test_what_was_predicted_before_a_change_of_features_is_measured_after_it(lin
 
 
 def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
+    from mlops_assets.replay.summary import summarize
+
     scored_at, *_, known_in = keys = line.days(4, first="2024-01-21")
     for number, key in enumerate(keys):
         sold = {shop: units_of(shop, key) for shop in SHOPS} | {"new": 50 + number}
@@ -102,6 +104,11 @@ def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
     measured = measure_performance(line.platform, line.model, line.period(known_in))
     assert measured is not None and measured[0].rows == len(SHOPS)
     assert math.isfinite(measured[0].error)
+    earlier, _ = measured_at(line, "2024-01-20")
+    summary = summarize(line.platform, line.model)
+    assert summary is not None
+    assert summary.champions.rows == earlier.rows + len(SHOPS)
+    assert math.isfinite(summary.champions.of("mae"))
 
 
 def test_performance_needs_predictions_and_labels(line: Line) -> None:
