@@ -146,12 +146,15 @@ class Home:
     def _require_readable(self) -> None:
         """See that no folder counts as empty because this user may not look into it."""
         by_source = (self.tables, self.deliveries, self.landing)
-        for folder in (self.folder, *by_source, self.pushed, self.dagster, self.mlflow, self.folder / "trail"):
-            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-                raise cannot_open(folder, os.strerror(errno.EACCES))
-        for folder in (one for several in by_source if several.is_dir() for one in several.iterdir() if one.is_dir()):
-            if not os.access(folder, os.R_OK | os.X_OK):
-                raise cannot_open(folder, os.strerror(errno.EACCES))
+        _require_looking_into(self.folder, self.tables.parent, self.dagster, self.mlflow, self.folder / "trail")
+        _require_looking_into(*by_source, self.pushed)
+        _require_looking_into(*(one for several in by_source if several.is_dir() for one in several.iterdir()))
+
+
+def _require_looking_into(*folders: Path) -> None:
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            raise cannot_open(folder, os.strerror(errno.EACCES))
 
 
 def _shown(character: str) -> str:
