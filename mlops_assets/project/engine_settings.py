@@ -1,13 +1,13 @@
 """Which engine a project runs on: ``[tool.mlops_assets]`` of its pyproject.toml, or ``MLOPS_ENGINE``."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlops_assets.errors import DefinitionError, Location, SurroundingsError
+from mlops_assets.project.text_files import read_toml
 
 EngineName = Literal["duckdb", "spark"]
 ENGINE_VARIABLE = "MLOPS_ENGINE"
@@ -55,7 +55,7 @@ def read_engine_settings(defs: Path) -> EngineSettings:
     file = defs.resolve().parent.parent / "pyproject.toml"
     if not file.is_file():
         return EngineSettings()
-    content = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("mlops_assets", {})
+    content = read_toml(file).get("tool", {}).get("mlops_assets", {})
     declared, spark = content.get("engine", "duckdb"), content.get("spark", {})
     if declared not in _NAMES:
         raise DefinitionError(
