@@ -17,10 +17,12 @@ from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.look_ahead import require_no_look_ahead
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.models.templates import find_template, refused_by_estimator
 from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.progress import Progress, Step, untold
-from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, Range
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.yaml_files import place_of
 from mlops_assets.sources.publisher import require_published_keeps_contract
 
 
@@ -68,6 +70,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
             _require_declared(project, table, folder)
         for model in project.models.values():
             check_computed_features(empty, model)
+            check_parameter_values(model)
         subjects = list(subjects_of(project))
         for number, subject in enumerate(subjects):
             progress(Step("check", number, len(subjects), f"the history of {subject.name}", minor=True))
@@ -95,6 +98,32 @@ def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition,
             "declare it there with type and description, or take it out of the SELECT",
             where=table.location,
         )
+
+
+def check_parameter_values(model: ModelDefinition) -> None:
+    """See that the estimator of a template that comes with the platform takes its parameters, and those of a search.
+
+    Raises:
+        DefinitionError: It refuses a value; names its line.
+    """
+    choice, search = model.template, model.fitting.search
+    if choice.function is not None:
+        return
+    template = find_template(choice.name, choice.version)
+    tried: list[tuple[tuple[str, ...], str, object]] = [
+        (("template", "params", name), name, value) for name, value in choice.params.items()
+    ]
+    for name, values in search.params.items() if search else ():
+        ends = (values.low, values.high) if isinstance(values, Range) else values
+        tried += [(("train", "search", "params", name), name, value) for value in ends]
+    for place, name, value in tried:
+        if words := refused_by_estimator(template, {name: value}):
+            raise DefinitionError(
+                f"{name} {value!r}, which the estimator of template '{template.name}' refuses ({words})",
+                "a value that it takes",
+                "correct it",
+                where=place_of(model.location, model.name, *place),
+            )
 
 
 def check_spark(project: ProjectDefinition) -> None:

@@ -95,7 +95,9 @@ def plan(folder: Path, form: str) -> None:
     project = find_project(folder)
     definition, home = project.read(), Home.find(project.folder)
     check_home(definition, home)
-    planned = planning.plan(definition, Platform.of(definition, home))
+    from mlops_assets.in_process import recorded_durations
+
+    planned = planning.plan(definition, Platform.of(definition, home), recorded_durations(home))
     click.echo(planning.as_text(planned) if form == "text" else _as_json(planned))
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.processes import Process
+from mlops_assets.plan import Recorded
 from mlops_assets.project.folder import ProjectFolder
 
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -173,6 +175,41 @@ def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -
         from mlops_assets.models.registry import end_killed_runs, open_registry
 
         end_killed_runs(open_registry(Home.find().mlflow), trained)
+
+
+MOST_EVENTS = 1000
+MOST_RUNS = 5
+"""Of so many of an asset's newest events, and of so many runs among them, its durations are taken."""
+
+
+def recorded_durations(home: Home) -> dict[str, Recorded]:
+    """What each asset took in the newest runs that a home recorded; empty where it recorded none."""
+    if not (home.dagster / "dagster.yaml").is_file():
+        return {}
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    with open_instance(home) as instance:
+        return durations(instance)
+
+
+def durations(instance: dg.DagsterInstance) -> dict[str, Recorded]:
+    """What each asset of an instance took in its newest runs."""
+    found = {key.to_user_string(): _duration(instance, key) for key in instance.all_asset_keys()}
+    return {name: took for name, took in found.items() if took}
+
+
+def _duration(instance: dg.DagsterInstance, key: dg.AssetKey) -> Recorded | None:
+    events = instance.fetch_materializations(dg.AssetRecordsFilter(key), limit=MOST_EVENTS).records
+    counts = Counter(event.run_id for event in events)
+    if len(events) == MOST_EVENTS and len(counts) > 1:
+        del counts[events[-1].run_id]  # not all of its partitions are among them
+    seconds, partitions = 0.0, 0
+    for run_id, count in list(counts.items())[:MOST_RUNS]:
+        for step in instance.get_run_step_stats(run_id, ["__".join(key.path)]):
+            if step.start_time and step.end_time:
+                seconds, partitions = seconds + step.end_time - step.start_time, partitions + count
+    return (
+        Recorded(max(len(instance.get_materialized_partitions(key)), 1), seconds / partitions) if partitions else None
+    )
 
 
 def news_of(entry: dg.EventLogEntry) -> str:

@@ -1,7 +1,8 @@
 """What a change of definitions would recompute, in which partitions and at what cost, before it is done."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,8 @@ class Cost:
         rows_each: Rows of that period.
         bytes: What the same periods take in the generation before.
         unmeasured: Why it could not be measured, or empty.
+        recorded_each: One computation in the newest recorded runs, all that belongs to it included; None where the
+            home recorded none.
     """
 
     periods: tuple[str, ...]
@@ -48,6 +51,31 @@ class Cost:
     rows_each: int | None
     bytes: int
     unmeasured: str = ""
+    recorded_each: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """All computations; None where nothing is known of one."""
+        each = self.seconds_each if self.recorded_each is None else self.recorded_each
+        return None if each is None else self.computations * each
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an asset took in the newest runs that a home recorded.
+
+    Args:
+        partitions: How many of its partitions were materialized, in whichever run.
+        seconds_each: One of them in these runs, from the step's begin to its end.
+    """
+
+    partitions: int
+    seconds_each: float
+
+    @property
+    def seconds(self) -> float:
+        """All its partitions once more."""
+        return self.partitions * self.seconds_each
 
 
 @dataclass(frozen=True)
@@ -63,6 +91,8 @@ class Planned:
         differences: What is different in the definition.
         cost: What must be computed; None where nothing must.
         consequence: What becomes of a model's version, in words.
+        follows: What conditions then compute once more, by asset, wherever the model reads another content: at most
+            all that is there; None where nothing of what it reads is computed anew.
     """
 
     name: str
@@ -72,12 +102,51 @@ class Planned:
     differences: tuple[Difference, ...] = ()
     cost: Cost | None = None
     consequence: str = ""
+    follows: Mapping[str, Recorded] | None = None
 
 
-def plan(project: ProjectDefinition, platform: Platform) -> list[Planned]:
-    """Compare the definitions of a project with what its home holds; nothing is written."""
-    tables = [_table(platform, table) for table in project.feature_tables.values()]
-    return [*tables, *(planned for model in project.models.values() for planned in _model(platform, model))]
+TRAINED = ("training_set", "candidate", "version", "champion")
+"""What of a model is computed where a training is asked for, and not where what it reads changed."""
+
+
+def plan(
+    project: ProjectDefinition, platform: Platform, recorded: Mapping[str, Recorded] | None = None
+) -> list[Planned]:
+    """Compare the definitions of a project with what its home holds; nothing is written.
+
+    Args:
+        project: The project.
+        platform: Over its home.
+        recorded: What assets took in the home's recorded runs.
+    """
+    recorded = recorded or {}
+    planned = [_table(platform, table) for table in project.feature_tables.values()]
+    for model in project.models.values():
+        planned += _model(platform, model)
+    planned = [_with_recorded(item, recorded) for item in planned]
+    computed = {item.name for item in planned if item.cost}
+    return [
+        replace(item, follows=_following(project.models[item.name], recorded, computed))
+        if item.name in project.models
+        else item
+        for item in planned
+    ]
+
+
+def _with_recorded(item: Planned, recorded: Mapping[str, Recorded]) -> Planned:
+    if item.cost is None or item.name not in recorded:
+        return item
+    return replace(item, cost=replace(item.cost, recorded_each=recorded[item.name].seconds_each))
+
+
+def _following(
+    model: ModelDefinition, recorded: Mapping[str, Recorded], computed: AbstractSet[str]
+) -> Mapping[str, Recorded] | None:
+    labels = f"{model.name}/labels"
+    if computed.isdisjoint({*model.inputs, *model.label.inputs, labels}):
+        return None
+    own = {f"{model.name}/{step}" for step in TRAINED} | {labels}
+    return {name: took for name, took in recorded.items() if name.startswith(f"{model.name}/") and name not in own}
 
 
 def as_text(planned: list[Planned]) -> str:
@@ -98,6 +167,10 @@ def as_text(planned: list[Planned]) -> str:
             lines.append(f"  {_cost_in_words(item.cost)}")
         if item.consequence:
             lines.append(f"  {item.consequence}")
+        if item.follows is not None:
+            lines.append(f"  {_following_in_words(item.follows)}")
+    if any(item.cost for item in planned):
+        lines.append(_total_in_words(planned))
     waiting = [item.name.replace("/", ".") for item in planned if item.cost]
     lines.append(f"Nothing was written. To compute it: {to_compute(*waiting)}" if waiting else "Nothing to compute.")
     return "\n".join(lines)
@@ -105,14 +178,39 @@ def as_text(planned: list[Planned]) -> str:
 
 def _cost_in_words(cost: Cost) -> str:
     times = f" {cost.computations} times in all, corrections included" if cost.computations > len(cost.periods) else ""
-    if cost.seconds_each is None or cost.rows_each is None:
+    rows = "" if cost.rows_each is None else f" and {len(cost.periods) * cost.rows_each} rows"
+    if cost.recorded_each is not None:
+        measured = f"about {cost.seconds:.1f} s ({cost.recorded_each:.3f} s each, as recorded in this home){rows}"
+    elif cost.seconds_each is None:
         measured = f"not measured ({cost.unmeasured})"
     else:
         measured = (
-            f"about {cost.computations * cost.seconds_each:.1f} s of computing ({cost.seconds_each:.3f} s each) and "
-            f"{len(cost.periods) * cost.rows_each} rows"
+            f"about {cost.seconds:.1f} s of computing alone ({cost.seconds_each:.3f} s each; this home recorded no run "
+            f"of it){rows}"
         )
     return f"computes {count_of(cost.periods)}{times}: {measured}; the generation before has {cost.bytes} bytes there"
+
+
+def _following_in_words(follows: Mapping[str, Recorded]) -> str:
+    if not follows:
+        return "what is computed again behind it is not known: this home recorded no run of it"
+    listed = ", ".join(
+        f"{name} {took.partitions} times ({took.seconds_each:.3f} s each)" for name, took in sorted(follows.items())
+    )
+    seconds = sum(took.seconds for took in follows.values())
+    return f"where what it reads turns out another, computed again: {listed}; up to {seconds:.1f} s, as recorded"
+
+
+def _total_in_words(planned: list[Planned]) -> str:
+    """What all of it takes, and of what that is not known."""
+    known = [item.cost.seconds for item in planned if item.cost and item.cost.seconds is not None]
+    known += [took.seconds for item in planned for took in (item.follows or {}).values()]
+    unknown = [item.name for item in planned if (item.cost and item.cost.recorded_each is None)]
+    unknown += [f"what follows of {item.name}" for item in planned if item.follows == {}]
+    without = (
+        f"; without, or with computing alone of, what no run is recorded of: {', '.join(unknown)}" if unknown else ""
+    )
+    return f"In all up to {sum(known):.1f} s{without}."
 
 
 def _table(platform: Platform, table: FeatureTableDefinition) -> Planned:

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.components import constants
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.errors import ConflictError
-from mlops_assets.in_process import Ran, end_what_was_killed, failures_of, run_assets
+from mlops_assets.in_process import Ran, durations, end_what_was_killed, failures_of, run_assets
 from mlops_assets.lakehouse.processes import Process
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
@@ -102,6 +102,17 @@ def test_events_and_what_steps_log_are_seen_while_the_run_is_under_way(instance:
     seen.clear()
     run(instance, "2024-02", DOWN, seen=see)
     assert seen == [("at 2024-02", "STARTED"), ("2024-02", "STARTED")]
+
+
+def test_what_an_asset_took_is_told_of_each_of_its_partitions(instance: dg.DagsterInstance) -> None:
+    assert durations(instance) == {}
+    run(instance, "2024-01", UP, last="2024-03")
+    run(instance, "2024-02", DOWN)
+    run(instance, "2024-03", DOWN)
+    took = durations(instance)
+    assert {name: one.partitions for name, one in took.items()} == {"up": 3, "down": 1}
+    assert all(one.seconds_each > 0 for one in took.values())
+    assert took["up"].seconds == 3 * took["up"].seconds_each
 
 
 def test_a_failure_is_in_words(instance: dg.DagsterInstance) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE
-from mlops_assets.plan import Planned, as_text, plan
+from mlops_assets.plan import Planned, Recorded, as_text, plan
 from mlops_assets_tests.features.test_generations import WEEK, WEEK_SQL, add_cost
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, promote_at
@@ -99,6 +99,23 @@ def test_an_added_column_recomputes_the_table_and_what_reads_it_and_spares_the_v
     assert "computes 14 periods (2024-01-05 to 2024-01-18): about " in text
     run = "run `mlops-assets backfill"
     assert text.endswith(f"Nothing was written. To compute it: {run} trend`, then {run} week`")
+    assert text.count("s each; this home recorded no run of it) and 196 rows") == 2
+    assert "  what is computed again behind it is not known: this home recorded no run of it\nIn all up to " in text
+
+    # What runs recorded counts writing, events, and all that follows.
+    took = {"trend": 0.5, "forecast/predictions": 2.0, "forecast/performance": 0.25, "forecast/candidate": 90.0}
+    recorded = {name: Recorded(10, seconds) for name, seconds in took.items()}
+    text = as_text(plan(line.platform.project, line.platform, recorded))
+    assert (
+        "trend: new generation" in text and "about 7.0 s (0.500 s each, as recorded in this home) and 196 rows" in text
+    )
+    follows = "forecast/performance 10 times (0.250 s each), forecast/predictions 10 times (2.000 s each); up to 22.5 s"
+    assert f"  where what it reads turns out another, computed again: {follows}, as recorded\n" in text
+    total = 7.0 + 22.5 + 14 * (plan(line.platform.project, line.platform)[1].cost.seconds_each or 0)  # type: ignore[union-attr]
+    assert "In all up to " in text and float(text.partition("In all up to ")[2].partition(" s")[0]) == pytest.approx(
+        total, abs=5
+    )
+    assert "; without, or with computing alone of, what no run is recorded of: week.\n" in text
 
 
 def test_corrections_are_computed_again_as_well(line: Line) -> None:

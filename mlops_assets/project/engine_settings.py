@@ -5,7 +5,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
 from mlops_assets.errors import DefinitionError, Location, SurroundingsError, nearest
+from mlops_assets.project.text_files import read_toml
 
 EngineName = Literal["duckdb", "spark"]
 ENGINE_VARIABLE = "MLOPS_ENGINE"
@@ -65,8 +65,7 @@ def read_engine_settings(defs: Path) -> EngineSettings:
     file = defs.resolve().parent.parent / "pyproject.toml"
     if not file.is_file():
         return EngineSettings()
-    text = file.read_text(encoding="utf-8")
-    content = tomllib.loads(text).get("tool", {}).get("mlops_assets", {})
+    content = read_toml(file).get("tool", {}).get("mlops_assets", {})
     declared, spark = content.get("engine", "duckdb"), content.get("spark", {})
     if declared not in _NAMES:
         raise DefinitionError(
@@ -84,14 +83,14 @@ def read_engine_settings(defs: Path) -> EngineSettings:
                 "correct the setting",
                 where=Location(file),
             )
-    evaluation, request = _limits(content.get("limits", {}), text, file)
+    evaluation, request = _limits(content.get("limits", {}), file)
     return EngineSettings(declared, {name: _text(value) for name, value in settings.items()}, evaluation, request)
 
 
 _LARGEST = 1_000_000_000
 
 
-def _limits(written: Any, text: str, file: Path) -> tuple[Limits, Limits]:
+def _limits(written: Any, file: Path) -> tuple[Limits, Limits]:
     """The limits of an evaluation and of a request, as written or by default; what is spilled, both alike."""
     taken: dict[str, Limits] = {"evaluation": Limits(), "request": REQUEST_LIMITS}
     names = [f"{kind}_{unit}" for kind in taken for unit in ("seconds", "megabytes")] + ["spill_megabytes"]
@@ -105,13 +104,14 @@ def _limits(written: Any, text: str, file: Path) -> tuple[Limits, Limits]:
             f"'{name}' = {value!r} in [tool.mlops_assets.limits]",
             f"a whole number from 1 to {_LARGEST}" if known else f"one of: {', '.join(names)}",
             "correct it" if known else nearest(name, names, "correct the name"),
-            where=Location(file, _line(text, name)),
+            where=Location(file, _line(file, name)),
         )
     return taken["evaluation"], taken["request"]
 
 
-def _line(text: str, name: str) -> int | None:
+def _line(file: Path, name: str) -> int | None:
     """The line in which a setting is written; TOML's reader does not say it."""
+    text = file.read_text(encoding="utf-8")
     found = re.search(rf"^\s*(limits\.)?[\"']?{re.escape(name)}[\"']?\s*=", text, re.MULTILINE)
     return text.count("\n", 0, found.end()) + 1 if found else None
 

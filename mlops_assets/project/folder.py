@@ -1,11 +1,11 @@
 """Where a project lies: the folder with ``pyproject.toml``, and in it the package that holds ``defs``."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.project.text_files import read_toml
 
 if TYPE_CHECKING:
     from mlops_assets.project.definition import ProjectDefinition
@@ -40,7 +40,7 @@ def find_project(folder: Path) -> ProjectFolder:
     cure = "go to the project's folder, or make a project with `mlops-assets init DIR`"
     if not file.exists():
         raise DefinitionError(f"no {file}", "a project's folder", cure)
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    content = read_toml(file)
     package = content.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
     if not package or not (folder / package / "defs").is_dir():
         raise DefinitionError(

@@ -14,6 +14,7 @@ from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.one_select import what_is_no_select, without_quotes
 from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
+from mlops_assets.project.text_files import read_text
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
@@ -257,12 +258,7 @@ def _query(document: Document, parsed: written.SourceAttributes, name: str) -> s
     """The text of a query's file, which must be a SELECT, and use the bounds that it is given and no other."""
     file: Path = document.file.parent / name
     where = document.at("database", "query")
-    try:
-        text = file.read_text(encoding="utf-8").strip().removesuffix(";")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(
-            f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name", where=where
-        ) from error
+    text = read_text(file, "a file in UTF-8 with one SELECT", where).strip().removesuffix(";")
     if wrong := what_is_no_select(text):
         raise DefinitionError(
             f"{file.name}, which is not one SELECT that changes nothing: {wrong}",

@@ -13,6 +13,7 @@ from typing import Literal
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.project.text_files import read_text
 
 Frame = Literal["pyarrow.Table", "pandas.DataFrame", "polars.DataFrame"]
 FRAMES: Mapping[str, Frame] = {
@@ -297,12 +298,7 @@ def _is_platform(file: Path) -> bool:
 
 
 def _read(file: Path, root: Path) -> ModuleSource:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(
-            f"no readable file {file}", "a Python module in UTF-8", "correct it", where=Location(file)
-        ) from error
+    text = read_text(file, "a Python module in UTF-8")
     parts = file.relative_to(root).with_suffix("").parts
     return ModuleSource(".".join(parts[:-1] if parts[-1] == "__init__" else parts), file, text)
 

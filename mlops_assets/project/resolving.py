@@ -12,6 +12,7 @@ from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import Documentation, TableDefinition, span_in
+from mlops_assets.project.text_files import read_text
 from mlops_assets.project.yaml_files import Document
 
 
@@ -155,13 +156,7 @@ def read_query(document: Document, name: str, *place: str) -> Query:
         DefinitionError: There is no such file, or its SQL is refused.
     """
     file = document.file.parent / name
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(
-            f"no readable file {file}", "a file in UTF-8 with one SELECT", "write it, or correct the name",
-            where=document.at(*place),
-        ) from error  # fmt: skip
+    text = read_text(file, "a file in UTF-8 with one SELECT", document.at(*place))
     return parse_query(text, file=file)
 
 

@@ -1,12 +1,12 @@
 """Which roles a project has: the platform's, and its own in ``[tool.mlops_assets.roles]`` of its pyproject.toml."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, SCOPES, Scope
+from mlops_assets.project.text_files import read_toml
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -24,7 +24,7 @@ def read_roles(defs: Path) -> Mapping[str, frozenset[Scope]]:
     file = defs.resolve().parent.parent / "pyproject.toml"
     if not file.is_file():
         return ROLES
-    written = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("mlops_assets", {}).get("roles", {})
+    written = read_toml(file).get("tool", {}).get("mlops_assets", {}).get("roles", {})
     where = Location(file)
     form = 'names with lists of scopes, such as nurse = ["features:read", "features:read_personal"]'
     if not isinstance(written, dict):

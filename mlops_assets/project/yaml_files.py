@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import DefinitionError, Location, cannot_open
 from mlops_assets.project.attributes import Attributes
+from mlops_assets.project.text_files import read_text
 
 FILE_NAME = "defs.yaml"
 COMPONENT_PREFIX = "mlops_assets."
@@ -95,17 +96,11 @@ def read_documents(folder: Path) -> Iterator[Document]:
             cannot be read.
     """
     for file in sorted(_files(folder)):
-        if not file.is_file():
-            raise DefinitionError(
-                f"{file}, which is no file", "a file of definitions", "rename or remove it", where=Location(file)
-            )
+        text = read_text(file, "a file of definitions in UTF-8")
         try:
-            text = file.read_text(encoding="utf-8")
             # Dagster reads with the other of the two, which takes no tab for a space.
             nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader if "\t" in text else _LOADER))
-        except OSError as error:
-            raise cannot_open(file, error.strerror or "") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             raise DefinitionError(
                 f"a file that is not YAML ({getattr(error, 'problem', None) or error})",

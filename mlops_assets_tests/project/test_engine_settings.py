@@ -62,6 +62,12 @@ def test_a_project_says_what_evaluations_and_requests_may_take(shop: SmallProjec
     assert found.request_engine.limits == replace(REQUEST_LIMITS, megabytes=200, spill_megabytes=5)  # type: ignore[attr-defined]
 
 
+def test_settings_that_are_not_toml_are_refused_with_their_file(shop: SmallProject) -> None:
+    settle(shop, "[tool")
+    with pytest.raises(DefinitionError, match="pyproject.toml: Found: a file that is not TOML"):
+        platform(shop)
+
+
 def test_the_environment_names_another_engine(shop: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_ENGINE", "spark")
     assert isinstance(platform(shop).engine, SparkEngine)

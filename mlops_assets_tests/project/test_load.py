@@ -1,11 +1,14 @@
 """Loading a project: what it becomes, and how each mistake in it is reported."""
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.check import check_parameter_values
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.models.templates import find_template
@@ -1196,20 +1199,27 @@ def test_a_star_is_taken_as_it_comes(project: SmallProject) -> None:
         ("forecast", "label:", "growth.sql"),
     ],
 )
-def test_an_sql_file_that_is_missing_or_in_another_encoding(
+def test_an_sql_file_that_is_missing_no_file_or_in_another_encoding(
     project: SmallProject, name: str, field: str, sql: str
 ) -> None:
-    for content in (None, "SELECT 'Größe' AS shop".encode("latin-1")):
-        (project.folder / name / sql).unlink()
-        if content is not None:
-            project.write(f"{name}/{sql}", content)
+    file = project.folder / name / sql
+    makes: tuple[Callable[[], object], ...] = (
+        lambda: None,
+        lambda: file.write_bytes("SELECT 'Größe' AS shop".encode("latin-1")),
+        lambda: os.mkfifo(file),
+        lambda: file.symlink_to("/dev/zero"),
+    )
+    for make in makes:
+        file.unlink()
+        make()
         check(
             project,
             (f"{name}/defs.yaml", field),
-            f"no readable file {project.folder / name / sql}",
+            f"no readable file {file}",
             "a file in UTF-8 with one SELECT",
             "write it, or correct the name",
         )
+        file.unlink(missing_ok=True)
         project.write(f"{name}/{sql}", "")
 
 
@@ -1271,6 +1281,26 @@ def test_what_a_later_layer_would_not_take_is_refused_with_its_line(
         assert refused.where.line == project.line(f"{file}/defs.yaml", at)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("alpha: 1.0", "alpha: -1", "alpha -1, which"),
+        ("alpha: 1.0", "alpha: .inf", "alpha inf, which"),
+        ("min_rows: 100", "min_rows: 100, search: {params: {alpha: [1.0, many]}}", "alpha 'many', which"),
+        ("min_rows: 100", "min_rows: 100, search: {params: {alpha: {low: -2, high: 1}}}", "alpha -2, which"),
+    ],
+)
+def test_a_value_that_a_template_s_estimator_refuses_is_refused_with_its_line(
+    project: SmallProject, old: str, new: str, found: str
+) -> None:
+    project.change("forecast/defs.yaml", old, new)
+    with pytest.raises(DefinitionError) as refused:
+        check_parameter_values(project.load().models["forecast"])
+    assert refused.value.found.startswith(f"{found} the estimator of template 'ridge_regressor' refuses (The 'alpha' ")
+    assert refused.value.where is not None
+    assert refused.value.where.line == project.line("forecast/defs.yaml", new)
+
+
 def test_a_field_beside_the_attributes_is_refused(project: SmallProject) -> None:
     project.change("trend/defs.yaml", "attributes:", "owner: me\nattributes:")
     assert project.refusal().found == "unknown field 'owner' beside 'attributes'"
@@ -1290,4 +1320,4 @@ def test_aliases_that_multiply_are_refused_at_once(project: SmallProject) -> Non
 
 def test_a_folder_in_the_place_of_a_file_is_refused(project: SmallProject) -> None:
     (project.folder / "strange" / "defs.yaml").mkdir(parents=True)
-    assert project.refusal().found.endswith("strange/defs.yaml, which is no file")
+    assert project.refusal().found == f"no readable file {project.folder / 'strange' / 'defs.yaml'}"

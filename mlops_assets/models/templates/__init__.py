@@ -1,6 +1,11 @@
 """Templates: versioned, reusable recipes for an estimator; they know nothing of stores, registries or deployment."""
 
 from mlops_assets.models.templates.library import TEMPLATES, find_template
-from mlops_assets.models.templates.template import Template, build_estimator, check_parameters
+from mlops_assets.models.templates.template import (
+    Template,
+    build_estimator,
+    check_parameters,
+    refused_by_estimator,
+)
 
-__all__ = ["TEMPLATES", "Template", "build_estimator", "check_parameters", "find_template"]
+__all__ = ["TEMPLATES", "Template", "build_estimator", "check_parameters", "find_template", "refused_by_estimator"]
