@@ -121,7 +121,7 @@ def check_lookback(
     if (lookback.rest or timedelta(days=28 * lookback.months)) < least:
         raise DefinitionError(
             f"a lookback of {lookback} in '{table.name}', whose newest row may be older and still hold",
-            f"at least {-(-least // timedelta(days=1))} days: a {schema.calendar.unit}, and until its row is known",
+            f"at least {-(-least // timedelta(days=1))} days, for so long it may be the newest one that is known",
             "leave lookback out: a row of windows holds until the next one",
         )
 

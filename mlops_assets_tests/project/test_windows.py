@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mlops_assets.engines.contract import Engine, QueryInput
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.query import Query
+from mlops_assets.errors import DefinitionError
 from mlops_assets.features.generated_rows import write_rows
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.load import load_project
+from mlops_assets.project.lookups import check_lookback
 from mlops_assets.project.windows import periods_spanned
 from mlops_assets_tests.project.small_project import SmallProject
 
@@ -281,12 +283,19 @@ def test_a_model_reads_0_where_there_is_no_row_and_hides_none_that_holds(recent:
     ]  # fmt: skip
     recent.change("forecast/defs.yaml", "[units_sum_7_days]}", "[units_sum_7_days], default: {units_sum_7_days: 7}}")
     assert recent.load().models["forecast"].lookups[1].default == {"units_sum_7_days": 7}
-    recent.change("forecast/defs.yaml", "default: {units_sum_7_days: 7}}", "lookback: 2 days}")
+    recent.change("forecast/defs.yaml", "default: {units_sum_7_days: 7}}", "lookback: 1 day}")
+    table = recent.load().feature_tables["recent"]  # a model waits until the row of its own day is known
+    recent.change("forecast/defs.yaml", "lookback: 1 day}", "lookback: 12 hours}")
     error = recent.refusal()
-    assert error.found == "a lookback of 2 days in 'recent', whose newest row may be older and still hold"
-    assert error.expected == "at least 3 days: a day, and until its row is known"
+    assert error.found == "a lookback of 12 hours in 'recent', whose newest row may be older and still hold"
+    assert error.expected == "at least 1 days, for so long it may be the newest one that is known"
     assert error.where is not None
     assert error.where.line == recent.line("forecast/defs.yaml", "table: recent")
+    sums = [table.schema.column("units_sum_7_days")]
+    for asked_by, hours in ((Calendar("day"), 24), (Calendar("month"), 48), (None, 54)):  # 6 hours until it is known
+        check_lookback(table, sums, Duration.parse(f"{hours} hours"), asked_by)
+        with pytest.raises(DefinitionError):
+            check_lookback(table, sums, Duration.parse(f"{hours - 1} hours"), asked_by)
 
 
 def test_windows_may_lie_over_a_feature_table(recent: SmallProject) -> None:
