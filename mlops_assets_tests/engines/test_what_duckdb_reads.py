@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from mlops_assets.engines.allow_list import FUNCTIONS
 from mlops_assets.engines.contract import ComputedFeature, Engine
+from mlops_assets.engines.duckdb import reading
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.expression import Expression, parse_expression
 from mlops_assets.engines.query import Query, parse_query
@@ -128,9 +129,12 @@ def test_a_sum_of_many_columns_is_not_too_deep() -> None:
     require_same_reading(parse_query(text, file=FILE).canonical, text)
 
 
-def test_a_text_is_read_by_duckdb_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlops_assets.engines.duckdb import reading
+def test_a_tree_of_any_depth_is_read_or_refused_in_words() -> None:
+    with pytest.raises(DefinitionError, match="nested too deep to be read"):
+        reading._tree('{"a":' * 60_000 + "1" + "}" * 60_000, None)
 
+
+def test_a_text_is_read_by_duckdb_once(monkeypatch: pytest.MonkeyPatch) -> None:
     expression = parse_expression("a + 1 - 2 * a", file=FILE)
     query = f"SELECT {expression.canonical}"
     require_same_reading(query, query)

@@ -7,6 +7,7 @@ other then runs. So DuckDB is asked for its tree of what it is to run, and anyth
 import atexit
 import json
 import re
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -33,6 +34,8 @@ _WITHOUT_A_NAME = words("""
 """What DuckDB makes of signs and of syntax, without that its name is written."""
 _ELEMENT = "elem"
 """What DuckDB calls an element of a list where a comprehension chooses some."""
+_MAX_DEPTH = 10_000
+"""How deep a tree may be: some hundred bytes of the thread's stack for each level."""
 _PLACES = re.compile(r'"query_location(_length)?":\d+,?')
 _WITHIN_NUMBERS = re.compile(r"(?<=\d)_(?=\d)")
 
@@ -55,7 +58,7 @@ def require_same_reading(canonical: str, text: str, where: Location | None = Non
     import duckdb
 
     serialized = _serialized(canonical)
-    tree = json.loads(serialized)
+    tree = _tree(serialized, where)
     if tree["error"]:
         raise duckdb.ParserException(tree["error_message"])
     called, named = called_and_named(canonical)
@@ -108,6 +111,19 @@ def _unknown_here(node: dict[str, Any], called: frozenset[str], named: frozenset
         seen = named.issuperset(names) or names[0] == _ELEMENT
         if not seen or names[-1] == "rowid" or (len(names) == 1 and names[0] in BARE_WORDS):
             yield f"the column {'.'.join(names)}"
+
+
+def _tree(serialized: str, where: Location | None) -> dict[str, Any]:
+    """DuckDB's tree. Up to Python 3.11 the depth of JSON counts as depth of calls, of which there may be a thousand."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + min(serialized.count("{") + serialized.count("["), _MAX_DEPTH))
+    try:
+        tree: dict[str, Any] = json.loads(serialized)
+    except RecursionError:
+        raise _refused("SQL that is nested too deep to be read", where) from None
+    finally:
+        sys.setrecursionlimit(limit)
+    return tree
 
 
 def _shape(serialized: str) -> str:
