@@ -114,10 +114,10 @@ def check_lookback(
         return
     of_a_date = schema.column(schema.timestamp).type == "date"
     least = timedelta(days=1) if of_a_date else ONE_MICROSECOND  # at the end of the row's own period
-    if asked_by != schema.calendar:
-        least += _LENGTHS[schema.calendar.unit]
     if asked_by is None:
-        least += table.lag
+        least += _LENGTHS[schema.calendar.unit] + table.lag
+    elif asked_by != schema.calendar:
+        least = _LENGTHS[schema.calendar.unit]  # it waits for the next row, a whole day before that one's period ends
     if (lookback.rest or timedelta(days=28 * lookback.months)) < least:
         raise DefinitionError(
             f"a lookback of {lookback} in '{table.name}', whose newest row may be older and still hold",

@@ -292,7 +292,7 @@ def test_a_model_reads_0_where_there_is_no_row_and_hides_none_that_holds(recent:
     assert error.where is not None
     assert error.where.line == recent.line("forecast/defs.yaml", "table: recent")
     sums = [table.schema.column("units_sum_7_days")]
-    for asked_by, hours in ((Calendar("day"), 24), (Calendar("month"), 48), (None, 54)):  # 6 hours until it is known
+    for asked_by, hours in ((Calendar("day"), 24), (Calendar("month"), 24), (None, 54)):  # 6 hours until it is known
         check_lookback(table, sums, Duration.parse(f"{hours} hours"), asked_by)
         with pytest.raises(DefinitionError):
             check_lookback(table, sums, Duration.parse(f"{hours - 1} hours"), asked_by)
