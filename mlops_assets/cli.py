@@ -170,9 +170,9 @@ def replay(folder: Path, first: str, last: str) -> None:
             summary = summarize(platform, model)
             told.append(as_table(summary) if summary else nothing_yet(platform, model, said.get(model.name, "")))
         progress(Step("summary", len(models), len(models), minor=True))
+    click.echo(f"Where to look: `mlops-assets dev`; drift reports in {home.reports}")
     for text in told:
         click.echo(text)
-    click.echo(f"Where to look: `mlops-assets dev`; drift reports in {home.reports}")
     if state.failed:
         raise FailedRunsError(
             f"{len(state.failed)} of the replay's runs",
