@@ -63,6 +63,10 @@ class FileTable(StateTable):
         """The one file, whatever the periods; who reads chooses rows by their time."""
         return [str(self.file)]
 
+    def absent(self, files: Sequence[str]) -> dict[str, bool]:
+        """None: the file has every column."""
+        return {}
+
 
 @dataclass(frozen=True)
 class GeneratedPlatform(Platform):

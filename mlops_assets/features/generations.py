@@ -19,7 +19,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, arrow_type
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, TableDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, SourceDefinition, TableDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.resolving import ABSENT_AS_ZERO
 from mlops_assets.project.yaml_files import place_of
@@ -77,12 +77,12 @@ def record_generation(platform: Platform, definition: FeatureTableDefinition | M
 
 
 def require_same_types(platform: Platform, table: TableDefinition) -> None:
-    """See that columns which models look up have the types with which the home holds them.
+    """See that a source's columns, and those which models look up, have the types with which the home holds them.
 
     Raises:
         DefinitionError: One has another, with every model that looks it up.
     """
-    held = _types_held(platform, table)
+    held, is_source = _types_held(platform, table), isinstance(table, SourceDefinition)
     for column in table.schema.columns:
         was = held.get(column.name, column.type)
         using = [
@@ -90,12 +90,13 @@ def require_same_types(platform: Platform, table: TableDefinition) -> None:
             for model in platform.project.models.values()
             if any(lookup.table == table.name and column.name in lookup.columns for lookup in model.lookups)
         ]
-        if was != column.type and using:
+        if was != column.type and (is_source or using):
+            looked_up = f", and is looked up by {', '.join(using)}" if using else ""
             raise DefinitionError(
-                f"column '{column.name}' of '{table.name}' declared as {column.type}; it was computed as {was}, and is "
-                f"looked up by {', '.join(using)}",
-                f"type {was} as long as a model looks it up",
-                "add a column of another name with the new type, and let the models move to it",
+                f"column '{column.name}' of '{table.name}' declared as {column.type}; it was "
+                f"{'stored' if is_source else 'computed'} as {was}{looked_up}",
+                f"type {was}, as its rows are stored" if is_source else f"type {was} as long as a model looks it up",
+                f"add a column of another name with the new type{', and let the models move to it' if using else ''}",
                 where=place_of(table.location, table.name, "columns", column.name, "type"),
             )
 

@@ -5,8 +5,7 @@ read the table 1.2 s against 0.35 s compacted, as known at a moment 0.95 s again
 Files that a version names are never deleted, for evidence names versions: compaction costs disk, and saves time.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,16 +71,16 @@ def compact(table: DeltaFolder, progress: Progress = untold) -> Compacted | None
         ConflictError: Another writer came between three times; what was compacted before stays so.
     """
     files = _files_by_period(table)
-    before = sum(files.values())
+    before = sum(map(len, files.values()))
     most = 1 if before > MOST_FILES_OF_TABLE else MOST_FILES_OF_PERIOD
-    periods = [period for period, count in sorted(files.items()) if count > most]
+    periods = [period for period, of in sorted(files.items()) if len(of) > most and _has_every_column(table, of)]
     for number, period in enumerate(periods, start=1):
         _compact_period(table, period)
         progress(Step(table.name, number, len(periods), period, "compacted", minor=True))
     if not periods:
         return None
     table.write_checkpoint()
-    return Compacted(table.name, len(periods), before, sum(_files_by_period(table).values()))
+    return Compacted(table.name, len(periods), before, len(table.files()))
 
 
 def _compact_period(table: DeltaFolder, period: str) -> None:
@@ -97,5 +96,13 @@ def _compact_period(table: DeltaFolder, period: str) -> None:
                 raise
 
 
-def _files_by_period(table: DeltaFolder) -> Counter[str]:
-    return Counter(Path(file).parent.name.removeprefix("period=") for file in table.files())
+def _files_by_period(table: DeltaFolder) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for file in table.files():
+        found.setdefault(Path(file).parent.name.removeprefix("period="), []).append(file)
+    return found
+
+
+def _has_every_column(table: DeltaFolder, files: Sequence[str]) -> bool:
+    """Whether no column came to the table after all of these: written anew they would have it, and say so in hashes."""
+    return frozenset[str]().union(*table.columns_of(files)) >= {*table.schema().names}

@@ -21,7 +21,7 @@ from mlops_assets.errors import (
     told_once,
 )
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, log_file, require_content, require_sizes
+from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, file_name, log_file, require_content, require_sizes
 from mlops_assets.lakehouse.files import write_new
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.write_points import write_point
@@ -116,6 +116,11 @@ class DeltaFolder:
         require_content(log, files, self.name, None if proven else MAX_BYTES_OF_A_READING)
         return files
 
+    def columns_of(self, files: Iterable[str]) -> set[frozenset[str]]:
+        """The columns that the table had when its data files were written; a column that came later is null in them."""
+        columns = self.log().columns
+        return {columns[file_name(file)] for file in files}
+
     def log(self) -> DeltaLog:
         """What its log says, up to the newest version.
 
@@ -157,7 +162,7 @@ class DeltaFolder:
         Raises:
             ConflictError: Another writer committed one of these periods meanwhile; nothing was written.
         """
-        self._write(rows, counters, {"mode": "append"})
+        self._write(self._with_every_column(rows), counters, {"mode": "append"})
 
     def partition_folder(self, period: str) -> Path:
         """Where the data files of a period lie."""
@@ -176,6 +181,7 @@ class DeltaFolder:
         """
         from deltalake.transaction import AddAction
 
+        self._with_every_column(schema.empty_table())
         folder = self.partition_folder(period)
         actions = [
             AddAction(
@@ -215,6 +221,32 @@ class DeltaFolder:
         with told_once(self._unwritable):
             self._open().create_checkpoint()
         write_point(f"checkpoint {self.name}")
+
+    def _with_every_column(self, rows: "pa.Table") -> "pa.Table":
+        """Rows with nulls for the columns that they lack, after the table was given those that it lacks itself."""
+        import pyarrow as pa
+        from deltalake import Schema
+        from deltalake.exceptions import DeltaError
+
+        if not self.exists():
+            return rows
+
+        def new() -> "list[pa.Field]":
+            stored = self.schema()
+            return [field for field in rows.schema if field.name not in stored.names]
+
+        if added := new():
+            with told_once(self._unwritable):
+                try:
+                    self._open().alter.add_columns(Schema.from_arrow(pa.schema(added)).fields)
+                except DeltaError:
+                    if new():  # and no other writer added them at the same time
+                        raise
+            write_point(f"columns of {self.name}")
+        for field in self.schema():
+            if field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        return rows
 
     def _write(self, rows: "pa.Table", counters: Mapping[str, int], how: Mapping[str, str], *, step: int = 1) -> None:
         from deltalake import write_deltalake

@@ -34,6 +34,7 @@ class DeltaLog:
         read: How many commits were read, from the first on.
         counters: How many times each period was committed in them.
         sizes: The bytes of each data file that they added, by its name, which no two have.
+        columns: The columns that the table had when each data file was added, by its name.
         sums: The hash of each commit, in their order; a table that only an earlier release wrote to has none.
         hashes: The hash of each data file, by its name; those that earlier releases wrote have none.
     """
@@ -42,8 +43,10 @@ class DeltaLog:
     read: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, frozenset[str]] = field(default_factory=dict)
     sums: list[str] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
+    _columns_now: frozenset[str] = frozenset()
     _sums_read: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,7 +69,13 @@ class DeltaLog:
                 lines = _lines_of(file, self.sums[self.read] if self.read < len(self.sums) else None)
                 set_ = [_object(line, file)["txn"] for line in lines if line.startswith(b'{"txn"')]
                 self.counters |= {transaction["appId"]: int(transaction["version"]) for transaction in set_}
-                self.sizes |= {_name(added["path"]): int(added["size"]) for added in _added(lines, file)}
+                for line in lines:
+                    if line.startswith(b'{"metaData"'):
+                        fields = json.loads(_object(line, file)["metaData"]["schemaString"])["fields"]
+                        self._columns_now = frozenset(one["name"] for one in fields)
+                added = {file_name(one["path"]): int(one["size"]) for one in _added(lines, file)}
+                self.sizes |= added
+                self.columns |= dict.fromkeys(added, self._columns_now)
                 self.read += 1
 
     def counted(self, periods: Iterable[str]) -> dict[str, int]:
@@ -166,7 +175,7 @@ def require_sizes(log: DeltaLog, files: Sequence[str], name: str) -> None:
             raise MissingDataError(
                 f"table '{name}' names {file}, which is not there", "every data file of the table", CURE
             ) from None
-        written = log.sizes.get(_name(file))
+        written = log.sizes.get(file_name(file))
         if size != written:
             raise DamagedStateError(
                 f"data file {file} of table '{name}' with {size} bytes", f"{written}, as it was written", CURE
@@ -186,8 +195,8 @@ def require_content(log: DeltaLog, files: Sequence[str], name: str, max_bytes: i
         DamagedStateError: One is another.
     """
     for file in files:
-        written = log.hashes.get(_name(file))
-        if written is None or (max_bytes is not None and log.sizes[_name(file)] > max_bytes):
+        written = log.hashes.get(file_name(file))
+        if written is None or (max_bytes is not None and log.sizes[file_name(file)] > max_bytes):
             continue
         status = os.stat(file)
         found = _hash_of(file, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -211,7 +220,7 @@ def _sums_of(folder: Path, version: int) -> bytes:
     files = {}
     for added in _added(content.splitlines(), file):
         with open(folder / unquote(added["path"]), "rb") as written:
-            files[_name(added["path"])] = file_digest(written, "sha256").hexdigest()
+            files[file_name(added["path"])] = file_digest(written, "sha256").hexdigest()
     said = {"version": version, "commit": sha256(content).hexdigest(), "files": files}
     return json.dumps(said).encode() + b"\n"
 
@@ -228,7 +237,8 @@ def _object(line: bytes, file: Path) -> Any:
         raise DamagedStateError(f"the commit {file} with a line that cannot be read", "JSON", CURE) from None
 
 
-def _name(path: str) -> str:
+def file_name(path: str) -> str:
+    """The name of a data file, which no two files of a table have."""
     return path.rpartition("/")[2]
 
 

@@ -1,7 +1,7 @@
 """The two kinds of tables: states of rows, which are only ever appended, and one set of rows for each period."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-HashFiles = Callable[[Mapping[str, tuple[str, ...]]], Mapping[str, str]]
-"""Hashes the states in the files of some partitions, by period key."""
+HashFiles = Callable[["StateTable", Mapping[str, tuple[str, ...]]], Mapping[str, str]]
+"""Hashes the states of a table in the files of some partitions, by period key."""
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +61,23 @@ class StateTable:
             return self.delta.files(None, version)
         return self.delta.files((first.key, last.key), version)
 
+    def narrowed(self, columns: "Container[str] | None") -> "StateTable":
+        """The table as somebody sees it who reads its key, its timestamp and some columns; None reads all."""
+        if columns is None:
+            return self
+        fixed = (*self.schema.keys, self.schema.timestamp)
+        kept = tuple(column for column in self.schema.columns if column.name in fixed or column.name in columns)
+        return replace(self, schema=replace(self.schema, columns=kept))
+
+    def absent(self, files: Sequence[str]) -> dict[str, bool]:
+        """The columns that some data files were written without, and whether all were: there they are null."""
+        written = self.delta.columns_of(files) if files else set()
+        return {
+            name: not any(name in columns for columns in written)
+            for name in self.schema.names
+            if not all(name in columns for columns in written)
+        }
+
     def states(self, first: Period | None = None, last: Period | None = None, version: int | None = None) -> "pa.Table":
         """All states of the periods from first to last (or of all), as stored but for ``period``; in no order."""
         return _read(self.files(first, last, version), _without_period(self.schema.stored()))
@@ -68,9 +85,10 @@ class StateTable:
     def data_version(self, period: Period | None) -> str:
         """The content hash of a partition: of a period, or (None) of a static table.
 
-        It covers what was known and from when. A state that was replaced at its own moment was never known, and one
-        that repeats the state before it says nothing: neither counts, so that a table that was corrected and one
-        that was built anew from the same inputs have the same hash.
+        It covers what was known and from when, in the columns that the table had when the partition was written: one
+        that was declared later changes nothing in it. A state that was replaced at its own moment was never known,
+        and one that repeats the state before it says nothing: neither counts, so that a table that was corrected and
+        one that was built anew from the same inputs have the same hash.
         """
         (version,) = self.data_versions([period] if period else []).values()
         return version
@@ -91,13 +109,23 @@ class StateTable:
         found = {key: _DATA_VERSIONS[self, of] for key, of in files.items() if (self, of) in _DATA_VERSIONS}
         unknown = {key: of for key, of in files.items() if key not in found}
         if unknown:
-            here = {key: _data_version(self, of) for key, of in unknown.items()} if hash_files is None else {}
-            hashed = hash_files(unknown) if hash_files else here
+            hashed = self._hashed(unknown, hash_files or _hash_here)
             if len(_DATA_VERSIONS) > 10_000:
                 _DATA_VERSIONS.clear()
             _DATA_VERSIONS.update({(self, files[key]): hash_ for key, hash_ in hashed.items()})
             found |= hashed
         return {key: found[key] for key in files}
+
+    def _hashed(self, files: Mapping[str, tuple[str, ...]], hash_files: "HashFiles") -> dict[str, str]:
+        """The hashes of partitions, asked for together where they were written with the same columns."""
+        alike: dict[frozenset[str], dict[str, tuple[str, ...]]] = {}
+        for key, of in files.items():
+            absent = frozenset(name for name, everywhere in self.absent(of).items() if everywhere)
+            alike.setdefault(absent, {})[key] = of
+        hashed: dict[str, str] = {}
+        for absent, of_these in alike.items():
+            hashed |= hash_files(self.narrowed({*self.schema.names} - absent), of_these)
+        return hashed
 
     def moments(self, first: Period | None, last: Period | None) -> dict[str, tuple[StateMoment, ...]]:
         """When the states of each period from first to last (of a static table: all) became known, by period key."""
@@ -193,9 +221,10 @@ class PeriodTable:
         return stored.drop_columns(["period"])
 
 
-def _data_version(table: StateTable, files: tuple[str, ...]) -> str:
-    states = _read(files, _without_period(table.schema.stored()))
-    return content_hash(that_were_known(table, states), table.hashed_columns)
+def _hash_here(table: StateTable, files: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    schema = _without_period(table.schema.stored())
+    read = {key: _read(of, schema) for key, of in files.items()}
+    return {key: content_hash(that_were_known(table, states), table.hashed_columns) for key, states in read.items()}
 
 
 _DATA_VERSIONS: dict[tuple[StateTable, tuple[str, ...]], str] = {}
@@ -262,13 +291,16 @@ def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
                 "restore the file from a backup, or delete the table's folder and build it again",
             ) from error
         if schema is not None:
-            tables.append(table.cast(schema))
+            for field in schema:
+                if field.name not in table.column_names:  # written before the column was declared
+                    table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+            tables.append(table.select(schema.names).cast(schema))
             continue
         key = Path(file).parent.name.removeprefix("period=")
         tables.append(table.append_column("period", pa.array([key] * table.num_rows, pa.string())))
     if not tables:
         return (schema or pa.schema([])).empty_table()
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables, promote_options="default")  # some may be older than a column
 
 
 def _without_period(schema: "pa.Schema") -> "pa.Schema":

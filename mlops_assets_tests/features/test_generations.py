@@ -239,7 +239,19 @@ def test_a_retyped_column_of_a_source_is_refused_as_well(line: Line) -> None:
     line.open()
     with pytest.raises(DefinitionError) as caught:
         check_home(line.platform.project, line.platform.home)
-    assert caught.value.found.startswith("column 'region' of 'shops' declared as bigint; it was computed as string, ")
+    assert caught.value.found.startswith("column 'region' of 'shops' declared as bigint; it was stored as string, ")
+
+
+def test_a_column_of_a_source_that_nobody_looks_up_keeps_its_type_as_well(line: Line) -> None:
+    line.files.change("sales/defs.yaml", "price: {type: double", "price: {type: string")
+    line.open()
+    with pytest.raises(DefinitionError) as caught:
+        check_home(line.platform.project, line.platform.home)
+    assert (caught.value.found, caught.value.expected, caught.value.cure) == (
+        "column 'price' of 'sales' declared as string; it was stored as double",
+        "type double, as its rows are stored",
+        "add a column of another name with the new type",
+    )
 
 
 def test_a_removed_column_is_refused_with_every_model_that_looks_it_up(line: Line) -> None:

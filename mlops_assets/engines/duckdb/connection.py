@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.lakehouse.schema import ColumnType, TableSchema
+from mlops_assets.lakehouse.tables import StateTable
 
 DuckDB = Any
 """A DuckDB connection; the library has no complete types."""
@@ -64,10 +65,23 @@ def comma(names: Sequence[str], prefix: str = "") -> str:
     return ", ".join(prefix + quoted(name) for name in names)
 
 
-def parquet(files: Sequence[str]) -> str:
-    """A table function over Parquet files, as SQL text; each file is itself, whatever its name would match."""
+def stored_states(table: StateTable, files: Sequence[str]) -> str:
+    """What some data files of a table hold, and where, as SQL text; each file is itself, whatever its name would match.
+
+    Args:
+        table: The table.
+        files: At least one.
+    """
     listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{listed}], hive_partitioning = false)"
+    absent = table.absent(files)
+    nulls = [
+        f"CAST(NULL AS {SQL_TYPES[table.schema.column(name).type]}) AS {quoted(name)}"
+        for name, everywhere in absent.items()
+        if everywhere
+    ]
+    by_name = ", union_by_name = true" if len(nulls) < len(absent) else ""
+    read = f"read_parquet([{listed}], hive_partitioning = false{by_name})"
+    return f"(SELECT *, file_index, file_row_number, {', '.join(nulls)} FROM {read})" if nulls else read
 
 
 def no_rows(schema: TableSchema) -> str:

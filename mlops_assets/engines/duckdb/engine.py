@@ -139,7 +139,8 @@ class DuckDBEngine:
             which, parameters = "WHERE seq > ? OR known_at > ? OR event_time > ? ", [after[0], after[1], after[1]]
         with duck.connect(self.scratch, self.threads) as connection:
             found = connection.sql(
-                f"SELECT DISTINCT {keys} FROM {duck.parquet(files)} {which}ORDER BY {keys}", params=parameters
+                f"SELECT DISTINCT {keys} FROM {duck.stored_states(table, files)} {which}ORDER BY {keys}",
+                params=parameters,
             )
             return found.to_arrow_table().cast(schema)
 

@@ -53,10 +53,11 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
     types = pa.schema([fields.field(feature) for feature in dict.fromkeys(read for read, _ in lookup.answers)])
     if not files:
         return pa.table({field.name: pa.nulls(count, field.type) for field in types}, schema=types)
+    states = duck.stored_states(lookup.table, files)
     renamed = ", ".join(f"{duck.quoted(name)} AS {key}" for name, key in zip(schema.keys, keys, strict=True))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE state AS SELECT {renamed}, {duck.micros('event_time')} AS event_us, "
-        f"{duck.micros('known_at')} AS known_us, seq, removed, {PLACE} AS place FROM {duck.parquet(files)}"
+        f"{duck.micros('known_at')} AS known_us, seq, removed, {PLACE} AS place FROM {states}"
     )
     lags = [row[0] for row in connection.execute("SELECT DISTINCT lag_us FROM question").fetchall()]
     connection.execute("CREATE OR REPLACE TEMP TABLE landed (row BIGINT, place BIGINT)")
@@ -66,7 +67,7 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
         for lag in lags:
             _join_in_order(connection, keys, int(lag))
     found = connection.sql(
-        f"SELECT landed.row AS {_ROW}, {duck.comma(types.names, 'features.')} FROM {duck.parquet(files)} AS features "
+        f"SELECT landed.row AS {_ROW}, {duck.comma(types.names, 'features.')} FROM {states} AS features "
         f"JOIN landed ON landed.place = {PLACE}"
     ).to_arrow_table()
     rows = found.column(0).to_numpy()

@@ -30,7 +30,7 @@ def known_rows(
     schema = table.schema
     if not files:
         connection.register(_NO_ROWS, schema.stored().empty_table())
-    origin = duck.parquet(files) if files else duck.quoted(_NO_ROWS)
+    origin = duck.stored_states(table, files) if files else duck.quoted(_NO_ROWS)
     conditions = ["true"]
     parameters: list[datetime] = []
     if moment is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +219,7 @@ class SparkEngine:
 
     def data_versions(self, table: StateTable, periods: Sequence[Period]) -> dict[str, str]:
         """See `Engine.data_versions`."""
-        return table.data_versions(periods, hash_files=lambda files: hash_partitions(self.session, table, files))
+        return table.data_versions(periods, hash_files=partial(hash_partitions, self.session))
 
     def measure(self, rows: SparkRows, figures: Mapping[str, str]) -> dict[str, Any]:
         """See `Engine.measure`."""
