@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import dagster as dg
 
-from mlops_assets.components import constants
+from mlops_assets.components.read_before import newest_materializations, reads_the_same
 from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
-from mlops_assets.features.labels import label_history, label_inputs, labelled_period
+from mlops_assets.features.labels import label_history, labelled_period
 from mlops_assets.in_process import end_what_was_killed, is_logged_error, run_assets
-from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.reads import Reads, label_reads, table_reads
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _Computed:
 
     name: str
     states: StateTable
-    inputs: tuple[str, ...]
+    reads: Reads
     history: int
     generation: str
     first: Period
@@ -75,7 +74,7 @@ def _computed(platform: Platform, name: str) -> _Computed:
         return _Computed(
             name,
             platform.labels(model),
-            label_inputs(model),
+            label_reads(project, model),
             label_history(model),
             model.label_generation,
             model.first_label_period,
@@ -87,7 +86,7 @@ def _computed(platform: Platform, name: str) -> _Computed:
     return _Computed(
         name,
         platform.table(name),
-        table.inputs,
+        table_reads(project, table),
         table.history,
         table.generation,
         table.first,
@@ -111,7 +110,7 @@ def _feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinit
 def with_upstream(platform: Platform, name: str) -> tuple[str, ...]:
     """A feature table or a model's labels after all feature tables that it rests on, each after its own inputs."""
     tables = platform.project.feature_tables
-    inputs = [input_ for input_ in _computed(platform, name).inputs if input_ in tables]
+    inputs = [input_ for input_ in _computed(platform, name).reads if input_ in tables]
     return tuple(dict.fromkeys([*(found for input_ in inputs for found in with_upstream(platform, input_)), name]))
 
 
@@ -147,7 +146,7 @@ def run_backfill(
     ready = []
     for period in _periods(platform, computed, first, last):
         try:
-            require_inputs(platform, computed.inputs, period, computed.history)
+            require_inputs(platform, computed.reads, period, computed.history)
             ready.append(period)
         except MissingDataError as error:
             waiting[period.key] = error.found
@@ -185,42 +184,18 @@ def _current(
     platform: Platform, instance: dg.DagsterInstance, computed: _Computed, periods: Sequence[Period]
 ) -> set[str]:
     """The keys of those that computing again would leave as they are."""
-    events = _newest_events(instance, computed.key)
+    events = newest_materializations(instance, computed.key, {period.key for period in periods})
     stored = {period: computed.stored(period) for period in periods if period.key in events}
     versions = computed.states.data_versions(list(stored.values()))
     current = set()
     for period, held in stored.items():
         event = events[period.key]
-        recorded: Any = event.metadata[constants.EVIDENCE].value
         begin = computed.states.schema.calendar.shift(period, 1 - computed.history)
-        read = [item.data_version for item in tables_evidence(platform, computed.inputs, begin, period)]
-        if (
-            recorded.get(formats.MEMBER, formats.UNNUMBERED) == formats.EVIDENCE
-            and recorded["definition_hash"] == computed.generation
-            and [item["data_version"] for item in recorded["inputs"]] == read
-            and (event.tags or {}).get("dagster/data_version") == versions[held.key]
-        ):
+        read = tables_evidence(platform, computed.reads, begin, period)
+        holds_it = (event.tags or {}).get("dagster/data_version") == versions[held.key]
+        if holds_it and reads_the_same(event, computed.generation, read):
             current.add(period.key)
     return current
-
-
-def _newest_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dg.AssetMaterialization]:
-    """The newest materialization of each partition, but for the last of a run that was killed: its checks may miss."""
-    materialization = dg.DagsterEventType.ASSET_MATERIALIZATION
-    newest = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, materialization).values())
-    if not newest:
-        return {}
-    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, storage_ids=newest), limit=len(newest)).records
-    last_of_run: dict[str, int] = {}
-    for record in found:
-        last_of_run[record.run_id] = max(record.storage_id, last_of_run.get(record.run_id, 0))
-    runs = {run_id: instance.get_run_by_id(run_id) for run_id in last_of_run}
-    events = [
-        record.asset_materialization
-        for record in found
-        if record.storage_id != last_of_run[record.run_id] or ((run := runs[record.run_id]) and run.is_success)
-    ]
-    return {event.partition: event for event in events if event and event.partition}
 
 
 def _ranges(periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:

@@ -119,6 +119,30 @@ def test_a_correction_makes_the_partitions_due_that_look_at_it(
     assert backfill(copy, monkeypatch, TABLE).stdout == f"{TABLE}: 0 computed, 27 were current\n"
 
 
+def test_a_column_that_came_to_a_source_makes_nothing_due_nor_a_correction_in_it(
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlops_assets.sources.ingest import ingest
+
+    copy = lived.copy(tmp_path / "copy")
+    file = copy.project / "shop" / "defs" / "orders" / "defs.yaml"
+    units = "    units: {type: bigint, description: Units ordered, nullable: false, minimum: 0}\n"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(units) == 1
+    file.write_text(text.replace(units, f"{units}    sent_back: {{type: bigint, description: Units sent back}}\n"))
+    for name, current in ((TABLE, 27), ("orders_forecast/labels", 26)):
+        assert backfill(copy, monkeypatch, name).stdout == f"{name}: 0 computed, {current} were current\n"
+
+    platform = platform_of(copy)
+    source = platform.project.sources["orders"]
+    delivered = copy.home.landing / "orders" / "2024-01-15.csv"
+    header, *rows = delivered.read_text(encoding="utf-8").splitlines()
+    delivered.write_text("\n".join([f"{header},sent_back", *(f"{row},1" for row in rows)]) + "\n")
+    done = ingest(platform, source, source.schema.calendar.at_key("2024-01-15"))
+    assert done.appended == {"2024-01-15": len(rows)}
+    assert backfill(copy, monkeypatch, TABLE).stdout == f"{TABLE}: 0 computed, 27 were current\n"
+
+
 def test_labels_of_a_new_definition_are_computed_once_each(
     lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,14 @@ from typing import Any
 import dagster as dg
 from dagster import AutomationCondition
 
+from mlops_assets.components.read_before import newest_materializations, reads_the_same
+from mlops_assets.governance.evidence import InputEvidence
+
 Due = Callable[[Iterable[str]], set[str]]
 """Says of partition keys which of them are due."""
+
+Read = Callable[[str], Sequence[InputEvidence]]
+"""Says of a partition key what it would be computed from."""
 
 
 class OnlyWhere(AutomationCondition[dg.AssetKey]):
@@ -42,8 +48,45 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
 
 
+class ReadsChanged(AutomationCondition[dg.AssetKey]):
+    """True for the partitions that were computed by another definition, or from what has changed since.
+
+    Args:
+        definition: Hash of the definition.
+        read: What a partition would be computed from, by its key.
+    """
+
+    definition: str
+    read: Read
+
+    def __init__(self, definition: str, read: Read) -> None:
+        object.__setattr__(self, "definition", definition)
+        object.__setattr__(self, "read", read)
+
+    @property
+    def name(self) -> str:
+        """Its name in the user interface."""
+        return "what it reads of its inputs has changed"
+
+    def get_label(self) -> str:
+        """Its name in the user interface."""
+        return self.name
+
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
+        """Keep the candidates whose newest materialization read something else."""
+        candidates = context.candidate_subset
+        keys = set(candidates.expensively_compute_partition_keys())
+        events = newest_materializations(context.asset_graph_view.instance, context.key, keys) if keys else {}
+        same = {key for key, event in events.items() if reads_the_same(event, self.definition, self.read(key))}
+        return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(keys - same))
+
+
 def carry_on(
-    due: Due | None, label: str, *ignored: dg.AssetKey, sees_to: Sequence[dg.AssetKey] = ()
+    due: Due | None,
+    label: str,
+    *ignored: dg.AssetKey,
+    sees_to: Sequence[dg.AssetKey] = (),
+    reads: ReadsChanged | None = None,
 ) -> AutomationCondition[dg.AssetKey]:
     """Materialize a partition when what it needs is there and has changed, however far back it lies.
 
@@ -57,6 +100,7 @@ def carry_on(
             never what was.
         sees_to: Upstream assets whose partitions ``due`` itself requires. Those with other periods belong here: of a
             week that overlaps a day only a part may be over, and the day does not wait for it.
+        reads: Tells changes of what is read from others, such as a column that came to an input; None where all count.
     """
     changed = _changed()
     if sees_to:
@@ -64,7 +108,8 @@ def carry_on(
         changed = changed.replace(missing, missing.ignore(dg.AssetSelection.assets(*sees_to)))
     if ignored:
         changed = changed.ignore(dg.AssetSelection.assets(*ignored))
-    return changed & OnlyWhere(label, due) if due else changed
+    changed = changed & OnlyWhere(label, due) if due else changed
+    return changed & reads if reads else changed
 
 
 @lru_cache(maxsize=1)

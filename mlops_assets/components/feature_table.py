@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import feature_table_lineage_figures
-from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.conditions import ReadsChanged, carry_on
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     ProjectComponent,
@@ -33,11 +33,12 @@ from mlops_assets.components.results import (
 )
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
-from mlops_assets.governance.evidence import evidence
+from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.periods import Calendar, Unit
 from mlops_assets.markdown import as_code
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
+from mlops_assets.project.reads import table_reads
 from mlops_assets.sources.freshness import freshness
 
 
@@ -69,11 +70,18 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
             and has_history(platform, table.inputs, period, table.history)
         }
 
+    def read(partition: str) -> list[InputEvidence]:
+        period = table.schema.calendar.at_key(partition)
+        begin = table.schema.calendar.shift(period, 1 - table.history)
+        return tables_evidence(platform_of(project), table_reads(project, table), begin, period)
+
     @dg.asset(
         key=key,
         partitions_def=partitions,
         deps=table_deps(project, table.inputs, table.schema.calendar, 1 - table.history),
-        automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
+        automation_condition=carry_on(
+            due, "its as_of has come, and its inputs' history is there", reads=ReadsChanged(table.generation, read)
+        ),
         check_specs=[
             *blocking_specs(key, partitions, CONTRACT),
             *expectation_specs(key, partitions, table.expectations),
@@ -106,11 +114,7 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         yield result(
             platform,
             key,
-            evidence(
-                tables_evidence(platform, table.inputs, table.schema.calendar.shift(period, 1 - table.history), period),
-                table.generation,
-                known_at=written.known_at,
-            ),
+            evidence(read(partition), table.generation, known_at=written.known_at),
             written.data_version,
             rows=written.rows,
             figures={

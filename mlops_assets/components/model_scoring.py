@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
-from mlops_assets.components.conditions import at_its_time, carry_on
+from mlops_assets.components.conditions import ReadsChanged, at_its_time, carry_on
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     MAX_PERIODS_BACK,
@@ -32,6 +32,7 @@ from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import labels_known_at, measure_performance
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.reads import model_reads
 from mlops_assets.project.windows import periods_spanned
 
 
@@ -52,6 +53,12 @@ def predictions_asset(
         spoken = [period for period in periods if platform.model_as_of(model, period) <= now]
         return {period.key for period in spoken if not waits or not missing_inputs(platform, others, period)}
 
+    def read(partition: str) -> list[InputEvidence]:
+        period = calendar.at_key(partition)
+        return tables_evidence(
+            platform_of(project), model_reads(project, model), calendar.shift(period, 1 - back), period
+        )
+
     label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"
     shown = column_schema(model.predictions_schema, *STATE_COLUMN_SCHEMA)
@@ -60,7 +67,13 @@ def predictions_asset(
         key=key,
         partitions_def=partitions,
         deps=[*table_deps(project, model.inputs, calendar, 1 - back), asset_key(model, "champion")],
-        automation_condition=carry_on(due, label, asset_key(model, "champion"), sees_to=list(map(dg.AssetKey, others)))
+        automation_condition=carry_on(
+            due,
+            label,
+            asset_key(model, "champion"),
+            sees_to=list(map(dg.AssetKey, others)),
+            reads=ReadsChanged(model.generation, read),
+        )
         if waits
         else at_its_time(due, label),
         code_version=model.generation,
@@ -85,10 +98,7 @@ def predictions_asset(
             platform,
             key,
             evidence(
-                [
-                    *tables_evidence(platform, model.inputs, calendar.shift(period, 1 - back), period),
-                    by,
-                ],
+                [*read(context.partition_key), by],
                 model.generation,
                 known_at=scored.written.known_at,
                 seed=model.template.seed,

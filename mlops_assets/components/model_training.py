@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
-from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.conditions import ReadsChanged, carry_on
 from mlops_assets.components.evaluation import evaluation_figures
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
@@ -34,6 +34,7 @@ from mlops_assets.models.training import Request, train
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.reads import label_reads
 
 Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
@@ -59,6 +60,11 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             if platform.labels_as_of(model, period) <= now and has_history(platform, inputs, period, history)
         }
 
+    def read(partition: str) -> list[InputEvidence]:
+        period = model.schema.calendar.at_key(partition)
+        begin = model.schema.calendar.shift(period, 1 - history)
+        return tables_evidence(platform_of(project), label_reads(project, model), begin, period)
+
     shown = column_schema(
         model.schema,
         ("predicted_at", "timestamp", "When the period that is predicted from was known, UTC"),
@@ -71,7 +77,11 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         key=key,
         partitions_def=partitions,
         deps=table_deps(project, inputs, model.schema.calendar, 1 - history),
-        automation_condition=carry_on(due, "its as_of has come, and its inputs' history is there"),
+        automation_condition=carry_on(
+            due,
+            "its as_of has come, and its inputs' history is there",
+            reads=ReadsChanged(model.label_generation, read),
+        ),
         check_specs=[
             dg.AssetCheckSpec(
                 NOT_EARLY,
@@ -110,7 +120,7 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
             platform,
             key,
             evidence(
-                tables_evidence(platform, inputs, model.schema.calendar.shift(period, 1 - history), period),
+                read(partition),
                 model.label_generation,
                 known_at=written.known_at,
             ),

@@ -18,6 +18,7 @@ from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, periods_behind
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
+from mlops_assets.project.reads import Reads
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
 from mlops_assets.sources.expectations import require_expected
 from mlops_assets.sources.ingest import require_delivered
@@ -172,15 +173,16 @@ def missing_inputs(platform: Platform, names: Iterable[str], period: Period) -> 
     return ""
 
 
-def tables_evidence(platform: Platform, names: Iterable[str], first: Period, last: Period) -> list[InputEvidence]:
+def tables_evidence(platform: Platform, reads: Reads, first: Period, last: Period) -> list[InputEvidence]:
     """Evidence of reading of each table the periods behind those from one to another; of static tables all."""
     return [
         window_evidence(
             platform.table(name),
             periods_behind(platform.project.table(name), first, last),
             platform.engine.data_versions,
+            columns,
         )
-        for name in names
+        for name, columns in reads.items()
     ]
 
 

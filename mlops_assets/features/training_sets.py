@@ -15,6 +15,7 @@ from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Period
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.reads import lookup_reads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +144,7 @@ def training_evidence(platform: Platform, model: ModelDefinition, at: Period) ->
     first, last = label_window(model, at)
     return [
         window_evidence(platform.labels(model), existing_periods(calendar, first, last, model.first)),
-        *tables_evidence(platform, model.feature_tables, first, last),
+        *tables_evidence(platform, lookup_reads(model), first, last),
     ]
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform as machine
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +28,7 @@ class InputEvidence:
         data_version: Content hash of what was read: of a partition, or over the partitions of a window.
         periods: First and last period read, or None.
         generation: The table's generation; None where it is not a Delta table.
+        columns: Which columns were read, beside key and time; None for all.
     """
 
     name: str
@@ -35,6 +36,7 @@ class InputEvidence:
     data_version: str
     periods: tuple[str, str] | None
     generation: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def window_evidence(
     table: StateTable,
     periods: Sequence[Period],
     data_versions: Callable[[StateTable, Sequence[Period]], Mapping[str, str]] = StateTable.data_versions,
+    columns: Collection[str] | None = None,
 ) -> InputEvidence:
     """Evidence of reading some periods of a table (of a static table: all of it).
 
@@ -88,14 +91,16 @@ def window_evidence(
         table: The table.
         periods: The periods.
         data_versions: What hashes its partitions: this process, or the engine that read them.
+        columns: Which columns were read, beside key and time; None for all.
     """
-    versions = data_versions(table, periods)
+    versions = data_versions(table.narrowed(columns), periods)
     if len(versions) == 1:
         (data_version,) = versions.values()
     else:
         data_version = text_hash(*(f"{key} {version}" for key, version in versions.items()))
     bounds = (periods[0].key, periods[-1].key) if periods and table.schema.timestamp else None
-    return InputEvidence(table.name, table.delta.version(), data_version, bounds, table.delta.folder.name)
+    read = None if columns is None or {*table.schema.value_names} <= {*columns} else tuple(sorted(columns))
+    return InputEvidence(table.name, table.delta.version(), data_version, bounds, table.delta.folder.name, read)
 
 
 @lru_cache(maxsize=1)

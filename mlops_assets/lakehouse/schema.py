@@ -1,7 +1,7 @@
 """What a table looks like: its key, its timestamp, its columns, and the columns that the lakehouse adds."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -107,6 +107,13 @@ class TableSchema:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    def narrowed(self, columns: Container[str]) -> "TableSchema":
+        """The same of its key, its timestamp and some columns."""
+        fixed = (*self.keys, self.timestamp)
+        return replace(
+            self, columns=tuple(column for column in self.columns if column.name in fixed or column.name in columns)
+        )
 
     def arrow(self) -> "pa.Schema":
         """The user's columns as an Arrow schema."""

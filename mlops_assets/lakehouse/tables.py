@@ -63,11 +63,7 @@ class StateTable:
 
     def narrowed(self, columns: "Container[str] | None") -> "StateTable":
         """The table as somebody sees it who reads its key, its timestamp and some columns; None reads all."""
-        if columns is None:
-            return self
-        fixed = (*self.schema.keys, self.schema.timestamp)
-        kept = tuple(column for column in self.schema.columns if column.name in fixed or column.name in columns)
-        return replace(self, schema=replace(self.schema, columns=kept))
+        return self if columns is None else replace(self, schema=self.schema.narrowed(columns))
 
     def absent(self, files: Sequence[str]) -> dict[str, bool]:
         """The columns that some data files were written without, and whether all were: there they are null."""

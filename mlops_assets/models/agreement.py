@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mlops_assets.engines.columns import columns_named
 from mlops_assets.errors import ConflictError, ContractError, MissingDataError
 from mlops_assets.features.generations import TableAgreement, compare_generations, to_compute
 from mlops_assets.features.training_sets import first_looked_up, label_window
@@ -24,6 +23,7 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.project.definition import ModelDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.reads import model_reads
 
 Outcome = Literal["same", "agrees", "waits", "differs"]
 
@@ -47,18 +47,13 @@ class TrainedOn:
     @classmethod
     def of(cls, platform: Platform, model: ModelDefinition, at: Period) -> "TrainedOn":
         """What a training at a period is on, by the definitions as they stand."""
-        named = columns_named(model.population)
         tables, columns = {}, {}
-        for name in model.inputs:
+        for name, used in model_reads(platform.project, model).items():
             table = platform.project.table(name)
             if isinstance(table, SourceDefinition):
                 continue
             tables[name] = table.generation
-            used = {column for lookup in model.lookups if lookup.table == name for column in lookup.columns}
-            in_population = name in model.population_inputs
-            if in_population and named is not None:
-                used |= {column for column in table.schema.value_names if column.lower() in named}
-            columns[name] = None if in_population and named is None else sorted(used)
+            columns[name] = None if used is None else sorted(used.intersection(table.schema.value_names))
         return cls(label_window(model, at)[0].key, model.label_generation, tables, columns)
 
     @classmethod

@@ -20,6 +20,7 @@ from mlops_assets.project.definition import (
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.lookups import typed_default
 from mlops_assets.project.python_function import PythonFunction, read_function
+from mlops_assets.project.reads import parts_read
 from mlops_assets.project.resolving import (
     ABSENT_AS_ZERO,
     check_output,
@@ -189,7 +190,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         "history": f"{history} {calendar.unit}s",
         **schema_parts(schema),
         **({ABSENT_AS_ZERO: json.dumps(sorted(zeros))} if zeros else {}),
-        **{f"input {name}": table.generation for name, table in inputs.items()},
+        **parts_read(tables, (computation, inputs, list(columns))),
     }
     return FeatureTableDefinition(
         name=parsed.name,

@@ -44,6 +44,7 @@ from mlops_assets.project.model_columns import (
     require_own_names,
     with_read,
 )
+from mlops_assets.project.reads import parts_read
 from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
 from mlops_assets.project.resolving import (
     check_output,
@@ -153,7 +154,11 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         "history": f"{history} {calendar.unit}s",
         **schema_parts(replace(schema, columns=(*schema.columns, *request))),
     }
-    read = {f"input {name}": project.table(name).generation for name in {*inputs, *label_inputs}}
+    read = parts_read(
+        {**project.sources, **project.feature_tables},
+        (population, inputs, [*schema.names, *(column.name for column in request)]),
+        (label_query, label_inputs, [*schema.names, label.column]),
+    )
     parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, made)}
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)

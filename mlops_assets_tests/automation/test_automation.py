@@ -461,7 +461,8 @@ def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_th
         days = missing_history(table, calendar.at_key("2024-01-01"), calendar.at_key(NEXT_DAY))
         materialize_all(shop, "order_trend", list(days))
         found, _ = requested(shop, cursor)
-        assert NEXT_DAY in found["orders_forecast/predictions"]
+        assert found["orders_forecast/predictions"] == [NEXT_DAY]  # those before read nothing of the column that came
+        assert "orders_forecast/labels" not in found
         assert NEXT_DAY in found["order_trend/online"]
         assert materialize(shop, NEXT_DAY, "order_trend/online").success
         assert "placed" in served_columns(shop)

@@ -54,3 +54,28 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     """Writes tables, each to a folder of its own; one for all examples of a property."""
     return Tables(tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture(scope="module")
+def small_tables() -> Any:
+    """A connection to DuckDB with the tables of random queries."""
+    import duckdb
+
+    from mlops_assets_tests.engines.random_sql import ROWS
+
+    connection = duckdb.connect()
+    connection.execute(ROWS)
+    return connection
+
+
+@pytest.fixture(scope="module")
+def feature_tables() -> Any:
+    """A connection to DuckDB with tables for every construct of a query."""
+    import duckdb
+
+    from mlops_assets_tests.engines.test_column_lineage import ROWS
+    from mlops_assets_tests.engines.test_query import TABLES
+
+    connection = duckdb.connect()
+    connection.execute(TABLES + ROWS)
+    return connection

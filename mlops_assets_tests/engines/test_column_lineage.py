@@ -282,26 +282,6 @@ def values_of(connection: Any, sql: str) -> dict[str, list[str]]:
     return {name: sorted(str(row[number]) for row in rows) for name, number in first.items()}
 
 
-@pytest.fixture(scope="module")
-def small_tables() -> Any:
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute(random_sql.ROWS)
-    return connection
-
-
-@pytest.fixture(scope="module")
-def feature_tables() -> Any:
-    import duckdb
-
-    from mlops_assets_tests.engines.test_query import TABLES as DECLARED
-
-    connection = duckdb.connect()
-    connection.execute(DECLARED + ROWS)
-    return connection
-
-
 def test_a_query_of_many_columns_is_read_in_one_walk() -> None:
     names = [f"c{number}" for number in range(300)]
     inner = ", ".join(f"units + {number} as {name}" for number, name in enumerate(names))

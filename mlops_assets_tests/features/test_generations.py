@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlops_assets.check import check_home
 from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.features.corrections import Computed, record_computed
+from mlops_assets.features.feature_tables import tables_evidence
 from mlops_assets.features.generations import (
     TableAgreement,
     compare_generations,
@@ -25,6 +26,7 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.project.reads import table_reads
 from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line
 
 DAYS = 5
@@ -182,8 +184,8 @@ def test_a_row_that_is_gone_differs_in_every_column(line: Line) -> None:
     assert compare(line, "crowd").differs == (FIRST, "crowd")
 
 
-def test_what_reads_a_new_generation_gets_one_too_and_waits_for_its_history(line: Line) -> None:
-    add_cost(line)
+def test_what_reads_a_changed_column_gets_a_generation_too_and_waits_for_its_history(line: Line) -> None:
+    add_cost(line, level="ln(1 + units)")
     line.features(LAST)
     with pytest.raises(MissingDataError) as caught:
         line.features(LAST, "week")
@@ -196,6 +198,26 @@ def test_what_reads_a_new_generation_gets_one_too_and_waits_for_its_history(line
     recompute(line)
     assert missing_history(table, line.period(FIRST), line.period(LAST)) == []
     assert compare(line, name="week").differs is None
+
+
+def test_who_does_not_read_an_added_column_keeps_generation_and_data_versions_and_what_is_recorded_as_read(
+    line: Line,
+) -> None:
+    def seen() -> tuple[str, str, list[str]]:
+        table = line.platform.project.feature_tables["week"]
+        reads = table_reads(line.platform.project, table)
+        read = tables_evidence(line.platform, reads, line.period("2024-01-07"), line.period(LAST))
+        data_version = line.platform.table("week").data_version(line.period(LAST))
+        return table.generation, data_version, [item.data_version for item in read]
+
+    before, whole = seen(), line.platform.table("trend").data_version(line.period(LAST))
+    add_cost(line)
+    with pytest.raises(MissingDataError):
+        line.features(LAST, "week")
+    recompute(line, "trend")
+    assert line.platform.table("trend").data_version(line.period(LAST)) != whole
+    assert line.features(LAST, "week").appended == 0
+    assert seen() == before
 
 
 def test_a_training_lacks_nothing_of_the_past(line: Line) -> None:

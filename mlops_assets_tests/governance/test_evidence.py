@@ -145,6 +145,7 @@ def test_evidence_can_be_written_as_json_and_holds_its_moment_with_the_zone() ->
             "data_version": "ab" * 32,
             "periods": ["2024-01", "2024-03"],
             "generation": None,
+            "columns": None,
         }
     ]
     assert read["threads"] == threads()

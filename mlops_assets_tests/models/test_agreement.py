@@ -165,6 +165,9 @@ def test_labels_and_population_that_rest_on_the_table_are_part_of_the_proof(
     training = candidates(line.platform, line.model)[0]
     labels = line.model.label_generation
     add_cost(line)
+    assert line.model.label_generation == labels  # which do not read the cost
+    line.files.change("trend/trend.sql", "ln(units + 1)", "ln(1 + units)")
+    line.open()
     assert line.model.label_generation != labels
     for key in line.days(DAYS):
         line.features(key)

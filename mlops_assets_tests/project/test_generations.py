@@ -82,6 +82,13 @@ def test_a_table_s_generation_is_no_part_of_a_model_s_and_is_of_its_labels(tmp_p
     assert {name for name in before if before[name] != after[name]} == {"trend"}
     project.change("forecast/growth.sql", "FROM sales AS now", "FROM sales AS now JOIN trend USING (shop, day)")
     joined = generations_of(project)
-    project.change("trend/trend.sql", "units + 2", "units + 3")
+    project.change("trend/trend.sql", "units + 2", "units + 3")  # the level, of which the label reads nothing
     again = generations_of(project)
-    assert {name for name in before if joined[name] != again[name]} == {"trend", "labels"}
+    assert {name for name in before if joined[name] != again[name]} == {"trend"}
+    project.change(
+        "forecast/growth.sql", "USING (shop, day)", "USING (shop, day) JOIN trend AS t ON t.level > now.units"
+    )
+    reading = generations_of(project)
+    project.change("trend/trend.sql", "units + 3", "units + 4")
+    last = generations_of(project)
+    assert {name for name in before if reading[name] != last[name]} == {"trend", "labels"}
