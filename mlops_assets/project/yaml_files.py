@@ -1,6 +1,7 @@
 """Reading ``defs.yaml`` files, keeping the line of every value, so that an error can point at it."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements
 """What Dagster takes in a document of a component."""
 
 MAX_VALUES = 100_000
+_TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
+"""What Dagster's own components take for a template in a text; ours would keep it with its braces."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The fast reader, where PyYAML was built with it."""
 
@@ -195,6 +198,14 @@ def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) ->
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_value(file, child, (*path, number), lines) for number, child in enumerate(node.value)]
+    if path[:1] == ("attributes",) and (template := _TEMPLATE.search(node.value)):
+        raise DefinitionError(
+            f"the template '{template[0]}'",
+            "values that are the same wherever the project is read: its definitions are hashed as they are written",
+            "write the value itself; a secret is given by a variable of the environment that a field names, such as "
+            "url_variable",
+            where=Location(file, node.start_mark.line + 1),
+        )
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node, deep=True)

@@ -3,14 +3,17 @@
 import math
 import re
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import pytest
 
 from mlops_assets.features.training_sets import label_window
-from mlops_assets.lakehouse.home import Home
+from mlops_assets.in_process import open_instance
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.records import candidates
 from mlops_assets.monitoring.performance import performance_history
@@ -70,12 +73,37 @@ def live(made: Lived, project: MixedProject) -> None:
     platform = Platform.of(find_project(made.project).read(), made.home)
     correct(platform, "sales", CORRECTED, units(CORRECTED[1], CORRECTED[0]))
     correct(platform, "visitors", CORRECTED_WEEK, visitors(CORRECTED_WEEK[1], CORRECTED_WEEK[0]))
-    rows = [{"till": 7, "sold_at": f"2024-03-02T1{hour}:00:00Z", "items": 3 + hour} for hour in range(2)]
+    rows = [
+        {"till": 7, "sold_at": f"2024-03-02T1{hour}:00:00Z", "items": 3 + hour, "voucher": True} for hour in range(2)
+    ]
+    declare_more(project)
+    platform = Platform.of(find_project(made.project).read(), made.home)
     accept(platform, platform.project.sources["tills"], rows, "a batch", platform.clock.now())
+    variables = {HOME_VARIABLE: str(made.home.folder), **project.variables}
+    done = forks.run(["--project", str(made.project), "backfill", "trend"], **variables)
+    assert done.returncode == 0, done.stderr
     ended = replay(made, str(LAST), **project.variables)
     assert ended.wait() == 0, ended.complained
     waits = r"spending: no prediction has a label yet; nothing was trained \(a training waits: \d+ labels are known"
     assert re.search(waits, ended.printed), "why there is no figure"
+
+
+def declare_more(project: MixedProject) -> None:
+    """Columns that come to a pushed source, a database's, a static one and a feature table, in the middle of all."""
+    for after, new in (
+        ("items: {type: bigint, description: Items, nullable: false}", "voucher: {type: boolean, description: Whose}"),
+        ("returned: {type: bigint, description: Units that came back}", "reason: {type: string, description: Why}"),
+        ("region: {type: string, description: Its region}", "floors: {type: bigint, description: Its floors}"),
+    ):
+        project.files.change("sources/defs.yaml", after, f"{after}\n    {new}")
+    level = "level: {type: double, description: Logarithm of the units}"
+    project.files.change("tables/defs.yaml", level, f"{level}\n    paid: {{type: double, description: Price}}")
+    project.files.change("tables/trend.sql", "AS level,", "AS level, a.price AS paid,")
+    file = project.files.folder / "sources" / "data" / "shops.csv"
+    header, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([f"{header},floors", *(f"{row},{len(row)}" for row in rows)]) + "\n", encoding="utf-8")
+    with sqlite3.connect(project.database) as connection:
+        connection.execute("ALTER TABLE returned ADD COLUMN reason TEXT DEFAULT 'broken'")
 
 
 def correct(platform: Platform, name: str, correction: tuple[date, str, int], before: int) -> None:
@@ -249,6 +277,32 @@ def test_a_correction_changes_what_is_known_and_not_what_was(
 def test_what_was_pushed_becomes_features(platform: Platform) -> None:
     rows = platform.engine.known_at(platform.table("baskets"), EVER).to_pylist()
     assert [(row["till"], row["day"], row["items"]) for row in rows] == [(7, date(2024, 3, 2), 7)]
+
+
+def test_columns_that_came_in_the_middle_are_null_before_and_nothing_ran_again_for_them(platform: Platform) -> None:
+    def held(name: str, column: str) -> dict[date | None, set[Any]]:
+        table, found = platform.table(name), dict[date | None, set[Any]]()
+        for row in platform.engine.known_at(table, EVER).to_pylist():
+            found.setdefault(row[table.schema.timestamp] if table.schema.timestamp else None, set()).add(row[column])
+        return found
+
+    reasons = held("returns", "reason")
+    assert reasons[BEFORE - timedelta(days=5)] == {None}
+    assert reasons[LAST] == {"broken"}
+    assert {value for values in held("tills", "voucher").values() for value in values} == {True}
+    assert held("shops", "floors") == {None: {len("s00,north")}}
+    assert {type(value) for values in held("trend", "paid").values() for value in values} == {float}
+    quiet = [str(BEFORE - timedelta(days=number)) for number in range(20, 30)]  # that no correction reaches
+    with open_instance(platform.home) as instance:
+        for asset, times in (("trend", 2), ("demand/labels", 1), ("baskets", 1)):
+            key = dg.AssetKey(asset.split("/"))
+            counted = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=quiet), limit=1000)
+            assert len(counted.records) == times * len(quiet), asset
+        key = dg.AssetKey(["demand", "predictions"])
+        scored = instance.fetch_materializations(
+            dg.AssetRecordsFilter(key, asset_partitions=[str(FIRST), str(FIRST + timedelta(days=1))]), limit=1000
+        )
+        assert len(scored.records) == 2
 
 
 def test_a_model_that_lacks_labels_waits_and_stops_no_other(platform: Platform) -> None:

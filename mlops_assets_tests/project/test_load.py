@@ -1301,6 +1301,35 @@ def test_a_value_that_a_template_s_estimator_refuses_is_refused_with_its_line(
     assert refused.value.where.line == project.line("forecast/defs.yaml", new)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "found"),
+    [
+        ("name: trend", "name: '{{ env.TABLE }}'", "{{ env", "the template '{{ env.TABLE }}'"),
+        ("description: Visitors", "description: 'By {% if x %}day{% endif %}'", "By {%", "the template '{% if x %}'"),
+        ("primary_keys: [shop]", "primary_keys: ['{{ key }}']", "{{ key", "the template '{{ key }}'"),
+        ("description: Visitors", "'{{ env.FIELD }}': Visitors", "{{ env", "the template '{{ env.FIELD }}'"),
+    ],
+)
+def test_a_template_of_dagsters_is_refused_and_not_kept_as_text(
+    project: SmallProject, old: str, new: str, line: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLE", "a secret")
+    project.change("trend/defs.yaml", old, new)
+    check(
+        project,
+        ("trend/defs.yaml", line),
+        found,
+        "values that are the same wherever the project is read: its definitions are hashed as they are written",
+        "write the value itself; a secret is given by a variable of the environment that a field names, such as "
+        "url_variable",
+    )
+
+
+def test_braces_that_are_no_template_are_texts(project: SmallProject) -> None:
+    project.change("trend/defs.yaml", "description: Visitors", "description: 'Of {all} and {{some}'")
+    assert project.load().feature_tables["trend"].schema.column("crowd").description == "Of {all} and {{some}"
+
+
 def test_a_field_beside_the_attributes_is_refused(project: SmallProject) -> None:
     project.change("trend/defs.yaml", "attributes:", "owner: me\nattributes:")
     assert project.refusal().found == "unknown field 'owner' beside 'attributes'"
