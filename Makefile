@@ -12,7 +12,7 @@ export PYTHONUTF8 := 1
 export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo dev test test-fast lint format types layers bench lock clean
+.PHONY: help demo dev test test-fast lint format types layers size bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ format: $(VENV)/installed-dev ## Mend what lint can mend
 
 types: $(VENV)/installed-dev ## Check types, strictly
 	$(BIN)/mypy
+
+size: ## Count the lines of code by capability, and name what is too long
+	@python3 .ci/size
 
 layers: $(VENV)/installed-dev ## Check which package may import which
 	$(BIN)/lint-imports

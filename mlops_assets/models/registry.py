@@ -218,17 +218,6 @@ def register_version(
     return known()[0]  # of two that registered it at the same moment, the first
 
 
-def version_with_alias(registry: Registry, model_name: str, alias: str) -> int | None:
-    """The version that an alias names, or None."""
-    import mlflow
-
-    try:
-        found = mlflow.MlflowClient(registry.tracking_uri).get_model_version_by_alias(model_name, alias)
-    except mlflow.exceptions.MlflowException:
-        return None
-    return int(found.version)
-
-
 def end_run(*, succeeded: bool) -> None:
     """End the active run of this process, if there is one."""
     import mlflow

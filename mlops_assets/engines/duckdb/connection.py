@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.lakehouse.schema import ColumnType, TableSchema
+from mlops_assets.lakehouse.schema import ColumnType
 from mlops_assets.lakehouse.tables import StateTable
 
 DuckDB = Any
@@ -82,15 +82,6 @@ def stored_states(table: StateTable, files: Sequence[str]) -> str:
     by_name = ", union_by_name = true" if len(nulls) < len(absent) else ""
     read = f"read_parquet([{listed}], hive_partitioning = false{by_name})"
     return f"(SELECT *, file_index, file_row_number, {', '.join(nulls)} FROM {read})" if nulls else read
-
-
-def no_rows(schema: TableSchema) -> str:
-    """What a table that was never written holds, as SQL text."""
-    types = {column.name: SQL_TYPES[column.type] for column in schema.columns}
-    types |= {"event_time": "TIMESTAMPTZ", "known_at": "TIMESTAMPTZ", "seq": "BIGINT", "removed": "BOOLEAN"}
-    return (
-        f"(SELECT {', '.join(f'CAST(NULL AS {type_}) AS {quoted(name)}' for name, type_ in types.items())} WHERE false)"
-    )
 
 
 def micros(column: str) -> str:
