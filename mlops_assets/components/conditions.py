@@ -8,6 +8,7 @@ import dagster as dg
 from dagster import AutomationCondition
 
 from mlops_assets.components.read_before import newest_materializations, reads_the_same
+from mlops_assets.errors import PlatformError
 from mlops_assets.governance.evidence import InputEvidence
 
 Due = Callable[[Iterable[str]], set[str]]
@@ -77,8 +78,14 @@ class ReadsChanged(AutomationCondition[dg.AssetKey]):
         candidates = context.candidate_subset
         keys = set(candidates.expensively_compute_partition_keys())
         events = newest_materializations(context.asset_graph_view.instance, context.key, keys) if keys else {}
-        same = {key for key, event in events.items() if reads_the_same(event, self.definition, self.read(key))}
+        same = {key for key, event in events.items() if self._reads_the_same(key, event)}
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(keys - same))
+
+    def _reads_the_same(self, key: str, event: dg.AssetMaterialization) -> bool:
+        try:
+            return reads_the_same(event, self.definition, self.read(key))
+        except PlatformError:  # computing it says what is wrong, and stops nothing else
+            return False
 
 
 def carry_on(
@@ -102,14 +109,13 @@ def carry_on(
             week that overlaps a day only a part may be over, and the day does not wait for it.
         reads: Tells changes of what is read from others, such as a column that came to an input; None where all count.
     """
-    changed = _changed()
+    changed = _read_changed(reads) if reads else _changed()
     if sees_to:
         missing = AutomationCondition.any_deps_missing()
         changed = changed.replace(missing, missing.ignore(dg.AssetSelection.assets(*sees_to)))
     if ignored:
         changed = changed.ignore(dg.AssetSelection.assets(*ignored))
-    changed = changed & OnlyWhere(label, due) if due else changed
-    return changed & reads if reads else changed
+    return changed & OnlyWhere(label, due) if due else changed
 
 
 @lru_cache(maxsize=1)
@@ -117,6 +123,29 @@ def _changed() -> Any:  # a type that Dagster does not export
     """One for all assets: to build it takes longer than all else of a condition."""
     eager = AutomationCondition.eager().without(AutomationCondition.in_latest_time_window())
     return eager.replace("newly_updated", AutomationCondition.data_version_changed())
+
+
+def _read_changed(reads: ReadsChanged) -> Any:
+    """As `_changed`, but what counts is what is read, and what was computed by hand counts only if it read that.
+
+    A partition that somebody computed just before an input changed would count as handled, if both are seen at once.
+    """
+    updated, handled, ready = _parts_of_changed()
+    return (updated & reads).since(handled | AutomationCondition.newly_updated() & ~reads) & ready
+
+
+@lru_cache(maxsize=1)
+def _parts_of_changed() -> tuple[Any, Any, Any]:
+    updated = AutomationCondition.newly_missing() | AutomationCondition.any_deps_updated().replace(
+        "newly_updated", AutomationCondition.data_version_changed()
+    )
+    handled = AutomationCondition.newly_requested() | AutomationCondition.initial_evaluation()
+    ready = (
+        ~AutomationCondition.any_deps_missing()
+        & ~AutomationCondition.any_deps_in_progress()
+        & ~AutomationCondition.in_progress()
+    )
+    return updated, handled, ready
 
 
 def at_its_time(due: Due, label: str) -> AutomationCondition[dg.AssetKey]:

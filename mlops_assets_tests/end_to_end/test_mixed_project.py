@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -76,7 +77,7 @@ def live(made: Lived, project: MixedProject) -> None:
     rows = [
         {"till": 7, "sold_at": f"2024-03-02T1{hour}:00:00Z", "items": 3 + hour, "voucher": True} for hour in range(2)
     ]
-    declare_more(project)
+    declare_more(project, landing_file(platform, platform.project.sources["shops"], None))
     platform = Platform.of(find_project(made.project).read(), made.home)
     accept(platform, platform.project.sources["tills"], rows, "a batch", platform.clock.now())
     variables = {HOME_VARIABLE: str(made.home.folder), **project.variables}
@@ -88,7 +89,7 @@ def live(made: Lived, project: MixedProject) -> None:
     assert re.search(waits, ended.printed), "why there is no figure"
 
 
-def declare_more(project: MixedProject) -> None:
+def declare_more(project: MixedProject, shops: Path) -> None:
     """Columns that come to a pushed source, a database's, a static one and a feature table, in the middle of all."""
     for after, new in (
         ("items: {type: bigint, description: Items, nullable: false}", "voucher: {type: boolean, description: Whose}"),
@@ -99,9 +100,10 @@ def declare_more(project: MixedProject) -> None:
     level = "level: {type: double, description: Logarithm of the units}"
     project.files.change("tables/defs.yaml", level, f"{level}\n    paid: {{type: double, description: Price}}")
     project.files.change("tables/trend.sql", "AS level,", "AS level, a.price AS paid,")
-    file = project.files.folder / "sources" / "data" / "shops.csv"
-    header, *rows = file.read_text(encoding="utf-8").splitlines()
-    file.write_text("\n".join([f"{header},floors", *(f"{row},{len(row)}" for row in rows)]) + "\n", encoding="utf-8")
+    for file in (shops, project.files.folder / "sources" / "data" / "shops.csv"):
+        header, *rows = file.read_text(encoding="utf-8").splitlines()
+        lines = [f"{header},floors", *(f"{row},{len(row)}" for row in rows)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with sqlite3.connect(project.database) as connection:
         connection.execute("ALTER TABLE returned ADD COLUMN reason TEXT DEFAULT 'broken'")
 
@@ -279,7 +281,11 @@ def test_what_was_pushed_becomes_features(platform: Platform) -> None:
     assert [(row["till"], row["day"], row["items"]) for row in rows] == [(7, date(2024, 3, 2), 7)]
 
 
-def test_columns_that_came_in_the_middle_are_null_before_and_nothing_ran_again_for_them(platform: Platform) -> None:
+def test_columns_that_came_in_the_middle_are_null_before_and_nothing_ran_again_for_them(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(platform.home.dagster))
+
     def held(name: str, column: str) -> dict[date | None, set[Any]]:
         table, found = platform.table(name), dict[date | None, set[Any]]()
         for row in platform.engine.known_at(table, EVER).to_pylist():
