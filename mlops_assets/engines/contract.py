@@ -326,7 +326,7 @@ class Engine(Protocol):
         ...
 
     def lookup(self, rows: Rows, lookups: Sequence[FeatureLookup]) -> Rows:
-        """Look features up for each row, as of the row's time (the design's "Lookup").
+        """Look features up for each row, as of the row's time (docs/concepts.md#lookups).
 
         Args:
             rows: The columns that each lookup takes its key from, and ``anchor`` and ``as_of`` (timestamps in UTC).

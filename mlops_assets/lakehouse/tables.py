@@ -32,7 +32,7 @@ class StateMoment:
 
 @dataclass(frozen=True)
 class StateTable:
-    """A table that keeps states of rows (see the design, "Rows").
+    """A table that keeps states of rows (docs/concepts.md#states).
 
     Args:
         delta: Where the states lie.

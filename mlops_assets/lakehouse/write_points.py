@@ -1,6 +1,6 @@
 """Counted places after each durable write, so that a test can end the process at any one of them.
 
-Rule 5 of the design says that a partition may be killed anywhere and run again. That is only worth saying if it
+A partition may be killed anywhere and run again (docs/concepts.md#what-always-holds). That is only worth saying if it
 is tried at every write, so every module that makes something durable calls `write_point` once it is.
 """
 

@@ -101,7 +101,7 @@ def append(
 
 
 def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: datetime) -> datetime:
-    """From when the rows of a period's first delivery count as known (the design's "Rows")."""
+    """From when the rows of a period's first delivery count as known (docs/concepts.md#states)."""
     if period is None:
         return ALWAYS
     published = period.end + source.lag

@@ -1,4 +1,4 @@
-"""The rules of the design's "Time", written down a second time: slow, in plain Python, one row after the other.
+"""The rules of docs/concepts.md, written down a second time: slow, in plain Python, one row after the other.
 
 Nothing here is shared with an engine, nor with the package's own arithmetic of periods and lookbacks. A state is a
 mapping of the user's columns with ``event_time``, ``known_at``, ``seq`` and ``removed``.

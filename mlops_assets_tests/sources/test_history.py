@@ -1,4 +1,4 @@
-"""Random histories of deliveries, read as known at any moment, against a plain model of the design's rules."""
+"""Random histories of deliveries, read as known at any moment, against a plain model of docs/concepts.md#states."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass
 class Model:
-    """The design's "Rows", with dictionaries: no engine, no files."""
+    """The rules of states, with dictionaries: no engine, no files."""
 
     calendar: Calendar
     periods: list[Period]

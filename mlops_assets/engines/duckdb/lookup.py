@@ -1,4 +1,4 @@
-"""Lookups as of a time on DuckDB: ordered joins, exact (the design's "Time", last paragraph).
+"""Lookups as of a time on DuckDB: ordered joins, exact (docs/concepts.md#lookups).
 
 For labels whose as_of lies a constant L after their anchor, most states are prompt: known by event_time + L, so that an
 ASOF join on event_time lands on the greatest event among them. The others are late, and used from known_at on. Of a

@@ -1,4 +1,4 @@
-"""Lookups as of a time on Spark: one pass over labels and states together, exact (the design's "Time", last paragraph).
+"""Lookups as of a time on Spark: one pass over labels and states together, exact (docs/concepts.md#lookups).
 
 For labels whose as_of lies a constant L after their anchor, a state can be used from
 ``available = max(event_time + L, known_at)`` on. Labels and states of a key stand in one order by that time, and each

@@ -74,7 +74,7 @@ def earlier_anchors(project: ProjectDefinition, table: str, now: datetime) -> li
     """The ends of past periods, the newest first, that models speak about while a table may have newer rows already.
 
     A source with a short lag shows its next period when the slowest input of a model is complete; the model must not
-    see it (the design's "Lookup").
+    see it (docs/concepts.md#lookups).
     """
     definition = project.table(table)
     if definition.schema.timestamp is None:
