@@ -77,6 +77,8 @@ def test_pages_name_what_this_looks_up() -> None:
         "_NOTHING",
     )
     assert [name for name in unknown if is_known(name)] == []
+    lost = ("LICENCE", "README.md#nowhere")
+    assert [target for target in lost if is_there(ROOT / "README.md", target)] == []
 
 
 def named_in_code(page: Path) -> Iterator[str]:
