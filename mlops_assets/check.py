@@ -136,9 +136,11 @@ def check_spark(project: ProjectDefinition) -> None:
     queries = [table.query for table in project.feature_tables.values() if (table.engine or chosen) == "spark"]
     if chosen == "spark":
         queries += [query for model in project.models.values() for query in (model.population, model.label.query)]
+    known = (*project.sources, *project.feature_tables)
     for query in queries:
         if query is not None:
-            translate(query.text, query.file)
+            read = (project.table(name) for name in query.tables if name in known)
+            translate(query.text, query.file, [column for table in read for column in table.schema.columns])
 
 
 def check_home(project: ProjectDefinition, home: Home) -> None:

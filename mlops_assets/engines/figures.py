@@ -61,13 +61,13 @@ def not_among(column: str, values: Iterable[str]) -> str:
 
 def mean(column: str, condition: str = "true") -> str:
     """The mean of a number among the rows that a condition holds for."""
-    return f"avg({quoted(column)}) FILTER (WHERE {condition})"
+    return f"avg(CAST({quoted(column)} AS DOUBLE)) FILTER (WHERE {condition})"
 
 
 def quantiles(column: str, shares: Iterable[float], condition: str = "true") -> str:
     """The values below which shares of a number's values lie, in a straight line between two of them, as a list."""
     listed = ", ".join(map(str, shares))
-    return f"quantile_cont({quoted(column)}, [{listed}]) FILTER (WHERE {condition})"
+    return f"quantile_cont(CAST({quoted(column)} AS DOUBLE), [{listed}]) FILTER (WHERE {condition})"
 
 
 def is_finite(column: str) -> str:

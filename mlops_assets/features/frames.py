@@ -4,8 +4,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, exact
-from mlops_assets.lakehouse.schema import ColumnType, arrow_type
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, exactly
+from mlops_assets.lakehouse.schema import ColumnType, arrow_type, is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,6 +90,8 @@ def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: 
     temporal = pa.types.is_timestamp(found) or pa.types.is_date(found)
     lost = False
     try:
+        if (pa.types.is_decimal(expected) and number) or (pa.types.is_decimal(found) and is_number(type_)):
+            return exactly(values, type_)
         if type_ == "bigint" and pa.types.is_floating(found):
             largest = pc.max(pc.abs(values)).as_py()
             lost = largest is not None and not largest < EXACT_IN_FLOATS
@@ -97,11 +99,9 @@ def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: 
             try:
                 return values.cast(expected)
             except pa.ArrowInvalid:  # Arrow takes no whole number from 2^53 on as a double, not even an even one
-                return _exactly(values, type_)
-        if (type_ in ("bigint", "double") and pa.types.is_decimal(found)) or (
-            type_ == "boolean" and pa.types.is_integer(found)
-        ):
-            return _exactly(values, type_)
+                return exactly(values, type_)
+        if type_ == "boolean" and pa.types.is_integer(found):
+            return exactly(values, type_)
         if type_ in ("date", "timestamp") and temporal:
             if pa.types.is_timestamp(found) and found.unit == "ns":
                 values = values.cast(pa.timestamp("us", found.tz))  # not where digits below them would be lost
@@ -119,14 +119,6 @@ def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: 
         f"type {type_}",
         "cast the column",
     )
-
-
-def _exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
-    """The values of a column, one by one as `exact` takes them."""
-    import pyarrow as pa
-
-    taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
-    return pa.chunked_array([pa.array(taken, arrow_type(type_))])
 
 
 def moment_values(name: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import get_args
 
 from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
 from mlops_assets.features.corrections import read_computed
@@ -17,7 +16,7 @@ from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_new_record
-from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, arrow_type
+from mlops_assets.lakehouse.schema import Column, TableSchema, type_of
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, SourceDefinition, TableDefinition
 from mlops_assets.project.platform import Platform
@@ -111,9 +110,8 @@ def _types_held(platform: Platform, table: TableDefinition) -> dict[str, str]:
     if not states.delta.exists():
         return {}
     stored, declared = states.delta.schema(), states.schema.arrow()
-    names = {str(arrow_type(type_)): type_ for type_ in get_args(ColumnType)}
     return {
-        name: names.get(str(stored.field(name).type), str(stored.field(name).type))
+        name: type_of(stored.field(name).type)
         for name in declared.names
         if name in stored.names and stored.field(name).type != declared.field(name).type
     }
@@ -137,10 +135,7 @@ def generation_as_stored(platform: Platform, table: StateTable, record: Generati
     """An earlier generation of a feature table, with the columns that it had."""
     keys = tuple(key for key in record.definition["primary_keys"].split(", ") if key)
     zeros = json.loads(record.definition.get(ABSENT_AS_ZERO, "[]"))
-    columns = tuple(
-        Column(name, type_, absent_as=0 if name in zeros else None)  # type: ignore[arg-type]
-        for name, type_ in record.types.items()
-    )
+    columns = tuple(Column(name, type_, absent_as=0 if name in zeros else None) for name, type_ in record.types.items())
     schema = TableSchema(keys, record.definition["timestamp"], columns, table.schema.calendar)
     return StateTable(platform.generation_folder(table.name, record.generation), schema)
 

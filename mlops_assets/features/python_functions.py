@@ -22,9 +22,10 @@ from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, told_once, words_of
 from mlops_assets.features.finite import finite_table
 from mlops_assets.features.frames import pandas_types
+from mlops_assets.lakehouse.exact import doubles, exactly
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
+from mlops_assets.lakehouse.schema import Column, Family, TableSchema, arrow_type, family
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PERIOD, Frame, ModuleSource, PythonFunction
 
@@ -140,6 +141,13 @@ def _cast(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
     import pyarrow.compute as pc
 
     wanted = arrow_type(column.type)
+    if pa.types.is_decimal(values.type) and column.type == "double":
+        return doubles(values)
+    if pa.types.is_decimal(wanted):
+        try:
+            return exactly(values, column.type)
+        except ValueError:
+            raise pa.ArrowInvalid(f"a value that no {column.type} holds: round it") from None
     cast = values.cast(wanted)
     if column.type == "date" and pa.types.is_timestamp(values.type):
         back = cast.cast(pa.timestamp("us"))
@@ -152,15 +160,16 @@ def _is_accepted(type_: "pa.DataType", column: Column) -> bool:
     import pyarrow as pa
 
     is_, number = pa.types, (pa.types.is_integer, pa.types.is_floating)
-    accepted: Mapping[str, tuple[Callable[[Any], bool], ...]] = {
+    accepted: Mapping[Family, tuple[Callable[[Any], bool], ...]] = {
         "string": (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_dictionary),
         "bigint": number,  # pandas has no whole numbers beside missing ones, unless asked; a fraction does not cast
         "double": (*number, is_.is_decimal),
+        "decimal": (*number, is_.is_decimal),
         "boolean": (is_.is_boolean,),
         "date": (is_.is_date, is_.is_timestamp),
         "timestamp": (is_.is_timestamp, is_.is_date),
     }
-    return is_.is_null(type_) or any(holds(type_) for holds in accepted[column.type])
+    return is_.is_null(type_) or any(holds(type_) for holds in accepted[family(column.type)])
 
 
 def _kept(rows: "pa.Table", schema: TableSchema, period: Period) -> "pa.Table":

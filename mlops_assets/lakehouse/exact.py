@@ -5,27 +5,51 @@
 | string | a text; spaces around it do not count, and an empty one is null |
 | bigint | a whole number of 64 bits; a decimal without a fraction, and a double without one below 2^53 |
 | double | a finite number that a double holds exactly |
+| decimal(p, s) | a number that p digits hold, s of them after the point, or a text of it; a double where 15 digits do |
 | boolean | true and false; the whole numbers 1 and 0 |
 | date | a date; a time at midnight (UTC); a text of either |
 | timestamp | a time or a date; a text of either; without an offset in UTC, digits below a microsecond all zero |
+
+A double stands for its shortest text: of 15 digits each has a double of its own. A number of JSON is a text.
 
 Every entrance asks it: files of each format, databases, what is pushed, and frames of notebooks.
 """
 
 import math
+import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.periods import in_utc, parse_moment
-from mlops_assets.lakehouse.schema import ColumnType
+from mlops_assets.lakehouse.schema import ColumnType, Family, arrow_type, digits, family
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT_IN_FLOATS = 2**53
 """Whole numbers of this size and more are not all told apart by a float."""
+
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class WrittenNumber(float):
+    """A number of JSON that is no whole one, with its digits as they are written; as ``parse_float``."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> "WrittenNumber":
+        """The nearest double, as JSON is read elsewhere."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class NotFiniteError(ValueError):
@@ -46,9 +70,12 @@ def exact(value: Any, type_: ColumnType) -> Any:
         >>> exact(5.0, "bigint"), exact(" a ", "string"), exact(1, "boolean")
         (5, 'a', True)
     """
+    kind = family(type_)
+    if isinstance(value, WrittenNumber):
+        value = value.text if kind == "decimal" else float(value)
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise NotFiniteError
-    return _READERS[type_](value)
+    return _decimal(value, *digits(type_)) if kind == "decimal" else _READERS[kind](value)
 
 
 def finite(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
@@ -57,6 +84,24 @@ def finite(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow.compute as pc
 
     return pc.if_else(pc.is_finite(values), values, None) if pa.types.is_floating(values.type) else values
+
+
+def doubles(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Numbers or booleans as the nearest doubles; Arrow's own cast of decimals may give the one beside it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(values.type):
+        values = pc.cast(values, pa.string())
+    return pc.cast(values, pa.float64(), safe=False)
+
+
+def exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
+    """The values of a column in a type, one by one as `exact` takes them, with its errors."""
+    import pyarrow as pa
+
+    taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
+    return pa.chunked_array([pa.array(taken, arrow_type(type_))])
 
 
 def object_of_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,6 +140,24 @@ def _double(value: Any) -> float:
     return number
 
 
+def _decimal(value: Any, precision: int, scale: int) -> Decimal | None:
+    if isinstance(value, str):
+        if not (value := value.strip()):
+            return None
+        if not _NUMBER.fullmatch(value):
+            raise ValueError
+    elif isinstance(value, float):
+        value, precision = repr(value), min(precision, sys.float_info.dig)
+    elif not isinstance(value, int | Decimal) or isinstance(value, bool):
+        raise TypeError
+    try:
+        exactly_so = Context(precision, traps=[Inexact, InvalidOperation])
+        kept = exactly_so.quantize(Decimal(value), Decimal((0, (1,), -scale)))
+    except DecimalException:
+        raise ValueError from None
+    return kept or abs(kept)  # one form of zero
+
+
 def _boolean(value: Any) -> bool:
     return bool(value) if type(value) is int and value in (0, 1) else bool(_only(value, bool))
 
@@ -122,7 +185,7 @@ def _only(value: Any, type_: type) -> Any:
     return value
 
 
-_READERS: Mapping[ColumnType, Callable[[Any], Any]] = {
+_READERS: Mapping[Family, Callable[[Any], Any]] = {
     "string": _string,
     "bigint": _bigint,
     "double": _double,

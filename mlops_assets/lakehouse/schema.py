@@ -1,16 +1,20 @@
 """What a table looks like: its key, its timestamp, its columns, and the columns that the lakehouse adds."""
 
+import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mlops_assets.lakehouse.periods import Calendar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ColumnType = Literal["string", "bigint", "double", "boolean", "date", "timestamp"]
+Family = Literal["string", "bigint", "double", "decimal", "boolean", "date", "timestamp"]
+ColumnType = str
+"""A logical type as `column_type` gives it: the name of a family, of decimals with their digits: ``decimal(12,2)``."""
+
 ColumnKind = Literal["number", "category", "key", "time"]
 NotFinite = Literal["refuse", "null"]
 Sensitivity = Literal["public", "internal", "personal"]
@@ -27,6 +31,51 @@ ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 
 STATIC_PERIOD = "static"
 """The period key of all rows of a static table."""
+
+
+TYPES = "'string', 'bigint', 'double', 'boolean', 'date', 'timestamp' or 'decimal(p, s)'"
+_DECIMAL = re.compile(r"\s*decimal\s*\(\s*([0-9]{1,2})\s*,\s*([0-9]{1,2})\s*\)\s*", re.IGNORECASE | re.ASCII)
+MOST_DIGITS = 38
+"""So many digits a decimal may have, in every engine and file."""
+
+
+def column_type(text: str) -> ColumnType:
+    """The one spelling of a type that somebody declared.
+
+    Raises:
+        ValueError: There is no such type.
+
+    Example:
+        >>> column_type("DECIMAL(12,2)")
+        'decimal(12,2)'
+    """
+    if found := _DECIMAL.fullmatch(text):
+        precision, scale = map(int, found.groups())
+        if 1 <= precision <= MOST_DIGITS and scale <= precision:
+            return f"decimal({precision},{scale})"
+    elif text != "decimal" and text in get_args(Family):
+        return text
+    in_braces = ", between quotation marks where it stands in braces" if text.count("(") > text.count(")") else ""
+    raise ValueError(
+        f"Input should be {TYPES}, of 1 to {MOST_DIGITS} digits in all and s of them after the point: "
+        f"decimal(12, 2){in_braces}"
+    )
+
+
+def family(type_: ColumnType) -> Family:
+    """What a type is, whatever its digits."""
+    return cast("Family", type_.partition("(")[0])
+
+
+def digits(type_: ColumnType) -> tuple[int, int]:
+    """Of a decimal, how many digits it has in all, and how many of them after the point."""
+    precision, scale = type_.removeprefix("decimal(").removesuffix(")").split(",")
+    return int(precision), int(scale)
+
+
+def is_number(type_: ColumnType) -> bool:
+    """Whether values of a type are numbers."""
+    return family(type_) in ("bigint", "double", "decimal")
 
 
 def greatest(levels: Iterable[Sensitivity]) -> Sensitivity:
@@ -138,10 +187,22 @@ class TableSchema:
         )
 
 
+def type_of(stored: "pa.DataType") -> str:
+    """The logical type that is stored as an Arrow type; its own name where there is none."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(stored):
+        return f"decimal({stored.precision},{stored.scale})"
+    plain = [type_ for type_ in get_args(Family) if type_ != "decimal"]
+    return next((type_ for type_ in plain if arrow_type(type_) == stored), str(stored))
+
+
 def arrow_type(type_: ColumnType) -> "pa.DataType":
     """The Arrow type that a logical type is stored as."""
     import pyarrow as pa
 
+    if family(type_) == "decimal":
+        return pa.decimal128(*digits(type_))
     return {
         "string": pa.string(),
         "bigint": pa.int64(),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.lakehouse.exact import doubles
 from mlops_assets.models.predicting import truth_of
 from mlops_assets.project.definition import ModelDefinition
 
@@ -66,7 +67,7 @@ def baseline_scores(model: ModelDefinition, baseline: Baseline, rows: "pa.Table"
     import pyarrow.compute as pc
 
     if model.task == "regression":
-        values: npt.NDArray[Any] = pc.fill_null(pc.cast(rows.column(model.baseline), "double"), 0.0).to_numpy()
+        values: npt.NDArray[Any] = pc.fill_null(doubles(rows.column(model.baseline)), 0.0).to_numpy()
         return values
     levels = _levels(model, rows) if model.baseline is not None else [None] * rows.num_rows
     found = [baseline.by_level.get(level, baseline.shares) if level else baseline.shares for level in levels]

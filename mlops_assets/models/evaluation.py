@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets.lakehouse.exact import doubles
 from mlops_assets.models.metrics import (
     Measured,
     confidence,
@@ -294,7 +295,7 @@ def _levels(model: ModelDefinition, rows: "pa.Table", column: str) -> tuple[list
 
     values = rows.column(column)
     if column in model.numbers:
-        numbers = pc.cast(values, "double").to_numpy(zero_copy_only=False).astype(float)
+        numbers = doubles(values).to_numpy(zero_copy_only=False).astype(float)
         known = np.isfinite(numbers)
         quarter = equal_count_bins(numbers[known], QUARTERS) if known.any() else np.zeros(0, dtype=np.int64)
         cut = [numbers[known][quarter == number] for number in range(int(np.max(quarter, initial=-1)) + 1)]

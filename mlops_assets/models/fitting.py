@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, told_once, words_of
 from mlops_assets.features.python_functions import called
-from mlops_assets.lakehouse.exact import finite
+from mlops_assets.lakehouse.exact import doubles, finite
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
@@ -29,14 +29,15 @@ def feature_frame(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame":
     import numpy as np
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     made: dict[str, Any] = {}
     for name in model.feature_names:
         column = finite(rows.column(name))
+        if pa.types.is_decimal(column.type):
+            column = doubles(column)
         if name in model.numbers:
             # An estimator may write into its frame, and never into the rows.
-            made[name] = np.require(pc.cast(column, "double", safe=False).to_numpy(), requirements="W")
+            made[name] = np.require(doubles(column).to_numpy(), requirements="W")
             continue
         # By way of pandas' own nulls a whole number is a float, and another one from 2^53 on.
         values = column.to_pandas(integer_object_nulls=True).astype(object)
@@ -103,7 +104,7 @@ def _column_weights(model: ModelDefinition, rows: "pa.Table") -> Any:
     if name is None:
         return None
     column = rows.column(name)
-    values = column.cast("double").to_numpy()
+    values = doubles(column).to_numpy()
     missing, low = column.null_count, int((values <= 0).sum())
     if missing or low or not np.isfinite(values).all():
         raise ContractError(

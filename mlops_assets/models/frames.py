@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.lakehouse.schema import arrow_type
+from mlops_assets.lakehouse.schema import arrow_type, family
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.project.definition import ModelDefinition
 
@@ -25,7 +25,7 @@ class Frames:
     def __init__(self, model: ModelDefinition) -> None:
         self._model = model
         self._numbers = frozenset(model.numbers)
-        self._plain = all(column.type in _PLAIN for column in model.features)
+        self._plain = all(family(column.type) in _PLAIN or column.name in self._numbers for column in model.features)
         self._doubles = {column.name for column in model.features if column.type == "double"}
 
     def columns(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.lakehouse.schema import Column
+from mlops_assets.lakehouse.schema import Column, family
 from mlops_assets.models import raw_rows
 from mlops_assets.models.fit_files import FILES, FitFile
 
@@ -120,7 +120,8 @@ def _as_mlflow(signature: Signature) -> Any:
     def taken(column: Column) -> Any:
         if column.type == "string":
             return DataType.string
-        return DataType.double if column.type == "double" and column.name in signature.numbers else AnyType()
+        fraction = family(column.type) in ("double", "decimal")
+        return DataType.double if fraction and column.name in signature.numbers else AnyType()
 
     given = {"string": DataType.string, "boolean": DataType.boolean, "double": DataType.double}
     inputs: Sequence[Any] = [ColSpec(taken(column), column.name) for column in signature.features]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.errors import ContractError, DefinitionError
-from mlops_assets.lakehouse.exact import finite
+from mlops_assets.lakehouse.exact import doubles, finite
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.monitoring.drift_statistics import (
@@ -300,14 +300,14 @@ def _values(
             kind = column.type
             if not (_is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
                 raise _wrong_type(name, kind, "a column of numbers or booleans")
-            columns[side][name] = finite(pc.cast(column, pa.float64(), safe=False))
+            columns[side][name] = doubles(finite(column))
     for name in categories:
         pair = [_decoded(table.column(name)) for table in (reference, current)]
         # The same level is 1 in a table of integers and 1.0 once nulls made it a table of doubles.
         if all(_is_number(column.type) for column in pair) and any(
             pa.types.is_floating(column.type) for column in pair
         ):
-            pair = [finite(pc.cast(column, pa.float64(), safe=False)) for column in pair]
+            pair = [doubles(finite(column)) for column in pair]
         try:
             texts = [pc.cast(column, pa.string()) for column in pair]
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:

@@ -3,9 +3,16 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mlops_assets.lakehouse.schema import TYPES, column_type
 from mlops_assets.project.names import Name, Owner, TableName, TagText
+
+DeclaredType = Annotated[
+    str,
+    AfterValidator(column_type),
+    Field(description=f"Logical type, the same in every engine: {TYPES}; timestamps are in UTC."),
+]
 
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -55,9 +62,7 @@ class SensitivityAttributes(Attributes):
 class ContractAttributes(Attributes):
     """One column and its contract."""
 
-    type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
-        description="Logical type, the same in every engine; timestamps are in UTC."
-    )
+    type: DeclaredType
     description: str = Field(description="What a value means, with its unit.")
     kind: Literal["number", "category"] | None = Field(
         default=None,

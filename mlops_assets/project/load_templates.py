@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.lakehouse.schema import Column
+from mlops_assets.lakehouse.schema import Column, is_number
 from mlops_assets.models.templates import TEMPLATES, check_parameters, find_template
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
@@ -102,11 +102,11 @@ def load_fitting(
             rounds to stop, or a parameter cannot be searched.
     """
     train = parsed.train
-    numbers = [column.name for column in features if column.type in ("bigint", "double")]
+    numbers = [column.name for column in features if is_number(column.type)]
     if train.weight is not None and train.weight not in numbers:
         raise DefinitionError(
             f"'{train.weight}' as the weight of rows",
-            f"a feature or request column of type bigint or double: {', '.join(numbers)}",
+            f"a feature or request column of numbers: {', '.join(numbers)}",
             nearest(train.weight, numbers, "name one of them, or let the population's SQL give it"),
             where=document.at("train", "weight"),
         )

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Calendar, Duration, in_utc
-from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
+from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, family
 from mlops_assets.project.definition import TableDefinition
 
 _LENGTHS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
@@ -78,6 +80,9 @@ def typed_default(column: Column, value: object) -> object:
     elif column.type == "double" and isinstance(value, int | float) and not isinstance(value, bool):
         if abs(value) <= sys.float_info.max:  # which NaN is not
             return float(value)
+    elif family(column.type) == "decimal":
+        with suppress(TypeError, ValueError):
+            return exact(value, column.type)
     elif (
         (column.type == "bigint" and whole and value in WHOLE_NUMBERS)
         or (column.type == "string" and isinstance(value, str))

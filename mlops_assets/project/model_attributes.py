@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag
 
 from mlops_assets.project.attributes import (
     Attributes,
+    DeclaredType,
     FiniteNumber,
     Length,
     SensitivityAttributes,
@@ -53,9 +54,7 @@ class LookupAttributes(Attributes):
 class RequestColumnAttributes(SensitivityAttributes):
     """A value that comes with a request, and in training and scoring from a column of the population's SQL."""
 
-    type: Literal["string", "bigint", "double", "boolean", "date", "timestamp"] = Field(
-        description="Logical type, the same in every engine; timestamps are in UTC."
-    )
+    type: DeclaredType
     description: str = Field(description="What a value means, with its unit.")
     kind: Literal["number", "category"] | None = Field(
         default=None,

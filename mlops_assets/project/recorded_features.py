@@ -147,5 +147,5 @@ def _request(parts: Mapping[str, str], text: str) -> Column:
 def _computed(model: ModelDefinition, text: str) -> tuple[ComputedFeature, Column]:
     head, _, expression = text.partition(": ")
     name, type_, kind = head.split(" ")
-    feature = ComputedFeature(name, type_, parse_expression(expression, file=model.location.file))  # type: ignore[arg-type]
+    feature = ComputedFeature(name, type_, parse_expression(expression, file=model.location.file))
     return feature, Column(name, feature.type, kind=kind)  # type: ignore[arg-type]

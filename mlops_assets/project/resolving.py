@@ -9,7 +9,7 @@ from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location, PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
-from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema
+from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, is_number
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import Documentation, TableDefinition, span_in
 from mlops_assets.project.text_files import read_text
@@ -64,10 +64,10 @@ def columns_of(
                 where=document.at("columns", name),
             )
         require_sensible(document, ("columns", name), name, column.type, column)
-        if "not_finite" in column.model_fields_set and column.type not in ("bigint", "double"):
+        if "not_finite" in column.model_fields_set and not is_number(column.type):
             raise DefinitionError(
                 f"not_finite for '{name}', which is of type {column.type}",
-                "a column of type bigint or double",
+                "a column of numbers",
                 "take not_finite out, or correct the type",
                 where=document.at("columns", name, "not_finite"),
             )
@@ -112,10 +112,10 @@ def require_sensible(document: Document, place: tuple[str | int, ...], name: str
         DefinitionError: They are not, or none can.
     """
     for field in ("minimum", "maximum"):
-        if getattr(limits, field) is not None and type_ not in ("bigint", "double"):
+        if getattr(limits, field) is not None and not is_number(type_):
             raise DefinitionError(
                 f"a {field} for '{name}', which is of type {type_}",
-                "a range of a column of type bigint or double",
+                "a range of a column of numbers",
                 f"take {field} out, or correct the type",
                 where=document.at(*place, field),
             )

@@ -19,7 +19,7 @@ from mlops_assets.engines.contract import PERIOD_TABLE
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Duration
-from mlops_assets.lakehouse.schema import Column, ColumnType
+from mlops_assets.lakehouse.schema import MOST_DIGITS, Column, ColumnType, digits, family, is_number
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.resolving import located
@@ -145,7 +145,7 @@ def _window_columns(
         column = _column(document, source, aggregation.column, *place, "column")
         for position, function in enumerate(aggregation.functions):
             at = (*place, "functions", position)
-            if function in _NUMERIC and column.type not in ("bigint", "double"):
+            if function in _NUMERIC and not is_number(column.type):
                 raise DefinitionError(
                     f"{function} of '{column.name}', which is of type {column.type}",
                     f"{function} of a number",
@@ -176,7 +176,7 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     value, moment = f"seen.{_quoted(column.name)}", f"seen.{_quoted(timestamp)}"
     within = f'{moment} >= {PERIOD_TABLE}."end" - {_interval(window)}'
     call = {
-        "mean": f"avg({value})",
+        "mean": f"avg(CAST({value} AS DOUBLE))" if family(column.type) == "decimal" else f"avg({value})",
         "stddev": f"stddev_samp({value})",
         "distinct_count": f"count(DISTINCT {value})",
         "last": f"max(seen.{_quoted(_last(column.name))})",
@@ -188,6 +188,8 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
         type_ = "double"
     elif function in ("count", "distinct_count"):
         type_ = "bigint"
+    elif function == "sum" and family(type_) == "decimal":
+        type_ = f"decimal({MOST_DIGITS},{digits(type_)[1]})"
     sql = f"{call} FILTER (WHERE {within})"
     number, unit = re.findall(r"\d+|[a-z]+", text)
     length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"

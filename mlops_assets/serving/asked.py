@@ -14,12 +14,12 @@ from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
 from mlops_assets.governance.access import ANONYMOUS, Principal, visible
-from mlops_assets.lakehouse.exact import object_of_names
+from mlops_assets.lakehouse.exact import WrittenNumber, object_of_names
 from mlops_assets.lakehouse.schema import Column, ColumnType
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError, found_by_pydantic
-from mlops_assets.serving.values import FROM_JSON, NotOfTypeError
+from mlops_assets.serving.values import NotOfTypeError, reader_of
 
 _KEPT_PLANS, _LONGEST_KEPT = 1_000, 20_000
 Names = Annotated[list[str] | str, Field(min_length=1)]
@@ -110,7 +110,7 @@ class Plan:
             raise ProblemError(422, "no rows", 'rows, such as {"rows": [{"shop": "s1"}]}', "send a list of objects")
         if len(rows) > most:
             raise ProblemError(422, f"{len(rows)} rows", f"at most {most}", "send them in several requests")
-        readers = [(name, FROM_JSON[type_]) for name, type_ in self.types.items()]
+        readers = [(name, reader_of(type_)) for name, type_ in self.types.items()]
         return [self._row(number, row, readers) for number, row in enumerate(rows)]
 
     def _row(
@@ -189,7 +189,7 @@ class Plans:
             if value is None or name not in schema.names or schema.column(name).type not in ("date", "timestamp"):
                 continue  # whoever looks up says what is wrong with it
             try:
-                default[name] = FROM_JSON[schema.column(name).type](value)
+                default[name] = reader_of(schema.column(name).type)(value)
             except NotOfTypeError as error:
                 raise ProblemError(
                     422, f"the default {json.dumps(value)} of '{name}'", str(error), "correct it"
@@ -303,4 +303,6 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is none of its values")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=object_of_names)
+_DECODER = json.JSONDecoder(
+    parse_float=WrittenNumber, parse_constant=_refuse_constant, object_pairs_hook=object_of_names
+)

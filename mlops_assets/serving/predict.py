@@ -26,7 +26,7 @@ from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
 from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.reference import body_of
 from mlops_assets.serving.request_log import is_sampled
-from mlops_assets.serving.values import FROM_JSON, moment, to_json
+from mlops_assets.serving.values import moment, reader_of, to_json
 
 if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
@@ -162,7 +162,7 @@ class Signature:
     def __init__(self, model: ModelDefinition) -> None:
         self._model = model.name
         self._columns: Mapping[str, Column] = {column.name: column for column in model.features}
-        self._readers = [(column.name, FROM_JSON[column.type]) for column in model.features]
+        self._readers = [(column.name, reader_of(column.type)) for column in model.features]
 
     def read(self, rows: Any, most: int) -> list[dict[str, object]]:
         """The rows of a request, typed.

@@ -5,6 +5,7 @@
 | string, boolean | the same |
 | bigint | a whole number, exact at any size; taken also as a text of digits, for programs whose numbers are doubles |
 | double | a number; one that is not finite is given as null |
+| decimal(p, s) | a number with exactly its digits, s of them after the point; taken also as a text of it |
 | date | a text such as `2024-01-31` |
 | timestamp | a text such as `2024-01-31T06:00:00Z`; without a zone it is in UTC, a date is its first instant |
 """
@@ -12,12 +13,16 @@
 import json
 import math
 import re
+import secrets
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.periods import in_utc
-from mlops_assets.lakehouse.schema import ColumnType
+from mlops_assets.lakehouse.schema import ColumnType, Family, digits, family
 from mlops_assets.project.lookups import WHOLE_NUMBERS
 
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
@@ -49,9 +54,9 @@ def _bigint(value: object) -> int:
 
 
 def _double(value: object) -> float:
-    if type(value) in (int, float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(value)
         except OverflowError:
             number = math.inf
         if math.isfinite(number):
@@ -83,7 +88,17 @@ def _timestamp(value: object) -> datetime:
     raise NotOfTypeError("a time such as 2024-01-31T06:00:00Z")
 
 
-FROM_JSON: dict[ColumnType, Callable[[object], object]] = {
+def _decimal(value: object, type_: ColumnType) -> object:
+    try:
+        if (number := exact(value, type_)) is not None:
+            return number
+    except (TypeError, ValueError):
+        pass
+    precision, scale = digits(type_)
+    raise NotOfTypeError(f"a number of at most {precision} digits, {scale} of them after the point")
+
+
+_FROM_JSON: dict[Family, Callable[[object], object]] = {
     "string": _string,
     "bigint": _bigint,
     "double": _double,
@@ -91,7 +106,11 @@ FROM_JSON: dict[ColumnType, Callable[[object], object]] = {
     "date": _date,
     "timestamp": _timestamp,
 }
-"""What reads a value that is not null, by type; raises `NotOfTypeError`."""
+
+
+def reader_of(type_: ColumnType) -> Callable[[object], object]:
+    """What reads a value of a type that is not null; raises `NotOfTypeError`."""
+    return partial(_decimal, type_=type_) if family(type_) == "decimal" else _FROM_JSON[family(type_)]
 
 
 def from_text(type_: ColumnType, text: str) -> object:
@@ -108,7 +127,7 @@ def from_text(type_: ColumnType, text: str) -> object:
             value = float(text)
         except ValueError:
             value = text
-    return FROM_JSON[type_](value)
+    return reader_of(type_)(value)
 
 
 def moment(value: datetime) -> str:
@@ -121,9 +140,14 @@ def _not_json(value: object) -> str:
         return moment(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{_MARK}{value:f}"
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+_MARK = secrets.token_hex()
+"""Tells the digits of a decimal, which the encoder takes only as a text, from any text that somebody could send."""
+_MARKED = re.compile(f'"{_MARK}([^"]*)"')
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_not_json)
 
 
@@ -133,6 +157,8 @@ def to_json(content: Any) -> bytes:
         text = _ENCODER.encode(content)
     except ValueError:
         text = _ENCODER.encode(_finite(content))
+    if _MARK in text:
+        text = _MARKED.sub(r"\1", text)
     return text.encode(errors="backslashreplace")
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.masking import words_about
-from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
+from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type, family
 from mlops_assets.project.definition import Database, SourceDefinition
 from mlops_assets.sources.contract import wrong_structure
 from mlops_assets.sources.values import from_python
@@ -212,7 +212,7 @@ def _as_it_came(
     """A column of one batch: of the type that its first one showed, or the declared one where that was all null."""
     import pyarrow as pa
 
-    kinds = _kinds(values)
+    kinds = _kinds(values, declared)
     try:
         if kinds <= {type_} and (kinds or type_):
             return pa.array(values, type_)
@@ -248,22 +248,24 @@ def _kind(values: Iterable[Any], declared: Column | None, *, loose: bool) -> "pa
     """
     import pyarrow as pa
 
-    kinds = [kind for kind in _kinds(values) if isinstance(kind, pa.DataType)]
+    kinds = [kind for kind in _kinds(values, declared) if isinstance(kind, pa.DataType)]
     numbers = bool(kinds) and set(kinds) <= {pa.int64(), pa.float64()}
-    if numbers and (len(kinds) == 2 or (loose and declared is not None and declared.type == "double")):
+    fractions = declared is not None and family(declared.type) in ("double", "decimal")
+    if numbers and (len(kinds) == 2 or (loose and fractions)):
         return pa.float64()
     return kinds[0] if kinds else None
 
 
-def _kinds(values: Iterable[Any]) -> "set[pa.DataType | str]":
+def _kinds(values: Iterable[Any], declared: Column | None) -> "set[pa.DataType | str]":
     """The types that values have in a file; of those that none can hold, their names."""
     import pyarrow as pa
 
+    decimal = declared is not None and family(declared.type) == "decimal"
     kinds = {
         bool: pa.bool_(),
         int: pa.int64(),
         float: pa.float64(),
-        Decimal: pa.decimal128(38, 18),
+        Decimal: pa.decimal256(76, 38) if decimal else pa.decimal128(38, 18),
         str: pa.string(),
         date: pa.date32(),
     }

@@ -6,13 +6,14 @@ import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, nearest
-from mlops_assets.lakehouse.exact import object_of_names
+from mlops_assets.lakehouse.exact import WrittenNumber, object_of_names
 from mlops_assets.lakehouse.masking import words_about
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema, family
 from mlops_assets.sources.contract import wrong_structure
 from mlops_assets.sources.csv_files import read_csv
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
@@ -206,9 +207,11 @@ def _read_json_lines(
     content: bytes, columns: Sequence[Column], escape: str | None
 ) -> tuple[list[str], Mapping[str, Any]]:
     rows = []
+    decimals = any(family(column.type) == "decimal" for column in columns)
+    read = partial(json.loads, object_pairs_hook=object_of_names, parse_float=WrittenNumber if decimals else float)
     for number, line in enumerate(io.StringIO(content.decode("utf-8-sig").rstrip()), start=1):
         try:
-            row = json.loads(line, object_pairs_hook=object_of_names)
+            row = read(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number} is no JSON: {error.msg}, column {error.colno}") from None
         except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def accept(
     _refuse_first(source, _faults_of_rows(source, typed, now))
     by_period: dict[str, list[str]] = {}
     for row, moment in zip(typed.to_pylist(), times, strict=True):
-        line = json.dumps(row, default=_iso, ensure_ascii=False)
+        line = json.dumps(row, default=_text, ensure_ascii=False)
         by_period.setdefault(source.schema.calendar.of(moment).key, []).append(line)
     by_period = dict(sorted(by_period.items()))
     lines = (line for lines in by_period.values() for line in lines)
@@ -231,6 +232,8 @@ def _expected(column: Column, value: Any) -> str | None:
     """What the contract of a column wants in place of a value; None where the value keeps it."""
     if value is None:
         return None if column.nullable and column.kind not in ("key", "time") else "a value, for nulls are not allowed"
+    if isinstance(value, Decimal):
+        value = float(value)  # as limits are written, and as SQL compares them
     if column.minimum is not None and value < column.minimum:
         return f"at least {column.minimum:g}"
     if column.maximum is not None and value > column.maximum:
@@ -253,8 +256,8 @@ def _refuse_first(source: SourceDefinition, faults: "Sequence[_Fault] | Iterator
     )
 
 
-def _iso(value: date) -> str:
-    return value.isoformat()  # of a date, or of a moment with its offset
+def _text(value: date | Decimal) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else value.isoformat()  # of a moment with its offset
 
 
 def _as_declared(line: str, schema: TableSchema) -> str:

@@ -3,6 +3,7 @@
 Whole columns are converted at once where that cannot bend a value, and one by one where it could.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, exact, finite
 from mlops_assets.lakehouse.masking import told
-from mlops_assets.lakehouse.schema import Column, arrow_type
+from mlops_assets.lakehouse.schema import Column, Family, arrow_type, family, is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,7 +94,7 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
             continue
         except NotFiniteError:
             expected = _value_of(column)
-            if column.not_finite == "null" and column.type in ("bigint", "double"):
+            if column.not_finite == "null" and is_number(column.type):
                 result.append(None)
                 continue
         except (TypeError, ValueError, OverflowError):
@@ -114,15 +115,16 @@ def _widens(given: "pa.DataType", column: Column) -> bool:
     """Whether a type goes into the declared one, if no single value speaks against it."""
     from pyarrow import types
 
-    ways: Mapping[str, Sequence[Callable[[Any], bool]]] = {
+    ways: Mapping[Family, Sequence[Callable[[Any], bool]]] = {
         "string": (types.is_string, types.is_large_string, types.is_string_view),
         "bigint": (types.is_integer,),
         "double": (types.is_floating, types.is_integer),
+        "decimal": (types.is_decimal,),
         "boolean": (types.is_boolean,),
         "date": (types.is_date,),
         "timestamp": (types.is_timestamp, types.is_date),
     }
-    return any(is_one(given) for is_one in ways[column.type])
+    return any(is_one(given) for is_one in ways[family(column.type)])
 
 
 def _usable(values: "pa.ChunkedArray", column: Column) -> bool:
@@ -199,7 +201,9 @@ def _from_text(text: str, column: Column) -> Any:
     if column.type in ("bigint", "double") and re.fullmatch("-?[0-9]+", text):
         return exact(int(text), column.type)
     kind = pa.bool_() if column.type == "boolean" else pa.float64()
-    return exact(pc.cast(pa.scalar(text), kind).as_py(), column.type)
+    value = pc.cast(pa.scalar(text), kind).as_py()
+    digits_count = family(column.type) == "decimal" and math.isfinite(value)
+    return exact(text if digits_count else value, column.type)
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.schema import ColumnType
-from mlops_assets.serving.values import FROM_JSON, NotOfTypeError, from_text, to_json
+from mlops_assets.serving.values import NotOfTypeError, from_text, reader_of, to_json
 
 VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     "string": st.text(),
@@ -26,7 +26,7 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 def test_a_value_that_is_sent_back_as_it_came_is_the_same(type_: ColumnType, data: st.DataObject) -> None:
     value = data.draw(VALUES[type_])
     content = json.loads(to_json(value))
-    assert FROM_JSON[type_](content) == value
+    assert reader_of(type_)(content) == value
     text = content if isinstance(content, str) else json.dumps(content)
     assert from_text(type_, text) == value
 
@@ -45,7 +45,7 @@ def test_a_value_that_is_sent_back_as_it_came_is_the_same(type_: ColumnType, dat
 )  # fmt: skip
 def test_what_is_not_of_the_type_is_refused(type_: ColumnType, value: object) -> None:
     with pytest.raises(NotOfTypeError):
-        FROM_JSON[type_](value)
+        reader_of(type_)(value)
 
 
 @pytest.mark.parametrize(("type_", "text"), [("boolean", "yes"), ("double", "many"), ("double", "nan"), ("bigint", "")])
@@ -58,11 +58,11 @@ def test_a_text_that_is_no_value_of_the_type_is_refused(type_: ColumnType, text:
     "text", ["2024-01-31T06:00:00Z", "2024-01-31T06:00", "2024-01-31 06:00:00.000000", "2024-01-31T08:00:00+02:00"]
 )
 def test_a_time_without_a_zone_is_in_utc_and_others_are_brought_to_it(text: str) -> None:
-    assert FROM_JSON["timestamp"](text) == datetime(2024, 1, 31, 6, tzinfo=UTC)
+    assert reader_of("timestamp")(text) == datetime(2024, 1, 31, 6, tzinfo=UTC)
 
 
 def test_a_date_is_the_first_instant_of_a_timestamp() -> None:
-    assert FROM_JSON["timestamp"]("2024-01-31") == datetime(2024, 1, 31, tzinfo=UTC)
+    assert reader_of("timestamp")("2024-01-31") == datetime(2024, 1, 31, tzinfo=UTC)
 
 
 def test_numbers_that_are_not_finite_are_null_wherever_they_are() -> None:

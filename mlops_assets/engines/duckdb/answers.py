@@ -1,5 +1,6 @@
 """What a query answers, by DuckDB's reading of it: its columns and types, on every engine."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,22 +12,31 @@ from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
 from mlops_assets.engines.limits import Limits
 from mlops_assets.errors import ContractError, Location
 from mlops_assets.lakehouse.masking import words_about
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, ColumnType, Family, TableSchema, digits, family
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.engines.query import Query
 
-ACCEPTED: Mapping[str, tuple[str, ...]] = {
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT")
+_ACCEPTED: Mapping[Family, tuple[str, ...]] = {
     "string": ("VARCHAR",),
-    "bigint": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "HUGEINT"),
+    "bigint": _WHOLE,
     "double": ("DOUBLE", "FLOAT", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL"),
+    "decimal": ("DECIMAL", *_WHOLE),
     "boolean": ("BOOLEAN",),
     "date": ("DATE",),
     "timestamp": ("TIMESTAMP", "DATE"),
 }
 """Types that a query may answer for a declared type: those that lose nothing, and sums of whole numbers."""
+
+
+def accepts(declared: ColumnType, answered: str) -> bool:
+    """Whether a query may answer a type of DuckDB's for a declared one; of decimals no digit may be rounded away."""
+    if family(declared) == "decimal" and re.fullmatch(r"DECIMAL\([0-9]+,[0-9]+\)", answered):
+        return digits(answered.lower())[1] <= digits(declared)[1]
+    return answered.split("(")[0] in _ACCEPTED[family(declared)]
 
 
 def answered_columns(opened: Sandbox, query: "Query", schema: TableSchema) -> str:
@@ -40,7 +50,7 @@ def answered_columns(opened: Sandbox, query: "Query", schema: TableSchema) -> st
     if kinds != ["SELECT"]:
         raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
     require_same_reading(query.canonical, query.text, Location(query.file))
-    types = {name: type_.split("(")[0] for name, type_ in opened.types(query.canonical).items()}
+    types = opened.types(query.canonical)
     return ", ".join(_cast(query, column, types) for column in schema.columns)
 
 
@@ -125,10 +135,10 @@ def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
             f"a column '{column.name}' of type {column.type}",
             "select it in the SQL, or take it out of the YAML",
         )
-    if types[column.name] not in ACCEPTED[column.type]:
+    if not accepts(column.type, types[column.name]):
         raise ContractError(
             f"column '{column.name}' in {query.file} has type {types[column.name]}",
             f"type {column.type}, as declared",
             "cast it in the SQL, or declare the type that it has",
         )
-    return f"CAST({duck.quoted(column.name)} AS {duck.SQL_TYPES[column.type]}) AS {duck.quoted(column.name)}"
+    return f"CAST({duck.quoted(column.name)} AS {duck.sql_type(column.type)}) AS {duck.quoted(column.name)}"

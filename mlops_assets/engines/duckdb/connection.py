@@ -13,16 +13,6 @@ from mlops_assets.lakehouse.tables import StateTable
 DuckDB = Any
 """A DuckDB connection; the library has no complete types."""
 
-SQL_TYPES: dict[ColumnType, str] = {
-    "string": "VARCHAR",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-}
-"""What a user's SQL sees; timestamps without a zone, which are in UTC."""
-
 
 @contextmanager
 def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
@@ -55,6 +45,11 @@ def _database(scratch: Path, threads: int | None) -> DuckDB:
     return duckdb.connect(":memory:", config=config)
 
 
+def sql_type(type_: ColumnType) -> str:
+    """What a user's SQL sees of a type; of timestamps those without a zone, which are in UTC."""
+    return "VARCHAR" if type_ == "string" else type_.upper()
+
+
 def quoted(name: str) -> str:
     """A name as SQL text."""
     return '"' + name.replace('"', '""') + '"'
@@ -75,7 +70,7 @@ def stored_states(table: StateTable, files: Sequence[str]) -> str:
     listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
     absent = table.absent(files)
     nulls = [
-        f"CAST(NULL AS {SQL_TYPES[table.schema.column(name).type]}) AS {quoted(name)}"
+        f"CAST(NULL AS {sql_type(table.schema.column(name).type)}) AS {quoted(name)}"
         for name, everywhere in absent.items()
         if everywhere
     ]

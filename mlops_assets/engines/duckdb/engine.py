@@ -19,7 +19,7 @@ from mlops_assets.engines.contract import (
     columns_read,
     moments_of,
 )
-from mlops_assets.engines.duckdb.answers import ACCEPTED, answered_columns, failing, running, seen
+from mlops_assets.engines.duckdb.answers import accepts, answered_columns, failing, running, seen
 from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
@@ -269,14 +269,14 @@ class DuckDBEngine:
                 try:
                     require_same_reading(f"SELECT {expression}", f"SELECT {feature.expression.text}")
                     (found,) = opened.types(f"SELECT {expression} AS value FROM {_GIVEN}").values()
-                    if found.split("(")[0] not in ACCEPTED[feature.type]:
+                    if not accepts(feature.type, found):
                         raise ContractError(
                             f"computed feature '{feature.name}' of type {found}",
                             f"type {feature.type}, as declared",
                             "cast it in the expression, or declare the type that it has",
                         )
                     values = opened.answer(
-                        f"SELECT CAST({expression} AS {duck.SQL_TYPES[feature.type]}) AS value FROM {_GIVEN} "
+                        f"SELECT CAST({expression} AS {duck.sql_type(feature.type)}) AS value FROM {_GIVEN} "
                         f"ORDER BY {number}"
                     )
                 except duckdb.Error as error:

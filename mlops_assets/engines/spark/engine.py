@@ -110,7 +110,7 @@ class SparkEngine:
 
         tables = {PERIOD_TABLE: PERIOD_SCHEMA, **{input_.table.name: input_.table.schema for input_ in inputs}}
         check_answer(query, tables, schema, self.scratch, self.limits)
-        translated = translate(query.canonical, query.file)
+        translated = translate(query.canonical, query.file, columns_read(inputs))
         sandbox = own_session(self.session)
         for input_ in inputs:
             known = known_states(sandbox, input_.table, moment=known_at, first=input_.first, last=input_.last)

@@ -6,7 +6,7 @@ batch of rows at a time. The rest is refused, with its line, before anything run
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from mlops_assets.engines.allow_list import CLOCK_TEXTS, words
 from mlops_assets.engines.named_windows import windows_written_out
 from mlops_assets.engines.sql_tree import line_of
 from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.lakehouse.schema import Column, family
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -62,6 +63,8 @@ _BY_DUCKDB: Mapping[str, str] = {
 """Functions that DuckDB computes on the executors, by class of sqlglot.exp or name, with their type."""
 
 _WHOLE = words("TINYINT SMALLINT INT BIGINT")
+_ROUNDS = words("Ceil Floor Round Trunc round_even")
+"""Functions whose value is a decimal where their argument is one."""
 _TYPES = {"DOUBLE": "double", "DATE": "date", "TIMESTAMPNTZ": "timestamp", "BOOLEAN": "boolean", "TEXT": "string"}
 _TYPES |= dict.fromkeys(_WHOLE, "bigint")
 _LOGIC = words("And Or Not EQ NEQ GT GTE LT LTE Is In Between Like NullSafeEQ NullSafeNEQ")
@@ -72,6 +75,7 @@ _NULLS_DO_NOT_COUNT = words(
     "Sum Avg Min Max Count CountIf LogicalAnd LogicalOr Stddev StddevPop StddevSamp Variance VariancePop"
 )
 _CURE = "write it another way, or set engine: duckdb for the table"
+_DECIMAL_CURE = "cast what it is of to DOUBLE, round with CAST(… AS DECIMAL(p, s)), or set engine: duckdb for the table"
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,13 @@ class SparkQuery:
     functions: tuple[DuckDBFunction, ...]
 
 
-def translate(sql: str, file: Path) -> SparkQuery:
+def translate(sql: str, file: Path, columns: Iterable[Column] = ()) -> SparkQuery:
     """Translate a query from DuckDB's dialect to Spark's.
 
     Args:
         sql: What `parse_query` accepted.
         file: Where it stands, for the message of an error.
+        columns: Those of the tables that it reads.
 
     Raises:
         DefinitionError: Something in it would not, or not surely, give the same answers on Spark.
@@ -117,7 +122,7 @@ def translate(sql: str, file: Path) -> SparkQuery:
     if len(trees) != 1 or not isinstance(tree, exp.Query):
         raise DefinitionError("a statement that is not one SELECT", "one SELECT", "write one", where=Location(file))
     _logarithms_as_written(tree, sql)
-    translation = _Translation(file)
+    translation = _Translation(file, _names_of_decimals(tree, columns))
     translation.check(tree)
     try:
         text = translation.of(windows_written_out(tree)).sql("spark", unsupported_level=ErrorLevel.RAISE)
@@ -143,9 +148,10 @@ class _Translation:
     """One translation, with the functions that it found."""
 
     file: Path
+    decimals: frozenset[str]
     functions: list[DuckDBFunction] = field(default_factory=list)
 
-    def refused(self, node: "exp.Expr", found: str) -> DefinitionError:
+    def refused(self, node: "exp.Expr", found: str, cure: str = _CURE) -> DefinitionError:
         """The error for something that Spark does not do alike."""
         line, around = line_of(node), node
         while line is None and around.parent is not None:
@@ -154,7 +160,7 @@ class _Translation:
         return DefinitionError(
             f"{found}, which Spark does not have with the same answers",
             "SQL that both engines answer alike, where the engine is spark",
-            _CURE,
+            cure,
             where=Location(self.file, line),
         )
 
@@ -187,10 +193,14 @@ class _Translation:
                 raise self.refused(node, "LIKE with a pattern that is no plain text")
             if node.is_string and CLOCK_TEXTS.fullmatch(node.name):  # also where nobody wrote a cast
                 raise self.refused(node, f"{node.name!r}, which is the clock beside a time")
-            if isinstance(node, exp.Cast) and _type(node.to) is None and node.to.this.name != "DECIMAL":
+            if isinstance(node, exp.Cast) and _type(node.to) is None:
                 raise self.refused(node, f"a cast to {node.to.sql('duckdb')}")
             if isinstance(node, exp.Order) and isinstance(node.parent, exp.Func):
                 raise self.refused(node.parent, f"{node.parent.sql('duckdb')} with an order of its own")
+            if (isinstance(node, exp.Avg) or name in _ROUNDS) and any(
+                _may_be_decimal(part, self.decimals) for part in node.iter_expressions()
+            ):
+                raise self.refused(node, f"{node.sql('duckdb')} of a decimal", _DECIMAL_CURE)
             if isinstance(node, exp.Min | exp.Max) and node.expressions:
                 raise self.refused(node, node.sql("duckdb"))
 
@@ -419,7 +429,8 @@ def _is_function_of_duckdb(node: "exp.Expr") -> bool:
         return node.name.upper() not in _EXTRACTED
     if isinstance(node, exp.Cast):
         return (
-            node.to.this.name in _WHOLE
+            node.to.this.name == "DECIMAL"
+            or node.to.this.name in _WHOLE
             and not _is_whole(node.this)
             or node.to.this.name in {"TEXT"}
             and not (node.this.is_string or isinstance(node.this, exp.Null))
@@ -452,7 +463,44 @@ def _scalars(node: "exp.Expr") -> "Iterator[exp.Expr]":
     return node.walk(prune=lambda part: not _is_scalar(part))
 
 
+def _names_of_decimals(tree: "exp.Expr", columns: Iterable[Column]) -> frozenset[str]:
+    """The names, in lower case, under which a query may have decimals: those of columns, and what they are called."""
+    from sqlglot import exp
+
+    names = {column.name.lower() for column in columns if family(column.type) == "decimal"}
+    before = None
+    while names != before:
+        before = set(names)
+        names |= {alias.alias.lower() for alias in tree.find_all(exp.Alias) if _may_be_decimal(alias.this, before)}
+    if names:  # WITH a(x) AS …: which of them is which column is not looked at
+        names |= {column.name.lower() for alias in tree.find_all(exp.TableAlias) for column in alias.columns}
+    return frozenset(names)
+
+
+def _may_be_decimal(node: "exp.Expr", names: Collection[str]) -> bool:
+    """Whether the value of an expression is a decimal of one of some columns, or is cast to one."""
+    from sqlglot import exp
+
+    def is_none(part: "exp.Expr") -> bool:
+        other = isinstance(part, exp.Cast) or (_name(part) in _BY_DUCKDB and _name(part) not in _ROUNDS)
+        return other or isinstance(part, exp.Div | exp.Avg | exp.Count) or _name(part) in _LOGIC
+
+    return any(
+        part.name.lower() in names if isinstance(part, exp.Column) else _is_decimal_cast(part)
+        for part in node.walk(prune=is_none)
+    )
+
+
+def _is_decimal_cast(node: "exp.Expr") -> bool:
+    from sqlglot import exp
+
+    return isinstance(node, exp.Cast) and node.to.this.name == "DECIMAL"
+
+
 def _type(data_type: "exp.Expr") -> str | None:
+    if getattr(data_type.this, "name", "") == "DECIMAL":
+        written = [part.name for part in data_type.expressions] or ["18", "3"]
+        return f"decimal({','.join([*written, '0'][:2])})"
     return _TYPES.get(data_type.this.name if hasattr(data_type.this, "name") else "")
 
 
@@ -488,4 +536,5 @@ def _first_type(nodes: "list[exp.Expr | None]") -> str | None:
     types = [type_ for node in nodes if node is not None and (type_ := _type_of(node)) is not None]
     if "double" in types:
         return "double"
-    return types[0] if types else None
+    decimals = [type_ for type_ in types if family(type_) == "decimal"]
+    return (decimals or types)[0] if types else None

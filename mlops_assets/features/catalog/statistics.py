@@ -27,7 +27,7 @@ from mlops_assets.engines.figures import (
     value_of,
 )
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema, is_number
 from mlops_assets.lakehouse.tables import StateMoment, StateTable
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.platform import Platform
@@ -317,7 +317,7 @@ def _column(
 
 
 def _is_number(column: Column) -> bool:
-    return column.type in ("bigint", "double") and column.kind == "number"
+    return is_number(column.type) and column.kind == "number"
 
 
 def _is_category(column: Column) -> bool:

@@ -3,7 +3,7 @@
 A key is the MessagePack array of its values in the order of the schema. A row is the MessagePack array of its
 event_time in microseconds since 1970 and its values in the order of the schema; behind them, where a model speaks
 about an earlier time than the row's, an array of such rows that answered then, the newest first. A date is the number
-of days since 1970, a timestamp that of microseconds; null is nil.
+of days since 1970, a timestamp that of microseconds, a decimal its text with all digits of its type; null is nil.
 """
 
 import json
@@ -11,12 +11,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
 from mlops_assets.features.online.contract import Entry, Layout
+from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, in_utc
-from mlops_assets.lakehouse.schema import ALWAYS, ColumnType
+from mlops_assets.lakehouse.schema import ALWAYS, ColumnType, Family, family
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.lookups import WHOLE_NUMBERS
 
@@ -73,7 +76,7 @@ def key_encoder(table: str, keys: Sequence[tuple[str, ColumnType]]) -> Callable[
     import msgpack
 
     pack: Callable[[Any], bytes] = msgpack.Packer().pack
-    plain = [(name, type_, _PLAIN[type_]) for name, type_ in keys]
+    plain = [(name, type_, _plain(type_)) for name, type_ in keys]
     kind = {"string": str, "bigint": int}.get(keys[0][1]) if len(keys) == 1 else None
 
     def encode(values: Sequence[object]) -> bytes | None:
@@ -142,7 +145,16 @@ def _moment(value: Any) -> int:
     return micros(in_utc(time))
 
 
-_PLAIN: Mapping[ColumnType, Callable[[Any], Any]] = {
+def _digits(value: Any, type_: ColumnType) -> str:
+    return f"{exact(value, type_):f}"
+
+
+def _plain(type_: ColumnType) -> Callable[[Any], Any]:
+    """What makes of a value of a type what MessagePack takes."""
+    return partial(_digits, type_=type_) if family(type_) == "decimal" else _PLAIN[family(type_)]
+
+
+_PLAIN: Mapping[Family, Callable[[Any], Any]] = {
     "string": _text,
     "bigint": _whole_number,
     "double": _double,
@@ -152,11 +164,16 @@ _PLAIN: Mapping[ColumnType, Callable[[Any], Any]] = {
 }
 _TEXTS: Mapping[ColumnType, str] = {"date": ", such as 2001-03-05", "timestamp": ", such as 2001-03-05T12:00:00+00:00"}
 
-DECODERS: Mapping[ColumnType, Callable[[Any], Any]] = {
+_DECODERS: Mapping[Family, Callable[[Any], Any]] = {
     "date": lambda days: date.fromordinal(EPOCH_DAY + days),
     "timestamp": moment,
+    "decimal": Decimal,
 }
-"""What makes Python's values of those in a row, for the types that MessagePack does not have."""
+
+
+def decoder(type_: ColumnType) -> Callable[[Any], Any] | None:
+    """What makes Python's values of those in a row, for the types that MessagePack does not have."""
+    return _DECODERS.get(family(type_))
 
 
 def entries_of(answers: "pa.Table", layout: Layout, event: str, earlier: Sequence["pa.Table"] = ()) -> Iterator[Entry]:
@@ -213,6 +230,8 @@ def _plain_values(column: "pa.ChunkedArray", *, key: bool = False) -> list[Any]:
         column = column.cast(pa.int64())
     elif pa.types.is_date(type_):
         column = column.cast(pa.int32())
+    elif pa.types.is_decimal(type_):
+        return [None if value is None else f"{value:f}" for value in column.to_pylist()]
     elif not (pa.types.is_integer(type_) or pa.types.is_floating(type_)):
         values: list[Any] = column.to_numpy().tolist()  # objects, which are Python's own
         return values
@@ -239,7 +258,7 @@ def shown_key(key: bytes, layout: Layout) -> dict[str, Any]:
     import msgpack
 
     values = zip(layout.keys, msgpack.unpackb(key), strict=True)
-    return {name: DECODERS[type_](value) if type_ in DECODERS else value for (name, type_), value in values}
+    return {name: _shown(value, type_) for (name, type_), value in values}
 
 
 def shown_row(row: bytes, layout: Layout) -> dict[str, Any]:
@@ -247,5 +266,10 @@ def shown_row(row: bytes, layout: Layout) -> dict[str, Any]:
     event_us, *values = unpacker()(row)
     shown = {"event_time": moment(event_us)}
     for (name, type_), value in zip(layout.columns, values, strict=False):  # earlier rows may follow
-        shown[name] = DECODERS[type_](value) if type_ in DECODERS and value is not None else value
+        shown[name] = _shown(value, type_)
     return shown
+
+
+def _shown(value: Any, type_: ColumnType) -> Any:
+    decode = decoder(type_)
+    return value if value is None or decode is None else decode(value)

@@ -10,7 +10,7 @@ from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
 from mlops_assets.features.online.contract import Layout, OnlineStore
 from mlops_assets.features.online.encoding import (
-    DECODERS,
+    decoder,
     key_encoder,
     layout_of,
     micros,
@@ -162,9 +162,9 @@ class _Bound:
             itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
         )
         self._decoders = [
-            (name, DECODERS[types[feature]])
+            (name, decode)
             for feature, name in zip(lookup.features, lookup.names, strict=True)
-            if types[feature] in DECODERS
+            if (decode := decoder(types[feature])) is not None
         ]
         self._defaults = [(lookup.rename.get(feature, feature), value) for feature, value in lookup.default.items()]
         self._earlier = 1 + len(names)
