@@ -82,7 +82,8 @@ def typed_default(column: Column, value: object) -> object:
             return float(value)
     elif family(column.type) == "decimal":
         with suppress(TypeError, ValueError):
-            return exact(value, column.type)
+            if (number := exact(value, column.type)) is not None:
+                return number
     elif (
         (column.type == "bigint" and whole and value in WHOLE_NUMBERS)
         or (column.type == "string" and isinstance(value, str))

@@ -2,8 +2,9 @@
 
 import math
 import re
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -205,6 +206,139 @@ def test_each_aggregate_is_the_same_to_the_last_bit(engine: Engine, table: State
     sql = f"""select shop, date_trunc('month', sold_at) as sold_at, {listed(GROUPED)} from sales
     where units > 0 group by all"""
     same(engine, answer(DuckDBEngine(tmp_path), table, sql, schema), sql, table, schema)
+
+
+# Decimals
+
+
+PRICES = TableSchema(
+    ("shop",),
+    "sold_at",
+    (
+        Column("shop", "string", kind="key"),
+        Column("sold_at", "timestamp", kind="time"),
+        Column("product", "bigint"),
+        Column("units", "double"),
+        Column("note", "string"),
+        Column("price", "decimal(12,2)"),
+        Column("wide", "decimal(38,6)"),
+    ),
+    SALES.calendar,
+)
+DECIMALS: list[tuple[ColumnType, str]] = [
+    ("decimal(12,2)", "price"),
+    ("decimal(12,2)", "product"),
+    ("decimal(38,6)", "wide"),
+    ("decimal(14,4)", "price"),
+    ("double", "price"),
+    ("double", "wide"),
+    ("decimal(13,2)", "price + 1"),
+    ("decimal(14,3)", "price * 1.1"),
+    ("decimal(38,8)", "wide * price"),
+    ("decimal(38,6)", "wide - price"),
+    ("decimal(38,2)", "price * product"),
+    ("decimal(12,2)", "price % 7"),
+    ("decimal(12,2)", "-abs(price)"),
+    ("double", "price / 3"),
+    ("double", "1 / (price - price)"),
+    ("double", "price * units + wide"),
+    ("decimal(12,2)", "cast(price * 1.195 as decimal(12,2))"),
+    ("decimal(12,2)", "cast(units as decimal(12,2))"),
+    ("decimal(15,0)", "cast(wide / 1e15 as decimal(5)) * 2"),
+    ("decimal(18,3)", "cast(price as decimal)"),
+    ("decimal(12,2)", "try_cast(note as decimal(12,2))"),
+    ("decimal(12,2)", "coalesce(try_cast(note as decimal(12,2)), price, 0)"),
+    ("bigint", "cast(price as bigint)"),
+    ("string", "cast(price as varchar) || cast(wide as varchar) || cast(price * 2 as varchar)"),
+    ("double", "ln(abs(price) + 1) + sqrt(abs(wide))"),
+    ("boolean", "price > 10.5 or price = 3 or price < units"),
+    ("boolean", "price in (1.5, 2) or price between 2 and 3.25"),
+    ("decimal(12,2)", "case when price > 0 then price else 0 end"),
+    ("decimal(12,2)", "greatest(price, 1.5)"),
+    ("decimal(12,2)", "nullif(price, 3)"),
+    ("decimal(12,2)", "lag(price) over series"),
+    ("decimal(38,2)", "sum(price) over series"),
+    ("decimal(38,6)", "sum(wide) over series"),
+    ("decimal(38,2)", "sum(price) filter (where product > 1) over series"),
+    ("double", "avg(cast(price as double)) over series"),
+    ("double", "stddev(price) over series"),
+    ("decimal(12,2)", "max(price) over (series rows between 2 preceding and current row)"),
+    ("bigint", "count(distinct price) over series"),
+    ("bigint", "rank() over (order by price desc, sold_at)"),
+]
+"""Of decimals beside whole numbers, doubles and texts."""
+
+
+def priced(number: int) -> dict[str, Any]:
+    """A state of a price, null or of either sign, and of a number of more digits than a double tells apart."""
+    price = None if number == 4 else Decimal((-1) ** number * (number**5 + 5)).scaleb(-2)
+    wide = Decimal(number - 3) * Decimal("1234567890123456789.012345")
+    note = ["12.345", "x", "7", "-0.005"][number % 4]
+    row = sale(note, at(1, 31) + number * 5 * DAY, at(7), product=number % 3, units=math.pi * (number - 2))
+    return row | {"price": price, "wide": wide}
+
+
+@pytest.fixture(scope="module")
+def prices(tables: Tables) -> StateTable:
+    return tables.of(map(priced, range(12)), schema=PRICES)
+
+
+def test_decimals_are_the_same_to_the_last_digit(engine: Engine, prices: StateTable, tmp_path: Path) -> None:
+    columns = (Column("shop", "string"), Column("sold_at", "timestamp"), *columns_of(DECIMALS))
+    schema = TableSchema(PRICES.keys, "sold_at", columns, PRICES.calendar)
+    sql = f"""select shop, sold_at, {listed(DECIMALS)} from sales
+    window series as (partition by shop order by sold_at)"""
+    reference = answer(DuckDBEngine(tmp_path), prices, sql, schema)
+    same(engine, reference, sql, prices, schema)
+    kept = [priced(number) for number in range(12)]
+    assert reference.column("c0").to_pylist() == [row["price"] for row in kept]
+    assert reference.column("c4").to_pylist() == [row["price"] and float(row["price"]) for row in kept]
+    assert reference.column("c5").to_pylist() == [float(row["wide"]) for row in kept]
+    # Spark reads their files, and computes the same hash of them.
+    assert engine.data_versions(prices, [month(2)]) == prices.data_versions([month(2)])
+
+
+@pytest.mark.parametrize(
+    ("declared", "sql", "told"),
+    [
+        ("decimal(12,2)", "price * 1.1", "has type DECIMAL(14,3)"),
+        ("decimal(12,2)", "price / 2", "has type DOUBLE"),
+        ("bigint", "price", "has type DECIMAL(12,2)"),
+        ("decimal(4,2)", "price", "failed: "),
+        ("decimal(12,2)", "cast(note as decimal(12,2))", "failed: "),
+    ],
+)
+def test_what_a_decimal_does_not_hold_is_refused_and_not_rounded(
+    engine: Engine, prices: StateTable, declared: ColumnType, sql: str, told: str
+) -> None:
+    columns = (Column("shop", "string"), Column("sold_at", "timestamp"), Column("value", declared))
+    schema = TableSchema(PRICES.keys, "sold_at", columns, PRICES.calendar)
+    with pytest.raises(ContractError) as refused:
+        answer(engine, prices, f"select shop, sold_at, {sql} as value from sales", schema)
+    assert told in refused.value.found
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("select avg(price) as told from sales", "AVG(price) of a decimal"),
+        ("select round(price * 1.1, 2) as told from sales", "ROUND(price * 1.1, 2) of a decimal"),
+        ("with p as (select price as paid from sales) select avg(paid) as told from p", "AVG(paid) of a decimal"),
+        ("with p(paid) as (select price from sales) select floor(paid) as told from p", "FLOOR(paid) of a decimal"),
+        ("select avg(cast(units as decimal(4, 2))) as told from sales", "of a decimal"),
+        ("with p as (select price / 2 as half from sales) select avg(half) as told from p", None),
+        ("select avg(cast(price as double)) + avg(units) + round(ln(price), 2) as told from sales", None),
+    ],
+)
+def test_a_mean_or_rounding_of_decimals_is_refused_on_spark_unless_it_is_cast(sql: str, told: str | None) -> None:
+    query = parse_query(sql, file=Path("other.sql"))
+    if told is None:
+        translate(query.text, query.file, PRICES.columns)
+        return
+    with pytest.raises(DefinitionError) as refused:
+        translate(query.text, query.file, PRICES.columns)
+    assert told in refused.value.found
+    assert refused.value.cure.startswith("cast what it is of to DOUBLE, round with CAST(… AS DECIMAL(p, s))")
 
 
 @pytest.mark.parametrize(

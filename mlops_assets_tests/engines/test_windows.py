@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_windows_of_all_functions_are_what_the_oracle_computes(engine: Engine, t
         time = period.end - timedelta(days=days)
         row: dict[str, Any] = {"shop": shop, "product": product, "day": time.date(), "time": time}
         row |= {"kind": source.choice(["web", "web", "counter", None]), "units": source.choice([None, *range(-3, 6)])}
-        rows.append(row | {"price": source.choice([None, 0.5, -2.25, 7.0])})
+        rows.append(row | {"price": source.choice([None, Decimal("0.5"), Decimal("-2.25"), Decimal(7)])})
     for table in project.feature_tables.values():
         sparse = source.sample(rows, 120)
         found = evaluated(engine, tmp_path, project, table, sparse, period)

@@ -1,6 +1,7 @@
 """Defaults of lookups are values of their columns' types, or refused."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, ColumnType, arrow_type
 from mlops_assets.project.lookups import typed_default
 
-TYPES: tuple[ColumnType, ...] = ("string", "bigint", "double", "boolean", "date", "timestamp")
+TYPES: tuple[ColumnType, ...] = ("string", "bigint", "double", "decimal(12,2)", "boolean", "date", "timestamp")
 VALUES = (
     st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates() | st.datetimes() | st.none()
 )
@@ -29,7 +30,9 @@ def test_a_default_is_refused_or_a_value_that_its_column_holds_as_it_is(type_: C
     held = pa.scalar(default, arrow_type(type_)).as_py()
     assert held == default
     assert type(held) is type(default)
-    if type_ != "timestamp":
+    if type_ == "decimal(12,2)":
+        assert default == Decimal(str(value))
+    elif type_ != "timestamp":
         assert default == value
 
 
@@ -37,6 +40,7 @@ def test_a_default_is_refused_or_a_value_that_its_column_holds_as_it_is(type_: C
     ("type_", "value", "expected"),
     [
         ("double", 3, 3.0),
+        ("decimal(12,2)", 12.3, Decimal("12.30")),
         ("bigint", 2**63 - 1, 2**63 - 1),
         ("timestamp", date(2024, 1, 2), datetime(2024, 1, 2, tzinfo=UTC)),
         ("timestamp", datetime(2024, 1, 2, 3), datetime(2024, 1, 2, 3, tzinfo=UTC)),  # noqa: DTZ001
@@ -57,6 +61,9 @@ def test_what_a_type_holds_without_loss_is_taken(type_: ColumnType, value: objec
         ("bigint", True),
         ("bigint", 2**63),
         ("double", True),
+        ("decimal(12,2)", 12.345),
+        ("decimal(12,2)", True),
+        ("decimal(12,2)", ""),
         ("boolean", 1),
         ("string", 1),
         ("date", datetime(2024, 1, 2)),  # noqa: DTZ001

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ attributes:
     day: {{type: {time}, description: Day}}
     kind: {{type: string, description: Kind of sale}}
     units: {{type: bigint, description: Units sold}}
-    price: {{type: double, description: Price}}
+    price: {{type: "decimal(12,2)", description: Price}}
 """
 BY_SHOP = """\
 type: mlops_assets.FeatureTable
@@ -52,7 +53,7 @@ attributes:
       - column: units
         functions: [sum, mean, count, min, max, stddev, distinct_count]
         windows: [{windows}]
-      - {{column: price, functions: [sum, max], windows: [{windows}]}}
+      - {{column: price, functions: [sum, max, mean, stddev], windows: [{windows}]}}
       - {{column: product, functions: [distinct_count, min], windows: [{windows}]}}
 """
 BY_SERIES = """\
@@ -96,7 +97,7 @@ FUNCTIONS: Mapping[str, Callable[[list[Any]], Any]] = {
     "min": lambda values: min(values, default=None),
     "max": lambda values: max(values, default=None),
     "last": lambda values: values[-1] if values else None,
-    "stddev": lambda values: statistics.stdev(values) if len(values) > 1 else None,
+    "stddev": lambda values: statistics.stdev(map(float, values)) if len(values) > 1 else None,
     "distinct_count": lambda values: len(set(values)),
 }
 
@@ -169,7 +170,7 @@ sold = st.fixed_dictionaries(
         "hours": st.one_of(st.integers(0, 240), st.integers(0, 9600)),
         "kind": st.sampled_from(["web", "web", "counter", None]),
         "units": st.one_of(st.none(), st.integers(-3, 5)),
-        "price": st.one_of(st.none(), st.sampled_from([0.5, -2.25, 7.0])),
+        "price": st.one_of(st.none(), st.sampled_from([Decimal("0.5"), Decimal("-2.25"), Decimal(7)])),
     }
 )
 
@@ -209,7 +210,10 @@ def test_columns_have_the_types_names_and_descriptions_that_follow_from_the_sour
     assert columns["units_mean_10_days"] == ("double", "number", "Units sold: mean over the last 10 days")
     assert columns["product_min_4_weeks"] == ("string", "category", "Product: least over the last 4 weeks")
     assert columns["product_distinct_count_1_month"][:2] == ("bigint", "number")
-    assert len(columns) == 2 + 4 * (7 + 2 + 2)
+    assert columns["price_max_1_week"][:2] == ("decimal(12,2)", "number")
+    assert columns["price_sum_1_week"][:2] == ("decimal(38,2)", "number")  # which no sum of prices is too large for
+    assert columns["price_mean_1_week"][:2] == ("double", "number")
+    assert len(columns) == 2 + 4 * (7 + 4 + 2)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
     "string": st.text(),
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "double": st.floats(),
+    "decimal(38,2)": st.integers(1 - 10**38, 10**38 - 1).map(lambda cents: Decimal(cents).scaleb(-2, Context(prec=38))),
     "boolean": st.booleans(),
     "date": st.dates(),
     "timestamp": st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(fold=0)),
@@ -60,6 +62,8 @@ def test_a_published_key_is_the_one_that_is_asked_for_and_its_row_comes_back(
         ("double", (0.0, -0.0, 0)),
         ("double", (math.nan, -math.nan, float("nan"))),
         ("double", (3.0, 3)),
+        ("decimal(12,2)", (Decimal("12.3"), Decimal("12.30"), 12.3, "12.3")),
+        ("decimal(12,2)", (Decimal("-0.0"), 0, 0.0)),
         ("date", (date(2001, 3, 5), "2001-03-05")),
         (
             "timestamp",
@@ -87,7 +91,8 @@ def test_a_key_with_a_null_is_none() -> None:
     ("type_", "wrong"),
     [
         ("string", 3), ("string", "half \ud800"), ("bigint", "3"), ("bigint", 3.0), ("bigint", True), ("bigint", 2**63),
-        ("double", "3"), ("double", True), ("double", 2**53 + 1), ("double", 10**400), ("boolean", 1), ("date", "May"),
+        ("double", "3"), ("double", True), ("double", 2**53 + 1), ("double", 10**400),
+        ("decimal(4,2)", 12.345), ("decimal(4,2)", 100), ("decimal(4,2)", ""), ("boolean", 1), ("date", "May"),
         ("date", datetime(2001, 3, 5, tzinfo=UTC)), ("timestamp", date(2001, 3, 5)), ("timestamp", 3),
     ],
 )  # fmt: skip
