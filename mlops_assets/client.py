@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -489,6 +490,8 @@ def _as_json(value: object) -> object:
         return value.isoformat()
     if hasattr(value, "item"):  # a number of numpy
         return value.item()
+    if isinstance(value, Decimal):
+        return str(value)  # all its digits, which a number of JSON keeps only with some programs
     raise DefinitionError(
         f"a value of type {type(value).__name__}", "text, a number, a boolean, a date, a time, or None", "convert it"
     )

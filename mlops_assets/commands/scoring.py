@@ -1,6 +1,5 @@
 """``mlops-assets models score``: predictions for a file."""
 
-import json
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -65,10 +64,9 @@ def _csv(rows: "pa.Table") -> bytes:
 
 
 def _json_lines(rows: "pa.Table") -> bytes:
-    from mlops_assets.features.finite import finite_table
+    from mlops_assets.serving.values import to_json
 
-    written = finite_table(rows)[0].to_pylist()  # JSON has no number that is not finite
-    return "".join(json.dumps(row, default=lambda time: time.isoformat()) + "\n" for row in written).encode()
+    return b"".join(to_json(row) + b"\n" for row in rows.to_pylist())
 
 
 def _parquet(rows: "pa.Table") -> bytes:

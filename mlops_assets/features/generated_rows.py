@@ -9,12 +9,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import ALWAYS, Column, TableSchema
+from mlops_assets.lakehouse.schema import ALWAYS, MOST_DIGITS, Column, TableSchema, digits, family
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.platform import Platform
 
@@ -154,7 +155,7 @@ def _pool(column: Column, shape: Shape) -> Sequence[Any]:
     if column.type in ("date", "timestamp"):
         return [ALWAYS + timedelta(days=number) for number in range(3)]
     low, _ = _bounds(column)
-    return [math.ceil(low) + number for number in range(4)]
+    return [_number(column, low + number / 10 if 0 < low < 1 else math.ceil(low) + number) for number in range(4)]
 
 
 def _value(
@@ -173,13 +174,26 @@ def _value(
     low, high = _bounds(column)
     wide = low > 0 and high / low >= 100
     number = math.exp(source.uniform(math.log(low), math.log(high))) if wide else source.uniform(low, high)
+    return _number(column, number)
+
+
+def _number(column: Column, number: float) -> Any:
+    """A number as its column holds it."""
+    if family(column.type) == "decimal":
+        return Decimal(number).quantize(Decimal((0, (1,), -digits(column.type)[1])), context=Context(MOST_DIGITS))
     return round(number) if column.type == "bigint" else number
 
 
 def _bounds(column: Column) -> tuple[float, float]:
     """Between which numbers values lie: above zero where the contract lets them, since SQL often divides by them."""
     low, high = column.minimum, column.maximum
+    most = math.inf
+    if family(column.type) == "decimal":
+        precision, scale = digits(column.type)
+        if precision == scale:
+            return 0.1 if low is None else low, 0.9 if high is None else high
+        most = 10 ** min(precision - scale, 15) - 1
     if high is not None and high <= 1:
         return (high - 10 if low is None else low), high
     low = max(1.0, low or 1.0)
-    return low, (max(1e6, low * 10) if high is None else high)
+    return low, min(max(1e6, low * 10) if high is None else high, most)

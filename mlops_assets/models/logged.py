@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.features.training_sets import training_evidence, training_set_evidence
 from mlops_assets.governance.evidence import InputEvidence, code_hash, environment_hash
+from mlops_assets.lakehouse.exact import doubles
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.environment import requirements
 from mlops_assets.models.fit_files import Form, trust_to_write, write_fit
@@ -153,8 +154,14 @@ def contents_of(
 
 
 def _example(model: ModelDefinition, rows: "pa.Table") -> "pd.DataFrame | None":
-    """The last rows of a training set, as they were looked up; None where features are personal."""
+    """The last rows of a training set, as they were looked up; None where features are personal.
+
+    Decimals are doubles, as MLflow has no others.
+    """
+    import pyarrow as pa
+
     if model.personal_names & set(model.feature_names):
         return None
     newest = rows.slice(max(rows.num_rows - ROWS_OF_EXAMPLE, 0)).select(list(model.feature_names))
-    return newest.to_pandas(integer_object_nulls=True)
+    shown = [doubles(column) if pa.types.is_decimal(column.type) else column for column in newest.columns]
+    return pa.table(shown, newest.column_names).to_pandas(integer_object_nulls=True)

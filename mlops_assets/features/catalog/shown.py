@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from mlops_assets.features.catalog.entries import Catalog, TableEntry, lines_to_paste
@@ -106,7 +107,9 @@ def _column_as_json(column: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; times in ISO 8601, and as text what JSON has no number for."""
+    """A value as JSON has it; times in ISO 8601, and as text decimals and what JSON has no number for."""
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

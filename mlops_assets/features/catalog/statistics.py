@@ -337,6 +337,7 @@ def _edges(column: Column, low: float | None, high: float | None) -> tuple[float
         step = -(-(int(high) - int(low) + 1) // MOST_BINS)
         starts = range(int(low), int(high) + 1, step)
         return (*starts, starts[-1] + step)
+    low, high = float(low), float(high)  # of decimals, whose bins are as those of doubles
     if low == high:
         return (low, high)
     width = high / MOST_BINS - low / MOST_BINS  # the difference itself may be too large for a double
