@@ -7,6 +7,7 @@ by week, whose labels are known late, what is kept by day.
 import sqlite3
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from mlops_assets_tests.project.small_project import SmallProject, write_in_starter
@@ -30,7 +31,7 @@ attributes:
     shop: {type: string, description: Shop}
     day: {type: date, description: Day of the sales}
     units: {type: bigint, description: Units sold, nullable: false, minimum: 0}
-    price: {type: double, description: Average price}
+    price: {type: "decimal(6, 2)", description: Average price, minimum: 0.01}
 ---
 type: mlops_assets.Source
 attributes:
@@ -118,6 +119,7 @@ attributes:
     day: {type: date, description: Day}
     level: {type: double, description: Logarithm of the units}
     growth_1w: {type: double, description: Its change since the same day of the week before}
+    revenue: {type: "decimal(14, 2)", description: Units at their price}
 ---
 type: mlops_assets.FeatureTable
 attributes:
@@ -160,7 +162,7 @@ attributes:
   label: {sql: growth.sql, column: growth, horizon: 1, unit: log ratio}
   baseline: trend.growth_1w
   features:
-    - {table: trend, columns: [level, growth_1w], lookback: 3 days}
+    - {table: trend, columns: [level, growth_1w, revenue], lookback: 3 days}
     - {table: crowd, columns: [crowd, crowd_change], lookback: 3 weeks}
     - {table: returns, columns: [returned], lookback: 2 days}
     - {table: shops, columns: [region]}
@@ -182,7 +184,7 @@ attributes:
   baseline: crowd.crowd_change
   features:
     - {table: crowd, columns: [crowd, crowd_change], lookback: 2 weeks}
-    - {table: trend, columns: [level], lookback: 7 days}
+    - {table: trend, columns: [level, revenue], lookback: 7 days}
   template: {name: ridge_regressor, params: {alpha: 1.0}}
   train: {window: expanding, validation: 1 week, min_rows: 12}
   gates: [{metric: mae, better_than: baseline}]
@@ -210,7 +212,8 @@ FILES = {
     "sources/defs.yaml": SOURCES,
     "tables/defs.yaml": TABLES,
     "tables/trend.sql": """\
-SELECT a.shop, a.day, ln(a.units + 1) AS level, ln(a.units + 1) - ln(b.units + 1) AS growth_1w
+SELECT a.shop, a.day, ln(a.units + 1) AS level, ln(a.units + 1) - ln(b.units + 1) AS growth_1w,
+    a.units * a.price AS revenue
 FROM sales AS a
 LEFT JOIN sales AS b ON b.shop = a.shop AND b.day = a.day - INTERVAL 7 DAY
 """,
@@ -247,6 +250,11 @@ def units(shop: str, day: date) -> int:
     number, since = SHOPS.index(shop), (day - FIRST_DAY).days
     noise = (number * 7919 + since * 104729) % 17
     return 0 if noise == 0 else 20 + 10 * number + (13 * (since + number)) % 7 * (number + 3) + noise
+
+
+def price(shop: str) -> Decimal:
+    """What a unit costs in a shop."""
+    return 1 + Decimal(SHOPS.index(shop)) / 4
 
 
 def visitors(shop: str, wednesday: date) -> int:
@@ -291,7 +299,7 @@ def write_mixed_project(folder: Path) -> MixedProject:
     data = {
         "sales": [
             "shop,day,units,price",
-            *(f"{s},{d},{units(s, d)},{1 + SHOPS.index(s) / 4}" for d in days for s in SHOPS),
+            *(f"{s},{d},{units(s, d)},{price(s)}" for d in days for s in SHOPS),
         ],
         "visitors": ["shop,week_of,visitors", *(f"{s},{w},{visitors(s, w)}" for w in wednesdays for s in SHOPS)],
         "budgets": [

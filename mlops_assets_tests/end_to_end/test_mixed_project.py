@@ -30,6 +30,7 @@ from mlops_assets_tests.mixed_project import (
     FIRST_DAY,
     SHOPS,
     MixedProject,
+    price,
     returned,
     units,
     visitors,
@@ -52,7 +53,7 @@ CORRECTED = date(2024, 3, 1), "s03", 500
 CORRECTED_WEEK = date(2024, 2, 21), "s05", 4321
 """A day or Wednesday, a shop, and what the vendor says later of it."""
 
-FEATURES = ["level", "growth_1w", "crowd", "crowd_change", "returned", "region"]
+FEATURES = ["level", "growth_1w", "revenue", "crowd", "crowd_change", "returned", "region"]
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +160,7 @@ def demand_rows(days: Sequence[date], *, corrected: bool) -> "pd.DataFrame":
                     "day": day,
                     "level": level,
                     "growth_1w": level - math.log(sales[shop, day - timedelta(days=7)] + 1),
+                    "revenue": sales[shop, day] * price(shop),
                     "crowd": crowd,
                     "crowd_change": crowd - math.log(before) if before else None,
                     "returned": returned(shop, day),
@@ -234,10 +236,12 @@ def test_a_model_by_week_predicts_from_days_and_is_measured_two_weeks_later(plat
         crowd = math.log(weeks[shop, week])
         change = crowd - math.log(weeks[shop, week - timedelta(days=7)])
         level = math.log(sales[shop, week + timedelta(days=3)] + 1)  # of the Saturday, the last day of the week
-        expected.append({"shop": shop, "week_of": week, "crowd": crowd, "crowd_change": change, "level": level})
+        revenue = sales[shop, week + timedelta(days=3)] * price(shop)
+        numbers = {"crowd": crowd, "crowd_change": change, "level": level, "revenue": revenue}
+        expected.append({"shop": shop, "week_of": week, **numbers})
     assert expected
     ordered = pd.DataFrame(expected).sort_values(["shop", "week_of"]).reset_index(drop=True)
-    same(scored[["shop", "week_of", "crowd", "crowd_change", "level"]], ordered)
+    same(scored[["shop", "week_of", "crowd", "crowd_change", "level", "revenue"]], ordered)
     for record in performance_history(platform, model):
         assert (date.fromisoformat(record.period) - date.fromisoformat(record.about)).days == 14
 

@@ -1,13 +1,15 @@
 """Appending what changed, and hashing it: by the engine, with one table for all engines as the result."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_assets.engines.contract import Engine
+from mlops_assets.engines.contract import Engine, FeatureLookup
 from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse import tables as lakehouse_tables
+from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines import contract_pack as pack
 from mlops_assets_tests.engines.contract_pack import SALES, SHOPS, Tables, at, month, sale
@@ -73,6 +75,36 @@ def test_states_that_were_never_known_or_say_nothing_new_do_not_count_in_the_has
     of_engine = engine.data_versions(shops, [])
     lakehouse_tables._DATA_VERSIONS.clear()
     assert of_engine == shops.data_versions([])
+
+
+def test_decimals_are_keys_and_values_that_all_append_and_hash_alike(engine: Engine, tables: Tables) -> None:
+    import pyarrow as pa
+
+    columns = (
+        Column("code", "decimal(6,1)"),
+        Column("sold_at", "timestamp"),
+        Column("price", "decimal(12,2)"),
+        Column("wide", "decimal(38,6)"),
+    )
+    schema = TableSchema(("code",), "sold_at", columns, SALES.calendar)
+
+    def priced(*prices: str | None) -> "pa.Table":
+        given = [
+            {"code": Decimal(place) / 2, "sold_at": at(3), "price": price and Decimal(price), "wide": 10**31 + place}
+            for place, price in enumerate(prices)
+        ]
+        return pa.Table.from_pylist(given, schema.arrow())
+
+    table = tables.empty(schema)
+    for prices, count in ((("12.3", None, "-0.07"), 3), (("12.30", None, "-0.070"), 0), (("12.31", None, "-0.07"), 1)):
+        assert appended(engine, table, priced(*prices), at(4)) == count
+    assert engine.known_at(table, at(5)).select(schema.names).equals(priced("12.31", None, "-0.07"))
+    assert engine.data_versions(table, [month(3)]) == {key: of for key, of in hashed_here(table).items() if "03" in key}
+    assert table.states().select(schema.names).schema.equals(schema.arrow())
+    moment = pa.timestamp("us", "UTC")
+    types = pa.schema([("code", pa.decimal128(6, 1)), ("anchor", moment), ("as_of", moment)])
+    asked = pa.Table.from_pylist([{"code": Decimal(1), "anchor": at(4), "as_of": at(5)}], types)
+    assert engine.lookup(asked, [FeatureLookup(table, ("price",))])["price"].to_pylist() == [Decimal("-0.07")]
 
 
 def test_a_partition_without_rows_is_a_commit_too(engine: Engine, tables: Tables) -> None:

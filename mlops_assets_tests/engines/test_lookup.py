@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,6 +249,7 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
             Column("text", "string"),
             Column("whole", "bigint"),
             Column("size", "double"),
+            Column("price", "decimal(38,2)"),
             Column("yes", "boolean"),
             Column("day", "date"),
             Column("seen", "timestamp"),
@@ -261,6 +263,7 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
             "text": "Größe\n",
             "whole": 2**53 + 1,
             "size": 0.1 + 0.2,
+            "price": Decimal("-123456789012345678901234567890123456.70"),
             "yes": False,
             "day": date(1969, 12, 31),
             "seen": seen,
@@ -275,6 +278,9 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
         schema=schema,
     )
     rows = pack.label_table([label(at(2), at(2), shop=shop) for shop in values])
+    default = {"price": Decimal("0.10")}
+    defaulted = engine.lookup(rows, [FeatureLookup(table, names, default=default)]).column("price").to_pylist()
+    assert list(map(str, defaulted)) == [str(values["full"]["price"]), "0.10", "0.10", "0.10"]
     answered = engine.lookup(rows, [FeatureLookup(table, names)]).select(names)
     assert answered.schema.equals(schema.arrow().empty_table().select(names).schema)
     *found, of_nan = answered.to_pylist()

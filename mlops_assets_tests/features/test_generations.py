@@ -257,11 +257,14 @@ def test_a_retyped_column_that_models_look_up_is_refused_with_all_of_them(line: 
 
 
 def test_a_retyped_column_of_a_source_is_refused_as_well(line: Line) -> None:
-    line.files.change("sales/defs.yaml", "region: {type: string", "region: {type: bigint")
-    line.open()
-    with pytest.raises(DefinitionError) as caught:
-        check_home(line.platform.project, line.platform.home)
-    assert caught.value.found.startswith("column 'region' of 'shops' declared as bigint; it was stored as string, ")
+    for written, type_ in (("bigint", "bigint"), ('"DECIMAL(4,2)"', "decimal(4,2)")):
+        line.files.change("sales/defs.yaml", "region: {type: string", f"region: {{type: {written}")
+        line.open()
+        with pytest.raises(DefinitionError) as caught:
+            check_home(line.platform.project, line.platform.home)
+        told = f"column 'region' of 'shops' declared as {type_}; it was stored as string, "
+        assert caught.value.found.startswith(told)
+        line.files.change("sales/defs.yaml", f"region: {{type: {written}", "region: {type: string")
 
 
 def test_a_column_of_a_source_that_nobody_looks_up_keeps_its_type_as_well(line: Line) -> None:

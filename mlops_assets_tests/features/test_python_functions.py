@@ -1,6 +1,7 @@
 """A Python function computes a partition from what SQL would have seen, in the frames that it asks for."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,25 @@ def test_an_answer_that_is_not_what_was_declared(line: Line, old: str, new: str,
     raised = line.files.line("recent/recent.py", "return" if "raised" in found else "def features")
     assert caught.value.where.line == raised
     assert line.platform.table("recent").delta.version() is None
+
+
+@pytest.mark.parametrize(
+    "quarter", ["[Decimal(int(units)) / 4 for units in totals.units]", "totals.units.astype(float) / 4"]
+)
+def test_a_decimal_is_taken_from_decimals_and_from_doubles_that_are_one(line: Line, quarter: str) -> None:
+    line.files.change("recent/defs.yaml", "units: {type: bigint", 'units: {type: "decimal(12, 2)"')
+    text = f"from decimal import Decimal\n{PANDAS}".replace(
+        'how="left")', f'how="left").assign(units=lambda totals: {quarter})'
+    )
+    written(line, text).features(DAY, "recent")
+    known = line.known("recent", line.period(DAY).end + hours(6), "units")
+    days = line.days(3)[1:]
+    assert known == {(shop, DAY): sum(Decimal(units_of(shop, day)) for day in days) / 4 for shop in SHOPS}
+    written(line, text.replace("/ 4", "/ 7"))
+    line.sales("2024-01-06", at=line.period(DAY).end + hours(72), s03=9)
+    with pytest.raises(ContractError) as caught:
+        line.features(DAY, "recent")
+    assert "(a value that no decimal(12,2) holds: round it)" in caught.value.found
 
 
 def test_rows_without_a_time_are_refused_and_rows_of_other_periods_are_not_kept(line: Line) -> None:

@@ -909,6 +909,16 @@ def test_a_missing_field_deep_inside_points_at_the_closest_place(project: SmallP
     ("name", "old", "new", "field", "expected"),
     [
         ("visits", "type: bigint", "type: integer", "columns.visitors.type", "Input should be 'string', 'bigint', "),
+        (
+            "visits",
+            "type: bigint",
+            'type: "decimal(40, 2)"',
+            "columns.visitors.type",
+            "Input should be 'string', 'bigint', 'double', 'boolean', 'date', 'timestamp' or 'decimal(p, s)', of 1 to "
+            "38 digits in all and s of them after the point: decimal(12, 2)",
+        ),
+        ("visits", "type: bigint", 'type: "decimal(2,3)"', "columns.visitors.type", "Input should be 'string', "),
+        ("visits", "type: bigint", "type: decimal", "columns.visitors.type", "Input should be 'string', 'bigint', "),
         ("visits", "period: day", "period: quarter", "period", "Input should be 'day', 'week' or 'month'"),
         ("visits", "name: visits", "name: Visits", "name", "String should match pattern '^[a-z][a-z0-9_]*$'"),
         ("visits", "2024-01-05", "202401", "first_period", "Input should be a valid string"),
@@ -936,6 +946,16 @@ def test_a_value_of_the_wrong_type(
     assert error.cure == "correct the value"
     text = new.split("\n")[0]
     assert error.where == Location(project.folder / f"{name}/defs.yaml", project.line(f"{name}/defs.yaml", text))
+
+
+def test_a_decimal_is_kept_in_one_spelling_and_in_braces_stands_between_quotation_marks(project: SmallProject) -> None:
+    project.change("visits/defs.yaml", "type: bigint", 'type: " DECIMAL( 12,2 )"')
+    source = project.load().sources["visits"]
+    assert source.schema.column("visitors").type == "decimal(12,2)"
+    project.change("visits/defs.yaml", '" DECIMAL( 12,2 )"', "decimal(12, 2)")
+    error = project.refusal()
+    assert error.found == "wrong value in 'columns.visitors.type' (and 1 more faults)"
+    assert error.expected.endswith("decimal(12, 2), between quotation marks where it stands in braces")
 
 
 def test_more_than_one_fault_is_counted(project: SmallProject) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,31 @@ def test_a_bad_row_is_put_aside_as_it_came_with_all_that_is_wrong(
         zip(("shop", "day", "units"), (text or None for text in row.split(",")), strict=True)
     )
     assert (aside.arrived_at, aside.outcome, aside.settled_at) == (FIRST, "waiting", None)
+
+
+OF_DECIMALS = """
+    shop: {type: "decimal(4, 2)", description: Number of a shop}
+    day: {type: date, description: Day of the sales}
+    units: {type: "decimal(6,2)", description: Litres sold, minimum: 0.1}
+"""
+
+
+def test_decimals_are_keys_and_values_whose_spelling_does_not_count(home: Home) -> None:
+    shop = shop_of(home, columns=OF_DECIMALS)
+    lines = ["1.5,2024-01-01,0.1", "2,2024-01-01,1.234", "3,2024-01-01,0.09", "4,2024-01-01,1", "4.00,2024-01-01,1.0"]
+    shop.deliver("2024-01", lines, FIRST)
+    assert [(row.row, row.reason) for row in waiting(shop)] == [
+        (2, "'units' is '1.234', not a value of type decimal(6,2)"),
+        (3, "'units' is below 0.1: 0.09"),
+        (4, "2 rows have the key shop=4.00, day=2024-01-01"),
+        (5, "2 rows have the key shop=4.00, day=2024-01-01"),
+    ]
+    assert shop.known(FIRST) == {"1.50 2024-01-01": Decimal("0.1")}
+    again = shop.deliver("2024-01", ["1.50,2024-01-01,0.10", "3,2024-01-01,0.09"], LATER)
+    assert again.appended == {}, "other spellings are no correction"
+    lenient = shop_of(home, columns=OF_DECIMALS.replace("0.1}", "0.01}"))
+    assert [done.ingested for done in replay(lenient)] == [1]
+    assert lenient.known(FIXED) == {"1.50 2024-01-01": Decimal("0.10"), "3.00 2024-01-01": Decimal("0.09")}
 
 
 def test_all_rows_of_a_repeated_key_are_put_aside_because_nobody_knows_which_is_right(home: Home) -> None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from mlops_assets.features.catalog.search import BEGIN, END, beginnings
 
@@ -64,6 +65,8 @@ def value(item: object) -> str:
         return number(item)
     if isinstance(item, datetime):
         return moment(item)
+    if isinstance(item, Decimal):
+        return f"{item:,f}"
     return item.isoformat() if isinstance(item, date) else str(item)
 
 

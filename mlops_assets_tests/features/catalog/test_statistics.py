@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,7 @@ SCHEMA = TableSchema(
         Column("day", "date", kind="time"),
         Column("a number", "double"),
         Column("whole", "bigint"),
+        Column("amount", "decimal(20,2)"),
         Column("flag", "boolean", kind="category"),
         Column("seen", "timestamp"),
     ),
@@ -178,6 +180,7 @@ def rows_of(engine: Engine, numbers: Sequence[float | None], whole: Sequence[int
                 "day": [date(2024, 1, 1)] * count,
                 "a number": pa.array(numbers, pa.float64()),
                 "whole": pa.array(whole, pa.int64()),
+                "amount": pa.array([n if n is None else Decimal(n).scaleb(-2) for n in whole], pa.decimal128(20, 2)),
                 "flag": pa.array([None, *[True] * count][:count], pa.bool_()),
                 "seen": pa.array([at(1 + place % 28) for place in range(count)], pa.timestamp("us", "UTC")),
             },
@@ -219,6 +222,8 @@ def test_histograms_count_every_finite_number_once_in_at_most_20_bins(
     integers = [number for number in whole if number is not None]
     histogram_of(finite, columns["a number"])
     histogram_of(integers, columns["whole"])
+    histogram_of([number / 100 for number in integers], columns["amount"])
+    assert columns["amount"].minimum == min((Decimal(number).scaleb(-2) for number in integers), default=None)
     assert columns["a number"].nulls == numbers.count(None)
     assert columns["whole"].distinct == len(set(integers))
     assert columns["key"].frequent == tuple(Counter(f"k{place % 3}" for place in range(count)).most_common())
