@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.periods import in_utc, parse_moment
@@ -151,11 +152,15 @@ def _decimal(value: Any, precision: int, scale: int) -> Decimal | None:
     elif not isinstance(value, int | Decimal) or isinstance(value, bool):
         raise TypeError
     try:
-        exactly_so = Context(precision, traps=[Inexact, InvalidOperation])
-        kept = exactly_so.quantize(Decimal(value), Decimal((0, (1,), -scale)))
+        kept = Decimal(value).quantize(Decimal((0, (1,), -scale)), context=_only_exactly(precision))
     except DecimalException:
         raise ValueError from None
     return kept or abs(kept)  # one form of zero
+
+
+@cache
+def _only_exactly(precision: int) -> Context:
+    return Context(precision, traps=[Inexact, InvalidOperation])
 
 
 def _boolean(value: Any) -> bool:

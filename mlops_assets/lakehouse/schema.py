@@ -4,6 +4,7 @@ import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mlops_assets.lakehouse.periods import Calendar
@@ -62,11 +63,13 @@ def column_type(text: str) -> ColumnType:
     )
 
 
+@cache
 def family(type_: ColumnType) -> Family:
     """What a type is, whatever its digits."""
     return cast("Family", type_.partition("(")[0])
 
 
+@cache
 def digits(type_: ColumnType) -> tuple[int, int]:
     """Of a decimal, how many digits it has in all, and how many of them after the point."""
     precision, scale = type_.removeprefix("decimal(").removesuffix(")").split(",")
