@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np  # noqa: TID253
@@ -25,10 +26,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "double": st.floats(),
+    "decimal(38,2)": st.integers(1 - 10**38, 10**38 - 1).map(lambda cents: Decimal(cents).scaleb(-2, Context(prec=38))),
 }
 COLUMNS = tuple(
     Column(f"{kind} {type_}", type_, kind=kind)
-    for type_ in ("string", "boolean", "bigint", "double")
+    for type_ in VALUES
     for kind in ("category", "number")
     if (type_, kind) != ("string", "number")
 )
