@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.expression import parse_expression
@@ -136,6 +137,8 @@ def _value(text: str) -> object:
         if text.startswith("datetime.datetime"):
             return datetime(*numbers, tzinfo=UTC)  # type: ignore[arg-type,misc]
         return date(*numbers)
+    if decimal := re.fullmatch(r"Decimal\('(.*)'\)", text):
+        return Decimal(decimal[1])
     return float(text) if text in ("nan", "inf", "-inf") else ast.literal_eval(text)
 
 

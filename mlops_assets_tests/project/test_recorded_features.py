@@ -1,6 +1,7 @@
 """What was recorded of a model's definition tells its features again, whatever was declared."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,9 @@ def test_requests_keys_of_other_names_renames_and_defaults_are_read_again(tmp_pa
   request:
     columns:
       other: {type: string, description: Another shop}
-      offered: {type: double, description: Price}
+      offered: {type: "decimal(12,2)", description: Price}
   computed:
-    - {name: each, expression: "offered / nullif(size, 0)", type: double, description: By size}
+    - {name: each, expression: "offered / nullif(size, 0)", type: "DECIMAL(14, 3)", description: By size}
     - {name: near, expression: "region = other_region", type: boolean, description: Both in one region}
 """,
     )
@@ -63,7 +64,10 @@ def test_requests_keys_of_other_names_renames_and_defaults_are_read_again(tmp_pa
     require_the_same(project.load().models["forecast"])
 
 
-@pytest.mark.parametrize("value", [None, True, 3, -1.5, "a, b", date(2024, 2, 1), datetime(2024, 2, 1, 3, tzinfo=UTC)])
+VALUES = [None, True, 3, -1.5, Decimal("-0.10"), "a, b", date(2024, 2, 1), datetime(2024, 2, 1, 3, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_a_default_of_any_type_is_read_again(tmp_path: Path, value: object) -> None:
     model = SmallProject(tmp_path).load().models["forecast"]
     parts = {"lookup 1 in trend": f"level double number as level default {value!r}; by shop = shop; None"}
