@@ -1,5 +1,6 @@
 """Rows over HTTP: who may push, what is answered, and what a refusal says."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from mlops_assets.features.online.publishing import publish
+from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.sources.pushing import Pushed, row
+from mlops_assets_tests.sources.small_project import platform_of, sales_yaml
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 ROWS = [row("north", "2024-01-09T08:00:00Z", 1), row("south", "2024-01-10T09:30:00+01:00", 2)]
@@ -42,6 +46,38 @@ def test_what_was_accepted_is_answered_and_again_when_it_is_sent_again(client: T
     assert again.json() == first.json() | {"repeated": True}
     assert shop.ingest("2024-01").rows == 2
     assert shop.known(NOON) == {"north 2024-01-09 08:00:00+00:00": 1, "south 2024-01-10 08:30:00+00:00": 2}
+
+
+OF_DECIMALS = """
+    shop: {type: "decimal(4,1)", description: Number of the shop}
+    day: {type: timestamp, description: Moment of the sale}
+    units: {type: "decimal(38,2)", description: Litres sold}
+"""
+
+
+def test_decimals_are_pushed_and_answered_with_exactly_their_digits(home: Home) -> None:
+    home.clock.set(NOON)
+    shop = Pushed(platform_of(home, sales_yaml("push: {}", "online: true", columns=OF_DECIMALS)))
+    token = shop.platform.tokens.create("all", ("administrator",), None, NOON)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": "one"}
+    time = '"day": "2024-01-09T08:00:00Z"'
+    with TestClient(create_app(shop.platform, ServingSettings()), headers=headers) as client:
+        for units in ("1.2300000000000000000001", '"1.234"', "true"):
+            body = f'{{"rows": [{{"shop": 1, {time}, "units": {units}}}]}}'
+            refused = client.post("/v1/sources/sales/rows", content=body)
+            assert refused.status_code == 422
+            found = units.strip('"') if units == "true" else units.replace('"', "'")
+            assert refused.json()["found"] == f"row 1, column 'units' of the batch for 'sales': {found}"
+            assert refused.json()["expected"] == "a value of type decimal(38,2)"
+        rows = f'{{"shop": 1.50, {time}, "units": 12345678901234567.10}}, {{"shop": "2", {time}, "units": "0.5"}}'
+        assert client.post("/v1/sources/sales/rows", content=f'{{"rows": [{rows}]}}').status_code == 202
+        shop.ingest("2024-01")
+        publish(shop.platform, open_store(shop.platform), "sales")
+        asked = '{"rows": [{"shop": 1.5}, {"shop": "2.0"}, {"shop": 3}], "lookups": [{"table": "sales"}]}'
+        many = client.post("/v1/features", content=asked).text
+        assert re.findall(r'"units":([^}]*)', many) == ["12345678901234567.10", "0.50", "null"]
+        assert '"units":12345678901234567.10}' in client.get("/v1/features/sales?shop=1.5").text
+        assert client.get("/v1/features/sales?shop=1.55").status_code == 422
 
 
 def test_other_rows_under_a_key_are_refused(client: TestClient) -> None:
