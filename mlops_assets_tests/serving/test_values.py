@@ -77,7 +77,7 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_are() -> None:
 def test_a_decimal_is_a_number_with_all_its_digits_and_no_text_is_taken_for_one() -> None:
     assert to_json({"price": [Decimal("12.30"), Decimal("1E+2")]}) == b'{"price":[12.30,100]}'
     mark = json.loads(_ENCODER.encode(Decimal(1)))[:-1]
-    for text in ("12.30", '"12.30"', f"{mark[:-1]}12.30"):
+    for text in ("12.30", '"12.30"', f"{mark[:-1]}.12.30", f"{mark[1:]}12.30"):
         assert json.loads(to_json([Decimal(1), text])) == [1, text]
 
 
