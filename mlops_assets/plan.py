@@ -248,9 +248,9 @@ def _cost(platform: Platform, table: FeatureTableDefinition, periods: list[Perio
     inputs, as_of = _inputs_held(platform, table, newest), platform.feature_table_as_of(table, newest)
     engine = platform.engine_of(table.name)
     try:
-        engine.measure(feature_rows(platform, table, newest, inputs, as_of)[0], {"rows": "count(*)"})  # warms it up
+        engine.measure(feature_rows(platform, table, newest, inputs, as_of).rows, {"rows": "count(*)"})  # warms it up
         began = time.perf_counter()
-        rows = engine.measure(feature_rows(platform, table, newest, inputs, as_of)[0], {"rows": "count(*)"})["rows"]
+        rows = engine.measure(feature_rows(platform, table, newest, inputs, as_of).rows, {"rows": "count(*)"})["rows"]
     except PlatformError as error:  # it may need a column that its inputs get only now
         return replace(unmeasured, unmeasured=error.found)
     return replace(unmeasured, seconds_each=time.perf_counter() - began, rows_each=int(rows))

@@ -8,7 +8,7 @@ from mlops_assets.engines.contract import Engine, QueryInput, Rows
 from mlops_assets.engines.limits import told_of
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import MissingDataError
-from mlops_assets.features.finite import finite_rows
+from mlops_assets.features.finite import NO_FIGURES, FiniteRows, finite_rows
 from mlops_assets.features.generations import missing_history, record_generation, require_history
 from mlops_assets.features.python_functions import call_function
 from mlops_assets.features.states import Written, compute, is_computed
@@ -20,7 +20,7 @@ from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.reads import Reads
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
-from mlops_assets.sources.expectations import require_expected
+from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.ingest import require_delivered
 
 
@@ -46,21 +46,23 @@ def evaluate_feature_table(
 
     engine, states = platform.engine_of(table.name), platform.table(table.name)
     before = table.schema.calendar.shift(period, -1)
+    figures = expected_figures(table.schema, table.expectations)
 
     def rows_at(moment: datetime) -> Rows:
-        rows, counts = feature_rows(platform, table, period, inputs, moment)
+        computed = feature_rows(platform, table, period, inputs, moment, figures)
         not_finite.clear()
-        not_finite.update(counts)
-        _require_finite(table, counts)
+        not_finite.update(computed.not_finite)
+        _require_finite(table, computed.not_finite)
         checks[:] = require_expected(
             engine,
-            rows,
+            computed.rows,
+            computed.measured,
             table.schema,
             table.name,
             table.expectations,
             last_count=lambda: engine.known_at(states, moment, first=before, last=before).num_rows,
         )
-        return rows
+        return computed.rows
 
     as_of = platform.feature_table_as_of(table, period)
     written = compute(platform, states, period, as_of, inputs, rows_at)
@@ -73,12 +75,20 @@ def feature_rows(
     period: Period,
     inputs: Sequence[QueryInput],
     known_at: datetime,
-) -> tuple[Rows, Mapping[str, int]]:
+    figures: Mapping[str, str] = NO_FIGURES,
+) -> FiniteRows:
     """The rows of a feature table for a period, from what was known of its inputs at a moment; as `computed_rows`."""
     engine, schema = platform.engine_of(table.name), table.schema
     with told_of(f"feature table '{table.name}'"):
         return computed_rows(
-            platform, engine, table.computation, inputs, known_at=known_at, schema=schema, period=period
+            platform,
+            engine,
+            table.computation,
+            inputs,
+            known_at=known_at,
+            schema=schema,
+            period=period,
+            figures=figures,
         )
 
 
@@ -91,17 +101,19 @@ def computed_rows(
     known_at: datetime,
     schema: TableSchema,
     period: Period,
-) -> tuple[Rows, Mapping[str, int]]:
+    figures: Mapping[str, str] = NO_FIGURES,
+) -> FiniteRows:
     """What SQL or a Python function gives for a period, from what was known of its inputs at a moment.
 
     Returns:
-        The rows, with null in place of numbers that are not finite, and how many these were, by column.
+        The rows, with null in place of numbers that are not finite, and the ``figures`` of them.
     """
     if isinstance(computation, PythonFunction):
         computed, counts = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
-        return engine.rows(computed), counts
+        rows = engine.rows(computed)
+        return FiniteRows(rows, counts, engine.measure(rows, figures) if figures else {})
     rows = engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
-    return finite_rows(engine, rows, schema.columns)
+    return finite_rows(engine, rows, schema.columns, figures)
 
 
 def _require_finite(table: FeatureTableDefinition, counts: Mapping[str, int]) -> None:

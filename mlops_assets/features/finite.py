@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import Engine, Rows
@@ -11,6 +12,9 @@ from mlops_assets.lakehouse.schema import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+NO_FIGURES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,47 @@ class Finite:
         return {name: finite(batch.column(name)) for name in self.reads}
 
 
-def finite_rows(engine: Engine, rows: Rows, columns: Iterable[Column]) -> tuple[Rows, Mapping[str, int]]:
-    """Rows of an engine with null in place of numbers that are not finite, and how many these were, by column."""
-    doubles = [column.name for column in columns if column.type == "double"]
-    if not doubles:
-        return rows, {}
-    measured = engine.measure(rows, {name: count_where(is_not_finite(name)) for name in doubles})
-    counts = {name: int(count) for name, count in measured.items() if count}
-    return (engine.extend(rows, Finite(tuple(counts))) if counts else rows), counts
+@dataclass(frozen=True)
+class FiniteRows:
+    """Rows whose numbers are finite or null.
+
+    Args:
+        rows: The rows, of an engine.
+        not_finite: How many numbers were not finite and are null now, by column.
+        measured: The figures that were asked for, of the rows as they are now.
+    """
+
+    rows: Rows
+    not_finite: Mapping[str, int]
+    measured: Mapping[str, Any]
+
+
+def finite_rows(
+    engine: Engine, rows: Rows, columns: Iterable[Column], figures: Mapping[str, str] = NO_FIGURES
+) -> FiniteRows:
+    """Rows of an engine with null in place of numbers that are not finite, and figures of them.
+
+    Both are asked in one pass; in a second one only where there are such numbers.
+
+    Args:
+        engine: The engine.
+        rows: The rows.
+        columns: Theirs, as declared.
+        figures: As of `Engine.measure`.
+    """
+    # With a space, because no figure of a contract or an expectation is called so.
+    counted = {f"not finite {column.name}": column.name for column in columns if column.type == "double"}
+    asked = {place: count_where(is_not_finite(name)) for place, name in counted.items()} | dict(figures)
+    measured = engine.measure(rows, asked) if asked else {}
+    counts = {name: int(measured[place]) for place, name in counted.items() if measured[place]}
+    if counts:
+        rows = engine.extend(rows, Finite(tuple(counts)))
+        measured = engine.measure(rows, figures) if figures else {}
+    return FiniteRows(rows, counts, measured)
 
 
 def finite_table(rows: "pa.Table") -> "tuple[pa.Table, Mapping[str, int]]":
-    """As `finite_rows`, of rows in this process."""
+    """Rows of this process with null in place of numbers that are not finite, and how many these were, by column."""
     counts = {}
     for place, field in enumerate(rows.schema):
         values = finite(rows.column(place))

@@ -78,8 +78,8 @@ class Subject:
         last = self.schema.calendar.shift(period, self.ahead)
         inputs, now = query_inputs(platform, self.inputs, last, history), platform.clock.now()
         engine, computation, schema = platform.engine, self.computation, self.schema
-        rows, _ = computed_rows(platform, engine, computation, inputs, known_at=now, schema=schema, period=period)
-        return engine.to_arrow(rows)
+        found = computed_rows(platform, engine, computation, inputs, known_at=now, schema=schema, period=period)
+        return engine.to_arrow(found.rows)
 
 
 def subjects_of(project: ProjectDefinition) -> Iterator[Subject]:

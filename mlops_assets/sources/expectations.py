@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlops_assets.engines.contract import Engine, Rows
-from mlops_assets.engines.figures import COUNT, count_where, is_null, largest, smallest
+from mlops_assets.engines.figures import count_where, is_null, largest, smallest
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.expectations import Expectation, Freshness, NullShare, RowCount, Values
 from mlops_assets.sources.contract import (
@@ -22,6 +22,7 @@ from mlops_assets.sources.contract import (
 def require_expected(
     engine: Engine,
     rows: Rows,
+    measured: Mapping[str, Any],
     schema: TableSchema,
     table: str,
     expectations: Sequence[Expectation],
@@ -34,6 +35,7 @@ def require_expected(
     Args:
         engine: The engine that the rows belong to.
         rows: The rows of a period, or all that a delivery holds.
+        measured: Their `expected_figures`.
         schema: Their contract.
         table: The table's name, for messages.
         expectations: What else is expected; how fresh the table is, is not looked at here.
@@ -43,7 +45,6 @@ def require_expected(
     Raises:
         ContractError: A check that blocks failed; says every one that did.
     """
-    measured = engine.measure(rows, contract_figures(schema) | _figures(expectations, schema))
     outcomes = judge_contract(engine, rows, schema, measured)
     for expectation in expectations:
         match expectation.rule:
@@ -74,8 +75,9 @@ def outcome_of(
     )
 
 
-def _figures(expectations: Sequence[Expectation], schema: TableSchema) -> dict[str, str]:
-    figures = {"rows": COUNT}
+def expected_figures(schema: TableSchema, expectations: Sequence[Expectation]) -> dict[str, str]:
+    """What `require_expected` must be told of rows, for `Engine.measure`."""
+    figures = contract_figures(schema)
     for expectation in expectations:
         name = expectation.name
         if isinstance(expectation.rule, NullShare):

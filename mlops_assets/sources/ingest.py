@@ -19,7 +19,7 @@ from mlops_assets.sources.appending import Difference, append, compare, first_kn
 from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.sources.databases import read_database
 from mlops_assets.sources.delivered import Delivered
-from mlops_assets.sources.expectations import require_expected
+from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.files import SUFFIXES, read_delivery
 from mlops_assets.sources.landing import landed_files
 from mlops_assets.sources.pushed import keep_pushed, last_of_each, require_over
@@ -170,9 +170,11 @@ def require_kept_by(
     Raises:
         ContractError: They do not; says every check that failed.
     """
+    given = platform.engine.rows(rows)
     return require_expected(
         platform.engine,
-        platform.engine.rows(rows),
+        given,
+        platform.engine.measure(given, expected_figures(source.schema, source.expectations)),
         source.schema,
         source.name,
         source.expectations,

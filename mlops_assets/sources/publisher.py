@@ -15,7 +15,7 @@ from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.csv_files import require_whole_rows
-from mlops_assets.sources.expectations import require_expected
+from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landing_file
 
@@ -59,7 +59,8 @@ def require_published_keeps_contract(platform: Platform, source: SourceDefinitio
     if delivered.wrong:
         raise delivered.refusal(source.name)
     rows = platform.engine.rows(delivered.rows)
-    require_expected(platform.engine, rows, source.schema, source.name, (), last_count=lambda: None)
+    measured = platform.engine.measure(rows, expected_figures(source.schema, ()))
+    require_expected(platform.engine, rows, measured, source.schema, source.name, (), last_count=lambda: None)
 
 
 def _publish(platform: Platform, name: str) -> Iterator[Path]:

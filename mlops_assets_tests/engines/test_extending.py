@@ -8,6 +8,7 @@ import pytest
 
 import mlops_assets.engines.duckdb.engine as duckdb_engine
 from mlops_assets.engines.contract import Engine
+from mlops_assets.engines.figures import COUNT, count_where, is_null
 from mlops_assets.errors import ContractError
 from mlops_assets.features.finite import finite_rows, finite_table
 from mlops_assets.lakehouse.schema import Column
@@ -80,11 +81,14 @@ def test_numbers_that_are_not_finite_are_null_in_their_place_and_counted(engine:
     values = [1.5, None, infinite, -infinite, float("nan"), 1.7976931348623157e308]
     rows = pa.table({"a": values, "note": list("abcdef"), "b": [1.0] * 6})
     columns = [Column("a", "double"), Column("note", "string"), Column("b", "double")]
-    found, counts = finite_rows(engine, engine.rows(rows), columns)
+    figures = {"nulls": count_where(is_null("a")), "rows": COUNT}
+    found = finite_rows(engine, engine.rows(rows), columns, figures)
     expected = rows.set_column(0, "a", pa.array([1.5, None, None, None, None, values[-1]]))
-    assert (engine.to_arrow(found), counts) == (expected, {"a": 3})
-    assert finite_table(rows) == (expected, counts)
-    assert finite_rows(engine, engine.rows(expected), columns)[1] == {}
+    assert (engine.to_arrow(found.rows), found.not_finite) == (expected, {"a": 3})
+    assert found.measured == {"nulls": 4, "rows": 6}
+    assert finite_table(rows) == (expected, {"a": 3})
+    again = finite_rows(engine, engine.rows(expected), columns, figures)
+    assert (again.not_finite, again.measured["nulls"]) == ({}, 4)
 
 
 def test_no_rows_have_the_columns_too(engine: Engine) -> None:

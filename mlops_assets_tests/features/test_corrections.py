@@ -189,7 +189,7 @@ class History:
     def recomputed(self, moment: datetime, period: Period) -> list[tuple[Any, ...]]:
         table = self.platform.project.feature_tables["trend"]
         inputs = query_inputs(self.platform, table.inputs, period, table.history)
-        rows = feature_rows(self.platform, table, period, inputs, moment)[0].to_pylist()
+        rows = feature_rows(self.platform, table, period, inputs, moment).rows.to_pylist()
         return [(row["shop"], str(row["day"]), row["total"]) for row in rows]
 
 
