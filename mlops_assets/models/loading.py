@@ -7,12 +7,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, told_once, words_of
-from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.agreement import agreement, require_agreement
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
-from mlops_assets.models.predicting import prediction_arrays, scores_by_threads_there_are
+from mlops_assets.models.predicting import predicting, prediction_arrays, scores_by_threads_there_are
 from mlops_assets.models.records import CandidateRecord, TransitionRecord, candidate_of_version
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
@@ -67,16 +65,7 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     training = candidate_of_version(platform, model, promotion.version)
     require_agreement(agreement(platform, model, training), model, promotion.version)
     fit = stored_fit(open_registry(platform.home.mlflow), model, training)
-
-    def refusal(error: BaseException) -> ContractError:
-        words = words_about(model.features, words_of(error))
-        return ContractError(
-            f"version {promotion.version} of '{model.name}' does not predict ({words})",
-            "predictions for rows of its own training set",
-            "roll back to an earlier version, or train again",
-        )
-
-    with told_once(refusal):  # a user's estimator may raise anything
+    with predicting(model, f"version {promotion.version}"):
         _answers(model, fit, _rows_to_try(platform, model, training))
     return LoadedVersion(promotion.version, promotion.happened_at, model, fit, Frames(model))
 
@@ -96,8 +85,6 @@ def _rows_to_try(platform: Platform, model: ModelDefinition, training: Candidate
 def _answers(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> list[dict[str, Any]]:
     _threads(len(sys.modules)).limit(limits=1)
     scores = scores_by_threads_there_are(model, fit, frame)
-    if len(scores) != len(frame):
-        raise ValueError(f"{len(scores)} predictions for {len(frame)} rows")
     columns = {name: values.tolist() for name, values in prediction_arrays(model, scores).items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

@@ -4,9 +4,12 @@ Scores are one array: of a regression the numbers (rows), of a binary model the 
 multiclass model the probabilities (rows × classes, in the order of ``model.classes``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import ContractError, told_once, words_of
+from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.models.blocks import in_blocks
 from mlops_assets.models.metrics import predicted_classes
@@ -18,11 +21,38 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def scores_of_fit(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> "npt.NDArray[Any]":
-    """The scores of a fit, with the threads that the model declares; a class that it never saw has probability 0."""
+@contextmanager
+def predicting(model: ModelDefinition, named: str = "a fit") -> Iterator[None]:
+    """Tell in one message what a fit raises inside the block; a user's estimator may raise anything.
+
+    Args:
+        model: The model.
+        named: Which fit of it, such as "version 3".
+
+    Raises:
+        ContractError: It raised something.
+    """
+
+    def refusal(error: BaseException) -> ContractError:
+        return ContractError(
+            f"{named} of '{model.name}' does not predict ({words_about(model.features, words_of(error))})",
+            "predictions for every row that the features' types allow",
+            "correct the template and train again, or go on with an earlier version",
+        )
+
+    with told_once(refusal):
+        yield
+
+
+def scores_of_fit(model: ModelDefinition, fit: Any, frame: "pd.DataFrame", named: str = "a fit") -> "npt.NDArray[Any]":
+    """The scores of a fit, with the threads that the model declares; a class that it never saw has probability 0.
+
+    Raises:
+        ContractError: It does not predict for these rows; says which fit, as ``named``.
+    """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=model.threads):
+    with predicting(model, named), threadpool_limits(limits=model.threads):
         return scores_by_threads_there_are(model, fit, frame)
 
 
@@ -33,8 +63,12 @@ def scores_by_threads_there_are(model: ModelDefinition, fit: Any, frame: "pd.Dat
     if frame.empty:
         return np.zeros((0, len(model.classes)) if model.task == "multiclass" else 0)
     if model.task == "regression":
-        return scores_of_values(model, in_blocks(fit.predict, frame), ())
-    return scores_of_values(model, in_blocks(fit.predict_proba, frame), fit.classes_)
+        scores = scores_of_values(model, in_blocks(fit.predict, frame), ())
+    else:
+        scores = scores_of_values(model, in_blocks(fit.predict_proba, frame), fit.classes_)
+    if len(scores) != len(frame):
+        raise ValueError(f"{len(scores)} predictions for {len(frame)} rows")
+    return scores
 
 
 def scores_of_values(model: ModelDefinition, values: Any, classes: Sequence[Any]) -> "npt.NDArray[Any]":

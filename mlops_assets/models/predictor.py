@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, told_once, words_of
-from mlops_assets.lakehouse.masking import words_about
+from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.schema import arrow_type
 from mlops_assets.models.baseline import Baseline, baseline_scores
 from mlops_assets.models.fitting import feature_frame
@@ -62,8 +61,7 @@ class Predictor:
         import numpy as np
         import pyarrow as pa
 
-        with told_once(self._refusal):  # a user's estimator may raise anything
-            scores = scores_of_fit(self.model, self.fit, feature_frame(self.model, batch))
+        scores = scores_of_fit(self.model, self.fit, feature_frame(self.model, batch), f"version {self.version}")
         if self.known:
             unknown = np.all([batch.column(name).is_null().to_numpy() for name in self.known], axis=0)
             if self.model.unknown_keys == "refuse" and unknown.any():
@@ -76,14 +74,6 @@ class Predictor:
         made["version"] = pa.repeat(self.version, batch.num_rows)
         made["feature_versions"] = pa.repeat(self.feature_versions, batch.num_rows)
         return made
-
-    def _refusal(self, error: BaseException) -> ContractError:
-        words = words_about(self.model.features, words_of(error))
-        return ContractError(
-            f"version {self.version} of '{self.model.name}' does not predict ({words})",
-            "predictions for every row that the features' types allow",
-            "correct the template and train again, or score with another version",
-        )
 
 
 def unknown_keys(model: ModelDefinition, which: str) -> ContractError:
