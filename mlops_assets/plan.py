@@ -28,6 +28,7 @@ from mlops_assets.models.agreement import agreement
 from mlops_assets.models.records import candidate_of_version, present_champion
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,6 @@ class Cost:
         """All computations; None where nothing is known of one."""
         each = self.seconds_each if self.recorded_each is None else self.recorded_each
         return None if each is None else self.computations * each
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What an asset took in the newest runs that a home recorded.
-
-    Args:
-        partitions: How many of its partitions were materialized, in whichever run.
-        seconds_each: One of them in these runs, from the step's begin to its end.
-    """
-
-    partitions: int
-    seconds_each: float
-
-    @property
-    def seconds(self) -> float:
-        """All its partitions once more."""
-        return self.partitions * self.seconds_each
 
 
 @dataclass(frozen=True)

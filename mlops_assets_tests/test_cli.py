@@ -181,6 +181,8 @@ def test_a_folder_without_a_project(tmp_path: Path) -> None:
     )
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n", encoding="utf-8")
     assert "root_module (it says None)" in refused(tmp_path, "check")
+    (tmp_path / "pyproject.toml").write_text("[tool.dg.project]\nroot_module = ['shop']\n", encoding="utf-8")
+    assert "root_module (it says ['shop'])" in refused(tmp_path, "check")
 
 
 def test_init_leaves_a_folder_that_holds_something_as_it_is(project: Path, tmp_path: Path) -> None:

@@ -7,19 +7,16 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.components.loading import platform_of
+from mlops_assets.automation.sensors import sensor_of
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.deliveries import hash_of_contents
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
-from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.due import due_periods, pushed_periods
 from mlops_assets.sources.landing import landed_periods, passed_over_in_words
 from mlops_assets.sources.publisher import publish_due
-
-SECONDS_BETWEEN_TICKS = 30
 
 
 @dataclass(frozen=True)
@@ -63,17 +60,7 @@ def arrivals(platform: Platform, source: SourceDefinition, known: Mapping[str, s
 def publisher_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Writes example files once the clock passes their publication; starts nothing."""
 
-    @dg.sensor(
-        name="publisher",
-        asset_selection=_selection(project),
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Plays the outside world for examples: writes a period's file once it is due.",
-    )
-    def publisher(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        platform = platform_of(project)
-        if other := who_works_alone(platform.home):
-            return dg.SkipReason(f"{other} is at work")
+    def look(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
         try:
             files = publish_due(platform)
         except PlatformError as error:
@@ -81,23 +68,19 @@ def publisher_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         return dg.SkipReason(f"published {', '.join(file.name for file in files)}" if files else "nothing is due")
 
-    return publisher
+    return sensor_of(
+        project,
+        look,
+        name="publisher",
+        description="Plays the outside world for examples: writes a period's file once it is due.",
+        assets=map(dg.AssetKey, project.sources),
+    )
 
 
 def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Starts the ingestion of what arrived, changed or was pushed, once for each content, and of what is due."""
 
-    @dg.sensor(
-        name="deliveries",
-        asset_selection=_selection(project),
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ingests what arrives in landing folders or was pushed, and what databases hold of due periods.",
-    )
-    def deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        platform = platform_of(project)
-        if other := who_works_alone(platform.home):
-            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
+    def look(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         requests, faults, unread = list[dg.RunRequest](), list[str](), list[str]()
         seen: dict[str, str] = {}
@@ -118,12 +101,13 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             context.log.warning(words)
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(seen))
 
-    return deliveries
-
-
-def _selection(project: ProjectDefinition) -> dg.AssetSelection:
-    """All sources; as ``target`` they would become one job, and a job has one partitions definition."""
-    return dg.AssetSelection.assets(*(dg.AssetKey(name) for name in project.sources))
+    return sensor_of(
+        project,
+        look,
+        name="deliveries",
+        description="Ingests what arrives in landing folders or was pushed, and what databases hold of due periods.",
+        assets=map(dg.AssetKey, project.sources),
+    )
 
 
 def _look(

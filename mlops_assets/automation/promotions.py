@@ -6,12 +6,11 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.automation.sensors import sensor_of
 from mlops_assets.components import constants
-from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key, champion_result, transition_figures
 from mlops_assets.errors import PlatformError
 from mlops_assets.governance.approvals import Approval
-from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.models.approving import finish_approved
 from mlops_assets.models.promotion import sync_aliases
 from mlops_assets.models.records import PROMOTIONS, TransitionRecord, transitions
@@ -19,26 +18,14 @@ from mlops_assets.models.retirement import finish_deletions
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 
-SECONDS_BETWEEN_TICKS = 30
 MOST_EVENTS = 1000
 DATA_VERSION_TAG = "dagster/data_version"
 
 
 def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Reports decisions as events of each model's champion, once each; starts no run."""
-    keys = [asset_key(model, "champion") for model in project.models.values()]
 
-    @dg.sensor(
-        name="promotions",
-        target=dg.AssetSelection.assets(*keys),
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Shows who approved, promoted, rolled back, retired or deleted versions outside of a run.",
-    )
-    def promotions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        platform = platform_of(project)
-        if other := who_works_alone(platform.home):
-            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
+    def look(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         cursor: dict[str, tuple[int | None, int]] = json.loads(context.cursor) if context.cursor else {}
         reported = []
         for model in project.models.values():
@@ -51,7 +38,13 @@ def promotion_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             reported += words
         return dg.SensorResult(skip_reason="; ".join(reported) or "nothing was decided", cursor=json.dumps(cursor))
 
-    return promotions
+    return sensor_of(
+        project,
+        look,
+        name="promotions",
+        description="Shows who approved, promoted, rolled back, retired or deleted versions outside of a run.",
+        assets=[asset_key(model, "champion") for model in project.models.values()],
+    )
 
 
 def _look(

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from mlops_assets.automation.sensors import sensor_of
 from mlops_assets.components import constants
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps
-from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
 from mlops_assets.monitoring.retrain_policy import decide
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 
-SECONDS_BETWEEN_TICKS = 60
 TRAINING_STEPS = ("training_set", "candidate", "version", "champion")
 POLICY = "the retrain policy"
 
@@ -51,21 +50,10 @@ def retrain_job(project: ProjectDefinition) -> dg.JobDefinition:
 
 def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Starts the training chain of each model whose policy, or a person, asks for it; once for each reason."""
-    keys = [asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS]
     # In this process only, so that new definitions and a new policy decide anew.
     decided: dict[str, tuple[Sequence[str], str]] = {}
 
-    @dg.sensor(
-        name="retrain_policy",
-        asset_selection=dg.AssetSelection.assets(*keys),  # as a target they would be a job of one partitions definition
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Retrains a model on performance, age, changed definitions, or a person's request.",
-    )
-    def retrain_policy(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        platform = platform_of(project)
-        if other := who_works_alone(platform.home):
-            return dg.SensorResult(skip_reason=f"{other} is at work", cursor=context.cursor)
+    def look(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         requests, reasons = [], {}
         stamps = commit_stamps(platform.home.tables)
         for model in project.models.values():
@@ -87,7 +75,14 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             return dg.SensorResult(skip_reason=words, cursor=json.dumps(reasons))
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(reasons))
 
-    return retrain_policy
+    return sensor_of(
+        project,
+        look,
+        name="retrain_policy",
+        description="Retrains a model on performance, age, changed definitions, or a person's request.",
+        assets=[asset_key(model, step) for model in project.models.values() for step in TRAINING_STEPS],
+        seconds=60,
+    )
 
 
 def _requests(

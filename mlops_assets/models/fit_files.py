@@ -101,8 +101,8 @@ def own_classes(function: PythonFunction) -> tuple[str, ...]:
     )
 
 
-def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
-    """A fit as a file, in skops format wherever that holds it.
+def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes, str]:
+    """A fit as a file, in skops format wherever that holds it, and its content hash.
 
     Args:
         fit: The fitted estimator.
@@ -119,7 +119,8 @@ def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
     if written:
         data, types = written
         own = tuple(sorted(types & set(own_classes(trust.function)))) if trust.function else ()
-        return FitFile("skops", estimator_hash(fit), own, trust.recipe), data
+        content = estimator_hash(fit)
+        return FitFile("skops", content, own, trust.recipe), data, content
     refused = [name for name in strange if name not in trust.pickled]
     if refused:
         raise ContractError(
@@ -132,14 +133,14 @@ def write_fit(fit: Any, trust: Trust, named: str) -> tuple[FitFile, bytes]:
     import cloudpickle
 
     # Outside of the block above, where the project's modules are not found, so that their classes go into the file.
-    data = cloudpickle.dumps(fit, protocol=pickle.DEFAULT_PROTOCOL)
-    if estimator_hash(pickle.loads(data)) != estimator_hash(fit):
+    data, content = cloudpickle.dumps(fit, protocol=pickle.DEFAULT_PROTOCOL), estimator_hash(fit)
+    if estimator_hash(pickle.loads(data)) != content:
         raise ContractError(
             f"a fit of {named} that has another content after it was kept as a pickle",
             "an estimator whose parameters and arrays are the same when it is read",
             "keep its state in attributes that are numbers, text, arrays or estimators",
         )
-    return FitFile("cloudpickle", sha256(data).hexdigest(), strange, trust.recipe), data
+    return FitFile("cloudpickle", sha256(data).hexdigest(), strange, trust.recipe), data, content
 
 
 def read_fit(data: bytes, form: str, trust: Trust, recorded: FitFile | None, content: str, named: str) -> Any:

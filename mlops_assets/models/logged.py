@@ -87,7 +87,7 @@ def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, Lo
     trust, function = trust_to_write(model), model.template.function
     kept = {}
     for name, fit in fits.items():
-        file, data = write_fit(fit, trust, f"'{model.name}' by template '{model.template.name}'")
+        file, data, content = write_fit(fit, trust, f"'{model.name}' by template '{model.template.name}'")
         modules = {}
         if function and file.form == "skops" and file.classes:
             modules = {
@@ -95,7 +95,7 @@ def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, Lo
                 for module in function.function.modules
             }
         needed = requirements(function.function if function else None, *PICKLED[file.form])
-        kept[name] = LoggedFit(file, data, trust.types, needed, modules)
+        kept[name] = LoggedFit(file, data, content, trust.types, needed, modules)
     return kept
 
 

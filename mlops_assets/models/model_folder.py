@@ -29,6 +29,7 @@ class LoggedFit:
     Args:
         file: How it was kept.
         data: The file.
+        content: The content hash of the fit.
         types: Types beyond skops's own list that the file may hold.
         requirements: What it needs, as ``NAME==VERSION``.
         modules: The project's modules that hold classes of the file: texts by path.
@@ -36,6 +37,7 @@ class LoggedFit:
 
     file: FitFile
     data: bytes
+    content: str
     types: tuple[str, ...]
     requirements: tuple[str, ...]
     modules: Mapping[str, str]

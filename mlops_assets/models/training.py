@@ -17,7 +17,6 @@ from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.champion_scores import NotComparableError, judged_scores
-from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
 from mlops_assets.models.fitting import feature_frame, fit, fitting_of
 from mlops_assets.models.folds import parts_of, period_starts
@@ -247,7 +246,7 @@ def train(
         run_id=run_id,
         model_uri=uris["model"],
         judged_uri=uris["judged"],
-        model_hash=estimator_hash(fitted.model),
+        model_hash=fits["model"].content,
         level=fitted.candidate.of(model.metric),
         verdict=verdict.reason,
         outcomes=verdict.as_json(),

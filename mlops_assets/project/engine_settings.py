@@ -4,15 +4,14 @@
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
-from mlops_assets.errors import DefinitionError, Location, SurroundingsError, nearest
-from mlops_assets.project.text_files import read_toml
+from mlops_assets.errors import DefinitionError, SurroundingsError, nearest
+from mlops_assets.project.text_files import Settings, project_settings
 
 EngineName = Literal["duckdb", "spark"]
 ENGINE_VARIABLE = "MLOPS_ENGINE"
@@ -62,36 +61,34 @@ def read_engine_settings(defs: Path) -> EngineSettings:
         DefinitionError: The settings name no engine, a limit is none or no whole number above zero, or Spark's settings
             are not names with texts, numbers or truth values.
     """
-    file = defs.resolve().parent.parent / "pyproject.toml"
-    if not file.is_file():
-        return EngineSettings()
-    content = read_toml(file).get("tool", {}).get("mlops_assets", {})
-    declared, spark = content.get("engine", "duckdb"), content.get("spark", {})
+    settings = project_settings(defs)
+    declared, spark = settings.written.get("engine", "duckdb"), settings.written.get("spark", {})
     if declared not in _NAMES:
         raise DefinitionError(
             f"engine '{declared}' in [tool.mlops_assets]",
             " or ".join(_NAMES),
             "correct the engine",
-            where=Location(file),
+            where=settings.place("engine"),
         )
-    settings = dict(_flat(spark)) if isinstance(spark, dict) else {"": spark}
-    for name, value in settings.items():
+    of_spark = dict(_flat(spark)) if isinstance(spark, dict) else {"": spark}
+    for name, value in of_spark.items():
         if not name or not isinstance(value, str | int | float):
             raise DefinitionError(
                 f"'{name}' = {value!r} in [tool.mlops_assets.spark]",
                 'a setting of Spark with its value, such as "spark.master" = "local[2]"',
                 "correct the setting",
-                where=Location(file),
+                where=settings.place(name or "spark"),
             )
-    evaluation, request = _limits(content.get("limits", {}), file)
-    return EngineSettings(declared, {name: _text(value) for name, value in settings.items()}, evaluation, request)
+    evaluation, request = _limits(settings)
+    return EngineSettings(declared, {name: _text(value) for name, value in of_spark.items()}, evaluation, request)
 
 
 _LARGEST = 1_000_000_000
 
 
-def _limits(written: Any, file: Path) -> tuple[Limits, Limits]:
+def _limits(settings: Settings) -> tuple[Limits, Limits]:
     """The limits of an evaluation and of a request, as written or by default; what is spilled, both alike."""
+    written = settings.written.get("limits", {})
     taken: dict[str, Limits] = {"evaluation": Limits(), "request": REQUEST_LIMITS}
     names = [f"{kind}_{unit}" for kind in taken for unit in ("seconds", "megabytes")] + ["spill_megabytes"]
     for name, value in written.items() if isinstance(written, dict) else [("limits", written)]:
@@ -104,16 +101,9 @@ def _limits(written: Any, file: Path) -> tuple[Limits, Limits]:
             f"'{name}' = {value!r} in [tool.mlops_assets.limits]",
             f"a whole number from 1 to {_LARGEST}" if known else f"one of: {', '.join(names)}",
             "correct it" if known else nearest(name, names, "correct the name"),
-            where=Location(file, _line(file, name)),
+            where=settings.place(name),
         )
     return taken["evaluation"], taken["request"]
-
-
-def _line(file: Path, name: str) -> int | None:
-    """The line in which a setting is written; TOML's reader does not say it."""
-    text = file.read_text(encoding="utf-8")
-    found = re.search(rf"^\s*(limits\.)?[\"']?{re.escape(name)}[\"']?\s*=", text, re.MULTILINE)
-    return text.count("\n", 0, found.end()) + 1 if found else None
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:

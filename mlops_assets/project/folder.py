@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.project.text_files import read_toml
+from mlops_assets.project.text_files import read_settings
 
 if TYPE_CHECKING:
     from mlops_assets.project.definition import ProjectDefinition
@@ -40,9 +40,8 @@ def find_project(folder: Path) -> ProjectFolder:
     cure = "go to the project's folder, or make a project with `mlops-assets init DIR`"
     if not file.exists():
         raise DefinitionError(f"no {file}", "a project's folder", cure)
-    content = read_toml(file)
-    package = content.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
-    if not package or not (folder / package / "defs").is_dir():
+    package = read_settings(file, "tool", "dg", "project").written.get("root_module")
+    if not isinstance(package, str) or not package.isidentifier() or not (folder / package / "defs").is_dir():
         raise DefinitionError(
             f"no package with a folder 'defs' named in [tool.dg.project] root_module (it says {package!r})",
             "a project with definitions",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, SCOPES, Scope
-from mlops_assets.project.text_files import read_toml
+from mlops_assets.project.text_files import project_settings
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -21,11 +21,8 @@ def read_roles(defs: Path) -> Mapping[str, frozenset[Scope]]:
     Raises:
         DefinitionError: A role is no list of scopes, names a scope that is none, or has the name of another.
     """
-    file = defs.resolve().parent.parent / "pyproject.toml"
-    if not file.is_file():
-        return ROLES
-    written = read_toml(file).get("tool", {}).get("mlops_assets", {}).get("roles", {})
-    where = Location(file)
+    settings = project_settings(defs)
+    written, where = settings.written.get("roles", {}), Location(settings.file)
     form = 'names with lists of scopes, such as nurse = ["features:read", "features:read_personal"]'
     if not isinstance(written, dict):
         raise DefinitionError(f"[tool.mlops_assets.roles] {written!r}", form, "correct the roles", where=where)

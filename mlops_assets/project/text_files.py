@@ -1,6 +1,9 @@
 """Reading text that a user wrote: SQL, Python, YAML and settings, all refused in the same words."""
 
+import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +32,60 @@ def read_text(file: Path, expected: str, where: Location | None = None) -> str:
         ) from error
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """What a file in TOML says.
+@dataclass(frozen=True)
+class Settings:
+    """A table of a file in TOML.
+
+    Args:
+        file: The file.
+        text: All that it says.
+        written: The table: values by name; empty where there is none.
+    """
+
+    file: Path
+    text: str
+    written: Mapping[str, Any]
+
+    def place(self, name: str) -> Location:
+        """The place of the first line that sets a name; TOML's reader does not tell lines."""
+        found = re.search(rf"^\s*([\w.]+\.)?[\"']?{re.escape(name)}[\"']?\s*=", self.text, re.MULTILINE)
+        return Location(self.file, self.text.count("\n", 0, found.end()) + 1 if found else None)
+
+
+def read_settings(file: Path, *names: str) -> Settings:
+    """A table of a file in TOML, by the names of the tables that it lies in and its own.
 
     Raises:
-        DefinitionError: It cannot be read, or is not TOML.
+        DefinitionError: The file cannot be read, is not TOML, or one of the names is of no table.
     """
     text = read_text(file, "a file in UTF-8 with the project's settings")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        written = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DefinitionError(
             f"a file that is not TOML ({error})", "the project's settings in TOML", "correct it", where=Location(file)
         ) from error
+    for place, name in enumerate(names, start=1):
+        written = written.get(name, {})
+        if not isinstance(written, dict):
+            raise DefinitionError(
+                f"{'.'.join(names[:place])} = {written!r}",
+                f"a table [{'.'.join(names)}]",
+                "correct it",
+                where=Settings(file, text, {}).place(name),
+            )
+    return Settings(file, text, written)
+
+
+def project_settings(defs: Path) -> Settings:
+    """``[tool.mlops_assets]`` of the project whose definitions lie in a folder.
+
+    Args:
+        defs: The folder ``defs``, in the project's package; without a pyproject.toml beside the package, there are no
+            settings.
+
+    Raises:
+        DefinitionError: As `read_settings`.
+    """
+    file = defs.resolve().parent.parent / "pyproject.toml"
+    return read_settings(file, "tool", "mlops_assets") if file.is_file() else Settings(file, "", {})
