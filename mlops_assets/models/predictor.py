@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError
+from mlops_assets.features.unknown_keys import require_answered, unknown_rows
 from mlops_assets.lakehouse.schema import arrow_type
 from mlops_assets.models.baseline import Baseline, baseline_scores
 from mlops_assets.models.fitting import feature_frame
@@ -63,9 +63,9 @@ class Predictor:
 
         scores = scores_of_fit(self.model, self.fit, feature_frame(self.model, batch), f"version {self.version}")
         if self.known:
-            unknown = np.all([batch.column(name).is_null().to_numpy() for name in self.known], axis=0)
-            if self.model.unknown_keys == "refuse" and unknown.any():
-                raise unknown_keys(self.model, f"{unknown.sum()} of {batch.num_rows} rows")
+            unknown = unknown_rows([batch.column(name).is_null() for name in self.known])
+            if any(unknown):
+                require_answered(self.model, f"{sum(unknown)} of {batch.num_rows} rows")
             scores = scores.copy()
             scores[unknown] = np.nan
         made = dict(prediction_arrays(self.model, scores))
@@ -74,13 +74,3 @@ class Predictor:
         made["version"] = pa.repeat(self.version, batch.num_rows)
         made["feature_versions"] = pa.repeat(self.feature_versions, batch.num_rows)
         return made
-
-
-def unknown_keys(model: ModelDefinition, which: str) -> ContractError:
-    """The error of rows whose keys nothing is known of, where a model refuses such."""
-    tables = ", ".join(dict.fromkeys(model.lookups[place].table for place in model.known_columns))
-    return ContractError(
-        f"{which} of keys that nothing is known of",
-        f"keys with a row in one of: {tables}",
-        f"leave them out, or have '{model.name}' answer null (unknown_keys: null in its YAML)",
-    )

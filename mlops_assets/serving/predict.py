@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from mlops_assets.errors import PlatformError, nearest
+from mlops_assets.features.unknown_keys import require_answered
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.models.predictor import unknown_keys
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.asked import AnsweredRow, Plans, json_of, require_members, typed
 from mlops_assets.serving.authorization import principal_of
@@ -240,9 +240,8 @@ def _request_id(request: Request) -> str:
 
 def _require_known(model: ModelDefinition, found: "Sequence[OnlineAnswer]") -> None:
     unknown = [number for number, answer in enumerate(found) if not answer.known]
-    if unknown and model.unknown_keys == "refuse":
-        error = unknown_keys(model, f"rows[{unknown[0]}]" + (f" and {len(unknown) - 1} more" if unknown[1:] else ""))
-        raise ProblemError(422, error.found, error.expected, error.cure)
+    if unknown:
+        require_answered(model, f"rows[{unknown[0]}]" + (f" and {len(unknown) - 1} more" if unknown[1:] else ""))
 
 
 def _of_known_keys(

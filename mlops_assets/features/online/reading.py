@@ -20,6 +20,7 @@ from mlops_assets.features.online.encoding import (
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.request_features import request_features
+from mlops_assets.features.unknown_keys import unknown_rows
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import ModelDefinition
@@ -313,11 +314,14 @@ class OnlineFeatures:
         prepared = self._prepared.get(model) or self._keep(model, self._of_model(definition))
         now = now or self._platform.clock.now()
         answers = prepared(rows, now, definition.speaks_about(now).anchor)
-        found = definition.known_columns.values()
         values = [{**row, **answer.features} for row, answer in zip(rows, answers, strict=True)]
         features = request_features(self._platform, definition, values)
-        known = [not found or any(answer.features[name] for name in found) for answer in answers]
-        return [OnlineAnswer(of, answer.found, one) for of, answer, one in zip(features, answers, known, strict=True)]
+        names = definition.known_columns.values()
+        missing = [[answer.features[name] is None for answer in answers] for name in names]
+        unknown = unknown_rows(missing) if missing else [False] * len(answers)
+        return [
+            OnlineAnswer(of, answer.found, not one) for of, answer, one in zip(features, answers, unknown, strict=True)
+        ]
 
     def health(self) -> None:
         """See that the store answers.
