@@ -29,7 +29,7 @@ from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.commands.verify import verify
-from mlops_assets.errors import FailedRunsError, SurroundingsError
+from mlops_assets.errors import SeveralFailuresError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.working_alone import working_alone, working_beside
@@ -174,10 +174,10 @@ def replay(folder: Path, first: str, last: str) -> None:
     for text in told:
         click.echo(text)
     if state.failed:
-        raise FailedRunsError(
-            f"{len(state.failed)} of the replay's runs",
+        raise SeveralFailuresError(
+            f"{len(state.failed)} of the replay's runs failed",
+            "mend the cause, then run the same command again: it begins with them",
             state.failed,
-            "run the same command again: it begins with them",
         )
 
 
@@ -361,7 +361,9 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
             click.echo(f"{name}: {len(done.computed)} computed, {done.current} were current{waits}")
             failed += done.failed
     if failed:
-        raise FailedRunsError(f"{len(failed)} of the backfill's runs", failed, "run the backfill again")
+        raise SeveralFailuresError(
+            f"{len(failed)} of the backfill's runs failed", "mend the cause, then run the backfill again", failed
+        )
 
 
 @main.command()

@@ -82,27 +82,39 @@ class StoreUnavailableError(SurroundingsError):
     """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
-class FailedRunsError(PlatformError):
-    """Runs failed, each for a reason of its own, which is told once and as it is.
+class SeveralFailuresError(PlatformError):
+    """Several things failed, each for a reason of its own, which is told once and as it is.
 
     Args:
-        work: What failed, such as "2 runs of the replay".
-        reasons: Why, a message each; each may say by itself what was found, expected and is to be done.
-        cure: What to do once they are mended, as an imperative.
+        what: What failed, as a clause, such as "2 of the replay's runs failed".
+        cure: What to do, as an imperative.
+        messages: Why, each a whole message; empty where they were told before.
 
     Example:
-        >>> print(FailedRunsError("a training", [str(PlatformError("no rows", "some", "wait"))], "train again"))
-        a training failed; mend the cause, then train again: Found: no rows. Expected: some. What to do: wait.
+        >>> print(SeveralFailuresError("1 of 3 runs failed", "go on", [str(PlatformError("no rows", "some", "wait"))]))
+        1 of 3 runs failed; go on: Found: no rows. Expected: some. What to do: wait.
     """
 
-    MAX_REASONS = 10
+    MOST_TOLD = 10
 
-    def __init__(self, work: str, reasons: Sequence[str], cure: str) -> None:
-        super().__init__(f"{work} that failed", "what succeeds", cure)
-        told = list(dict.fromkeys(reasons))
-        more = [f"and {len(told) - self.MAX_REASONS} more"] if len(told) > self.MAX_REASONS else []
-        between = "\n  " if len(told) > 1 else " "
-        self.args = (between.join([f"{work} failed; mend the cause, then {cure}:", *told[: self.MAX_REASONS], *more]),)
+    def __init__(self, what: str, cure: str, messages: Sequence[str] = ()) -> None:
+        super().__init__(what, "what succeeds", cure)
+        told = list(dict.fromkeys(messages))
+        more = [f"and {len(told) - self.MOST_TOLD} more"] if len(told) > self.MOST_TOLD else []
+        self.args = (listed(f"{what}; {cure}{':' if told else ''}", [*told[: self.MOST_TOLD], *more]),)
+
+
+def listed(heading: str, messages: Sequence[str]) -> str:
+    """Whole messages below a heading, each on a line of its own; a single one follows it.
+
+    Example:
+        >>> print(listed("2 faults:", [str(PlatformError("a", "b", "c")), str(PlatformError("d", "e", "f"))]))
+        2 faults:
+          Found: a. Expected: b. What to do: c.
+          Found: d. Expected: e. What to do: f.
+    """
+    between = "\n  " if len(messages) > 1 else " "
+    return between.join([heading, *(message.replace("\n", "\n  ") for message in messages)])
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class Ran:
     Args:
         run_id: Dagster's id.
         succeeded: Whether every step did.
-        failures: Why steps failed, in words.
+        failures: Why steps failed, a message each; at least one where the run did not succeed.
     """
 
     run_id: str
@@ -135,7 +135,8 @@ def run_assets(
     if any(_is_interruption(event) for event in done.all_events):
         raise KeyboardInterrupt
     failed = done.filter_events(lambda event: event.event_type == dg.DagsterEventType.STEP_FAILURE)
-    return Ran(run_id, bool(done.success), tuple(failure_words(event.step_failure_data) for event in failed))
+    failures = tuple(failure_words(event.step_failure_data) for event in failed)
+    return Ran(run_id, bool(done.success), failures if failures or done.success else (NOT_FINISHED,))
 
 
 def _is_interruption(event: dg.DagsterEvent) -> bool:
@@ -231,11 +232,11 @@ def is_logged_error(entry: dg.EventLogEntry) -> bool:
     return own and int(entry.level) >= logging.ERROR
 
 
-def failures_of(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Why the steps of a run failed, in words."""
+def failures_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """Why the steps of a run that failed did, a message each; at least one."""
     entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    texts = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
-    return "; ".join(texts) or NOT_FINISHED
+    found = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
+    return tuple(found) or (NOT_FINISHED,)
 
 
 def failure_words(failure: Any) -> str:

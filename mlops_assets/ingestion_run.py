@@ -76,7 +76,7 @@ def run_ingestion(
                 rows, states = (found[-1].metadata[name].value for name in (constants.ROW_COUNT, "states appended"))
                 yield IngestedPeriod(key, rows, states)  # type: ignore[arg-type]  # the asset records whole numbers
             else:
-                yield IngestedPeriod(key, None, None, "; ".join(ran.failures) or NOT_FINISHED)
+                yield IngestedPeriod(key, None, None, "\n".join(ran.failures or (NOT_FINISHED,)))
 
 
 def _over(platform: Platform, source: SourceDefinition, key: str) -> str:

@@ -5,8 +5,8 @@ import dagster as dg
 from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
-from mlops_assets.errors import FailedRunsError
-from mlops_assets.in_process import NOT_FINISHED, end_what_was_killed, held_open, news_of, run_assets
+from mlops_assets.errors import SeveralFailuresError
+from mlops_assets.in_process import end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import CandidateRecord, candidates
 from mlops_assets.progress import Progress, Step, untold
@@ -39,7 +39,7 @@ def run_training(
 
     Raises:
         ConflictError: The same training is at work.
-        FailedRunsError: A step failed.
+        SeveralFailuresError: A step failed.
     """
     ended = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_SKIPPED}
     done_steps, made = 0, ""
@@ -67,5 +67,7 @@ def run_training(
             seen=see,
         )
     if not done.succeeded:
-        raise FailedRunsError(work, done.failures or (NOT_FINISHED,), "run it again; what succeeded stands")
+        raise SeveralFailuresError(
+            f"{work} failed", "mend the cause, then run it again; what succeeded stands", done.failures
+        )
     return {record.key: record for record in candidates(platform, model)}[made]

@@ -17,7 +17,7 @@ from mlops_assets.in_process import Ran, durations, end_what_was_killed, failure
 from mlops_assets.lakehouse.processes import Process
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
-UP, DOWN, ENDED = dg.AssetKey("up"), dg.AssetKey("down"), dg.AssetKey("ended")
+UP, DOWN, BESIDE, ENDED = (dg.AssetKey(name) for name in ("up", "down", "beside", "ended"))
 
 
 @dg.asset(key=UP, partitions_def=MONTHS, backfill_policy=ONE_RUN)
@@ -42,7 +42,13 @@ def ended() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-DEFINITIONS = dg.Definitions(assets=[up, down, ended])
+@dg.asset(key=BESIDE, partitions_def=MONTHS)
+def beside() -> None:
+    """Another, which always fails."""
+    raise dg.Failure("no columns")
+
+
+DEFINITIONS = dg.Definitions(assets=[up, down, beside, ended])
 
 
 @pytest.fixture
@@ -115,9 +121,10 @@ def test_what_an_asset_took_is_told_of_each_of_its_partitions(instance: dg.Dagst
     assert took["up"].seconds == 3 * took["up"].seconds_each
 
 
-def test_a_failure_is_in_words(instance: dg.DagsterInstance) -> None:
-    done = run(instance, "2024-03", UP, DOWN)
-    assert (done.succeeded, done.failures) == (False, ("no rows in March",))
+def test_each_failure_of_a_run_is_a_message_of_its_own(instance: dg.DagsterInstance) -> None:
+    done = run(instance, "2024-03", UP, DOWN, BESIDE)
+    assert (done.succeeded, sorted(done.failures)) == (False, ["no columns", "no rows in March"])
+    assert failures_of(instance, done.run_id) == done.failures
 
 
 def test_whoever_interrupts_a_run_ends_the_command_and_the_run_says_so(instance: dg.DagsterInstance) -> None:
@@ -125,7 +132,7 @@ def test_whoever_interrupts_a_run_ends_the_command_and_the_run_says_so(instance:
         run_assets(DEFINITIONS, instance, [ENDED], work="a test")
     (record,) = instance.get_runs()
     assert record.status.value == "FAILURE"
-    assert failures_of(instance, record.run_id) == "it was interrupted"
+    assert failures_of(instance, record.run_id) == ("it was interrupted",)
 
 
 def test_a_run_whose_process_has_ended_is_reported_as_failed_and_no_other(

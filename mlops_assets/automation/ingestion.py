@@ -95,7 +95,7 @@ def delivery_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             requests += asked
             seen |= remembered
         if not requests:
-            words = "; ".join([*(faults or ["no file arrived or changed, no period is due"]), *unread])
+            words = "\n".join([*(faults or ["no file arrived or changed, no period is due"]), *unread])
             return dg.SensorResult(skip_reason=words, cursor=json.dumps(seen))
         for words in unread:
             context.log.warning(words)

@@ -7,7 +7,7 @@ import click
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_definitions, open_platform, quiet
 from mlops_assets.commands.progress import shown_progress
-from mlops_assets.errors import ContractError
+from mlops_assets.errors import SeveralFailuresError
 from mlops_assets.lakehouse.working_alone import working_beside
 from mlops_assets.project.folder import find_project
 from mlops_assets.sources.landing import passed_over_in_words
@@ -29,20 +29,18 @@ def ingest(folder: Path, source: str, period: str | None) -> None:
     quiet()
     from mlops_assets.ingestion_run import run_ingestion
 
-    definitions, failures, count = open_definitions(project), list[str](), 0
+    definitions, failures, count = open_definitions(project), 0, 0
     with working_beside(home, "an ingestion"), open_instance(home) as instance, shown_progress() as progress:
         for done in run_ingestion(platform, definitions, instance, chosen, period, progress):
             count += 1
-            if done.failure:
-                failures.append(done.failure)
+            failures += bool(done.failure)
             click.echo(f"{source} {done.period}: {done.failure or f'{done.rows} rows, {done.states} states appended'}")
     if unread := passed_over_in_words(platform, chosen):
         click.echo(unread)
     if failures:
-        raise ContractError(
-            f"{len(failures)} of {count} periods of '{source}' that were not ingested",
-            "deliveries that keep the contract",
-            "mend what is said above, and run it again",
+        raise SeveralFailuresError(
+            f"{failures} of {count} periods of '{source}' were not ingested",
+            "mend what is said above, then run it again",
         )
     if not count:
         click.echo(f"{source}: nothing waits")

@@ -7,7 +7,7 @@ import click
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.progress import shown_progress
-from mlops_assets.errors import DamagedStateError
+from mlops_assets.errors import SeveralFailuresError
 
 
 @click.command()
@@ -31,6 +31,4 @@ def verify(folder: Path) -> None:
                 click.echo(f"  {fault}")
             faults += len(part.faults)
     if faults:
-        raise DamagedStateError(
-            f"{faults} faults in {platform.home.folder}", "a home as it was written", "do of each what it says"
-        )
+        raise SeveralFailuresError(f"{faults} faults in {platform.home.folder}", "do of each what it says above")

@@ -14,7 +14,7 @@ import dagster as dg
 from mlops_assets.automation.overdue import lacking
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
-from mlops_assets.errors import PlatformError
+from mlops_assets.errors import PlatformError, listed
 from mlops_assets.in_process import end_what_was_killed, failures_of, held_open, run_assets
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.progress import Progress, untold
@@ -227,7 +227,7 @@ class Session:
         return platform_of(self.project)
 
     def _words(self, run: PendingRun) -> str:
-        return f"{run.words}: {failures_of(self.instance, run.run_id)}"
+        return listed(f"{run.words}:", failures_of(self.instance, run.run_id))
 
     def _execute(self, run: PendingRun) -> bool:
         begun_before = {"dagster/retry_number": str(run.attempt - 1)} if run.attempt > 1 else {}

@@ -140,7 +140,7 @@ def test_files_that_are_not_named_by_a_period_are_left_alone(shop: Shop) -> None
     ticked = shop.tick("deliveries", seen)
     assert not ticked.run_requests
     assert ticked.skip_message == (
-        "no file arrived or changed, no period is due; orders passes over files in its landing folder: "
+        "no file arrived or changed, no period is due\norders passes over files in its landing folder: "
         "2024-01-28.csv.part ({called}); 2024-13-01.csv ({called}); "
         "2031-01-01.csv (it is after last_period, 2024-02-29); notes.csv ({called})"
     ).replace("{called}", "a file is called {period}.csv, such as 2024-01-01.csv")
