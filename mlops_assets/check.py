@@ -10,14 +10,14 @@ from mlops_assets.engines.query import Query
 from mlops_assets.engines.row_frames import row_based_frames
 from mlops_assets.engines.spark.translate import translate
 from mlops_assets.engines.ties import tied_orders
-from mlops_assets.errors import DefinitionError, PlatformError
+from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
 from mlops_assets.features.look_ahead import require_no_look_ahead
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.models.templates import find_template, refused_by_estimator
+from mlops_assets.models.fitting import require_buildable
 from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, Range
@@ -101,15 +101,14 @@ def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition,
 
 
 def check_parameter_values(model: ModelDefinition) -> None:
-    """See that the estimator of a template that comes with the platform takes its parameters, and those of a search.
+    """See that a template's estimator takes its parameters, and those of a search.
 
     Raises:
+        ContractError: A template of the project's own gives no estimator, or fails.
         DefinitionError: It refuses a value; names its line.
     """
     choice, search = model.template, model.fitting.search
-    if choice.function is not None:
-        return
-    template = find_template(choice.name, choice.version)
+    require_buildable(model, {})
     tried: list[tuple[tuple[str, ...], str, object]] = [
         (("template", "params", name), name, value) for name, value in choice.params.items()
     ]
@@ -117,13 +116,15 @@ def check_parameter_values(model: ModelDefinition) -> None:
         ends = (values.low, values.high) if isinstance(values, Range) else values
         tried += [(("train", "search", "params", name), name, value) for value in ends]
     for place, name, value in tried:
-        if words := refused_by_estimator(template, {name: value}):
+        try:
+            require_buildable(model, {name: value})
+        except ContractError as error:
             raise DefinitionError(
-                f"{name} {value!r}, which the estimator of template '{template.name}' refuses ({words})",
+                f"{name} {value!r}, which the estimator of template '{choice.name}' refuses ({error.found})",
                 "a value that it takes",
                 "correct it",
                 where=place_of(model.location, model.name, *place),
-            )
+            ) from None
 
 
 def check_spark(project: ProjectDefinition) -> None:

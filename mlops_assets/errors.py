@@ -129,8 +129,8 @@ def told_once(refusal: Callable[[BaseException], PlatformError]) -> Iterator[Non
     except PlatformError:
         raise
     except BaseException as error:
-        # A library that is written in Rust panics with what is no Exception, and would end the process.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        # What is no Exception would end the process: a user's exit(), and the panic of a library written in Rust.
+        if not isinstance(error, Exception | SystemExit) and type(error).__name__ != "PanicException":
             raise
         raise refusal(error) from error
 

@@ -3,7 +3,8 @@
 import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, told_once, words_of
@@ -13,8 +14,9 @@ from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.models.templates import build_estimator, find_template
+from mlops_assets.models.templates import build_estimator, find_template, require_valid
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
+from mlops_assets.project.template_function import TemplateFunction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,20 +163,54 @@ def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) ->
         with told_once(refusal), threadpool_limits(limits=model.threads):
             estimator = build_estimator(template, params, categories=categories, numbers=numbers, seed=choice.seed)
             return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
-    given = {"categories": categories, "numbers": numbers, "seed": choice.seed}
+    own = _own_estimator(model, choice.function, params, categories, numbers)
+    with own as estimator, threadpool_limits(limits=model.threads):
+        return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
+
+
+@contextmanager
+def _own_estimator(
+    model: ModelDefinition,
+    own: TemplateFunction,
+    params: Mapping[str, Any],
+    categories: Sequence[str],
+    numbers: Sequence[str],
+) -> Iterator[Any]:
+    """What a template of the user's own gives; what is raised inside the block is told as its fault."""
+    given = {"categories": categories, "numbers": numbers, "seed": model.template.seed}
     expected = "a function that gives an estimator which fits the model's features"
-    with called(choice.function.function, expected, model.training_columns) as function:
-        estimator = function(**{name: given[name] for name in choice.function.given}, **params)
+    with called(own.function, expected, model.training_columns) as function:
+        estimator = function(**{name: given[name] for name in own.given}, **params)
         missing = [name for name in ("fit", "predict") if not callable(getattr(estimator, name, None))]
         if missing:
             raise ContractError(
-                f"'{choice.name}' gave {type(estimator).__name__} without {' and '.join(missing)}",
+                f"'{model.template.name}' gave {type(estimator).__name__} without {' and '.join(missing)}",
                 "an unfitted estimator as scikit-learn has them",
                 "return one",
-                where=choice.function.function.location,
+                where=own.function.location,
             )
-        with threadpool_limits(limits=model.threads):
-            return estimator.fit(frame, truth, **_weighted(model, estimator, weights))
+        yield estimator
+
+
+def require_buildable(model: ModelDefinition, params: Mapping[str, Any]) -> None:
+    """See that a model's template gives an estimator which takes some parameters, those left out at their defaults.
+
+    Raises:
+        ContractError: It does not, in the words of template or estimator.
+    """
+    choice = model.template
+    if choice.function is not None:
+        with _own_estimator(model, choice.function, params, model.categories, model.numbers) as estimator:
+            require_valid(estimator)
+        return
+
+    def refusal(error: BaseException) -> ContractError:
+        return ContractError(str(error), "parameters that its estimator takes", "correct template.params")
+
+    template = find_template(choice.name, choice.version)
+    params = dict.fromkeys(template.columns, "x") | dict(params)
+    with told_once(refusal):
+        require_valid(build_estimator(template, params, categories=["x"], numbers=["x"], seed=0))
 
 
 def _weighted(model: ModelDefinition, estimator: Any, weights: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements
 MAX_VALUES = 100_000
 _TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
 """What Dagster's own components take for a template in a text; ours would keep it with its braces."""
+MOST_QUOTED = 100
+"""So many characters of a value are told."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The fast reader, where PyYAML was built with it."""
 
@@ -208,10 +210,14 @@ def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) ->
         )
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError) as error:
+        value = loader.construct_object(node, deep=True)
+        if isinstance(value, int):
+            float(value)  # whatever computes with it holds no larger one
+        return value
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        written = node.value if len(node.value) <= MOST_QUOTED else f"{node.value[:MOST_QUOTED]}…"
         raise DefinitionError(
-            f"the value '{node.value}', which cannot be read ({getattr(error, 'problem', None) or error})",
+            f"the value '{written}', which cannot be read ({getattr(error, 'problem', None) or error})",
             "a text, a number or a date that the calendar has",
             "correct it, or put it between quotation marks",
             where=Location(file, node.start_mark.line + 1),

@@ -1350,6 +1350,55 @@ def test_braces_that_are_no_template_are_texts(project: SmallProject) -> None:
     assert project.load().feature_tables["trend"].schema.column("crowd").description == "Of {all} and {{some}"
 
 
+OWN = "template: {name: mine, python: 'mine:line', params: {alpha: 1.0}, seed: 7}"
+MINE = """\
+def line(numbers, *, alpha=1.0, most=3):
+    from sklearn.linear_model import Ridge
+
+    if most > 5:
+        exit("more than five")
+    return Ridge(alpha=alpha) if most else None
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("alpha: 1.0", "alpha: -1", "alpha -1, which the estimator of template 'mine' refuses ('line' raised "
+         "InvalidParameterError: The 'alpha' "),
+        ("alpha: 1.0", "most: 0", "most 0, which the estimator of template 'mine' refuses ('mine' gave NoneType "
+         "without fit and predict)"),
+        ("alpha: 1.0", "most: 6", "most 6, which the estimator of template 'mine' refuses ('line' raised SystemExit: "
+         "more than five)"),
+        ("min_rows: 100", "min_rows: 100, search: {params: {most: [3, 9]}}", "most 9, which"),
+    ],
+)  # fmt: skip
+def test_a_value_that_an_own_template_does_not_take_is_refused_with_its_line(
+    project: SmallProject, old: str, new: str, found: str
+) -> None:
+    project.write("forecast/mine.py", MINE)
+    project.change("forecast/defs.yaml", "template: {name: ridge_regressor, params: {alpha: 1.0}, seed: 7}", OWN)
+    check_parameter_values(project.load().models["forecast"])
+    project.change("forecast/defs.yaml", old, new)
+    with pytest.raises(DefinitionError) as refused:
+        check_parameter_values(project.load().models["forecast"])
+    assert refused.value.found.startswith(found)
+    assert refused.value.where is not None
+    assert refused.value.where.line == project.line("forecast/defs.yaml", new)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_that_no_computation_holds_is_refused_with_its_line(project: SmallProject, sign: str) -> None:
+    project.change("forecast/defs.yaml", "alpha: 1.0", f"alpha: {sign}1{'0' * 400}")
+    refused = project.refusal()
+    assert refused.found.startswith(f"the value '{sign}10000") and refused.found.endswith(
+        "int too large to convert to float)"
+    )
+    assert len(refused.found) < 250
+    assert refused.where is not None
+    assert refused.where.line == project.line("forecast/defs.yaml", "alpha:")
+
+
 def test_a_field_beside_the_attributes_is_refused(project: SmallProject) -> None:
     project.change("trend/defs.yaml", "attributes:", "owner: me\nattributes:")
     assert project.refusal().found == "unknown field 'owner' beside 'attributes'"

@@ -5,7 +5,7 @@ from mlops_assets.models.templates.template import (
     Template,
     build_estimator,
     check_parameters,
-    refused_by_estimator,
+    require_valid,
 )
 
-__all__ = ["TEMPLATES", "Template", "build_estimator", "check_parameters", "find_template", "refused_by_estimator"]
+__all__ = ["TEMPLATES", "Template", "build_estimator", "check_parameters", "find_template", "require_valid"]
