@@ -29,7 +29,7 @@ from mlops_assets.commands.progress import shown_progress
 from mlops_assets.commands.serve import serve
 from mlops_assets.commands.tokens import tokens
 from mlops_assets.commands.verify import verify
-from mlops_assets.errors import SeveralFailuresError, SurroundingsError
+from mlops_assets.errors import PlatformError, SeveralFailuresError, SurroundingsError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.working_alone import working_alone, working_beside
@@ -164,20 +164,23 @@ def replay(folder: Path, first: str, last: str) -> None:
             state = run_replay(definition, definitions, home, instance, span=span, progress=progress)
         platform, models = Platform.of(definition, home), list(definition.models.values())
         said = said_by_policy(state)
-        told = []
+        told, missing = list[str](), list[str]()
         for number, model in enumerate(models):
             progress(Step("summary", number, len(models), model.name, minor=True))
-            summary = summarize(platform, model)
-            told.append(as_table(summary) if summary else nothing_yet(platform, model, said.get(model.name, "")))
+            try:
+                summary = summarize(platform, model)
+                told.append(as_table(summary) if summary else nothing_yet(platform, model, said.get(model.name, "")))
+            except PlatformError as error:  # of one model; what the others did, and what failed, is told all the same
+                missing.append(f"the figures of '{model.name}': {error}")
         progress(Step("summary", len(models), len(models), minor=True))
     click.echo(f"Where to look: `mlops-assets dev`; drift reports in {home.reports}")
     for text in told:
         click.echo(text)
-    if state.failed:
+    if state.failed or missing:
         raise SeveralFailuresError(
-            f"{len(state.failed)} of the replay's runs failed",
+            f"{len(state.failed)} of the replay's runs{' and its figures' if missing else ''} failed",
             "mend the cause, then run the same command again: it begins with them",
-            state.failed,
+            [*state.failed, *missing],
         )
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, open_instance_in
-from mlops_assets.errors import ConflictError
+from mlops_assets.errors import ConflictError, PlatformError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.processes import Process
@@ -25,6 +25,7 @@ from mlops_assets.recorded import Recorded
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The terminal belongs to the progress bar; the event log keeps everything."""
 
+_OURS = f"{PlatformError.__module__}."
 NOT_FINISHED = "it did not finish"
 """Why a run failed none of whose steps did."""
 
@@ -134,9 +135,7 @@ def run_assets(
     )
     if any(_is_interruption(event) for event in done.all_events):
         raise KeyboardInterrupt
-    failed = done.filter_events(lambda event: event.event_type == dg.DagsterEventType.STEP_FAILURE)
-    failures = tuple(failure_words(event.step_failure_data) for event in failed)
-    return Ran(run_id, bool(done.success), failures if failures or done.success else (NOT_FINISHED,))
+    return Ran(run_id, bool(done.success), () if done.success else failures_of(instance, run_id))
 
 
 def _is_interruption(event: dg.DagsterEvent) -> bool:
@@ -234,18 +233,32 @@ def is_logged_error(entry: dg.EventLogEntry) -> bool:
 
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
     """Why the steps of a run that failed did, a message each; at least one."""
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    found = [failure_words(entry.dagster_event.step_failure_data) for entry in entries if entry.dagster_event]
-    return tuple(found) or (NOT_FINISHED,)
+    events = [
+        entry.dagster_event
+        for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE)
+        for entry in instance.all_logs(run_id, of_type=kind)
+        if entry.dagster_event
+    ]
+    steps = [failure_words(event.step_failure_data) for event in events if event.is_step_failure]
+    # Without a step that failed, the run did before it came to one: a resource of its was not to be had, say.
+    whole = [
+        _words_of(event.job_failure_data.error) for event in events if event.is_failure and not event.is_step_event
+    ]
+    return tuple(steps or filter(None, whole)) or (NOT_FINISHED,)
 
 
 def failure_words(failure: Any) -> str:
     """Why a step failed, in one message: our own where there is one."""
     if failure.user_failure_data and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
-    error = failure.error
-    while error and error.cause:
+    return _words_of(failure.error) or "unknown"
+
+
+def _words_of(error: Any) -> str:
+    """What an error that Dagster recorded says: one of ours among those that caused it, or the first of them."""
+    while error and error.cause and not error.message.startswith(_OURS):
         error = error.cause
     if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
         return "it was interrupted"
-    return error.message.strip() if error else "unknown"
+    text = error.message.strip() if error else ""
+    return text.partition(": ")[2] if text.startswith(_OURS) else text

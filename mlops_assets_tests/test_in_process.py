@@ -12,12 +12,12 @@ import pytest
 
 from mlops_assets.components import constants
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
-from mlops_assets.errors import ConflictError
+from mlops_assets.errors import ConflictError, PlatformError
 from mlops_assets.in_process import Ran, durations, end_what_was_killed, failures_of, run_assets
 from mlops_assets.lakehouse.processes import Process
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
-UP, DOWN, BESIDE, ENDED = (dg.AssetKey(name) for name in ("up", "down", "beside", "ended"))
+UP, DOWN, BESIDE, ENDED, BEHIND = (dg.AssetKey(name) for name in ("up", "down", "beside", "ended", "behind"))
 
 
 @dg.asset(key=UP, partitions_def=MONTHS, backfill_policy=ONE_RUN)
@@ -48,7 +48,21 @@ def beside() -> None:
     raise dg.Failure("no columns")
 
 
-DEFINITIONS = dg.Definitions(assets=[up, down, beside, ended])
+@dg.resource
+def index(context: dg.InitResourceContext) -> None:
+    """What a step needs, and cannot be had."""
+    try:
+        raise OSError("no disk")
+    except OSError as error:
+        raise PlatformError("no index", "one", "make it") from error
+
+
+@dg.asset(key=BEHIND, required_resource_keys={"index"})
+def behind() -> None:
+    """What never begins."""
+
+
+DEFINITIONS = dg.Definitions(assets=[up, down, beside, ended, behind], resources={"index": index})
 
 
 @pytest.fixture
@@ -125,6 +139,11 @@ def test_each_failure_of_a_run_is_a_message_of_its_own(instance: dg.DagsterInsta
     done = run(instance, "2024-03", UP, DOWN, BESIDE)
     assert (done.succeeded, sorted(done.failures)) == (False, ["no columns", "no rows in March"])
     assert failures_of(instance, done.run_id) == done.failures
+
+
+def test_a_run_without_what_its_steps_need_says_so_in_our_words(instance: dg.DagsterInstance) -> None:
+    done = run_assets(DEFINITIONS, instance, [BEHIND], work="a test")
+    assert (done.succeeded, done.failures) == (False, ("Found: no index. Expected: one. What to do: make it.",))
 
 
 def test_whoever_interrupts_a_run_ends_the_command_and_the_run_says_so(instance: dg.DagsterInstance) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlops_assets.errors import MissingDataError, cannot_open
+from mlops_assets.errors import DamagedStateError, MissingDataError, PlatformError, cannot_open, told_once
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.models import fit_files, mlflow_paths
 from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
 from mlops_assets.models.logged import Contents, LoggedInput
 from mlops_assets.models.model_folder import write_folder
+from mlops_assets.system_errors import of_the_system
 
 EXPERIMENT = "mlops-assets"
 MOST_OF_DIGEST = 36
@@ -41,11 +42,26 @@ class Registry:
     artifact_location: str
 
 
+def _refusal(error: BaseException) -> PlatformError:
+    """Our error for what MLflow, or the database below it, raises beyond what is asked of it here."""
+    said = (str(error).strip().splitlines() or ["no words"])[0]
+    return of_the_system(error) or DamagedStateError(
+        f"MLflow's index or files in the home, which cannot be used ({type(error).__name__}: {said[:300]})",
+        "MLflow's database and files as they were written",
+        "say what is damaged with `mlops-assets verify`, restore it from a backup, and run it again",
+    )
+
+
+in_our_words = told_once(_refusal)
+"""Decorates whatever talks to MLflow."""
+
+
+@in_our_words
 def open_registry(folder: Path) -> Registry:
     """The registry in a folder, made where it is missing; MLflow reports nothing to anybody.
 
     Raises:
-        SurroundingsError: This user may not read and write its database.
+        SurroundingsError: This user may not read and write its database, or it is damaged.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
@@ -53,10 +69,12 @@ def open_registry(folder: Path) -> Registry:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     logging.getLogger("mlflow.utils.git_utils").setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
-    for needed in (folder, folder / mlflow_paths.DATABASE):
+    if (file := folder / mlflow_paths.DATABASE).is_dir():
+        raise cannot_open(file, "it is no file")
+    for needed in (folder, file):
         if not os.access(needed, os.R_OK | os.W_OK) and (needed is folder or needed.exists()):
             raise cannot_open(needed, os.strerror(errno.EACCES))  # MLflow would try again for hours
-    registry = Registry(f"sqlite:///{folder / mlflow_paths.DATABASE}", str(folder / mlflow_paths.ARTIFACTS))
+    registry = Registry(f"sqlite:///{file}", str(folder / mlflow_paths.ARTIFACTS))
     _prepare(registry, folder)
     return registry
 
@@ -87,6 +105,7 @@ def start_run(registry: Registry, name: str) -> Iterator[str]:
         yield run.info.run_id
 
 
+@in_our_words
 def log_candidate(registry: Registry, run_id: str, contents: Contents) -> Mapping[str, str]:
     """Log a candidate into a run, in few calls, each of which is a transaction of its own.
 
@@ -146,6 +165,7 @@ def _as_dataset(read: LoggedInput) -> tuple[Any, Any]:
     return dataset, [InputTag(name, value) for name, value in tags.items() if value]
 
 
+@in_our_words
 def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None:
     """Log texts as files of a run, by path; the same path again is replaced."""
     import mlflow
@@ -159,6 +179,7 @@ def log_files(registry: Registry, run_id: str, files: Mapping[str, str]) -> None
     write_point("mlflow files")
 
 
+@in_our_words
 def log_trial(
     registry: Registry, run_id: str, number: int, params: Mapping[str, Any], metric: str, value: float
 ) -> None:
@@ -198,6 +219,7 @@ def _experiment(registry: Registry) -> str:
     return str(found.experiment_id)
 
 
+@in_our_words
 def register_version(
     registry: Registry, *, model_name: str, model_uri: str, run_id: str, tags: Mapping[str, str]
 ) -> int:
@@ -225,6 +247,7 @@ def end_run(*, succeeded: bool) -> None:
     mlflow.end_run("FINISHED" if succeeded else "FAILED")
 
 
+@in_our_words
 def end_killed_runs(registry: Registry, dagster_runs: Iterable[str]) -> None:
     """End the MLflow runs of Dagster runs whose process was killed, which else stay as if they were at work."""
     import mlflow
@@ -244,6 +267,7 @@ def load_fit(
     return read_fit(registry, model_uri, trust, recorded, content)
 
 
+@in_our_words
 def read_fit(
     registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None, content: str = ""
 ) -> Any:

@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Mapping
 
 from mlops_assets.lakehouse.write_points import write_point
-from mlops_assets.models.registry import Registry
+from mlops_assets.models.registry import Registry, in_our_words
 
 STATE_TAG = "state"
 
 
+@in_our_words
 def show_states(
     registry: Registry, model_name: str, aliases: Mapping[str, int | None], states: Mapping[int, str]
 ) -> None:
@@ -42,6 +43,7 @@ def show_states(
             write_point("mlflow state")
 
 
+@in_our_words
 def delete_version(registry: Registry, model_name: str, version: int) -> None:
     """Take a version out of MLflow; again without effect."""
     import mlflow
@@ -52,6 +54,7 @@ def delete_version(registry: Registry, model_name: str, version: int) -> None:
         write_point("mlflow version deleted")
 
 
+@in_our_words
 def delete_fit(registry: Registry, model_uri: str) -> None:
     """Delete a logged fit and its files; again without effect."""
     import mlflow

@@ -22,11 +22,13 @@ def read_roles(defs: Path) -> Mapping[str, frozenset[Scope]]:
         DefinitionError: A role is no list of scopes, names a scope that is none, or has the name of another.
     """
     settings = project_settings(defs)
-    written, where = settings.written.get("roles", {}), Location(settings.file)
+    written = settings.written.get("roles", {})
     form = 'names with lists of scopes, such as nurse = ["features:read", "features:read_personal"]'
     if not isinstance(written, dict):
-        raise DefinitionError(f"[tool.mlops_assets.roles] {written!r}", form, "correct the roles", where=where)
-    return dict(ROLES) | {name: _scopes(name, scopes, form, where) for name, scopes in written.items()}
+        raise DefinitionError(
+            f"[tool.mlops_assets.roles] {written!r}", form, "correct the roles", where=settings.place("roles")
+        )
+    return dict(ROLES) | {name: _scopes(name, scopes, form, settings.place(name)) for name, scopes in written.items()}
 
 
 def _scopes(name: str, scopes: object, form: str, where: Location) -> frozenset[Scope]:

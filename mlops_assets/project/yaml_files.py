@@ -113,6 +113,13 @@ def read_documents(folder: Path) -> Iterator[Document]:
                 "correct the file",
                 where=Location(file, mark.line + 1 if mark else None),
             ) from error
+        if not any(node is not None for node in nodes):
+            raise DefinitionError(
+                "a file without definitions",
+                "at least one document",
+                "write one, or delete the file",
+                where=Location(file),
+            )
         for node in nodes:
             document = _document(file, node)
             if document:

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from mlops_assets.engines.allow_list import FUNCTIONS
 from mlops_assets.engines.contract import ComputedFeature, Engine
 from mlops_assets.engines.duckdb import reading
+from mlops_assets.engines.duckdb.answers import check_answer
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.expression import Expression, parse_expression
+from mlops_assets.engines.limits import Limits
 from mlops_assets.engines.query import Query, parse_query
-from mlops_assets.errors import DefinitionError
+from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets_tests.engines.random_sql import Made, queries
@@ -140,3 +142,20 @@ def test_a_text_is_read_by_duckdb_once(monkeypatch: pytest.MonkeyPatch) -> None:
     require_same_reading(query, query)
     monkeypatch.setattr(reading, "_serialized", lambda text: pytest.fail(f"{text} is read again"))
     require_same_reading(query, query)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("-- first\nselect\n    told,\n    tolt\nfrom sales", ("x.sql:4", "Binder Error: Referenced column")),
+        ("select told\n  , generate_series(told)\nfrom sales;\n", ("x.sql:2", "Binder Error: No function matches")),
+        ("select told\nfrom sales\nwhere tolt > told", ("x.sql:3", "Binder Error: Referenced column")),
+        ("select 1 as said\nfrom sales", ("x.sql", "the SQL in x.sql gives no column 'told' (it gives said)")),
+        ("select 1 as told\nfrom sales", ("x.sql", "column 'told' in x.sql has type INTEGER")),
+    ],
+)
+def test_sql_that_does_not_run_is_refused_with_its_line(tmp_path: Path, text: str, found: tuple[str, str]) -> None:
+    query = parse_query(text, file=Path("x.sql"))
+    with pytest.raises(ContractError) as refused:
+        check_answer(query, {"sales": TOLD}, TOLD, tmp_path, Limits())
+    assert (str(refused.value.where), found[1] in refused.value.found) == (found[0], True), str(refused.value)

@@ -35,6 +35,14 @@ def check(project: SmallProject, place: tuple[str, str | int | None], found: str
 # What a project becomes
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n"])
+def test_a_file_without_definitions_is_refused_as_dagster_refuses_it(project: SmallProject, text: str) -> None:
+    project.write("visits/defs.yaml", text)
+    refused = project.refusal()
+    assert refused.found == "a file without definitions"
+    assert refused.where is not None and refused.where.file == project.folder / "visits/defs.yaml"
+
+
 def test_a_folder_without_definitions_is_an_empty_project(tmp_path: Path) -> None:
     loaded = load_project(tmp_path)
     assert (loaded.folder, dict(loaded.sources), dict(loaded.feature_tables), dict(loaded.models)) == (
@@ -193,7 +201,7 @@ def test_days_weeks_and_months_are_counted_in_their_own_periods(
                   .replace("  last_period: 2024-12-31\n  live_since: 2024-02-01\n", ""))  # fmt: skip
     project.write("visits/defs.yaml", VISITS.replace("period: day", f"period: {unit}").replace("2024-01-05", first))
     project.write("trend/defs.yaml", TREND.replace("8 days", span))
-    project.write("forecast/defs.yaml", "")
+    (project.folder / "forecast/defs.yaml").unlink()
     trend = project.load().feature_tables["trend"]
     assert (trend.history, trend.first.key, trend.schema.calendar.unit) == (periods, first, unit)
 
@@ -203,7 +211,7 @@ def test_weeks_end_on_the_day_that_is_written(project: SmallProject) -> None:
     fields = "  period: week\n  week_ends_on: friday\n  first_period: 2024-01-06\n"
     project.write("sales/defs.yaml", before + fields + after[after.index("  publication_lag") :])
     for name in ("visits", "trend", "forecast"):
-        project.write(f"{name}/defs.yaml", "")
+        (project.folder / f"{name}/defs.yaml").unlink()
     first = project.load().sources["sales"].first
     assert first and first.end == datetime(2024, 1, 13, tzinfo=UTC)
 
@@ -219,7 +227,7 @@ def test_paths_are_taken_from_the_folder_of_their_yaml(project: SmallProject) ->
 def test_documents_may_stand_in_one_file_or_in_many(project: SmallProject) -> None:
     before = project.load()
     for name in ("sales", "visits", "trend", "forecast"):
-        project.write(f"{name}/defs.yaml", "")
+        (project.folder / f"{name}/defs.yaml").unlink()
     project.write("defs.yaml", "---\n".join([FORECAST, TREND, VISITS, SHOPS, SALES]))
     for name in ("trend/trend.sql", "forecast/selling.sql", "forecast/growth.sql"):
         project.write(name.split("/")[1], (project.folder / name).read_text(encoding="utf-8"))

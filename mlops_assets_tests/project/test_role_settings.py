@@ -69,3 +69,4 @@ def test_roles_that_mean_nothing_are_refused_with_their_file(
         read_roles(shop.folder)
     assert refused.value.found == found and cure in refused.value.cure
     assert refused.value.where is not None and refused.value.where.file.name == "pyproject.toml"
+    assert refused.value.where.line == 2

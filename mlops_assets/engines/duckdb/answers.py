@@ -46,12 +46,30 @@ def answered_columns(opened: Sandbox, query: "Query", schema: TableSchema) -> st
         ContractError: The answer lacks a column, or a column has another type; or it is no single SELECT.
         DefinitionError: DuckDB reads something in it that the filter did not.
     """
+    import duckdb
+
     kinds = statements(query.canonical)
     if kinds != ["SELECT"]:
         raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
     require_same_reading(query.canonical, query.text, Location(query.file))
-    types = opened.types(query.canonical)
+    try:
+        types = opened.types(query.canonical)
+    except duckdb.Error as error:
+        raise failed(query, str(error), _line(opened, query)) from error
     return ", ".join(_cast(query, column, types) for column in schema.columns)
+
+
+def _line(opened: Sandbox, query: "Query") -> int | None:
+    """The line of what the user wrote in which DuckDB finds a fault before it reads any rows."""
+    import duckdb
+
+    try:
+        if statements(query.text) == ["SELECT"]:
+            opened.types(query.text)
+    except duckdb.Error as error:
+        found = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        return int(found[1]) if found else None
+    return None
 
 
 def check_answer(
@@ -118,12 +136,13 @@ def failing(query: "Query", read: Iterable[Column] = ()) -> Iterator[None]:
         raise failed(query, words_about(read, str(error))) from error
 
 
-def failed(query: "Query", words: str) -> ContractError:
+def failed(query: "Query", words: str, line: int | None = None) -> ContractError:
     """The error for a query that an engine refused, in the engine's words."""
     return ContractError(
-        f"the SQL in {query.file} failed: {words.splitlines()[0]}",
+        f"the SQL in {query.file.name} failed: {words.splitlines()[0]}",
         "SQL that runs over its inputs",
         "correct it, and try it with `mlops-assets check`",
+        where=Location(query.file, line),
     )
 
 
@@ -131,14 +150,16 @@ def _cast(query: "Query", column: Column, types: Mapping[str, str]) -> str:
     """One column of an answer, as its declared type."""
     if column.name not in types:
         raise ContractError(
-            f"the SQL in {query.file} gives no column '{column.name}' (it gives {', '.join(types)})",
+            f"the SQL in {query.file.name} gives no column '{column.name}' (it gives {', '.join(types)})",
             f"a column '{column.name}' of type {column.type}",
             "select it in the SQL, or take it out of the YAML",
+            where=Location(query.file),
         )
     if not accepts(column.type, types[column.name]):
         raise ContractError(
-            f"column '{column.name}' in {query.file} has type {types[column.name]}",
+            f"column '{column.name}' in {query.file.name} has type {types[column.name]}",
             f"type {column.type}, as declared",
             "cast it in the SQL, or declare the type that it has",
+            where=Location(query.file),
         )
     return f"CAST({duck.quoted(column.name)} AS {duck.sql_type(column.type)}) AS {duck.quoted(column.name)}"

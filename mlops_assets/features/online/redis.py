@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from mlops_assets.errors import StoreUnavailableError
+from mlops_assets.errors import StoreUnavailableError, words_of
 from mlops_assets.features.online.contract import Entry, Guard, Layout, Outcome, Published, Space, SpaceGoneError
 from mlops_assets.features.online.encoding import layout_from, text_of
 from mlops_assets.lakehouse import formats
@@ -92,7 +92,7 @@ class RedisStore:
         from redis.retry import Retry
 
         parts = urlsplit(url)
-        self._shown = f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        self._shown = f"{parts.scheme}://{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
         self._prefix = f"mlops:{{{project}}}:".encode()
         self._client: Any = redis.Redis.from_url(
             url,
@@ -100,7 +100,7 @@ class RedisStore:
             socket_timeout=SECONDS_TO_ANSWER,
             retry=Retry(NoBackoff(), 1),  # a connection that the server closed meanwhile is opened again
         )
-        self._errors = (redis.RedisError, OSError)
+        self._errors = (redis.RedisError, OSError, AttributeError)  # the last its client raises over what is no Redis
         self._scripts = {
             name: self._client.register_script(text)
             for name, text in (("write", WRITE), ("expire", EXPIRE), ("record", RECORD), ("serve", SERVE))
@@ -287,7 +287,7 @@ class RedisStore:
 
     def _unavailable(self, error: Exception) -> StoreUnavailableError:
         return StoreUnavailableError(
-            f"the online store {self._shown} does not answer ({error})",
+            f"the online store {self._shown} does not answer ({words_of(error)})",
             "a Redis or Valkey server that answers, accepts the password, and has memory",
             "start it, or correct MLOPS_ONLINE_STORE; nothing has to be started again here",
         )

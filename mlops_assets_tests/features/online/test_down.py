@@ -1,7 +1,10 @@
 """A store that is down, damaged, deleted or killed: said in words, never with a password, and mended by itself."""
 
+import contextlib
 import signal
+import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +31,33 @@ def write_until_killed(file: Path) -> None:
         entries = [Entry(key(place), b"%d" % number, number) for place in range(20)]
         store.write(space, entries, Guard(number, number))
         print(number, flush=True)
+
+
+class Answering:
+    """A server that answers whatever it is asked with one line."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said + b"\r\n"
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> "Answering":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                with client, contextlib.suppress(OSError):
+                    while asked := client.recv(65_536):
+                        client.sendall(self._said * (asked.count(b"\r\n*") + 1))
 
 
 @pytest.fixture
@@ -64,6 +94,27 @@ def test_a_wrong_password_is_not_shown(redis_server: RedisServer) -> None:
     with pytest.raises(StoreUnavailableError, match="does not answer") as raised:
         store.check()
     assert "trout-11" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"-OOM command not allowed when used memory > 'maxmemory'.", "OutOfMemoryError: command not allowed"),
+        (b"-LOADING Redis is loading the dataset in memory", "BusyLoadingError: Redis is loading"),
+        (b"-MOVED 3999 127.0.0.1:6381", "MovedError: 3999 127.0.0.1:6381"),
+        (b"-NOPERM this user has no permissions", "NoPermissionError: this user has no permissions"),
+        (b"HTTP/1.1 400 Bad Request", "InvalidResponse: Protocol Error: b'HTTP/1.1 400"),
+        (b":5", "AttributeError: 'int' object"),
+    ],
+)
+def test_a_server_that_answers_otherwise_than_redis_should_is_told_with_its_words(said: bytes, words: str) -> None:
+    with Answering(said) as server:
+        store = RedisStore(f"redis://127.0.0.1:{server.port}/0", "shop")
+        for ask in (store.check, lambda: store.read([("trend", [key()])]), lambda: store.served("trend")):
+            with pytest.raises(StoreUnavailableError) as told:
+                ask()
+            found = f"the online store redis://127.0.0.1:{server.port}/0 does not answer ({words}"
+            assert told.value.found.startswith(found)
 
 
 @pytest.mark.parametrize("url", ["postgresql://x", "sqlite:", "redis://user:trout-11:x@host:1:2/0", "redis"])

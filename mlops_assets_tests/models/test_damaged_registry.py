@@ -1,0 +1,72 @@
+"""An MLflow whose database is damaged or none: told in words, whichever way it is asked."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.models.mlflow_paths import DATABASE
+from mlops_assets.models.registry import log_files, open_registry
+from mlops_assets_tests import forks
+from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.models.empty_registry import copy_empty_registry
+
+pytestmark = pytest.mark.slow
+
+
+def scribble(file: Path) -> None:
+    file.write_bytes(b"a letter to somebody, and no database" * 100)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def make_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "found"),
+    [
+        (scribble, DamagedStateError, "MLflow's index or files in the home, which cannot be used (DatabaseError: file"),
+        (cut, DamagedStateError, "MLflow's index or files in the home, which cannot be used (DatabaseError: database"),
+        (make_folder, SurroundingsError, "/home/mlflow.db cannot be read or written (it is no file)"),
+    ],
+)  # fmt: skip
+def test_a_registry_that_is_damaged_when_it_is_opened_is_told_in_words(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, damage: Callable[[Path], None], kind: type, found: str
+) -> None:
+    folder = tmp_path / "home"
+    copy_empty_registry(tmp_path_factory, folder)
+    damage(folder / DATABASE)
+    with pytest.raises(kind) as told:
+        open_registry(folder)
+    assert found in str(told.value)
+
+
+def test_a_registry_that_is_damaged_later_is_told_in_words_too(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    copy_empty_registry(tmp_path_factory, tmp_path / "home")
+    registry = open_registry(tmp_path / "home")
+    cut(tmp_path / "home" / DATABASE)
+    with pytest.raises(DamagedStateError, match=r"cannot be used \(\w+: .*malformed") as told:
+        log_files(registry, "0" * 32, {"a.txt": "text"})
+    assert str(told.value).count("Found: ") == 1
+    assert "\n" not in str(told.value)
+
+
+def test_a_replay_whose_figures_are_missing_says_why_in_one_message(lived: Lived, tmp_path: Path) -> None:
+    own = lived.copy(tmp_path / "own")
+    shutil.rmtree(own.home.mlflow / "artifacts")
+    arguments = ["--project", str(own.project), "replay", "--from", own.first, "--to", own.last]
+    done = forks.run(arguments, MLOPS_HOME=str(own.home.folder))
+    assert done.returncode == 1
+    begun = "Error: 0 of the replay's runs and its figures failed; mend the cause, then run the same command again"
+    message = done.stderr[done.stderr.index(begun) :]
+    assert "the figures of 'orders_forecast': Found: no model models:/" in message
+    assert [message.count(part) for part in ("Found: ", "Expected: ", "What to do: ")] == [1, 1, 1]
