@@ -1,10 +1,10 @@
-"""What the system refused, whichever library tells of it: a full disk, a lock, a file that may not be read."""
+"""What the machine refuses, whichever library tells of it: a full disk, a lock, a closed file, a damaged database."""
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from mlops_assets.errors import SurroundingsError, cannot_open
+from mlops_assets.errors import DamagedStateError, SurroundingsError, cannot_open
 
 _FULL_DISK = SurroundingsError(
     "no space left on the disk that this command writes to",
@@ -14,6 +14,7 @@ _FULL_DISK = SurroundingsError(
 _OF_PERMISSIONS = ("Permission denied", "readonly database", "unable to open database file", "Read-only file system")
 """What libraries say of what the system does not let them open; SQLite, Delta, Arrow and DuckDB have no errno."""
 _OF_LOCKS = "database is locked"
+_OF_DAMAGE = ("file is not a database", "database disk image is malformed")
 
 
 def of_the_system(error: BaseException) -> SurroundingsError | None:
@@ -41,5 +42,17 @@ def _told(error: BaseException) -> SurroundingsError | None:
         )
     if isinstance(error, OSError) and error.errno and error.filename is not None:
         return cannot_open(error.filename, error.strerror or os.strerror(error.errno))
-    said = [line.strip() for line in words.splitlines() if any(one in line for one in _OF_PERMISSIONS)]
-    return cannot_open("a file of the home or the project", said[0][:300]) if said else None
+    if said := _line(words, _OF_PERMISSIONS):
+        return cannot_open("a file of the home or the project", said)
+    if said := _line(words, _OF_DAMAGE):
+        return DamagedStateError(
+            f"a database in the home that is damaged ({said})",
+            "the database as it was written",
+            "have `mlops-assets verify` say which, restore it from a backup, and run the command again",
+        )
+    return None
+
+
+def _line(words: str, told: Iterable[str]) -> str:
+    """The first line that tells of something; empty where none does."""
+    return next((line.strip()[:300] for line in words.splitlines() if any(one in line for one in told)), "")

@@ -121,7 +121,7 @@ def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, ho
         home: The platform of a home that may hold data.
 
     Yields:
-        Warnings, a sentence each: where nothing could be proven.
+        Warnings, a sentence each: where nothing could be proven, and where keys repeat over inputs that keep theirs.
 
     Raises:
         DefinitionError: It computes something else; with the line of ``history`` and the least that would do, or a
@@ -143,7 +143,10 @@ def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, ho
             return subject.rows(platform, period, history), subject.rows(platform, period, most)
 
         try:
-            seen_rows = _require_same(subject, answers, most, "over generated rows") or seen_rows
+            answered = _require_same(subject, answers, most, "over generated rows")
+            seen_rows = seen_rows or bool(answered.num_rows)
+            if not with_nulls:
+                yield from _repeated(subject, answered)
         except ContractError as error:
             if function and not with_nulls:
                 raise
@@ -155,7 +158,8 @@ def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, ho
             assert home is not None
             return subject.rows(home, period, history), subject.rows(home, period, double)
 
-        seen_rows = _require_same(subject, seen, double, f"in the home's data of {period.key}") or seen_rows
+        answered = _require_same(subject, seen, double, f"in the home's data of {period.key}")
+        seen_rows = seen_rows or bool(answered.num_rows)
     if not seen_rows:
         reason = failures[0] if failures else "it gives no rows"
         yield (
@@ -208,8 +212,21 @@ def least_history(agrees: Callable[[int], bool], history: int, most: int) -> int
     return long if long < most else None
 
 
-def _require_same(subject: Subject, answers: Answers, most: int, where: str) -> bool:
-    """Refuse a history with which a subject gives something else than with more; says whether it gives any rows.
+def _repeated(subject: Subject, rows: "pa.Table") -> Iterator[str]:
+    """A warning where rows have the key and time of another, though each key of the inputs has one row in a period."""
+    names = [*subject.schema.keys, *([subject.schema.timestamp] if subject.schema.timestamp else [])]
+    repeated = rows.num_rows - rows.group_by(names).aggregate([]).num_rows
+    if repeated:
+        written = subject.computation
+        where = written.location if isinstance(written, PythonFunction) else Location(written.file)
+        yield (
+            f"{where}: {subject.name} gives {repeated} of {rows.num_rows} rows the {', '.join(names)} of another (over "
+            f"generated rows). Where data do so, it is refused when it is computed: aggregate, or join on whole keys."
+        )
+
+
+def _require_same(subject: Subject, answers: Answers, most: int, where: str) -> "pa.Table":
+    """Refuse a history with which a subject gives something else than with more; gives what it answers with these.
 
     Args:
         subject: What is computed.
@@ -220,7 +237,7 @@ def _require_same(subject: Subject, answers: Answers, most: int, where: str) -> 
     fewer, more = answers(subject.history)
     columns = differing_columns(fewer, more, subject.schema)
     if not columns:
-        return bool(more.num_rows)
+        return more
 
     def agrees(history: int) -> bool:
         return not differing_columns(*answers(history), subject.schema)

@@ -183,6 +183,16 @@ def test_what_could_not_be_proven_is_a_warning(tmp_path: Path, expression: str, 
     )
 
 
+def test_check_warns_of_keys_that_repeat_over_inputs_that_keep_theirs(tmp_path: Path) -> None:
+    twice = "true UNION ALL SELECT shop, day, units, 0.0 FROM sales WHERE shop > 'a'"
+    (warning,) = checked(tmp_path, "0.5", "1 month", where=twice)
+    assert warning == (
+        f"{tmp_path / 'change.sql'}: feature table 'change' gives 2 of 5 rows the shop, day of another (over generated "
+        "rows). Where data do so, it is refused when it is computed: aggregate, or join on whole keys."
+    )
+    assert checked(tmp_path, "0.5", "1 month") == []
+
+
 def test_check_warns_of_an_order_that_may_leave_rows_tied(tmp_path: Path) -> None:
     (warning,) = checked(tmp_path, "row_number() OVER (PARTITION BY day ORDER BY units)", "1 month")
     assert warning == (

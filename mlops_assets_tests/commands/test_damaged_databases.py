@@ -1,4 +1,4 @@
-"""An MLflow whose database is damaged or none: told in words, whichever way it is asked."""
+"""Databases of MLflow and Dagster that are damaged or none: told in words, whichever way they are asked."""
 
 import shutil
 from collections.abc import Callable
@@ -32,8 +32,8 @@ def make_folder(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "kind", "found"),
     [
-        (scribble, DamagedStateError, "MLflow's index or files in the home, which cannot be used (DatabaseError: file"),
-        (cut, DamagedStateError, "MLflow's index or files in the home, which cannot be used (DatabaseError: database"),
+        (scribble, DamagedStateError, "a database in the home that is damaged (file is not a database)"),
+        (cut, DamagedStateError, "a database in the home that is damaged (database disk image is malformed)"),
         (make_folder, SurroundingsError, "/home/mlflow.db cannot be read or written (it is no file)"),
     ],
 )  # fmt: skip
@@ -54,7 +54,7 @@ def test_a_registry_that_is_damaged_later_is_told_in_words_too(
     copy_empty_registry(tmp_path_factory, tmp_path / "home")
     registry = open_registry(tmp_path / "home")
     cut(tmp_path / "home" / DATABASE)
-    with pytest.raises(DamagedStateError, match=r"cannot be used \(\w+: .*malformed") as told:
+    with pytest.raises(DamagedStateError, match=r"that is damaged \(.*malformed") as told:
         log_files(registry, "0" * 32, {"a.txt": "text"})
     assert str(told.value).count("Found: ") == 1
     assert "\n" not in str(told.value)
@@ -70,3 +70,15 @@ def test_a_replay_whose_figures_are_missing_says_why_in_one_message(lived: Lived
     message = done.stderr[done.stderr.index(begun) :]
     assert "the figures of 'orders_forecast': Found: no model models:/" in message
     assert [message.count(part) for part in ("Found: ", "Expected: ", "What to do: ")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["event_log.db", "history/runs.db"])
+def test_a_command_on_a_damaged_database_of_dagster_says_so_in_one_message(
+    lived: Lived, tmp_path: Path, name: str
+) -> None:
+    own = lived.copy(tmp_path / "own")
+    scribble(own.home.dagster / name)
+    done = forks.run(["--project", str(own.project), "ingest", "orders"], MLOPS_HOME=str(own.home.folder))
+    assert (done.returncode, done.stderr.count("Found: "), "Traceback" in done.stderr) == (1, 1, False), done.stderr
+    assert "Error: Found: a database in the home that is damaged (" in done.stderr
+    assert "file is not a database" in done.stderr
