@@ -177,8 +177,9 @@ def replay(folder: Path, first: str, last: str) -> None:
     for text in told:
         click.echo(text)
     if state.failed or missing:
+        what = f"{len(state.failed)} of the replay's runs" if state.failed else "the replay's figures"
         raise SeveralFailuresError(
-            f"{len(state.failed)} of the replay's runs{' and its figures' if missing else ''} failed",
+            f"{what} failed",
             "mend the cause, then run the same command again: it begins with them",
             [*state.failed, *missing],
         )

@@ -66,7 +66,7 @@ def test_a_replay_whose_figures_are_missing_says_why_in_one_message(lived: Lived
     arguments = ["--project", str(own.project), "replay", "--from", own.first, "--to", own.last]
     done = forks.run(arguments, MLOPS_HOME=str(own.home.folder))
     assert done.returncode == 1
-    begun = "Error: 0 of the replay's runs and its figures failed; mend the cause, then run the same command again"
+    begun = "Error: the replay's figures failed; mend the cause, then run the same command again"
     message = done.stderr[done.stderr.index(begun) :]
     assert "the figures of 'orders_forecast': Found: no model models:/" in message
     assert [message.count(part) for part in ("Found: ", "Expected: ", "What to do: ")] == [1, 1, 1]
