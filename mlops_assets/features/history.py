@@ -216,12 +216,12 @@ def _repeated(subject: Subject, rows: "pa.Table") -> Iterator[str]:
     """A warning where rows have the key and time of another, though each key of the inputs has one row in a period."""
     names = [*subject.schema.keys, *([subject.schema.timestamp] if subject.schema.timestamp else [])]
     repeated = rows.num_rows - rows.group_by(names).aggregate([]).num_rows
-    if repeated:
+    if repeated and subject.schema.value_names:  # of keys and times alone, the same row twice says nothing else
         written = subject.computation
         where = written.location if isinstance(written, PythonFunction) else Location(written.file)
         yield (
             f"{where}: {subject.name} gives {repeated} of {rows.num_rows} rows the {', '.join(names)} of another (over "
-            f"generated rows). Where data do so, it is refused when it is computed: aggregate, or join on whole keys."
+            "generated rows), and of such rows only one can be kept: aggregate, or join on whole keys."
         )
 
 

@@ -188,7 +188,7 @@ def test_check_warns_of_keys_that_repeat_over_inputs_that_keep_theirs(tmp_path: 
     (warning,) = checked(tmp_path, "0.5", "1 month", where=twice)
     assert warning == (
         f"{tmp_path / 'change.sql'}: feature table 'change' gives 2 of 5 rows the shop, day of another (over generated "
-        "rows). Where data do so, it is refused when it is computed: aggregate, or join on whole keys."
+        "rows), and of such rows only one can be kept: aggregate, or join on whole keys."
     )
     assert checked(tmp_path, "0.5", "1 month") == []
 
