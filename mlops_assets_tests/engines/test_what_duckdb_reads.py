@@ -150,6 +150,7 @@ def test_a_text_is_read_by_duckdb_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("-- first\nselect\n    told,\n    tolt\nfrom sales", ("x.sql:4", "Binder Error: Referenced column")),
         ("select told\n  , generate_series(told)\nfrom sales;\n", ("x.sql:2", "Binder Error: No function matches")),
         ("select told\nfrom sales\nwhere tolt > told", ("x.sql:3", "Binder Error: Referenced column")),
+        ("select told\nfrom sales\ngroup by told\nwhere 0", ("x.sql:4", "Parser Error: syntax error at or near")),
         ("select 1 as said\nfrom sales", ("x.sql", "the SQL in x.sql gives no column 'told' (it gives said)")),
         ("select 1 as told\nfrom sales", ("x.sql", "column 'told' in x.sql has type INTEGER")),
     ],

@@ -48,11 +48,11 @@ def answered_columns(opened: Sandbox, query: "Query", schema: TableSchema) -> st
     """
     import duckdb
 
-    kinds = statements(query.canonical)
-    if kinds != ["SELECT"]:
-        raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
-    require_same_reading(query.canonical, query.text, Location(query.file))
     try:
+        kinds = statements(query.canonical)
+        if kinds != ["SELECT"]:
+            raise failed(query, f"{len(kinds)} statements where one SELECT may stand")
+        require_same_reading(query.canonical, query.text, Location(query.file))
         types = opened.types(query.canonical)
     except duckdb.Error as error:
         raise failed(query, str(error), _line(opened, query)) from error
