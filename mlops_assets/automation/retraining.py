@@ -70,7 +70,7 @@ def retrain_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
             if not made:
                 decided[model.name] = (read, reasons[model.name])
             requests += made
-        words = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no model is declared"
+        words = "\n".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no model is declared"
         if not requests:
             return dg.SensorResult(skip_reason=words, cursor=json.dumps(reasons))
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(reasons))
