@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
+from mlops_assets_tests import ready_sandbox
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["mlops_assets_tests.imported"])
 
@@ -116,6 +118,7 @@ def _work(
         os.dup2(file, number)
         os.close(file)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    ready_sandbox.prepare()
     work(*given)
 
 

@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import LOG_VARIABLE, STOP_VARIABLE
-from mlops_assets_tests import forks
+from mlops_assets_tests import forks, ready_sandbox
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.serving.running import until
 
@@ -99,6 +99,7 @@ def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
             return
         process = os.fork()
         if process == 0:
+            ready_sandbox.prepare()
             cli.main(["--project", str(lived.project), *_replay(lived, last)], prog_name="mlops-assets")
         asked.send(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 
