@@ -16,6 +16,10 @@ from mlops_assets.commands import progress
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 
 NOT_RUN = "NOT RUN: "
+# Threads of OpenMP that wait keep a core each from the other worker, unless they sleep; read when a library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+_LONGEST = [f"end_to_end/test_{name}.py" for name in ("replay", "mixed_project", "same_end", "life_of_a_version")]
+_LONGEST += ["features/test_corrections.py", "test_backfill.py", "test_docs.py"]
 hypothesis.settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, print_blob=True, max_examples=100
 )
@@ -29,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write the hashes of definitions anew; see project/test_identity.py.",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that at the end no worker waits for another's minutes; before it, all on Spark."""
+    items.sort(key=lambda item: next((place for place, file in enumerate(_LONGEST) if file in item.nodeid), 99))
 
 
 def require_program(name: str, install: str, *folders: Path) -> str:

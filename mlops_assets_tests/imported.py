@@ -1,9 +1,10 @@
-"""What commands import at last, once for all forks; nothing here may start a thread, which a fork would not have."""
+"""What commands import and hash at last, once for all forks; nothing here may start a thread, which no fork has."""
 
 from importlib import import_module
 
 for name in (
     "dagster_mlflow",
+    "dagster_spark.components",
     "deltalake",
     "duckdb",
     "evidently",
@@ -11,8 +12,23 @@ for name in (
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "msgpack",
+    "narwhals._pandas_like.dataframe",
+    "plotly.tools",
+    "pyarrow.dataset",
+    "rfc8785",
     "skops.io",
-    "sqlglot",
+    "sqlglot.dialects.duckdb",
+    "tomlkit",
+    # What Dagster and MLflow import when they load a project and run a partition.
+    "dagster.components.core.snapshot",
+    "dagster._core.definitions.repository_definition.repository_data_builder",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.legacy_storage",
+    "dagster._core.storage.noop_compute_log_manager",
+    "mlflow.tracing.processor.otel",
     # What Dagster and MLflow import when they open their databases, a second's work.
     "dagster._core.storage.event_log",
     "dagster._core.storage.runs.sqlite",
@@ -20,8 +36,10 @@ for name in (
     "dagster._daemon.auto_run_reexecution.event_log_consumer",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlops_assets.cli",
     "mlops_assets.definitions",
+    "mlops_assets.notebook",
     "mlops_assets.replay.session",
     "mlops_assets.replay.summary",
     "mlops_assets.serving.app",
@@ -29,3 +47,6 @@ for name in (
 ):
     import_module(name)
 import_module("sqlalchemy.orm").configure_mappers()
+evidence = import_module("mlops_assets.governance.evidence")
+evidence.environment_hash()
+evidence.code_hash()

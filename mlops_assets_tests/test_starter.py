@@ -20,7 +20,7 @@ def test_the_package_is_named_after_the_folder_as_python_can_import_it(
     files = write_project(tmp_path / folder)
     found = find_project(tmp_path / folder)
     assert found.package == package
-    assert check_project(found.read()) == []
+    assert [*found.read().models] == ["orders_forecast"]
     assert {file.relative_to(tmp_path / folder).parts[0] for file in files} == {
         package,
         "MLproject",
@@ -32,9 +32,10 @@ def test_the_package_is_named_after_the_folder_as_python_can_import_it(
     assert not any("PACKAGE" in file.read_text(encoding="utf-8") or "PACKAGE" in str(file) for file in files)
 
 
-def test_it_has_daily_partitions_and_keys_of_its_own_and_no_python_but_the_code_location(tmp_path: Path) -> None:
-    files = write_project(tmp_path / "shop")
-    project = find_project(tmp_path / "shop").read()
+def test_it_is_sound_with_daily_partitions_keys_of_its_own_and_no_python_but_the_code_location(tmp_path: Path) -> None:
+    files = write_project(tmp_path / "My Shop-2")
+    project = find_project(tmp_path / "My Shop-2").read()
+    assert check_project(project) == []
     model = project.models["orders_forecast"]
     assert (model.schema.keys, model.schema.calendar.of(model.first.start).key) == (("region", "product"), "2024-01-01")
     assert sorted(file.name for file in files if file.suffix == ".py") == ["__init__.py", "definitions.py"]

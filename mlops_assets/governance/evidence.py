@@ -119,7 +119,8 @@ def environment_hash() -> str:
     """Hash of Python's version, the machine's architecture, and every installed distribution's version."""
     from importlib.metadata import distributions
 
-    installed = sorted({f"{item.metadata['Name']}=={item.version}".lower() for item in distributions()})
+    described = (item.metadata for item in distributions())  # a file, read anew each time that it is asked for
+    installed = sorted({f"{found['Name']}=={found['Version']}".lower() for found in described})
     return text_hash(sys.version, machine.machine(), *installed)
 
 

@@ -3,6 +3,7 @@
 import keyword
 import re
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def write_project(target: Path) -> list[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise SurroundingsError(f"{target} is there already", "a folder that is empty or new", "name another folder")
     package = _package_name(target.resolve().name)
-    if package in {*sys.stdlib_module_names, *keyword.kwlist, *packages_distributions(), "mlops_assets"}:
+    if package in _taken():
         raise SurroundingsError(
             f"'{package}', as a module of Python's or of an installed package is called",
             "a folder whose name no module has",
@@ -49,6 +50,12 @@ def write_project(target: Path) -> list[Path]:
             f"{target} cannot be written ({error.strerror})", "a folder that this user can write", "name another folder"
         ) from error
     return written
+
+
+@cache
+def _taken() -> frozenset[str]:
+    """What no package may be called; to know that of what is installed takes most of a second."""
+    return frozenset((*sys.stdlib_module_names, *keyword.kwlist, *packages_distributions(), "mlops_assets"))
 
 
 def _package_name(folder: str) -> str:

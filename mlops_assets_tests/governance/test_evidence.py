@@ -192,7 +192,7 @@ def test_the_code_hash_does_not_cover_caches_nor_the_place_of_the_package(
 
 
 def environment_of(monkeypatch: pytest.MonkeyPatch, *installed: tuple[str, str]) -> str:
-    found = [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in installed]
+    found = [SimpleNamespace(metadata={"Name": name, "Version": version}) for name, version in installed]
     monkeypatch.setattr(metadata, "distributions", lambda: iter(found))
     return environment_hash.__wrapped__()
 
