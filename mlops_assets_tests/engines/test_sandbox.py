@@ -344,7 +344,7 @@ def test_what_takes_too_long_is_ended_wherever_duckdb_is_and_the_next_question_i
         "sums.sql:1: Found: the SQL, which was ended after 1 s. Expected: an answer within 1 s. What to do: have it "
         "make fewer rows, or raise evaluation_seconds in [tool.mlops_assets.limits] of pyproject.toml."
     )
-    with sandbox(tmp_path, limits, "the SQL") as opened:
+    with sandbox(tmp_path, Limits(), "the SQL") as opened:  # a process starts for it
         assert opened.answer("select 1 as one").to_pylist() == [{"one": 1}]
 
 
