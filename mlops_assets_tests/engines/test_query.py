@@ -519,9 +519,6 @@ def may_hide(point: int) -> bool:
     return category in {"Cf", "Cc", "Zs", "Zl", "Zp"} or point < 0x3000 and (category[0] not in "LC" or point % 16 == 0)
 
 
-HIDING = [chr(point) for point in range(0x110000) if may_hide(point)]
-
-
 def escaping(function: str, character: str) -> list[str]:
     """Texts that call a function, with a character at the four places where it could hide that."""
     return [f"select {text} as t from sales" for text in (
@@ -543,7 +540,7 @@ def is_called(engine: Any, text: str, function: str) -> bool:
 def test_no_character_hides_a_function_from_the_filter(engine: Any) -> None:
     escaped = [
         text
-        for character in HIDING
+        for character in map(chr, filter(may_hide, range(0x110000)))
         for text in escaping("now", character)
         if is_called(engine, text, "now") and f"now{character}()" not in text  # "now" < () reads a column
     ]
