@@ -35,9 +35,9 @@ def backfill() -> Figure:
         table = definition.feature_tables[TABLE]
         _deliver(Platform.of(definition, home), table)
         shutil.copytree(home.folder, bare.folder)
-        from mlops_assets.backfill import run_backfill
         from mlops_assets.definitions import defs
-        from mlops_assets.in_process import enter, held_open, open_instance
+        from mlops_assets.operations.backfill import run_backfill
+        from mlops_assets.operations.in_process import enter, held_open, open_instance
 
         enter(home, project)
         definitions = defs()

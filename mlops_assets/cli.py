@@ -65,7 +65,7 @@ main.add_command(verify)
 @in_one_message
 def check(folder: Path) -> None:
     """Validate a whole project without running anything."""
-    from mlops_assets.check import check_project
+    from mlops_assets.operations.check import check_project
 
     project = find_project(folder)
     definition = project.read()
@@ -88,14 +88,14 @@ def check(folder: Path) -> None:
 @in_one_message
 def plan(folder: Path, form: str) -> None:
     """Say what changed definitions would recompute, where and at what cost; writes nothing."""
-    from mlops_assets import plan as planning
-    from mlops_assets.check import check_home
+    from mlops_assets.operations import plan as planning
+    from mlops_assets.operations.check import check_home
     from mlops_assets.project.platform import Platform
 
     project = find_project(folder)
     definition, home = project.read(), Home.find(project.folder)
     check_home(definition, home)
-    from mlops_assets.in_process import recorded_durations
+    from mlops_assets.operations.in_process import recorded_durations
 
     planned = planning.plan(definition, Platform.of(definition, home), recorded_durations(home))
     click.echo(planning.as_text(planned) if form == "text" else _as_json(planned))
@@ -108,7 +108,7 @@ def plan(folder: Path, form: str) -> None:
 @in_one_message
 def generations(folder: Path, table: str, form: str) -> None:
     """Show the generations of the feature table TABLE: definition, periods, and what was trained on each."""
-    from mlops_assets import generations as shown
+    from mlops_assets.models import shown_generations as shown
 
     platform = open_platform(folder)
     found = shown.shown_generations(platform, platform.project.feature_table(table))
@@ -140,8 +140,8 @@ def replay(folder: Path, first: str, last: str) -> None:
     project = find_project(folder)
     definition = project.read()
     home = Home.find(project.folder)
-    from mlops_assets.replay.span import span_of
-    from mlops_assets.replay.state import read_state, write_state
+    from mlops_assets.operations.replay.span import span_of
+    from mlops_assets.operations.replay.state import read_state, write_state
 
     span = span_of(definition, first, last)
     begun = read_state(home, first)
@@ -150,12 +150,12 @@ def replay(folder: Path, first: str, last: str) -> None:
         write_state(home, begun)
         progress(Step("load", 0, 1, project.package, minor=True))
         from mlops_assets.components.loading import while_the_clock_moves
-        from mlops_assets.in_process import enter, open_instance
+        from mlops_assets.operations.in_process import enter, open_instance
 
         enter(home, project)
+        from mlops_assets.operations.replay.session import run_replay, said_by_policy
+        from mlops_assets.operations.replay.summary import as_table, nothing_yet, summarize
         from mlops_assets.project.platform import Platform
-        from mlops_assets.replay.session import run_replay, said_by_policy
-        from mlops_assets.replay.summary import as_table, nothing_yet, summarize
 
         quiet()
         with while_the_clock_moves():
@@ -249,7 +249,7 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
     """Read what waits of SOURCE against today's contract, and ingest what passes as corrections."""
     project = find_project(folder)
     home = Home.find(project.folder)
-    from mlops_assets.in_process import enter, open_instance
+    from mlops_assets.operations.in_process import enter, open_instance
 
     enter(home, project)
     quiet()
@@ -345,11 +345,11 @@ def backfill(folder: Path, table: str, first: str | None, last: str | None, upst
     project = find_project(folder)
     definition = project.read()
     home = Home.find(project.folder).prepare()
-    from mlops_assets.in_process import enter, held_open, open_instance
+    from mlops_assets.operations.in_process import enter, held_open, open_instance
 
     enter(home, project)
-    from mlops_assets.backfill import run_backfill, with_upstream
     from mlops_assets.components.loading import platform_of
+    from mlops_assets.operations.backfill import run_backfill, with_upstream
 
     platform = platform_of(definition)
     names = with_upstream(platform, table) if upstream else (table,)
@@ -379,7 +379,7 @@ def dev(folder: Path, port: int) -> None:
     project = find_project(folder)
     home = Home.find(project.folder).prepare()
     _require_port(port)
-    from mlops_assets.in_process import end_what_was_killed, enter, open_instance
+    from mlops_assets.operations.in_process import end_what_was_killed, enter, open_instance
 
     enter(home, project)
     with open_instance(home) as instance:

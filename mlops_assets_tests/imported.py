@@ -40,8 +40,8 @@ for name in (
     "mlops_assets.cli",
     "mlops_assets.definitions",
     "mlops_assets.notebook",
-    "mlops_assets.replay.session",
-    "mlops_assets.replay.summary",
+    "mlops_assets.operations.replay.session",
+    "mlops_assets.operations.replay.summary",
     "mlops_assets.serving.app",
     "mlops_assets.serving.server",
 ):

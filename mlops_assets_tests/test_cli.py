@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
-from mlops_assets.replay.state import ReplayState, write_state
+from mlops_assets.operations.replay.state import ReplayState, write_state
 from mlops_assets.starter import write_project
 
 

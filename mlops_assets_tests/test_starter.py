@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.check import check_project
+from mlops_assets.operations.check import check_project
 from mlops_assets.project.folder import find_project
 from mlops_assets.starter import write_project
 

@@ -23,11 +23,11 @@ def ingest(folder: Path, source: str, period: str | None) -> None:
     project, platform = find_project(folder), open_platform(folder)
     chosen = platform.project.source(source)
     home = platform.home.prepare()
-    from mlops_assets.in_process import enter, open_instance
+    from mlops_assets.operations.in_process import enter, open_instance
 
     enter(home, project)
     quiet()
-    from mlops_assets.ingestion_run import run_ingestion
+    from mlops_assets.operations.ingestion import run_ingestion
 
     definitions, failures, count = open_definitions(project), 0, 0
     with working_beside(home, "an ingestion"), open_instance(home) as instance, shown_progress() as progress:

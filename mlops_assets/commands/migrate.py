@@ -20,7 +20,7 @@ from mlops_assets.project.folder import find_project
 @in_one_message
 def migrate(folder: Path, dry_run: bool, backup: Path | None) -> None:
     """Bring the home of an earlier release to the format of this one, after a backup; run again, it goes on."""
-    from mlops_assets.migration import running
+    from mlops_assets.operations.migration import running
 
     home = Home.find(find_project(folder).folder)
     number = running.needs_migration(home)

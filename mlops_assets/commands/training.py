@@ -32,7 +32,7 @@ def train(folder: Path, model: str, period: str, reason: str) -> None:
 
     require_labels(platform, chosen, at)
     home = platform.home.prepare()
-    from mlops_assets.in_process import enter, open_instance
+    from mlops_assets.operations.in_process import enter, open_instance
 
     enter(home, project)
     for name in OF_ANOTHER_RUN:
@@ -40,7 +40,7 @@ def train(folder: Path, model: str, period: str, reason: str) -> None:
     quiet()
     from mlops_assets.models.promotion import version_of
     from mlops_assets.models.states import version_states
-    from mlops_assets.training_run import run_training
+    from mlops_assets.operations.training import run_training
 
     definitions = open_definitions(project)
     with working_beside(home, "a training"), open_instance(home) as instance, shown_progress() as progress:

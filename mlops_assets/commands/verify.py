@@ -19,7 +19,7 @@ def verify(folder: Path) -> None:
     Every commit and data file of every table, of old versions, too; every delivery; the fits of every training; tokens,
     approvals, clock and databases. It writes nothing, and everything else may go on meanwhile.
     """
-    from mlops_assets.verify import verify_home
+    from mlops_assets.operations.verify import verify_home
 
     platform = open_platform(folder)
     platform.home.require_format()

@@ -12,13 +12,13 @@ from mlops_assets.cli import main
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.features.labels import newest_labelled
-from mlops_assets.in_process import open_instance
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.models.records import candidates, versions
 from mlops_assets.models.registry import EXPERIMENT, open_registry
+from mlops_assets.operations.in_process import open_instance
+from mlops_assets.operations.training import run_training
 from mlops_assets.project.load import load_project
 from mlops_assets.project.platform import Platform
-from mlops_assets.training_run import run_training
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow

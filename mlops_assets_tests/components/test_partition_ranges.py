@@ -8,7 +8,7 @@ import pytest
 
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, private
-from mlops_assets.in_process import SILENT, is_logged_error
+from mlops_assets.operations.in_process import SILENT, is_logged_error
 from mlops_assets_tests import staleness
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")

@@ -84,7 +84,7 @@ def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
     from mlops_assets import cli
     from mlops_assets.commands.opening import open_definitions
     from mlops_assets.components.loading import while_the_clock_moves
-    from mlops_assets.in_process import enter
+    from mlops_assets.operations.in_process import enter
     from mlops_assets.project.folder import find_project
 
     project = find_project(lived.project)

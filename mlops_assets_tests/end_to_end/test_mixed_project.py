@@ -13,11 +13,11 @@ import dagster as dg
 import pytest
 
 from mlops_assets.features.training_sets import label_window
-from mlops_assets.in_process import open_instance
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.records import candidates
 from mlops_assets.monitoring.performance import performance_history
+from mlops_assets.operations.in_process import open_instance
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.landing import landing_file

@@ -62,7 +62,7 @@ def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_eac
 ) -> None:
     import dagster as dg
 
-    from mlops_assets.in_process import open_instance
+    from mlops_assets.operations.in_process import open_instance
 
     monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
     with open_instance(lived.home) as instance:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.check import check_home
 from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.features.corrections import Computed, record_computed
 from mlops_assets.features.feature_tables import tables_evidence
@@ -26,6 +25,7 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.operations.check import check_home
 from mlops_assets.project.reads import table_reads
 from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line
 
@@ -294,7 +294,7 @@ def test_a_removed_column_is_refused_with_every_model_that_looks_it_up(line: Lin
 
 
 def test_the_generations_of_a_table_are_shown(line: Line) -> None:
-    from mlops_assets.generations import as_text, shown_generations
+    from mlops_assets.models.shown_generations import as_text, shown_generations
 
     add_cost(line)
     line.features(LAST)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.check import check_project
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.features.history import least_history
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.operations.check import check_project
 from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import SmallProject
 from mlops_assets_tests.small_line import lived_line

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.check import check_project
 from mlops_assets.errors import DefinitionError
+from mlops_assets.operations.check import check_project
 from mlops_assets.project.load import load_project
 from mlops_assets_tests.project.small_project import SmallProject
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.check import check_project
 from mlops_assets.errors import ContractError
 from mlops_assets.features.request_features import computed_features
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.operations.check import check_project
 from mlops_assets_tests.models.test_life_of_a_version import (
     FIRST_TRAINING,
     labelled_anew,

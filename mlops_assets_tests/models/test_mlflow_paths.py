@@ -12,7 +12,7 @@ from mlops_assets.models.registry import EXPERIMENT, log_files, open_registry, r
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
-from mlops_assets_tests.migration.old_homes import OldHome, contents
+from mlops_assets_tests.operations.migration.old_homes import OldHome, contents
 
 MODEL = "orders_forecast"
 

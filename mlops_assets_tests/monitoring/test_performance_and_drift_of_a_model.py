@@ -87,7 +87,7 @@ def test_what_was_predicted_before_a_change_of_features_is_measured_after_it(lin
 
 
 def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
-    from mlops_assets.replay.summary import summarize
+    from mlops_assets.operations.replay.summary import summarize
 
     scored_at, *_, known_in = keys = line.days(4, first="2024-01-21")
     for number, key in enumerate(keys):
@@ -211,7 +211,7 @@ def test_a_corrected_label_is_measured_again_for_every_period_that_it_is_about(l
 
 
 def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None:
-    from mlops_assets.replay.summary import summarize
+    from mlops_assets.operations.replay.summary import summarize
 
     with_two_days_scored(line)
     for correct in (False, True):
@@ -231,7 +231,7 @@ def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None
 
 
 def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_forecast(line: Line) -> None:
-    from mlops_assets.replay.summary import summarize
+    from mlops_assets.operations.replay.summary import summarize
 
     registry, late, key = open_registry(line.platform.home.mlflow), line.period("2024-01-18"), "2024-01-21"
     line.live(1, first=key)

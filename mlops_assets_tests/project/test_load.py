@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.check import check_parameter_values
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.models.templates import find_template
+from mlops_assets.operations.check import check_parameter_values
 from mlops_assets.project.definition import Files, LookupDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import ComparisonGate

@@ -43,7 +43,7 @@ def test_a_failure_that_was_reported_is_the_latest_and_an_expectation_that_is_go
 ) -> None:
     import dagster as dg
 
-    from mlops_assets.in_process import enter, open_instance
+    from mlops_assets.operations.in_process import enter, open_instance
 
     copy = lived.copy(tmp_path)
     project = find_project(copy.project)

@@ -4,7 +4,7 @@ from mlops_assets.features.catalog.duplicates import repeated_columns
 from mlops_assets.features.catalog.entries import Catalog
 from mlops_assets.features.catalog.statistics import table_statistics
 from mlops_assets.features.lineage import lineage_graph
-from mlops_assets.generations import shown_generations
+from mlops_assets.models.shown_generations import shown_generations
 from mlops_assets.project.definition import FeatureTableDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.checks import latest_checks

@@ -14,8 +14,8 @@ from mlops_assets.features.catalog.shown import masked, masked_columns
 from mlops_assets.features.catalog.statistics import ColumnStatistics, TableStatistics
 from mlops_assets.features.lineage import LineageGraph
 from mlops_assets.features.lineage_drawing import as_svg
-from mlops_assets.generations import ShownGeneration
 from mlops_assets.governance.access import ANONYMOUS
+from mlops_assets.models.shown_generations import ShownGeneration
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.serving.checks import CheckState
 from mlops_assets.serving.pages import words

@@ -11,9 +11,9 @@ from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import catalog
 from mlops_assets.features.catalog.statistics import Bin, ColumnStatistics, Freshness, TableStatistics
 from mlops_assets.features.lineage import LineageGraph, TableColumn, lineage_graph
-from mlops_assets.generations import ShownGeneration
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal
 from mlops_assets.lakehouse.masking import MASK
+from mlops_assets.models.shown_generations import ShownGeneration
 from mlops_assets.serving.checks import CheckState
 from mlops_assets.serving.pages.rendering import Frame, policy
 from mlops_assets.serving.pages.table import TableContent, table_page

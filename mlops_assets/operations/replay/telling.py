@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.in_process import is_logged_error, news_of
+from mlops_assets.operations.in_process import is_logged_error, news_of
 from mlops_assets.progress import Progress, Step
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.lakehouse.home import HOME_VARIABLE
-from mlops_assets_tests.migration.old_homes import OldHome
+from mlops_assets_tests.operations.migration.old_homes import OldHome
 
 
 @pytest.fixture(scope="session")

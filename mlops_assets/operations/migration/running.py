@@ -13,8 +13,8 @@ from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
-from mlops_assets.migration.backup import STATE_FILE, back_up
-from mlops_assets.migration.steps import STEPS, Step
+from mlops_assets.operations.migration.backup import STATE_FILE, back_up
+from mlops_assets.operations.migration.steps import STEPS, Step
 
 SHOWN = 3
 

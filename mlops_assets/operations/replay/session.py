@@ -15,14 +15,14 @@ from mlops_assets.automation.overdue import lacking
 from mlops_assets.components.loading import platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError, listed
-from mlops_assets.in_process import end_what_was_killed, failures_of, held_open, run_assets
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.operations.in_process import end_what_was_killed, failures_of, held_open, run_assets
+from mlops_assets.operations.replay.span import Lived, Span
+from mlops_assets.operations.replay.state import PendingRun, ReplayState, read_state, without, write_state
+from mlops_assets.operations.replay.telling import Telling
 from mlops_assets.progress import Progress, untold
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.replay.span import Lived, Span
-from mlops_assets.replay.state import PendingRun, ReplayState, read_state, without, write_state
-from mlops_assets.replay.telling import Telling
 
 WORK = "a replay"
 MOST_ROUNDS = 20

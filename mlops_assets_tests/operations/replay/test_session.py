@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.replay.session import Session
-from mlops_assets.replay.state import PendingRun, ReplayState, read_state
-from mlops_assets.replay.telling import Telling
+from mlops_assets.operations.replay.session import Session
+from mlops_assets.operations.replay.state import PendingRun, ReplayState, read_state
+from mlops_assets.operations.replay.telling import Telling
 
 RUN = PendingRun("killed", ("sales",), "2024-01-05", {}, attempt=7)
 

@@ -72,7 +72,7 @@ def checked(instance: dg.DagsterInstance) -> list[str]:
 def test_after_a_change_every_partition_is_computed_once_with_event_data_version_and_check(
     changed: Lived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.in_process import open_instance
+    from mlops_assets.operations.in_process import open_instance
 
     done = backfill(changed, monkeypatch, TABLE)
 
@@ -161,7 +161,7 @@ def test_labels_of_a_new_definition_are_computed_once_each(
 def test_killed_at_a_write_and_run_again_a_backfill_ends_the_same(
     changed: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.in_process import open_instance
+    from mlops_assets.operations.in_process import open_instance
 
     whole = changed.copy(tmp_path / "whole")
     log = tmp_path / "points"

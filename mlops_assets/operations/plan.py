@@ -26,9 +26,9 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.agreement import agreement
 from mlops_assets.models.records import candidate_of_version, present_champion
+from mlops_assets.operations.recorded import Recorded
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.recorded import Recorded
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from mlops_assets.components.read_before import newest_materializations, reads_t
 from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.feature_tables import require_inputs, tables_evidence
 from mlops_assets.features.labels import label_history, labelled_period
-from mlops_assets.in_process import end_what_was_killed, is_logged_error, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.operations.in_process import end_what_was_killed, is_logged_error, run_assets
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform

@@ -13,8 +13,8 @@ import pytest
 from mlops_assets.components import constants
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.errors import ConflictError, PlatformError
-from mlops_assets.in_process import Ran, durations, end_what_was_killed, failures_of, run_assets
 from mlops_assets.lakehouse.processes import Process
+from mlops_assets.operations.in_process import Ran, durations, end_what_was_killed, failures_of, run_assets
 
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01", end_date="2025-01", fmt="%Y-%m", timezone="UTC")
 UP, DOWN, BESIDE, ENDED, BEHIND = (dg.AssetKey(name) for name in ("up", "down", "beside", "ended", "behind"))

@@ -19,8 +19,8 @@ from mlops_assets.errors import ConflictError, PlatformError
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.processes import Process
+from mlops_assets.operations.recorded import Recorded
 from mlops_assets.project.folder import ProjectFolder
-from mlops_assets.recorded import Recorded
 
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The terminal belongs to the progress bar; the event log keeps everything."""

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlops_assets.operations.replay.span import span_of
+from mlops_assets.operations.replay.telling import Telling
 from mlops_assets.progress import Step
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.load import load_project
-from mlops_assets.replay.span import span_of
-from mlops_assets.replay.telling import Telling
 from mlops_assets.starter import write_project
 
 MODEL = "orders_forecast"

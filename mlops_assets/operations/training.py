@@ -6,9 +6,9 @@ from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
 from mlops_assets.components.model_training import asset_key
 from mlops_assets.errors import SeveralFailuresError
-from mlops_assets.in_process import end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import CandidateRecord, candidates
+from mlops_assets.operations.in_process import end_what_was_killed, held_open, news_of, run_assets
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform

@@ -13,7 +13,7 @@ from mlops_assets.lakehouse.working_alone import LOCK
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
 
-HOMES = Path(__file__).parent.parent / "homes"
+HOMES = Path(__file__).parents[2] / "homes"
 
 
 @dataclass(frozen=True)

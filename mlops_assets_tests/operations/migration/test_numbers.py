@@ -20,7 +20,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder, set_table_format, table_fo
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.pushed import PushedBatches
-from mlops_assets.replay.state import ReplayState, read_state, write_state
+from mlops_assets.operations.replay.state import ReplayState, read_state, write_state
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.lakehouse.shop import append, sales_table
 

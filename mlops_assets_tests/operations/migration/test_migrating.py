@@ -19,15 +19,15 @@ from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse import formats, write_points
 from mlops_assets.lakehouse.delta import table_format
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.migration import running
-from mlops_assets.migration.backup import STATE_FILE
-from mlops_assets.migration.steps import STEPS
 from mlops_assets.notebook import Project
+from mlops_assets.operations.migration import running
+from mlops_assets.operations.migration.backup import STATE_FILE
+from mlops_assets.operations.migration.steps import STEPS
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.end_to_end.replaying import data_versions
 from mlops_assets_tests.homes.make_home import KEYS, MODEL
-from mlops_assets_tests.migration.old_homes import OldHome, contents
+from mlops_assets_tests.operations.migration.old_homes import OldHome, contents
 from mlops_assets_tests.serving.running import until
 
 COMMANDS = (

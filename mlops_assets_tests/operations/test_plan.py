@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE
-from mlops_assets.plan import Planned, as_text, plan
-from mlops_assets.recorded import Recorded
+from mlops_assets.operations.plan import Planned, as_text, plan
+from mlops_assets.operations.recorded import Recorded
 from mlops_assets_tests.features.test_generations import WEEK, WEEK_SQL, add_cost
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, promote_at

@@ -1,0 +1,1 @@
+"""What people start: checks, plans, ingestion, backfills, replays, trainings, migrations, verifications."""
