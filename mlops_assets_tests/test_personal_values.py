@@ -217,7 +217,7 @@ def test_the_command_masks_rows_in_quarantine_unless_a_token_may_read_them(
     bad(home)
     folder = home.folder.parent / "project"
     (folder / "pyproject.toml").write_text('[tool.mlops_assets]\ndefs = "defs"\n', encoding="utf-8")
-    monkeypatch.setattr("mlops_assets.cli.open_platform", lambda _: people(home, "most_bad_share: 1").platform)
+    monkeypatch.setattr("mlops_assets.commands.quarantine.open_platform", lambda _: people(home, "most_bad_share: 1").platform)
     monkeypatch.setenv(HOME_VARIABLE, str(home.folder))
     monkeypatch.delenv("MLOPS_TOKEN", raising=False)
 

@@ -91,7 +91,7 @@ def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
     enter(lived.home, project)
     with while_the_clock_moves():
         loaded = open_definitions(project)
-    pytest.MonkeyPatch().setattr(cli, "open_definitions", lambda _: loaded)
+    pytest.MonkeyPatch().setattr("mlops_assets.commands.replay.open_definitions", lambda _: loaded)
     while True:
         try:
             asked.recv()
