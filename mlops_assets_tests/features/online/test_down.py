@@ -40,6 +40,7 @@ class Answering:
         self._said = said + b"\r\n"
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
+        self._clients: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> "Answering":
@@ -47,14 +48,17 @@ class Answering:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        for one in (self._server, *self._clients):  # a client that fails may leave its connection open
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        self._server.close()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._server.accept()
+                self._clients.append(client)
                 with client, contextlib.suppress(OSError):
                     while asked := client.recv(65_536):
                         client.sendall(self._said * (asked.count(b"\r\n*") + 1))
@@ -104,17 +108,24 @@ def test_a_wrong_password_is_not_shown(redis_server: RedisServer) -> None:
         (b"-MOVED 3999 127.0.0.1:6381", "MovedError: 3999 127.0.0.1:6381"),
         (b"-NOPERM this user has no permissions", "NoPermissionError: this user has no permissions"),
         (b"HTTP/1.1 400 Bad Request", "InvalidResponse: Protocol Error: b'HTTP/1.1 400"),
-        (b":5", "AttributeError: 'int' object"),
     ],
 )
 def test_a_server_that_answers_otherwise_than_redis_should_is_told_with_its_words(said: bytes, words: str) -> None:
     with Answering(said) as server:
-        store = RedisStore(f"redis://127.0.0.1:{server.port}/0", "shop")
-        for ask in (store.check, lambda: store.read([("trend", [key()])]), lambda: store.served("trend")):
+        for method, given in (("check", ()), ("read", ([("trend", [key()])],)), ("served", ("trend",))):
+            store = RedisStore(f"redis://127.0.0.1:{server.port}/0", "shop")
             with pytest.raises(StoreUnavailableError) as told:
-                ask()
+                getattr(store, method)(*given)
             found = f"the online store redis://127.0.0.1:{server.port}/0 does not answer ({words}"
             assert told.value.found.startswith(found)
+
+
+def test_a_server_that_is_no_redis_is_told_though_its_client_fails_otherwise() -> None:
+    with (
+        Answering(b":5") as server,
+        pytest.raises(StoreUnavailableError, match=r"answer \(AttributeError: 'int' object"),
+    ):
+        RedisStore(f"redis://127.0.0.1:{server.port}/0", "shop").check()
 
 
 @pytest.mark.parametrize("url", ["postgresql://x", "sqlite:", "redis://user:trout-11:x@host:1:2/0", "redis"])
