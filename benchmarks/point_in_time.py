@@ -232,7 +232,7 @@ def in_own_process(command: Sequence[str], environment: Mapping[str, str] | None
     return Measured(**json.loads(printed.splitlines()[-1]))
 
 
-def largest_memory() -> float:
+def max_memory() -> float:
     """The largest resident memory of this process so far, in gigabytes; of the process that started it, nothing."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e6
@@ -244,7 +244,7 @@ def _measured_here(way: str, folder: Path, sizes: Sizes, times: int) -> dict[str
         begun = time.perf_counter()
         answer = WAYS[way](folder, sizes)
         taken.append(time.perf_counter() - begun)
-    gigabytes = largest_memory()
+    gigabytes = max_memory()
     digest = content_hash(answer, sorted(answer.column_names))
     return {
         "seconds": statistics.median(taken[1:] or taken),

@@ -13,7 +13,7 @@ from mlops_assets.features.catalog.search import CatalogIndex
 
 TABLES, COLUMNS = 200, 50
 WORDS, SEARCHES = 2_000, 30
-MOST_MILLISECONDS = 50
+MAX_MILLISECONDS = 50
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -36,8 +36,8 @@ def search() -> Figure:
         {**_shown(ours), "searches": len(ours), "index built in seconds": round(built, 2)},
         {"a scan in Python": _shown(peer)},
         round(statistics.median(ours) / statistics.median(peer), 3),
-        f"{TABLES * COLUMNS} columns: 99 of 100 searches under {MOST_MILLISECONDS} milliseconds",
-        _share(ours, 0.99) < MOST_MILLISECONDS,
+        f"{TABLES * COLUMNS} columns: 99 of 100 searches under {MAX_MILLISECONDS} milliseconds",
+        _share(ours, 0.99) < MAX_MILLISECONDS,
     )
 
 

@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 TOKEN_VARIABLE = "MLOPS_TOKEN"
-LONGEST_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 60
 SECONDS_TO_DECIDE = 60.0
 """A decision reads a fit and asks MLflow, which takes its time."""
 
@@ -242,7 +242,7 @@ class Client:
             timeout=urllib3.Timeout(total=timeout_seconds),
             retries=_retries()(
                 retries, redirect=False, allowed_methods=None, raise_on_status=False,
-                backoff_factor=0.1, backoff_jitter=0.1, backoff_max=2, retry_after_max=LONGEST_WAIT_SECONDS,
+                backoff_factor=0.1, backoff_jitter=0.1, backoff_max=2, retry_after_max=MAX_WAIT_SECONDS,
             ),
         )  # fmt: skip
 

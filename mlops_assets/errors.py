@@ -95,13 +95,13 @@ class SeveralFailuresError(PlatformError):
         1 of 3 runs failed; go on: Found: no rows. Expected: some. What to do: wait.
     """
 
-    MOST_TOLD = 10
+    MAX_TOLD = 10
 
     def __init__(self, what: str, cure: str, messages: Sequence[str] = ()) -> None:
         super().__init__(what, "what succeeds", cure)
         told = list(dict.fromkeys(messages))
-        more = [f"and {len(told) - self.MOST_TOLD} more"] if len(told) > self.MOST_TOLD else []
-        self.args = (listed(f"{what}; {cure}{':' if told else ''}", [*told[: self.MOST_TOLD], *more]),)
+        more = [f"and {len(told) - self.MAX_TOLD} more"] if len(told) > self.MAX_TOLD else []
+        self.args = (listed(f"{what}; {cure}{':' if told else ''}", [*told[: self.MAX_TOLD], *more]),)
 
 
 def listed(heading: str, messages: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name in ("DAGSTER_HOME", "MLOPS_KILL_AT_WRITE", "MLOPS_WRITE_POINT_LOG", "MLOPS_SMALLEST_FREE_MEGABYTES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    monkeypatch.setattr(progress, "LONGEST_SILENCE", 1e6)  # what a command prints does not depend on how slow it is
+    monkeypatch.setattr(progress, "MAX_SILENCE", 1e6)  # what a command prints does not depend on how slow it is
     yield
 
 

@@ -61,7 +61,7 @@ def people(home: Home, *fields: str, more: str = "") -> Shop:
     """A source of people, at a moment of the clock; ``more`` are further documents."""
     home.clock.set(NOW)
     if "push: {}" not in fields:
-        fields = ("most_removed_share: 1", "least_rows_share: 0", *fields)
+        fields = ("max_removed_share: 1", "min_rows_share: 0", *fields)
     documents = [PEOPLE.format(further="\n".join(f"  {field}" for field in fields))]
     return Shop(platform_of(home, *documents, *([more] if more else [])), "people")
 
@@ -88,7 +88,7 @@ def names_of(secrets: str, text: str) -> list[str]:
 )
 @pytest.mark.parametrize("lenient", [False, True])
 def test_no_refusal_of_a_delivery_quotes_a_person(home: Home, row: str, secrets: str, lenient: bool) -> None:
-    shop = people(home, *(["most_bad_share: 1"] if lenient else []))
+    shop = people(home, *(["max_bad_share: 1"] if lenient else []))
     try:
         shop.deliver("2024-01", [row])
         text = "".join(row.reason for row in quarantined(shop.platform, shop.source))
@@ -173,7 +173,7 @@ def test_checks_and_figures_in_dagster_quote_no_person(
 
 
 def bad(home: Home) -> Shop:
-    shop = people(home, "most_bad_share: 1")
+    shop = people(home, "max_bad_share: 1")
     shop.deliver("2024-01", ["p9,2024-01-05,-4711,mars", "p1,2024-01-05,1,north"])
     return shop
 
@@ -217,7 +217,8 @@ def test_the_command_masks_rows_in_quarantine_unless_a_token_may_read_them(
     bad(home)
     folder = home.folder.parent / "project"
     (folder / "pyproject.toml").write_text('[tool.mlops_assets]\ndefs = "defs"\n', encoding="utf-8")
-    monkeypatch.setattr("mlops_assets.commands.quarantine.open_platform", lambda _: people(home, "most_bad_share: 1").platform)
+    lenient = people(home, "max_bad_share: 1").platform
+    monkeypatch.setattr("mlops_assets.commands.quarantine.open_platform", lambda _: lenient)
     monkeypatch.setenv(HOME_VARIABLE, str(home.folder))
     monkeypatch.delenv("MLOPS_TOKEN", raising=False)
 
@@ -230,7 +231,7 @@ def test_the_command_masks_rows_in_quarantine_unless_a_token_may_read_them(
         said = run("--format", form)
         assert names_of("p9 4711 2024-01-05", said) == [] and "mars" in said
     assert json.loads(json.loads(said)[0]["original"])["salary"] == MASK
-    tokens = Platform.of(people(home, "most_bad_share: 1").platform.project, home).tokens
+    tokens = Platform.of(people(home, "max_bad_share: 1").platform.project, home).tokens
     monkeypatch.setenv("MLOPS_TOKEN", tokens.create("a scientist", ("data_scientist",), None, NOW))
     assert names_of("p9 4711 2024-01-05", run()) == ["p9", "4711", "2024-01-05"]
 

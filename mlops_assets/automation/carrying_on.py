@@ -15,13 +15,13 @@ from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 
 NAME = "carry_on"
-MOST_CONDITIONS = 500
+MAX_CONDITIONS = 500
 """Of so many assets Dagster evaluates conditions in one sensor, where they have code of ours; more it refuses."""
 
 LOOKS = 2
 """A condition may still change at the second look at one state of things (what was new is new no more), never after."""
 
-LONGEST_REST = timedelta(minutes=10)
+MAX_REST = timedelta(minutes=10)
 """After it everything is looked at again, for what leaves no event (an asset that was wiped, say)."""
 
 
@@ -72,7 +72,7 @@ class CarryOn(dg.AutomationConditionSensorDefinition):
         last = self._last
         if last and ((last.newest, last.cursor) != (newest, context.cursor) or came_due(self._project, last.at, now)):
             last = None
-        rests = last and last.looks >= LOOKS and now - last.at < LONGEST_REST
+        rests = last and last.looks >= LOOKS and now - last.at < MAX_REST
         if rests and not is_backfill_under_way(context.instance):  # whose end leaves no event
             return resting_tick("nothing happened since the last look", context.cursor)
         self._last = None
@@ -109,11 +109,11 @@ def carry_on_sensors(project: ProjectDefinition, loaded: dg.Definitions) -> list
                 first = spec.key.path[0]
                 ours = first in project.models or first in project.feature_tables
                 groups.setdefault(first if ours else spec.key.to_user_string(), []).append(spec.key)
-    if sum(map(len, groups.values())) <= MOST_CONDITIONS:
+    if sum(map(len, groups.values())) <= MAX_CONDITIONS:
         return [CarryOn(project, NAME, dg.AssetSelection.all())]
     return [
         CarryOn(project, f"{NAME}_{number}" if number > 1 else NAME, dg.AssetSelection.assets(*keys))
-        for number, keys in enumerate(in_shares(groups, MOST_CONDITIONS), start=1)
+        for number, keys in enumerate(in_shares(groups, MAX_CONDITIONS), start=1)
     ]
 
 

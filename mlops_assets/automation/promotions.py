@@ -18,7 +18,7 @@ from mlops_assets.models.retirement import finish_deletions
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.platform import Platform
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 DATA_VERSION_TAG = "dagster/data_version"
 
 
@@ -153,9 +153,9 @@ def _transition_event(
 def _numbers(instance: dg.DagsterInstance, key: dg.AssetKey, name: str) -> set[int]:
     """The numbers that events of an asset carry under a name."""
     chosen = dg.AssetRecordsFilter(asset_key=key)
-    events = [record.asset_materialization for record in instance.fetch_materializations(chosen, MOST_EVENTS).records]
+    events = [record.asset_materialization for record in instance.fetch_materializations(chosen, MAX_EVENTS).records]
     found = [event.metadata for event in events if event]
-    for record in instance.fetch_observations(chosen, MOST_EVENTS).records:
+    for record in instance.fetch_observations(chosen, MAX_EVENTS).records:
         observed = record.event_log_entry.asset_observation
         found += [observed.metadata] if observed else []
     return {int(str(metadata[name].value)) for metadata in found if name in metadata}

@@ -12,7 +12,7 @@ import click
 
 from mlops_assets.progress import Progress, Step
 
-LONGEST_SILENCE = 5.0
+MAX_SILENCE = 5.0
 """Seconds after which a minor step is told in a line, too."""
 
 A_WHILE = 1.0
@@ -72,7 +72,7 @@ class Lines:
     def tell_after_silence(self) -> None:
         """Tell of the newest step where nothing was told for long."""
         with self._lock:
-            if self._waiting and self._clock() - self._told_at >= LONGEST_SILENCE:
+            if self._waiting and self._clock() - self._told_at >= MAX_SILENCE:
                 self._tell()
 
     def _tell(self) -> None:
@@ -82,7 +82,7 @@ class Lines:
             self._told_at, self._told, self._waiting = self._clock(), self._waiting, None
 
     def _tell_what_waits(self) -> None:
-        while not self._ended.wait(LONGEST_SILENCE / 5):
+        while not self._ended.wait(MAX_SILENCE / 5):
             self.tell_after_silence()
 
 

@@ -95,11 +95,9 @@ def expectation_specs(
 
 def quarantine_specs(asset: dg.AssetKey, source: SourceDefinition) -> list[dg.AssetCheckSpec]:
     """The check on the whole quarantine of a source that puts bad rows aside."""
-    if not source.most_bad_share:
+    if not source.max_bad_share:
         return []
-    description = (
-        f"No row waits in quarantine; up to {source.most_bad_share:.4g} of a delivery's rows may be put there."
-    )
+    description = f"No row waits in quarantine; up to {source.max_bad_share:.4g} of a delivery's rows may be put there."
     return [dg.AssetCheckSpec(QUARANTINE_EMPTY, asset=asset, description=description)]
 
 

@@ -121,7 +121,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0),
             *freshness(platform, source),
         ]
-        if source.most_bad_share:
+        if source.max_bad_share:
             outcomes.append(quarantine_outcome(platform, source))
         for touched in done.appended:
             if partitions and touched != context.partition_key:
@@ -145,7 +145,7 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
                 "rows removed": done.removed,
                 **({"rows stated later": done.stated_later} if done.stated_later else {}),
                 **({"removals held back": done.held_back} if done.held_back else {}),
-                **({"rows put aside": done.put_aside} if source.most_bad_share else {}),
+                **({"rows put aside": done.put_aside} if source.max_bad_share else {}),
                 **({"quarantine": quarantine} if done.put_aside else {}),
                 "delivery": done.delivery.number,
                 **reach,
@@ -177,5 +177,5 @@ def report_replayed(
                     tags={"dagster/data_version": table.data_version(period)},
                 )
             )
-    if source.most_bad_share:
+    if source.max_bad_share:
         report_outcome(instance, key, quarantine_outcome(platform, source))

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import ALWAYS, MOST_DIGITS, Column, TableSchema, digits, family
+from mlops_assets.lakehouse.schema import ALWAYS, MAX_DIGITS, Column, TableSchema, digits, family
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_ROWS = 4000
+MAX_ROWS = 4000
 """About how many rows a table is given, however many periods it covers."""
-MOST_KEYS = 12
-FEWEST_KEYS = 3
+MAX_KEYS = 12
+MIN_KEYS = 3
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def generate_rows(schema: TableSchema, periods: Sequence[Period], shape: Shape) 
     times = list(_times(schema, periods, shape))
     silence = periods[-shape.silent_periods].start if 0 < shape.silent_periods <= len(periods) else None
     rows = []
-    for key in _keys(schema, shape, max(FEWEST_KEYS, min(MOST_KEYS, MOST_ROWS // len(times)))):
+    for key in _keys(schema, shape, max(MIN_KEYS, min(MAX_KEYS, MAX_ROWS // len(times)))):
         silent = {column.name for column in schema.columns if column.nullable and source.random() < 0.5}
         for time in times:
             row = {column.name: _value(column, key, time, schema, shape, source) for column in schema.columns}
@@ -180,7 +180,7 @@ def _value(
 def _number(column: Column, number: float) -> Any:
     """A number as its column holds it."""
     if family(column.type) == "decimal":
-        return Decimal(number).quantize(Decimal((0, (1,), -digits(column.type)[1])), context=Context(MOST_DIGITS))
+        return Decimal(number).quantize(Decimal((0, (1,), -digits(column.type)[1])), context=Context(MAX_DIGITS))
     return round(number) if column.type == "bigint" else number
 
 

@@ -191,7 +191,7 @@ def differing_columns(fewer: "pa.Table", more: "pa.Table", schema: TableSchema) 
     return found
 
 
-def least_history(agrees: Callable[[int], bool], history: int, most: int) -> int | None:
+def min_history(agrees: Callable[[int], bool], history: int, most: int) -> int | None:
     """The least history that agrees with the longest, or None where only the longest does.
 
     Args:
@@ -200,7 +200,7 @@ def least_history(agrees: Callable[[int], bool], history: int, most: int) -> int
         most: The longest there are rows for.
 
     Example:
-        >>> least_history(lambda periods: periods >= 13, 6, 37)
+        >>> min_history(lambda periods: periods >= 13, 6, 37)
         13
     """
     short, long = history, min(2 * history, most)
@@ -242,7 +242,7 @@ def _require_same(subject: Subject, answers: Answers, most: int, where: str) -> 
     def agrees(history: int) -> bool:
         return not differing_columns(*answers(history), subject.schema)
 
-    least, unit = least_history(agrees, subject.history, most), subject.schema.calendar.unit
+    least, unit = min_history(agrees, subject.history, most), subject.schema.calendar.unit
     found = f"{subject.name} gives another {', '.join(columns)} when it sees more than its {subject.history} {unit}s"
     if least is None:
         expected, cure = "a look back that ends", "bound how far it looks back, such as by a RANGE frame"

@@ -11,7 +11,7 @@ JSON_FORMAT = "mlops-assets/lineage/1"
 """Names the shape of `as_json`; the number rises when a program that reads it must change."""
 
 
-MOST_LISTED = 6
+MAX_LISTED = 6
 """So many columns of one table are named in a cell of `as_markdown`; of more, their number is told."""
 
 
@@ -87,7 +87,7 @@ def _listed(columns: Sequence[TableColumn], how: str) -> str:
     for table, of_table in by_table.items():
         if how == "unknown":
             parts.append(f"any column of {table}")
-        elif len(of_table) > MOST_LISTED:
+        elif len(of_table) > MAX_LISTED:
             parts.append(f"{len(of_table)} columns of {table}")
         else:
             parts += [str(column) for column in of_table]

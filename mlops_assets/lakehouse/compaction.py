@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.errors import ConflictError, DefinitionError
-from mlops_assets.lakehouse.delta import MOST_ATTEMPTS, DeltaFolder
+from mlops_assets.lakehouse.delta import MAX_ATTEMPTS, DeltaFolder
 from mlops_assets.lakehouse.tables import PeriodTable
 from mlops_assets.progress import Progress, Step, untold
 
-MOST_FILES_OF_PERIOD = 8
+MAX_FILES_OF_PERIOD = 8
 """A period with more files is compacted; rewriting one that was corrected a few times gains less than it costs."""
 
-MOST_FILES_OF_TABLE = 1000
+MAX_FILES_OF_TABLE = 1000
 """In a table with more files, every period with more than one is compacted."""
 
 
@@ -72,7 +72,7 @@ def compact(table: DeltaFolder, progress: Progress = untold) -> Compacted | None
     """
     files = _files_by_period(table)
     before = sum(map(len, files.values()))
-    most = 1 if before > MOST_FILES_OF_TABLE else MOST_FILES_OF_PERIOD
+    most = 1 if before > MAX_FILES_OF_TABLE else MAX_FILES_OF_PERIOD
     periods = [period for period, of in sorted(files.items()) if len(of) > most and _has_every_column(table, of)]
     for number, period in enumerate(periods, start=1):
         _compact_period(table, period)
@@ -84,7 +84,7 @@ def compact(table: DeltaFolder, progress: Progress = untold) -> Compacted | None
 
 
 def _compact_period(table: DeltaFolder, period: str) -> None:
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         counters = table.counters([period])
         rows = PeriodTable(table).read([period])
         try:
@@ -92,7 +92,7 @@ def _compact_period(table: DeltaFolder, period: str) -> None:
                 table.rewrite(rows, counters)
             return
         except ConflictError:
-            if attempt == MOST_ATTEMPTS:
+            if attempt == MAX_ATTEMPTS:
                 raise
 
 

@@ -36,7 +36,7 @@ TELL_NO_VALUES = {"delta.dataSkippingNumIndexedCols": "0"}
 """Delta's log names the least and the greatest value of each column of a file unless told not to: of personal columns
 too, which may become so later, and of texts in quarantine. Files are chosen by their period alone."""
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a commit is tried while nobody else committed its periods."""
 
 
@@ -275,7 +275,7 @@ class DeltaFolder:
         commit = CommitProperties(
             app_transactions=[Transaction(period, number + step) for period, number in counters.items()]
         )
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             table = self._open()
             if self._counters(table, counters) != dict(counters):
                 raise self._conflict(counters)
@@ -288,7 +288,7 @@ class DeltaFolder:
                 if not isinstance(error.__cause__, CommitFailedError):
                     raise
                 # Delta also refuses what it need not, beside a writer that replaces other periods or compacts these.
-                if attempt == MOST_ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise self._conflict(counters) from error.__cause__
         write_point(f"commit {self.name}")
         self._add_sums()

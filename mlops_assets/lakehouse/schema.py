@@ -36,7 +36,7 @@ STATIC_PERIOD = "static"
 
 TYPES = "'string', 'bigint', 'double', 'boolean', 'date', 'timestamp' or 'decimal(p, s)'"
 _DECIMAL = re.compile(r"\s*decimal\s*\(\s*([0-9]{1,2})\s*,\s*([0-9]{1,2})\s*\)\s*", re.IGNORECASE | re.ASCII)
-MOST_DIGITS = 38
+MAX_DIGITS = 38
 """So many digits a decimal may have, in every engine and file."""
 
 
@@ -52,13 +52,13 @@ def column_type(text: str) -> ColumnType:
     """
     if found := _DECIMAL.fullmatch(text):
         precision, scale = map(int, found.groups())
-        if 1 <= precision <= MOST_DIGITS and scale <= precision:
+        if 1 <= precision <= MAX_DIGITS and scale <= precision:
             return f"decimal({precision},{scale})"
     elif text != "decimal" and text in get_args(Family):
         return text
     in_braces = ", between quotation marks where it stands in braces" if text.count("(") > text.count(")") else ""
     raise ValueError(
-        f"Input should be {TYPES}, of 1 to {MOST_DIGITS} digits in all and s of them after the point: "
+        f"Input should be {TYPES}, of 1 to {MAX_DIGITS} digits in all and s of them after the point: "
         f"decimal(12, 2){in_braces}"
     )
 

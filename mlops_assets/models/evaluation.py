@@ -43,11 +43,11 @@ FORMAT = "mlops-assets/evaluation/1"
 ENDS = (0.025, 0.975)
 """Of an interval, as shares of the draws."""
 
-FEWEST_KEYS = 5
+MIN_KEYS = 5
 """Of fewer keys nothing is said about how figures vary from key to key."""
 
 QUARTERS = 4
-MOST_LEVELS = 20
+MAX_LEVELS = 20
 """So many levels of a column are told apart in the report, those of the most rows."""
 
 OTHERS = "all others"
@@ -58,7 +58,7 @@ RESIDUAL_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 CHANGE_SHARES = (0.5, 0.9, 0.99, 1.0)
 _NUMBERS_AT_ONCE = 500_000
 """Weights of so many rows times draws are held in memory at once, of many rows those of a few draws."""
-_LEAST_AT_ONCE = 4
+_MIN_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -203,11 +203,11 @@ def evaluate(model: ModelDefinition, judged: JudgedRows) -> Evaluation:
     codes = key_codes(model, judged.rows)
     segments = []
     for column in told_by(model):
-        found, others = levels(model, judged.rows, column, model.evaluation.min_rows, MOST_LEVELS)
+        found, others = levels(model, judged.rows, column, model.evaluation.min_rows, MAX_LEVELS)
         found += [(OTHERS, others)] if len(others) else []
         segments += [(column, level, places) for level, places in found]
     parts = [None, *(places for _, _, places in segments)]
-    few = [len(np.unique(codes if places is None else codes[places])) < FEWEST_KEYS for places in parts]
+    few = [len(np.unique(codes if places is None else codes[places])) < MIN_KEYS for places in parts]
     with threadpool_limits(limits=1):  # several threads add up in another order, and beside other work take longer
         values = [_values(model, judged, places) for places in parts]
         drawn = _drawn(model, judged, codes, parts, few)
@@ -352,7 +352,7 @@ def _weights(codes: "Places", draws: int, seed: int) -> "Iterator[Floats]":
     import numpy as np
 
     rng, keys = np.random.default_rng(seed), int(np.max(codes)) + 1
-    at_once = max(_NUMBERS_AT_ONCE // len(codes), _LEAST_AT_ONCE)
+    at_once = max(_NUMBERS_AT_ONCE // len(codes), _MIN_AT_ONCE)
     for begin in range(0, draws, at_once):
         count = min(at_once, draws - begin)
         drawn = rng.integers(0, keys, size=(count, keys)) + keys * np.arange(count)[:, None]

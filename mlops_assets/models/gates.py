@@ -34,7 +34,7 @@ from mlops_assets.project.gates import (
 from mlops_assets.project.tasks import METRICS
 
 NO_CHAMPION = "there is no champion to compare with"
-MOST_WORDS = 500
+MAX_WORDS = 500
 """So many characters of what a function says are recorded."""
 
 
@@ -59,17 +59,15 @@ class Facts:
     champion_lacks: str = ""
 
 
-def judge(facts: Facts, *, least_rows: int) -> Verdict:
+def judge(facts: Facts, *, min_rows: int) -> Verdict:
     """Put a candidate through its model's gates.
 
     Args:
         facts: What was measured, and what more can be.
-        least_rows: Fewest rows that a judgement may rest on.
+        min_rows: Fewest rows that a judgement may rest on.
     """
     rows = facts.measured["candidate"].rows
-    enough = GateOutcome(
-        ENOUGH_ROWS, rows >= least_rows, f"judged on {rows} rows, {least_rows} are needed", rows, least_rows
-    )
+    enough = GateOutcome(ENOUGH_ROWS, rows >= min_rows, f"judged on {rows} rows, {min_rows} are needed", rows, min_rows)
     return Verdict((enough, *(_outcome(gate, facts) for gate in facts.model.gates)))
 
 
@@ -85,7 +83,7 @@ def _outcome(gate: Gate, facts: Facts) -> GateOutcome:
             return _size(gate, facts)
         return _latency(gate, facts) if isinstance(gate, LatencyGate) else _own(gate, facts)
     except PlatformError as error:
-        return GateOutcome(gate.name, False, str(error)[:MOST_WORDS])
+        return GateOutcome(gate.name, False, str(error)[:MAX_WORDS])
 
 
 def _comparison(gate: ComparisonGate, facts: Facts) -> GateOutcome:
@@ -198,8 +196,8 @@ def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
     said = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
     if not isinstance(said[0], bool | np.bool_) or not isinstance(said[1], str):
         words = f"'{function.name}' answered with {answer!r}, and not with (passed, words)"
-        return GateOutcome(gate.name, False, words[:MOST_WORDS])
-    return GateOutcome(gate.name, bool(said[0]), said[1][:MOST_WORDS])
+        return GateOutcome(gate.name, False, words[:MAX_WORDS])
+    return GateOutcome(gate.name, bool(said[0]), said[1][:MAX_WORDS])
 
 
 def _lacking(metric: str, measured: Mapping[Who, Measured]) -> str:

@@ -25,7 +25,7 @@ from mlops_assets.models.model_folder import write_folder
 from mlops_assets.system_errors import of_the_system
 
 EXPERIMENT = "mlops-assets"
-MOST_OF_DIGEST = 36
+MAX_OF_DIGEST = 36
 """So long may a dataset's digest be in MLflow."""
 
 
@@ -152,7 +152,7 @@ def _as_dataset(read: LoggedInput) -> tuple[Any, Any]:
 
     table = read.read
     source = json.dumps({"path": read.folder, "delta_table_version": table.delta_version})
-    dataset = Dataset(table.name, table.data_version[:MOST_OF_DIGEST], "delta_table", source)
+    dataset = Dataset(table.name, table.data_version[:MAX_OF_DIGEST], "delta_table", source)
     first, last = table.periods or ("", "")
     tags = {
         "mlflow.data.context": read.context,

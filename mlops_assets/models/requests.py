@@ -13,7 +13,7 @@ from mlops_assets.project.platform import Platform
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 """Several servers of a home write to the same period; each commit of one makes another begin again."""
 
 
@@ -54,7 +54,7 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
 def _append(delta: DeltaFolder, period: Period, states: Sequence[Mapping[str, Any]], schema: "pa.Schema") -> None:
     import pyarrow as pa
 
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         counters = delta.counters([period.key])
         seq = counters[period.key] + 1
         rows = [{**state, "seq": seq, "period": period.key} for state in states]
@@ -62,5 +62,5 @@ def _append(delta: DeltaFolder, period: Period, states: Sequence[Mapping[str, An
             delta.append(pa.Table.from_pylist(rows, schema=schema), counters)
             return
         except ConflictError:
-            if attempt == MOST_ATTEMPTS:
+            if attempt == MAX_ATTEMPTS:
                 raise

@@ -210,7 +210,7 @@ def train(
             len(fits["model"].data),
             fitted.champion_lacks,
         ),
-        least_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
+        min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
     )
     figures = _figures(fitted, rows.num_rows)
     contents = contents_of(

@@ -23,8 +23,8 @@ from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.monitoring.drift_statistics import (
     FEW_ROWS,
-    LEAST_CHANCE,
-    MOST_DISTANCE,
+    MAX_DISTANCE,
+    MIN_CHANCE,
     SMALLEST_DEVIATION,
     chance,
     distance,
@@ -446,9 +446,9 @@ def _register() -> None:
     from evidently.legacy.core import ColumnType
 
     kinds = [ColumnType.Numerical, ColumnType.Categorical]
-    register_stattest(StatTest(_CHANCE, _CHANCE, kinds, LEAST_CHANCE), _chance_of_levels)
-    register_stattest(StatTest(_DISTANCE, _DISTANCE, kinds, MOST_DISTANCE), _distance_of_levels)
-    register_stattest(StatTest(_NORMED, _NORMED, kinds, MOST_DISTANCE), _distance_of_numbers)
+    register_stattest(StatTest(_CHANCE, _CHANCE, kinds, MIN_CHANCE), _chance_of_levels)
+    register_stattest(StatTest(_DISTANCE, _DISTANCE, kinds, MAX_DISTANCE), _distance_of_levels)
+    register_stattest(StatTest(_NORMED, _NORMED, kinds, MAX_DISTANCE), _distance_of_numbers)
 
 
 def _method(compared: "Sequence[pd.Series]", is_category: bool) -> str | None:
@@ -471,7 +471,7 @@ def _levels_of(reference: "pd.Series", current: "pd.Series") -> "list[Any]":
 
 def _chance_of_levels(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
     found = chance(*_levels_of(reference, current))
-    return found, found < LEAST_CHANCE
+    return found, found < MIN_CHANCE
 
 
 def _distance_of_levels(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
@@ -481,7 +481,7 @@ def _distance_of_levels(reference: "pd.Series", current: "pd.Series", *_: object
 
 def _distance_of_numbers(reference: "pd.Series", current: "pd.Series", *_: object) -> tuple[float, bool]:
     found = normed_distance(reference.to_numpy(), current.to_numpy())
-    return found, found >= MOST_DISTANCE
+    return found, found >= MAX_DISTANCE
 
 
 def _verdicts(text: str) -> dict[str, tuple[str, float, float, bool]]:

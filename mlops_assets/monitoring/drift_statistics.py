@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FEW_ROWS = 1_000
 """As Evidently has it: of a reference of so many rows at most p-values are looked at, of a larger one distances."""
 
-LEAST_CHANCE, MOST_DISTANCE = 0.05, 0.1
+MIN_CHANCE, MAX_DISTANCE = 0.05, 0.1
 SMALLEST_DEVIATION = 0.001
 """Evidently divides by no smaller one, whatever the unit."""
 
@@ -64,7 +64,7 @@ def distance(reference: "Counts", current: "Counts") -> float:
 def shares_differ(reference: "Counts", current: "Counts") -> bool:
     """Whether samples of levels have drifted: further apart than chance makes them, and of many rows by enough."""
     few = reference.sum() <= FEW_ROWS
-    return (few or distance(reference, current) >= MOST_DISTANCE) and chance(reference, current) < LEAST_CHANCE
+    return (few or distance(reference, current) >= MAX_DISTANCE) and chance(reference, current) < MIN_CHANCE
 
 
 def normed_distance(reference: "Counts", current: "Counts") -> float:

@@ -177,8 +177,8 @@ def end_what_was_killed(instance: dg.DagsterInstance, work: str | None = None) -
         end_killed_runs(open_registry(Home.find().mlflow), trained)
 
 
-MOST_EVENTS = 1000
-MOST_RUNS = 5
+MAX_EVENTS = 1000
+MAX_RUNS = 5
 """Of so many of an asset's newest events, and of so many runs among them, its durations are taken."""
 
 
@@ -198,12 +198,12 @@ def durations(instance: dg.DagsterInstance) -> dict[str, Recorded]:
 
 
 def _duration(instance: dg.DagsterInstance, key: dg.AssetKey) -> Recorded | None:
-    events = instance.fetch_materializations(dg.AssetRecordsFilter(key), limit=MOST_EVENTS).records
+    events = instance.fetch_materializations(dg.AssetRecordsFilter(key), limit=MAX_EVENTS).records
     counts = Counter(event.run_id for event in events)
-    if len(events) == MOST_EVENTS and len(counts) > 1:
+    if len(events) == MAX_EVENTS and len(counts) > 1:
         del counts[events[-1].run_id]  # not all of its partitions are among them
     seconds, partitions = 0.0, 0
-    for run_id, count in list(counts.items())[:MOST_RUNS]:
+    for run_id, count in list(counts.items())[:MAX_RUNS]:
         for step in instance.get_run_step_stats(run_id, ["__".join(key.path)]):
             if step.start_time and step.end_time:
                 seconds, partitions = seconds + step.end_time - step.start_time, partitions + count

@@ -265,7 +265,7 @@ class SourceAttributes(TableAttributes):
         description="What a delivery holds: one period, the last periods restated, the whole table, or additions only.",
     )
     window_periods: int = Field(default=1, ge=1, description="How many periods a window restates, its own included.")
-    most_removed_share: float = Field(
+    max_removed_share: float = Field(
         default=0.1,
         ge=0,
         le=1,
@@ -274,14 +274,14 @@ class SourceAttributes(TableAttributes):
     expectations: list[ExpectationAttributes] = Field(
         default_factory=list, description="What is expected beyond the contract, each a check of its own."
     )
-    most_bad_share: float = Field(
+    max_bad_share: float = Field(
         default=0,
         ge=0,
         le=1,
         description="Share of a delivery's rows that may break the contract and are put aside in quarantine; with more "
         "of them it is refused.",
     )
-    least_rows_share: float = Field(
+    min_rows_share: float = Field(
         default=0.5,
         ge=0,
         description="A first delivery with fewer rows than this share of the last period's is refused.",

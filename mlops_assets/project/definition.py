@@ -97,9 +97,9 @@ class SourceDefinition:
     live_since: Period | None
     delivers: Literal["period", "window", "snapshot", "increment"]
     window_periods: int
-    most_removed_share: float
-    least_rows_share: float
-    most_bad_share: float
+    max_removed_share: float
+    min_rows_share: float
+    max_bad_share: float
     overdue_after: timedelta
     origin: Files | Database | Push
     published_from: Path | None

@@ -81,7 +81,7 @@ def resolved(
         return replace(column, sensitivity=inherited, sensitivity_reason="")
     if origins and greatest([own, inherited]) != own and not reason:
         of = [name for name, level in origins.items() if level == inherited]
-        listed = ", ".join(of[:MOST_NAMED]) + (f" and {len(of) - MOST_NAMED} more" if len(of) > MOST_NAMED else "")
+        listed = ", ".join(of[:MAX_NAMED]) + (f" and {len(of) - MAX_NAMED} more" if len(of) > MAX_NAMED else "")
         raise DefinitionError(
             f"sensitivity '{own}' for '{column.name}', which is computed, by value or by rows, from what is "
             f"{inherited}: {listed}",
@@ -92,5 +92,5 @@ def resolved(
     return replace(column, sensitivity=own, sensitivity_reason=reason)
 
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 """So many of a column's origins are named in an error."""

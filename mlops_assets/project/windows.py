@@ -19,7 +19,7 @@ from mlops_assets.engines.contract import PERIOD_TABLE
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Duration
-from mlops_assets.lakehouse.schema import MOST_DIGITS, Column, ColumnType, digits, family, is_number
+from mlops_assets.lakehouse.schema import MAX_DIGITS, Column, ColumnType, digits, family, is_number
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.resolving import located
@@ -189,7 +189,7 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     elif function in ("count", "distinct_count"):
         type_ = "bigint"
     elif function == "sum" and family(type_) == "decimal":
-        type_ = f"decimal({MOST_DIGITS},{digits(type_)[1]})"
+        type_ = f"decimal({MAX_DIGITS},{digits(type_)[1]})"
     sql = f"{call} FILTER (WHERE {within})"
     number, unit = re.findall(r"\d+|[a-z]+", text)
     length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"

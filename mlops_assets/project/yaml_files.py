@@ -20,10 +20,17 @@ Path_ = tuple[str | int, ...]
 BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements", "post_processing")
 """What Dagster takes in a document of a component."""
 
+RENAMED = {
+    "most_bad_share": "max_bad_share",
+    "most_removed_share": "max_removed_share",
+    "least_rows_share": "min_rows_share",
+}
+"""What fields were called in earlier releases, and what they are called."""
+
 MAX_VALUES = 100_000
 _TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
 """What Dagster's own components take for a template in a text; ours would keep it with its braces."""
-MOST_QUOTED = 100
+MAX_QUOTED = 100
 """So many characters of a value are told."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The fast reader, where PyYAML was built with it."""
@@ -69,6 +76,8 @@ class Document:
             more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
             if first["type"] == "extra_forbidden":
                 expected, cure = f"fields that {self.kind} has", "correct the name, or take the field out"
+                if path[-1] in RENAMED:
+                    cure = f"write '{RENAMED[str(path[-1])]}', as it is called now"
             elif first["type"] == "missing":
                 expected, cure = f"'{name}' in every {self.kind}", "add it"
             else:
@@ -222,7 +231,7 @@ def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) ->
             float(value)  # whatever computes with it holds no larger one
         return value
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        written = node.value if len(node.value) <= MOST_QUOTED else f"{node.value[:MOST_QUOTED]}…"
+        written = node.value if len(node.value) <= MAX_QUOTED else f"{node.value[:MAX_QUOTED]}…"
         raise DefinitionError(
             f"the value '{written}', which cannot be read ({getattr(error, 'problem', None) or error})",
             "a text, a number or a date that the calendar has",

@@ -66,6 +66,6 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
     for make in ROUTERS:
         app.router.routes.extend(make(context).routes)  # include_router looks a route up twice at each request
     reference.describe(app)
-    app.add_middleware(LimitedBody, largest=settings.largest_body)
+    app.add_middleware(LimitedBody, largest=settings.max_body_bytes)
     app.add_middleware(Measured, metrics=context.metrics)
     return app

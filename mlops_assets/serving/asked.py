@@ -21,7 +21,7 @@ from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError, found_by_pydantic
 from mlops_assets.serving.values import NotOfTypeError, reader_of
 
-_KEPT_PLANS, _LONGEST_KEPT = 1_000, 20_000
+_KEPT_PLANS, _MAX_KEPT_LENGTH = 1_000, 20_000
 Names = Annotated[list[str] | str, Field(min_length=1)]
 
 
@@ -133,7 +133,7 @@ class Plans:
     def __init__(self, context: ServingContext) -> None:
         self._context = context
         self._project = context.platform.project
-        self._most = context.settings.most_lookups
+        self._most = context.settings.max_lookups
         self._kept: dict[object, Plan] = {}
 
     def of_request(self, lookups: Any, model: Any) -> Plan:
@@ -158,7 +158,7 @@ class Plans:
         return self._kept.get(key) or self._keep(key, self._of_lookups((FeatureLookup(table, features),)))
 
     def _keep(self, key: object, plan: Plan) -> Plan:
-        if isinstance(key, str) and len(key) > _LONGEST_KEPT:
+        if isinstance(key, str) and len(key) > _MAX_KEPT_LENGTH:
             return plan
         if len(self._kept) >= _KEPT_PLANS:
             del self._kept[next(iter(self._kept))]

@@ -11,7 +11,7 @@ from typing import Any
 from mlops_assets.models.loading import LoadedVersion
 from mlops_assets.serving.problems import ProblemError
 
-MOST_ROWS_TOGETHER = 1_000
+MAX_ROWS_TOGETHER = 1_000
 
 LINGER_SECONDS = 0.001
 """After several were answered at once: they ask again at once, and would otherwise go on in two halves, in turn."""
@@ -47,7 +47,7 @@ class Batches:
     Args:
         serving: Gives the version that serves; asked once for each batch.
         executor: Where predicting happens, a batch of this model at a time.
-        most_waiting: Rows that may wait; further requests are told to come back.
+        max_waiting: Rows that may wait; further requests are told to come back.
         retry_seconds: When.
         counted: Told of each batch by which version it was predicted, and how many rows it had.
     """
@@ -56,13 +56,13 @@ class Batches:
         self,
         serving: Callable[[], LoadedVersion],
         executor: Executor,
-        most_waiting: int,
+        max_waiting: int,
         retry_seconds: int,
         counted: Callable[[LoadedVersion, int], None],
     ) -> None:
         self._serving = serving
         self._executor = executor
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._retry_seconds = retry_seconds
         self._counted = counted
         self._waiting: deque[_Asked] = deque()
@@ -79,9 +79,9 @@ class Batches:
             ProblemError: Too many rows wait.
             Exception: What the fit raised for these rows.
         """
-        if self._rows_waiting and self._rows_waiting + len(rows) > self._most_waiting:
+        if self._rows_waiting and self._rows_waiting + len(rows) > self._max_waiting:
             raise ProblemError(
-                503, f"{self._rows_waiting} rows that wait for their predictions", f"at most {self._most_waiting}",
+                503, f"{self._rows_waiting} rows that wait for their predictions", f"at most {self._max_waiting}",
                 "come back later, or start another server beside this one",
                 headers={"Retry-After": str(self._retry_seconds)},
             )  # fmt: skip
@@ -96,7 +96,7 @@ class Batches:
 
     def _gather(self, seen: int) -> None:
         """Begin, once a turn of the event loop brought nothing new: those just answered ask again at once."""
-        if seen < len(self._waiting) and self._rows_waiting < MOST_ROWS_TOGETHER:
+        if seen < len(self._waiting) and self._rows_waiting < MAX_ROWS_TOGETHER:
             asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
         else:
             self._begin()
@@ -104,7 +104,7 @@ class Batches:
     def _begin(self) -> None:
         batch: list[_Asked] = []
         together = 0
-        while self._waiting and (not batch or together + len(self._waiting[0].rows) <= MOST_ROWS_TOGETHER):
+        while self._waiting and (not batch or together + len(self._waiting[0].rows) <= MAX_ROWS_TOGETHER):
             asked = self._waiting.popleft()
             self._rows_waiting -= len(asked.rows)
             if not asked.answer.done():  # who asked may be gone

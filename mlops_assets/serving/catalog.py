@@ -12,7 +12,7 @@ from mlops_assets.serving.authorization import require
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError
 
-MOST_HITS = 200
+MAX_HITS = 200
 
 Reader = Annotated[Principal, Depends(require("features:read"))]
 
@@ -29,7 +29,7 @@ def router(context: ServingContext) -> APIRouter:
         sensitivity: Annotated[str | None, Query(description="public, internal or personal.")] = None,
         freshness: Annotated[str | None, Query(description="fresh, late or never.")] = None,
         model: Annotated[str | None, Query(description="Only what this model uses.")] = None,
-        limit: Annotated[int, Query(ge=0, le=MOST_HITS, description="How many hits to give.")] = 50,
+        limit: Annotated[int, Query(ge=0, le=MAX_HITS, description="How many hits to give.")] = 50,
         offset: Annotated[int, Query(ge=0, description="How many of the best to leave out.")] = 0,
     ) -> dict[str, Any]:
         """Hits, the best first, with the number of all of them and what they have in common (facets)."""

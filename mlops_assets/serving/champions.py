@@ -18,7 +18,7 @@ from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.settings import ServingSettings
 
 SECONDS_BETWEEN_LOOKS = 1.0
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+FIRST_PAUSE, MAX_PAUSE = 2.0, 60.0
 """How long a version that cannot be loaded is left alone, in seconds: longer each time, for what it needs may come."""
 
 THREADS = 4
@@ -69,7 +69,7 @@ class ServedModel:
         self.current: LoadedVersion | None = None
         self.failure: Failure | None = None
         self.batches = Batches(
-            self.require, executor, settings.most_waiting, settings.retry_seconds,
+            self.require, executor, settings.max_waiting, settings.retry_seconds,
             lambda by, rows: metrics.predicted(model.name, by.version, rows),
         )  # fmt: skip
         metrics.model(model.name, lambda: self.current.version if self.current else 0, self.failing_seconds)
@@ -151,7 +151,7 @@ class ServedModel:
 
     def _failed(self, version: int | None, error: Exception) -> None:
         now, before = time.monotonic(), self.failure
-        pause = min(2 * before.pause, LONGEST_PAUSE) if before else FIRST_PAUSE
+        pause = min(2 * before.pause, MAX_PAUSE) if before else FIRST_PAUSE
         reason = str(error) if isinstance(error, PlatformError) else f"{type(error).__name__}: {error}"
         self.failure = Failure(version, reason, before.since if before else now, pause, now + pause)
         if before is None or before.reason != reason:

@@ -57,7 +57,7 @@ def _declared(table: TableDefinition) -> Iterator[CheckState]:
         yield CheckState(name, None, None, "block", BLOCKING_CHECKS[name])
     for expectation in table.expectations:
         yield CheckState(expectation.name, None, None, expectation.severity, expectation.description)
-    if isinstance(table, SourceDefinition) and table.most_bad_share:
+    if isinstance(table, SourceDefinition) and table.max_bad_share:
         yield CheckState(QUARANTINE_EMPTY, None, None, "warn", "No row waits in quarantine.")
 
 

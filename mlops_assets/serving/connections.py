@@ -24,19 +24,19 @@ _WORDS = {
 
 def bounded(settings: ServingSettings) -> Any:
     """What uvicorn makes a protocol of each connection with: ``http=bounded(settings)``."""
-    return partial(BoundedProtocol, settings=settings, most=most_connections(settings))
+    return partial(BoundedProtocol, settings=settings, most=max_connections(settings))
 
 
-def most_connections(settings: ServingSettings) -> int:
+def max_connections(settings: ServingSettings) -> int:
     """How many connections may be open: as many as the settings say, and the system lets this process open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return settings.most_connections
+        return settings.max_connections
     try:
         opened = len(os.listdir(Path("/dev/fd")))
     except OSError:
         opened = _FILES_KEPT
-    return max(min(settings.most_connections, soft - opened - _FILES_KEPT), _FEWEST)
+    return max(min(settings.max_connections, soft - opened - _FILES_KEPT), _FEWEST)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -84,11 +84,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read some; of a head no more than may be."""
         while data and not self.transport.is_closing():
-            room = self._settings.largest_head - self._head
+            room = self._settings.max_head_bytes - self._head
             part, data = (data[:room], data[room:]) if self._in_head else (data, b"")
             self._head += len(part) if self._in_head else 0
             super().data_received(part)
-            if self._in_head and self._head >= self._settings.largest_head and not self.transport.is_closing():
+            if self._in_head and self._head >= self._settings.max_head_bytes and not self.transport.is_closing():
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
@@ -107,7 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A header, which may also follow the body."""
         if not self._in_head:
             self._head += len(name) + len(value)
-            if self._head > self._settings.largest_head:
+            if self._head > self._settings.max_head_bytes:
                 self._refused = 431
                 raise ValueError("too many headers behind a body")
         super().on_header(name, value)

@@ -73,7 +73,7 @@ def router(context: ServingContext) -> APIRouter:
         asked = await json_of(request)
         require_members(asked, _MEMBERS)
         plan = plans.of_request(asked.get("lookups"), asked.get("model"))
-        rows = plan.read(asked.get("rows"), context.settings.most_keys)
+        rows = plan.read(asked.get("rows"), context.settings.max_keys)
         return await _answered(context, request, now, principal, plan, rows)
 
     routes.add_api_route(

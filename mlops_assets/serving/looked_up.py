@@ -22,7 +22,7 @@ from mlops_assets.serving.values import moment
 if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
 
-_MOST_ROWS_IN_LOOP = 20
+_MAX_ROWS_IN_LOOP = 20
 """So many rows are read from a local store in less time than it takes to hand them to a thread and back."""
 
 _SECONDS_TO_END = 5
@@ -70,7 +70,7 @@ async def looked_up(
     try:
         if plan.computes:
             return await _computed(context, request, lambda: then(plan.answer(rows, now)))
-        if context.online.remote or len(rows) > _MOST_ROWS_IN_LOOP:
+        if context.online.remote or len(rows) > _MAX_ROWS_IN_LOOP:
             return await run_in_threadpool(lambda: then(plan.answer(rows, now)))
         return then(plan.answer(rows, now))
     except MissingDataError as error:

@@ -31,7 +31,7 @@ from mlops_assets.serving.values import moment, reader_of, to_json
 if TYPE_CHECKING:
     from mlops_assets.features.online.reading import OnlineAnswer
 
-LONGEST_REQUEST_ID = 200
+MAX_REQUEST_ID_LENGTH = 200
 
 _logger = logging.getLogger("mlops_assets.serving")
 
@@ -130,14 +130,14 @@ def router(context: ServingContext) -> APIRouter:
         untimed: Collection[str] = ()
         if kind == "rows":
             plan = plans.of_model(served.model)
-            asked = plan.read(content["rows"], context.settings.most_keys)
+            asked = plan.read(content["rows"], context.settings.max_keys)
             masked, untimed = plan.hidden_from(principal)
             found = await looked_up(context, request, plan, asked, now, masked, lambda answers: answers)
             _require_known(served.model, found)
             features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
         else:
             signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))
-            features = signature.read(content["features"], context.settings.most_keys)
+            features = signature.read(content["features"], context.settings.max_keys)
         predicted = await _predicted(served, features)
         predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
         if is_sampled(request_id, served.model.request_log.share):
@@ -230,10 +230,10 @@ def _request_id(request: Request) -> str:
     given = request.headers.get("x-request-id")
     if given is None:
         return uuid.uuid4().hex
-    if not given or len(given) > LONGEST_REQUEST_ID or not (given.isascii() and given.isprintable()):
+    if not given or len(given) > MAX_REQUEST_ID_LENGTH or not (given.isascii() and given.isprintable()):
         raise ProblemError(
             400, "a header X-Request-ID that is empty, too long or not of plain characters",
-            f"up to {LONGEST_REQUEST_ID} printable ASCII characters", "correct it, or leave it out",
+            f"up to {MAX_REQUEST_ID_LENGTH} printable ASCII characters", "correct it, or leave it out",
         )  # fmt: skip
     return given
 

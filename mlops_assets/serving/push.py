@@ -12,7 +12,7 @@ from mlops_assets.serving.authorization import require
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.reference import body_of
-from mlops_assets.sources.pushed import LONGEST_KEY, accept
+from mlops_assets.sources.pushed import MAX_KEY_LENGTH, accept
 
 _pusher = require("sources:push")
 
@@ -51,7 +51,7 @@ def router(context: ServingContext) -> APIRouter:
         idempotency_key: Annotated[
             str,
             Header(
-                max_length=LONGEST_KEY, description="Names the batch: a new one for each, the same to send it again."
+                max_length=MAX_KEY_LENGTH, description="Names the batch: a new one for each, the same to send it again."
             ),
         ] = "",
     ) -> AcceptedRows:

@@ -12,7 +12,7 @@ from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.serving.metrics import Metrics
 
-MOST_ROWS_KEPT = 50_000
+MAX_ROWS_KEPT = 50_000
 """Of all models, in memory; what comes while so many wait to be written is dropped, and counted."""
 
 _logger = logging.getLogger("mlops_assets.serving")
@@ -40,7 +40,7 @@ class RequestLog:
 
     def keep(self, model: ModelDefinition, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take the rows of a request, to be written soon; dropped where too many wait."""
-        if self._count + len(rows) > MOST_ROWS_KEPT:
+        if self._count + len(rows) > MAX_ROWS_KEPT:
             self._metrics.logged(model.name, "dropped", len(rows))
             return
         self._rows.setdefault(model.name, []).extend(rows)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LARGEST_BLOCK = 2**31 - 1
+_MAX_BLOCK = 2**31 - 1
 _VALUE = rb'(?:"(?:[^"]++|"")*+"|[^",\r\n][^,\r\n]*+)?+'
 _VALUES = re.compile(_VALUE + rb"(?:," + _VALUE + rb")*+")
 _LINE_END = re.compile(rb"\r\n|[\r\n]|\Z")
@@ -47,7 +47,7 @@ def read_csv(content: bytes, columns: Sequence[Column], escape: str | None) -> "
     return pcsv.read_csv(
         pa.BufferReader(lines + b"\n" if lines and content[-1:] in (b"\r", b"\n") else lines),
         # One block, because none may end inside a value, however long that is.
-        read_options=pcsv.ReadOptions(block_size=min(len(lines) + 2, _LARGEST_BLOCK)),
+        read_options=pcsv.ReadOptions(block_size=min(len(lines) + 2, _MAX_BLOCK)),
         parse_options=pcsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pcsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
     )

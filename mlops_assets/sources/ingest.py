@@ -229,18 +229,18 @@ def _sort_out(platform: Platform, source: SourceDefinition, delivered: Delivered
     Raises:
         ContractError: They are, or a value is not of its column's type where nothing may be put aside.
     """
-    if not source.most_bad_share:
+    if not source.max_bad_share:
         if delivered.wrong:
             raise delivered.refusal(source.name)
         return BadRows(delivered, {})
     bad = find_bad_rows(platform.engine, delivered, source.schema)
     count, rows = len(bad.faults), delivered.rows.num_rows
-    if count > source.most_bad_share * rows:
+    if count > source.max_bad_share * rows:
         raise BrokenContractError.of(
             bad.outcomes(),
             source.name,
-            f"at most {source.most_bad_share:.4g} of the rows to be put aside, and not {count} of {rows}",
-            "correct the data, the contract or most_bad_share in YAML; nothing was written",
+            f"at most {source.max_bad_share:.4g} of the rows to be put aside, and not {count} of {rows}",
+            "correct the data, the contract or max_bad_share in YAML; nothing was written",
         )
     return bad
 
@@ -288,13 +288,13 @@ def require_few_removed(source: SourceDefinition, difference: Difference) -> Non
     Raises:
         ContractError: It would.
     """
-    if difference.held and difference.removed > source.most_removed_share * difference.held:
+    if difference.held and difference.removed > source.max_removed_share * difference.held:
         raise _cut_short(
             source,
             f"a delivery that would remove {difference.removed} of {difference.held} rows",
             difference.removed,
-            f"at most {source.most_removed_share:.0%} removed: more is likely a file cut short",
-            "ask for the whole file, or raise most_removed_share if so much was really removed",
+            f"at most {source.max_removed_share:.0%} removed: more is likely a file cut short",
+            "ask for the whole file, or raise max_removed_share if so much was really removed",
         )
 
 
@@ -308,14 +308,14 @@ def _require_many_rows(
     if period is None or first_rows is None or source.delivers == "increment":
         return
     last_rows = _last_rows(platform, source, period)
-    if first_rows < source.least_rows_share * last_rows:
+    if first_rows < source.min_rows_share * last_rows:
         raise _cut_short(
             source,
             f"{first_rows} rows of {period.key} in its first delivery, after {last_rows} rows in "
             f"{source.schema.calendar.shift(period, -1).key}",
             last_rows - first_rows,
-            f"at least {source.least_rows_share:.0%} of the last period's: fewer is likely a file cut short",
-            "ask for the whole file, or lower least_rows_share if there are really so few",
+            f"at least {source.min_rows_share:.0%} of the last period's: fewer is likely a file cut short",
+            "ask for the whole file, or lower min_rows_share if there are really so few",
         )
 
 

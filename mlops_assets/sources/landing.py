@@ -66,7 +66,7 @@ def landed_periods(platform: Platform, source: SourceDefinition) -> Iterator[tup
             yield period, found
 
 
-MOST_TOLD = 20
+MAX_TOLD = 20
 """Files that a message names; of more it says how many."""
 
 
@@ -107,8 +107,8 @@ def passed_over_in_words(platform: Platform, source: SourceDefinition) -> str:
     if not isinstance(source.origin, Files):
         return ""
     found = passed_over(platform, source)
-    told = [f"{name} ({reason})" for name, reason in found[:MOST_TOLD]]
-    more = [f"{len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    told = [f"{name} ({reason})" for name, reason in found[:MAX_TOLD]]
+    more = [f"{len(found) - MAX_TOLD} more"] if len(found) > MAX_TOLD else []
     return f"{source.name} passes over files in its landing folder: {'; '.join([*told, *more])}" if found else ""
 
 

@@ -19,7 +19,7 @@ from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landing_file
 
-_LONGEST_TEXT = 2**31 - 1
+_MAX_TEXT_LENGTH = 2**31 - 1
 
 
 def publish_due(platform: Platform) -> list[Path]:
@@ -49,7 +49,7 @@ def require_published_keeps_contract(platform: Platform, source: SourceDefinitio
     Raises:
         ContractError: It does not; says every check that failed.
     """
-    if source.published_from is None or source.most_bad_share:  # else bad rows are put aside, delivery by delivery
+    if source.published_from is None or source.max_bad_share:  # else bad rows are put aside, delivery by delivery
         return
     if not source.published_from.is_file():
         raise ContractError(
@@ -107,7 +107,7 @@ def split_by_period(source: SourceDefinition) -> dict[str, bytes]:
 @lru_cache(maxsize=8)
 def _split(file: Path, schema: TableSchema, timestamp: str, seen: tuple[int, int]) -> dict[str, bytes]:
     """Split a file; ``seen`` only tells the cache that it was replaced."""
-    csv.field_size_limit(_LONGEST_TEXT)
+    csv.field_size_limit(_MAX_TEXT_LENGTH)
     try:
         text = _read(file).decode("utf-8-sig")
         require_whole_rows(text.encode(), schema.columns)

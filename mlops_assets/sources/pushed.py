@@ -26,7 +26,7 @@ from mlops_assets.sources.values import from_python
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LONGEST_KEY = 200
+MAX_KEY_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def accept(
             "push into another source, or declare push: {} in its YAML",
         )
     if (
-        not 0 < len(idempotency_key) <= LONGEST_KEY
+        not 0 < len(idempotency_key) <= MAX_KEY_LENGTH
         or not idempotency_key.isascii()
         or not idempotency_key.isprintable()
     ):
         raise ContractError(
             f"an idempotency key of {len(idempotency_key)} characters",
-            f"1 to {LONGEST_KEY} printable ASCII characters",
+            f"1 to {MAX_KEY_LENGTH} printable ASCII characters",
             "make a random key for each batch, such as a UUID",
         )
     typed = _typed(source, rows)

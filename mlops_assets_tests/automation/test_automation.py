@@ -413,7 +413,7 @@ def test_the_schedule_of_compaction_leaves_every_data_version_as_it_was(
     assert shop.run(request).success
     period = table.schema.calendar.at_key(NEXT_DAY)
     before, files = table.data_version(period), len(table.files(period, period))
-    monkeypatch.setattr(compaction, "MOST_FILES_OF_PERIOD", 1)
+    monkeypatch.setattr(compaction, "MAX_FILES_OF_PERIOD", 1)
     job = shop.definitions.resolve_schedule_def("compaction").job
     assert shop.definitions.resolve_job_def(job.name).execute_in_process(instance=shop.instance).success
     assert (files, len(table.files(period, period))) == (2, 1)

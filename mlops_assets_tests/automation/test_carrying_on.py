@@ -52,7 +52,7 @@ def test_more_conditions_than_dagster_takes_in_one_sensor_are_evaluated_by_sever
     (one,) = carry_on_sensors(project, loaded)
     assert (one.name, one.asset_selection) == ("carry_on", dg.AssetSelection.all())
 
-    monkeypatch.setattr(carrying_on, "MOST_CONDITIONS", 4)
+    monkeypatch.setattr(carrying_on, "MAX_CONDITIONS", 4)
     sensors = carry_on_sensors(project, loaded)
     graph = loaded.resolve_asset_graph()
     shares = [sensor.asset_selection.resolve(graph) for sensor in sensors]

@@ -21,7 +21,7 @@ TRAINED = "forecast: trained, version 3 promoted (mae 0.1029 against 0.1049)"
 
 @pytest.fixture(autouse=True)
 def five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LONGEST_SILENCE", 5.0)
+    monkeypatch.setattr(progress, "MAX_SILENCE", 5.0)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def test_what_is_done_in_a_moment_is_not_told() -> None:
 
 
 def test_the_beginning_of_something_long_is_told_though_nothing_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LONGEST_SILENCE", 0.01)
+    monkeypatch.setattr(progress, "MAX_SILENCE", 0.01)
     clock, told = Seconds(), threading.Event()
 
     class Stream(io.StringIO):

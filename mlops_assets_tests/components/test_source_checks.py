@@ -25,8 +25,8 @@ COLUMNS = """
     units: {type: bigint, description: Units sold}
 """
 FIELDS = (
-    "most_bad_share: 0.5",
-    "least_rows_share: 0",
+    "max_bad_share: 0.5",
+    "min_rows_share: 0",
     "expectations:",
     "  - {column: units, null_share: 0.1}",
     "  - {column: units, maximum: 100, severity: block}",
@@ -154,7 +154,7 @@ def test_the_command_lists_what_waits_and_replays_it_after_a_fix(
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))  # which the command sets
     write_project(tmp_path / "shop")
     file = tmp_path / "shop" / "shop" / "defs" / "orders" / "defs.yaml"
-    text = file.read_text(encoding="utf-8").replace("  period: day\n", "  period: day\n  most_bad_share: 0.5\n", 1)
+    text = file.read_text(encoding="utf-8").replace("  period: day\n", "  period: day\n  max_bad_share: 0.5\n", 1)
     file.write_text(text, encoding="utf-8")
 
     def run(*arguments: str) -> str:

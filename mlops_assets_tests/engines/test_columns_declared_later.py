@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.engines.contract import Engine, FeatureLookup, QueryInput
 from mlops_assets.engines.query import parse_query
-from mlops_assets.lakehouse.compaction import MOST_FILES_OF_PERIOD, compact
+from mlops_assets.lakehouse.compaction import MAX_FILES_OF_PERIOD, compact
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines import contract_pack as pack
 from mlops_assets_tests.engines.contract_pack import SALES, Tables, at, month, sale
@@ -77,16 +77,16 @@ def test_a_column_that_is_declared_no_more_stays_in_what_was_written_before(engi
 
 def test_compaction_leaves_what_was_written_before_a_column(tables: Tables) -> None:
     grown = tables.empty(EARLIER)
-    for seq in range(1, MOST_FILES_OF_PERIOD + 3):
+    for seq in range(1, MAX_FILES_OF_PERIOD + 3):
         state = sale(None, at(1), at(2), seq=seq, units=float(seq))
         pack.append(grown, [{name: value for name, value in state.items() if name != "note"}])
     grown = StateTable(grown.delta, SALES)
-    for seq in range(1, MOST_FILES_OF_PERIOD + 3):
+    for seq in range(1, MAX_FILES_OF_PERIOD + 3):
         pack.append(grown, [sale("late", at(2), at(3), seq=seq, units=float(seq))])
     before = grown.data_versions([month(1), month(2)])
     done = compact(grown.delta)
     assert done is not None and done.periods == 1
-    assert len(grown.files(month(1), month(1))) == MOST_FILES_OF_PERIOD + 2
+    assert len(grown.files(month(1), month(1))) == MAX_FILES_OF_PERIOD + 2
     assert StateTable(grown.delta, SALES).data_versions([month(1), month(2)]) == before
 
 

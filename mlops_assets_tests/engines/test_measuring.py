@@ -63,7 +63,7 @@ def test_figures_of_rows_come_all_in_one_pass(engine: Engine) -> None:
     assert found == dict(figures)
 
 
-def test_the_most_frequent_values_come_together_and_in_their_order(engine: Engine) -> None:
+def test_the_max_frequent_values_come_together_and_in_their_order(engine: Engine) -> None:
     found = engine.measure(rows_of(engine), {"key": most_frequent(["shop", 'day "of" sale']), "rows": COUNT})
     assert list(found["key"].values()) == ["a", date(2024, 1, 1)]
     assert found["rows"] == 5
@@ -92,7 +92,7 @@ def test_mean_and_quantiles_of_what_is_finite(engine: Engine) -> None:
     assert found["of none"] is None
 
 
-def test_the_most_frequent_values_are_counted_nulls_left_out_and_the_smallest_first_of_equals(engine: Engine) -> None:
+def test_the_max_frequent_values_are_counted_nulls_left_out_and_the_smallest_first_of_equals(engine: Engine) -> None:
     asked = {"shop": value_of("shop"), "day": value_of('day "of" sale'), "seen": value_of("seen")}
     found = engine.frequencies(rows_of(engine), asked, 2)
     assert found == {

@@ -92,7 +92,7 @@ class History:
         if delivers == "push":
             fields += ["push: {}"]
         else:
-            fields += ["most_removed_share: 1.0", "least_rows_share: 0.0", f"delivers: {delivers}"]
+            fields += ["max_removed_share: 1.0", "min_rows_share: 0.0", f"delivers: {delivers}"]
         fields += ["window_periods: 2"] if delivers == "window" else []
         source = sales_yaml(*fields)
         self.platform = platform_of(Home(folder / "home").prepare(), source, TREND, FURTHER, RECENT)

@@ -33,7 +33,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     return lived_line(tmp_path_factory, 4)
 
 
-def test_a_partition_holds_the_rows_of_its_period_known_at_its_end_and_the_largest_lag(line: Line) -> None:
+def test_a_partition_holds_the_rows_of_its_period_known_at_its_end_and_the_max_lag(line: Line) -> None:
     rows = line.platform.engine.known_at(line.platform.table("trend"), line.period(DAY).end + hours(48))
     newest = [row for row in rows.to_pylist() if str(row["day"]) == DAY]
     assert [row["shop"] for row in newest] == list(SHOPS)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.errors import ContractError, DefinitionError
-from mlops_assets.features.history import least_history
+from mlops_assets.features.history import min_history
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.operations.check import check_project
 from mlops_assets.project.load import load_project
@@ -87,7 +87,7 @@ def earlier(number: int, unit: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_history_that_ends_before_the_frame_is_refused_with_the_least_that_would_do(tmp_path: Path) -> None:
+def test_a_history_that_ends_before_the_frame_is_refused_with_the_min_that_would_do(tmp_path: Path) -> None:
     error = refusal(tmp_path, earlier(12, "month"), "6 months")
     assert error.found == (
         "feature table 'change' gives another change when it sees more than its 6 months (over generated rows)"
@@ -111,7 +111,7 @@ def test_a_frame_far_beyond_double_the_history_is_seen_too(
     assert checked(tmp_path, earlier(back, unit), f"{least} {unit}s", unit) == []
 
 
-def test_the_last_value_that_is_not_null_needs_the_whole_frame_though_most_rows_have_one(tmp_path: Path) -> None:
+def test_the_last_value_that_is_not_null_needs_the_whole_frame_though_max_rows_have_one(tmp_path: Path) -> None:
     last = "last_value(units IGNORE NULLS) OVER (shop RANGE BETWEEN INTERVAL 5 MONTH PRECEDING AND CURRENT ROW)"
     assert refusal(tmp_path, last, "3 months", nullable=True).expected == "a history of at least 6 months"
     assert checked(tmp_path, last, "6 months", nullable=True) == []
@@ -307,6 +307,6 @@ def test_a_home_without_data_changes_nothing(project: SmallProject, home: Home) 
 
 
 @given(enough=st.integers(2, 60), history=st.integers(1, 59))
-def test_the_least_history_is_found_by_doubling_and_halving(enough: int, history: int) -> None:
+def test_the_min_history_is_found_by_doubling_and_halving(enough: int, history: int) -> None:
     if history < enough:
-        assert least_history(lambda periods: periods >= enough, history, 61) == enough
+        assert min_history(lambda periods: periods >= enough, history, 61) == enough

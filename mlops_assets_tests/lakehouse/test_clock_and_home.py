@@ -266,7 +266,7 @@ def test_without_a_setting_200_megabytes_must_be_free(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("value", ["plenty", "", "1.5"])
-def test_a_least_free_space_that_is_no_number_is_refused(
+def test_a_min_free_space_that_is_no_number_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv(SMALLEST_FREE_SPACE_VARIABLE, value)

@@ -28,7 +28,7 @@ MOMENTS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(2, 6)]
 
 @pytest.fixture(autouse=True)
 def two_files_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "MOST_FILES_OF_PERIOD", 1)
+    monkeypatch.setattr(compaction, "MAX_FILES_OF_PERIOD", 1)
 
 
 def fill(table: StateTable, commits: int = 3, key: str = "2024-01") -> None:
@@ -110,11 +110,11 @@ def test_the_files_of_a_period_become_one_and_no_file_or_commit_goes_away(sales:
 def test_a_period_of_few_files_is_left_alone_unless_the_table_has_very_many(
     sales: StateTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compaction, "MOST_FILES_OF_PERIOD", 3)
+    monkeypatch.setattr(compaction, "MAX_FILES_OF_PERIOD", 3)
     fill(sales, 3)
     fill(sales, 4, "2024-02")
     assert compact(sales.delta) == Compacted("sales", 1, 7, 4)
-    monkeypatch.setattr(compaction, "MOST_FILES_OF_TABLE", 3)
+    monkeypatch.setattr(compaction, "MAX_FILES_OF_TABLE", 3)
     assert compact(sales.delta) == Compacted("sales", 1, 4, 2)
 
 

@@ -56,7 +56,7 @@ def put_through(
     candidate: Measured,
     baseline: Measured | None = None,
     champion: Measured | None = None,
-    least_rows: int = 1,
+    min_rows: int = 1,
     champion_lacks: str = "",
 ) -> Verdict:
     """The verdict on figures alone."""
@@ -64,7 +64,7 @@ def put_through(
     measured |= {"champion": champion} if champion else {}
     nothing = made_rows("regression", 1, 1)
     facts = Facts(replace(model, gates=gates), nothing, measured, Steady(), SIZE, champion_lacks)
-    return judge(facts, least_rows=least_rows)
+    return judge(facts, min_rows=min_rows)
 
 
 SIZE = 2500
@@ -74,7 +74,7 @@ def outcome_of(model: ModelDefinition, gate: Gate, judged: JudgedRows, fit: Any 
     """What a gate says of judged rows."""
     measured: Any = {who: measure(model.task, judged.truth, scores) for who, scores in judged.scores.items()}
     facts = Facts(replace(model, gates=(gate,)), judged, measured, fit or Steady(), SIZE)
-    return judge(facts, least_rows=1).outcomes[-1]
+    return judge(facts, min_rows=1).outcomes[-1]
 
 
 def test_a_candidate_must_be_strictly_better_than_the_baseline(model: ModelDefinition) -> None:
@@ -137,7 +137,7 @@ def test_a_champion_that_cannot_be_compared_stays(model: ModelDefinition) -> Non
 
 
 def test_too_few_rows_are_no_judgement(model: ModelDefinition) -> None:
-    verdict = put_through(model, candidate=figures(9, mae=0.1), least_rows=10)
+    verdict = put_through(model, candidate=figures(9, mae=0.1), min_rows=10)
     assert not verdict.passed
     assert verdict.reason == "judged on 9 rows, 10 are needed"
 

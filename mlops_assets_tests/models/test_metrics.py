@@ -239,6 +239,6 @@ def test_nothing_to_compare_is_refused() -> None:
     assert caught.value.found == "no rows to compare"
 
 
-def test_a_class_is_predicted_above_one_half_or_where_it_is_the_first_of_the_most_probable() -> None:
+def test_a_class_is_predicted_above_one_half_or_where_it_is_the_first_of_the_max_probable() -> None:
     assert predicted_classes("binary", [0.4, 0.5, 0.51]).tolist() == [0, 0, 1]
     assert predicted_classes("multiclass", [[0.4, 0.4, 0.2], [0.1, 0.2, 0.7]]).tolist() == [0, 2]

@@ -53,7 +53,7 @@ def test_a_rollback_goes_past_what_was_rolled_back_from() -> None:
     ),
     rejected=st.sets(st.integers(1, 6)),
 )
-def test_whatever_happened_one_serves_and_at_most_one_waits(
+def test_whatever_happened_one_serves_and_at_max_one_waits(
     steps: list[tuple[TransitionKind, int]], rejected: set[int]
 ) -> None:
     serving = 0

@@ -333,7 +333,7 @@ def test_a_column_declared_twice_and_settings_out_of_range_are_refused() -> None
 
 
 @pytest.mark.slow
-def test_at_most_ten_thousand_rows_of_each_side_reach_evidently(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_max_ten_thousand_rows_of_each_side_reach_evidently(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
     run = drift._run
 

@@ -20,7 +20,7 @@ attributes:
   publication_lag: 1 week
   delivers: window
   window_periods: 3
-  most_bad_share: 0.1
+  max_bad_share: 0.1
   files: {format: json_lines, pattern: "{period}/*.jsonl", complete: "{period}/_SUCCESS"}
   expectations:
     - {column: price, null_share: 0.05, severity: block}

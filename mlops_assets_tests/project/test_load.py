@@ -66,7 +66,7 @@ def test_a_source_is_what_was_written(project: SmallProject) -> None:
         "2024-12-31",
         "2024-02-01",
     ]
-    assert (source.delivers, source.most_removed_share, source.least_rows_share) == ("period", 0.1, 0.5)
+    assert (source.delivers, source.max_removed_share, source.min_rows_share) == ("period", 0.1, 0.5)
     assert (source.overdue_after, source.published_from) == (timedelta(days=3), None)
     assert source.origin == Files("csv", FilePattern("{period}.csv", DAYS), None, None)
 
@@ -128,7 +128,7 @@ def test_a_static_source_has_no_time_and_comes_whole(project: SmallProject) -> N
     assert shops.location.line == SALES.count("\n") + 2
 
 
-def test_a_feature_table_has_the_largest_lag_and_the_common_span_of_its_inputs(project: SmallProject) -> None:
+def test_a_feature_table_has_the_max_lag_and_the_common_span_of_its_inputs(project: SmallProject) -> None:
     loaded = project.load()
     trend = loaded.feature_tables["trend"]
     assert (trend.inputs, trend.history, trend.schema.calendar) == (("sales", "visits"), 8, DAYS)
@@ -878,6 +878,17 @@ def test_an_unknown_field(project: SmallProject) -> None:
         "unknown field 'publication_delay'",
         "fields that Source has",
         "correct the name, or take the field out",
+    )
+
+
+def test_a_field_as_it_was_called_before_is_told_its_name(project: SmallProject) -> None:
+    project.change("visits/defs.yaml", "  publication_lag: 2 days", "  least_rows_share: 0")
+    check(
+        project,
+        ("visits/defs.yaml", "least_rows_share"),
+        "unknown field 'least_rows_share'",
+        "fields that Source has",
+        "write 'min_rows_share', as it is called now",
     )
 
 

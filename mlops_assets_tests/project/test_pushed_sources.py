@@ -28,9 +28,9 @@ def test_a_pushed_source_holds_additions_of_periods_of_any_unit(home: Home) -> N
         ("published_from: sales.csv", "published_from beside push", "take published_from or push out"),
         ("delivers: period", "delivers: period beside push", "take delivers out"),
         ("window_periods: 2", "window_periods beside push", "take window_periods or push out"),
-        ("most_removed_share: 1", "most_removed_share beside push", "take most_removed_share or push out"),
-        ("least_rows_share: 0", "least_rows_share beside push", "take least_rows_share or push out"),
-        ("most_bad_share: 0.1", "most_bad_share beside push", "take most_bad_share or push out"),
+        ("max_removed_share: 1", "max_removed_share beside push", "take max_removed_share or push out"),
+        ("min_rows_share: 0", "min_rows_share beside push", "take min_rows_share or push out"),
+        ("max_bad_share: 0.1", "max_bad_share beside push", "take max_bad_share or push out"),
         ("overdue_after: 1 days", "overdue_after beside push", "take overdue_after or push out"),
         (
             "expectations: [{column: units, minimum: 1, severity: block}]",

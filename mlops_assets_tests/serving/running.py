@@ -39,11 +39,11 @@ class Served:
 
 @contextmanager
 def served(
-    project: Path, home: Path, *arguments: str, most_files: int | None = None, **variables: str
+    project: Path, home: Path, *arguments: str, max_files: int | None = None, **variables: str
 ) -> Iterator[Served]:
     """Serve on a free port; ended at the end, if it has not ended before."""
     command = ["--project", str(project), "serve", "--port", "0", *arguments]
-    process = forks.start_work(_serve, command, most_files, **{HOME_VARIABLE: str(home), **variables})
+    process = forks.start_work(_serve, command, max_files, **{HOME_VARIABLE: str(home), **variables})
     try:
         until(lambda: _URL.search(process.printed) is not None or process.poll() is not None, seconds=60)
         yield _started(process)
@@ -52,9 +52,9 @@ def served(
         process.wait()
 
 
-def _serve(command: list[str], most_files: int | None) -> None:
-    if most_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+def _serve(command: list[str], max_files: int | None) -> None:
+    if max_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
     forks.command(command)
 
 

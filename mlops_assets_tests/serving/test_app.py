@@ -155,5 +155,5 @@ def test_the_page_of_the_description_works_without_scripts_and_without_a_network
 
 
 def test_a_body_of_a_declared_length_is_refused_without_being_read(shop: Shop) -> None:
-    client = application(shop, largest_body=10)
+    client = application(shop, max_body_bytes=10)
     assert problem(client.post("/v1/features", content=b"x" * 11), 413)["expected"] == "at most 10 bytes"

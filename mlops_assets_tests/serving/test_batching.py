@@ -33,11 +33,11 @@ class Doubling:
         return [{"prediction": 2 * row["number"]} for row in rows]
 
 
-def run(most_waiting: int, asking: "Callable[[Doubling, Batches], Any]") -> Any:
+def run(max_waiting: int, asking: "Callable[[Doubling, Batches], Any]") -> Any:
     async def inside() -> Any:
         doubling = Doubling()
         with ThreadPoolExecutor(1) as executor:
-            batches = Batches(lambda: cast(LoadedVersion, doubling), executor, most_waiting, 1, lambda *_: None)
+            batches = Batches(lambda: cast(LoadedVersion, doubling), executor, max_waiting, 1, lambda *_: None)
             try:
                 return await asking(doubling, batches)
             finally:

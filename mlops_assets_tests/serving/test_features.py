@@ -221,7 +221,7 @@ def test_a_feature_may_be_called_anything_that_json_can_say(client: TestClient) 
 
 
 def test_more_rows_or_lookups_than_allowed_are_refused(shop: Shop) -> None:
-    client = application(shop, most_keys=2, most_lookups=1)
+    client = application(shop, max_keys=2, max_lookups=1)
     rows = [{"shop": "s01"}] * 3
     assert refusal(client, 422, json={"rows": rows, "lookups": LOOKUPS})["found"] == "3 rows"
     assert refusal(client, 422, json={"rows": [], "lookups": LOOKUPS * 2})["found"] == "2 lookups"

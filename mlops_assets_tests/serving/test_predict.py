@@ -125,7 +125,7 @@ def test_a_model_that_is_not_there_and_a_token_without_the_scope_are_refused(lin
 
 
 def test_limits_hold(line: Line) -> None:
-    with serving(line, most_keys=2) as client:
+    with serving(line, max_keys=2) as client:
         assert refusal(client, 422, {"rows": KEYS[:3]})["found"] == "3 rows"
         assert refusal(client, 422, {"features": [{}] * 3})["found"] == "3 rows"
         assert len(ask(client, rows=KEYS[:2])["rows"]) == 2
@@ -261,7 +261,7 @@ def test_what_the_log_cannot_hold_or_write_is_dropped_and_counted(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = logging_line(line, tmp_path, "{log_share: 1}")
-    monkeypatch.setattr(request_log, "MOST_ROWS_KEPT", 3)
+    monkeypatch.setattr(request_log, "MAX_ROWS_KEPT", 3)
     with serving(own, request_log_seconds=1) as client:
         ask(client, rows=KEYS[:2])
         ask(client, rows=KEYS[:2])

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Served]:
-    with served(folder / "shop", folder / "home", MLOPS_LARGEST_BODY="1000") as one:
+    with served(folder / "shop", folder / "home", MLOPS_MAX_BODY_BYTES="1000") as one:
         yield one
 
 
@@ -167,14 +167,15 @@ def test_what_is_no_http_is_refused_and_others_are_answered(server: Served) -> N
 
 def test_the_help_lists_every_limit() -> None:
     shown = CliRunner().invoke(main, ["serve", "--help"]).output
-    for variable in ("MLOPS_LARGEST_BODY", "MLOPS_MOST_KEYS", "MLOPS_MOST_LOOKUPS", "MLOPS_STOP_SECONDS"):
+    for variable in ("MLOPS_MAX_BODY_BYTES", "MLOPS_MAX_KEYS", "MLOPS_MAX_LOOKUPS", "MLOPS_STOP_SECONDS"):
         assert variable in shown
 
 
 @pytest.mark.parametrize(
     ("arguments", "variables", "found"),
     [
-        ([], {"MLOPS_MOST_KEYS": "many"}, "Found: MLOPS_MOST_KEYS is 'many'. Expected: a whole number above zero."),
+        ([], {"MLOPS_MAX_KEYS": "many"}, "Found: MLOPS_MAX_KEYS is 'many'. Expected: a whole number above zero."),
+        ([], {"MLOPS_MOST_KEYS": "5"}, "Found: the variable MLOPS_MOST_KEYS. Expected: MLOPS_MAX_KEYS, as it is called"),
         ([], {"MLOPS_ONLINE_STORE": "ftp://store"}, "MLOPS_ONLINE_STORE with no URL of a store"),
         (["--port", "70000"], {}, "127.0.0.1 port 70000 cannot be listened on"),
         (["--host", ""], {}, "Found: an empty --host. Expected: an address of this machine"),
@@ -193,7 +194,7 @@ def test_settings_that_cannot_be_are_refused_at_the_start(
 def bounded(server: Served, folder: Path) -> Iterator[Served]:
     """A server with little of everything."""
     with served(
-        folder / "shop", folder / "home", most_files=256, MLOPS_LARGEST_HEAD="2000", MLOPS_ARRIVAL_SECONDS="2"
+        folder / "shop", folder / "home", max_files=256, MLOPS_MAX_HEAD_BYTES="2000", MLOPS_ARRIVAL_SECONDS="2"
     ) as one:
         yield one
 

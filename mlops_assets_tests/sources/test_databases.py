@@ -52,7 +52,7 @@ def shop_of(home: Home, *fields: str, query: str = "", columns: str = COLUMNS) -
     folder = home.folder.parent / "project"
     folder.mkdir(exist_ok=True)
     (folder / "sales.sql").write_text(query, encoding="utf-8")
-    lenient = ("most_removed_share: 1", "least_rows_share: 0")
+    lenient = ("max_removed_share: 1", "min_rows_share: 0")
     shop = Shop(platform_of(home, sales_yaml(*fields, *lenient, columns=columns)))
     home.clock.set(FEBRUARY)
     return shop

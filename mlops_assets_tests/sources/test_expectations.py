@@ -21,7 +21,7 @@ START = datetime(2024, 2, 6, tzinfo=UTC)
 
 def expecting(home: Home, *expectations: str, fields: tuple[str, ...] = ()) -> Shop:
     listed = ["expectations:", *(f"  - {{{expectation}}}" for expectation in expectations)]
-    return Shop(platform_of(home, sales_yaml(*fields, "least_rows_share: 0", *listed, columns=COLUMNS)))
+    return Shop(platform_of(home, sales_yaml(*fields, "min_rows_share: 0", *listed, columns=COLUMNS)))
 
 
 def outcome(shop: Shop, name: str, rows: list[str], key: str = "2024-01", at: datetime = START) -> CheckOutcome:

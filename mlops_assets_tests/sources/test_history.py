@@ -120,7 +120,7 @@ def rows_of(model: Model, step: Step) -> dict[Row, int]:
 
 
 def lives(folder: Path, unit: str, delivers: str, live_since: str | None) -> tuple[Shop, Model]:
-    fields = [f"delivers: {delivers}", "publication_lag: 3 days", "most_removed_share: 1", "least_rows_share: 0"]
+    fields = [f"delivers: {delivers}", "publication_lag: 3 days", "max_removed_share: 1", "min_rows_share: 0"]
     fields += [f"window_periods: {WINDOW}", *([f"live_since: {live_since}"] if live_since else [])]
     shop = Shop(platform_of(Home(folder / "home").prepare(), sales_yaml(*fields, period=unit, first=KEYS[unit][0])))
     periods = [shop.period(key) for key in KEYS[unit]]

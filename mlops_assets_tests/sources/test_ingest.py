@@ -44,7 +44,7 @@ def shop_of(home: Home, *fields: str, period: str = "month", first: str = "2024-
 @pytest.fixture
 def shop(home: Home) -> Shop:
     """A source of months with a lag of five days, of which a delivery may remove or lack any share."""
-    return shop_of(home, "most_removed_share: 1", "least_rows_share: 0")
+    return shop_of(home, "max_removed_share: 1", "min_rows_share: 0")
 
 
 def refused(shop: Shop, key: str, rows: list[str], at: datetime | None = None) -> ContractError:
@@ -191,7 +191,7 @@ def test_a_delivery_that_was_refused_and_is_taken_later_corrects_from_then_on(ho
     strict = shop_of(home)
     strict.deliver("2024-01", JANUARY, PUBLISHED)
     refused(strict, "2024-01", JANUARY[:2], CORRECTED)
-    lenient = shop_of(home, "most_removed_share: 1")
+    lenient = shop_of(home, "max_removed_share: 1")
     home.clock.set(taken)
     assert lenient.ingest("2024-01").delivery.number == 2
     assert lenient.known(taken - timedelta(microseconds=1)) == KNOWN_JANUARY
@@ -211,7 +211,7 @@ def test_an_increment_removes_nothing_and_adds_and_corrects_what_it_holds(home: 
 
 
 def test_a_window_restates_the_periods_that_it_covers_and_no_others(home: Home) -> None:
-    shop = shop_of(home, "delivers: window", "window_periods: 2", "most_removed_share: 0.6", "least_rows_share: 0")
+    shop = shop_of(home, "delivers: window", "window_periods: 2", "max_removed_share: 0.6", "min_rows_share: 0")
     shop.deliver("2024-01", JANUARY, PUBLISHED)
     shop.deliver("2024-02", [*JANUARY, *FEBRUARY], moment(3, 5))
     done = shop.deliver("2024-03", ["north,2024-02-01,40", "south,2024-02-01,5", "north,2024-03-01,7"], moment(4, 5))
@@ -256,7 +256,7 @@ def test_a_window_at_the_start_covers_no_period_before_the_first(home: Home) -> 
 
 
 def test_a_snapshot_restates_everything_from_the_first_period_on(home: Home) -> None:
-    shop = shop_of(home, "delivers: snapshot", "most_removed_share: 0.5")
+    shop = shop_of(home, "delivers: snapshot", "max_removed_share: 0.5")
     shop.deliver("2024-01", JANUARY, PUBLISHED)
     shop.deliver("2024-02", [*JANUARY, *FEBRUARY], moment(3, 6))
     done = shop.deliver("2024-03", ["north,2024-01-01,10", *FEBRUARY, "north,2024-03-01,7", *many(2, "2024-03-02")])
@@ -328,7 +328,7 @@ def test_the_same_rows_in_other_bytes_are_kept_and_change_nothing(shop: Shop, co
 
 def test_deliveries_in_another_order_of_rows_have_the_same_data_version(shop: Shop, tmp_path: Path) -> None:
     shop.deliver("2024-01", JANUARY, PUBLISHED)
-    other = shop_of(Home(tmp_path / "other" / "home").prepare(), "most_removed_share: 1")
+    other = shop_of(Home(tmp_path / "other" / "home").prepare(), "max_removed_share: 1")
     other.deliver("2024-01", reversed(JANUARY), PUBLISHED)
     assert other.versions() == shop.versions()
 
@@ -389,7 +389,7 @@ def test_a_delivery_that_removes_more_than_a_tenth_is_refused(home: Home) -> Non
     assert [(outcome.name, outcome.failures) for outcome in error.outcomes] == [("delivery_whole", 3)]
     assert error.found == "in 'sales': a delivery that would remove 3 of 20 rows"
     assert error.expected == "at most 10% removed: more is likely a file cut short"
-    assert error.cure == "ask for the whole file, or raise most_removed_share if so much was really removed"
+    assert error.cure == "ask for the whole file, or raise max_removed_share if so much was really removed"
     assert len(shop.known(CORRECTED)) == 20
 
 
@@ -405,7 +405,7 @@ def test_a_first_delivery_of_far_fewer_rows_than_the_last_period_is_refused(home
     error = refused(shop, "2024-02", many(9, "2024-02-01"), moment(3, 6))
     assert error.found == "in 'sales': 9 rows of 2024-02 in its first delivery, after 20 rows in 2024-01"
     assert error.expected == "at least 50% of the last period's: fewer is likely a file cut short"
-    assert error.cure == "ask for the whole file, or lower least_rows_share if there are really so few"
+    assert error.cure == "ask for the whole file, or lower min_rows_share if there are really so few"
     assert shop.deliver("2024-02", many(10, "2024-02-01")).appended == {"2024-02": 10}
 
 
@@ -431,7 +431,7 @@ def test_an_increment_may_hold_as_little_as_it_likes(home: Home) -> None:
 
 
 def test_a_file_cut_short_between_rows_is_refused_at_every_row(home: Home) -> None:
-    shop = shop_of(home, "most_removed_share: 0")
+    shop = shop_of(home, "max_removed_share: 0")
     shop.deliver("2024-01", many(6), PUBLISHED)
     for kept in range(6):
         assert f"would remove {6 - kept} of 6 rows" in refused(shop, "2024-01", many(kept), CORRECTED).found
@@ -548,7 +548,7 @@ def test_a_delivery_that_is_killed_at_any_write_and_run_again_ends_the_same(tmp_
     points = [[*later[:2], "create sales", *later[2:]], later]
 
     def waiting(name: str) -> Shop:
-        fields = ("most_removed_share: 0.5", "delivers: window", "window_periods: 2")
+        fields = ("max_removed_share: 0.5", "delivers: window", "window_periods: 2")
         return shop_of(Home(tmp_path / name / "home").prepare(), *fields)
 
     calm, log = waiting("calm"), tmp_path / "points.txt"

@@ -22,7 +22,7 @@ PARTS = 'files: {pattern: "{period:%Y%m}/part-*.csv", complete: "{period:%Y%m}/_
 
 
 def shop_of(home: Home, *fields: str) -> Shop:
-    shop = Shop(platform_of(home, sales_yaml("most_removed_share: 1", "least_rows_share: 0", *fields)))
+    shop = Shop(platform_of(home, sales_yaml("max_removed_share: 1", "min_rows_share: 0", *fields)))
     home.clock.set(PUBLISHED)
     return shop
 
@@ -218,7 +218,7 @@ def test_a_static_table_has_one_file(home: Home) -> None:
 
 
 def test_quotation_marks_are_escaped_as_declared(home: Home) -> None:
-    shop = shop_of(home, "files: {escape: backslash}", "most_bad_share: 0.5")
+    shop = shop_of(home, "files: {escape: backslash}", "max_bad_share: 0.5")
     shop.deliver("2024-01", [r'"the \"north\"",2024-01-01,1', r"south,2024-01-01,many"])
     assert shop.known(PUBLISHED) == {'the "north" 2024-01-01': 1}
 

@@ -44,7 +44,7 @@ GOOD = ["north,2024-01-01,1", "south,2024-01-01,2"]
 
 
 def shop_of(home: Home, *fields: str, share: float = 1, columns: str = COLUMNS) -> Shop:
-    shares = (f"most_bad_share: {share}", "most_removed_share: 1", "least_rows_share: 0")
+    shares = (f"max_bad_share: {share}", "max_removed_share: 1", "min_rows_share: 0")
     return Shop(platform_of(home, sales_yaml(*shares, *fields, columns=columns)))
 
 
@@ -316,7 +316,7 @@ def test_a_replay_keeps_out_what_an_expectation_blocks(home: Home) -> None:
 
 
 def test_a_static_table_is_replayed(home: Home) -> None:
-    share = "  static: true\n  most_bad_share: 0.5"
+    share = "  static: true\n  max_bad_share: 0.5"
     shops = Shop(platform_of(home, STATIC.replace("  static: true", share)), "shops")
     shops.deliver(None, ["north,coast", "south,"], FIRST)
     assert [row.reason for row in waiting(shops)] == ["'region' is null"]

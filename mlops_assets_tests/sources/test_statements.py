@@ -17,7 +17,7 @@ from mlops_assets_tests.sources.small_project import Shop, csv_of, platform_of, 
 EVER = datetime(2030, 1, 1, tzinfo=UTC)
 FIRST = datetime(2024, 1, 8, 6, tzinfo=UTC)
 DAYS = [f"2024-01-0{day}" for day in range(1, 7)]
-LENIENT = ("most_removed_share: 1", "least_rows_share: 0")
+LENIENT = ("max_removed_share: 1", "min_rows_share: 0")
 WINDOW = ("delivers: window", "window_periods: 3")
 SNAPSHOT = ("delivers: snapshot",)
 Statement = tuple[str, Mapping[str, int]]

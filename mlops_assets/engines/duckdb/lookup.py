@@ -19,7 +19,7 @@ from mlops_assets.engines.contract import FeatureLookup
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_LAGS = 8
+MAX_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is faster."""
 
 PLACE = "(CAST(file_index AS BIGINT) << 32) + file_row_number"
@@ -61,7 +61,7 @@ def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequen
     )
     lags = [row[0] for row in connection.execute("SELECT DISTINCT lag_us FROM question").fetchall()]
     connection.execute("CREATE OR REPLACE TEMP TABLE landed (row BIGINT, place BIGINT)")
-    if len(lags) > MOST_LAGS:
+    if len(lags) > MAX_LAGS:
         _join_by_definition(connection, keys, "question")
     else:
         for lag in lags:

@@ -21,7 +21,7 @@ from mlops_assets.lakehouse.processes import Process
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MOST_IDLE = 4
+_MAX_IDLE = 4
 _INVALID = ("FatalException", "InternalException")
 """After which DuckDB answers nothing more from a database."""
 
@@ -200,7 +200,7 @@ def _taken(folder: Path) -> _Process:
 def _give_back(process: _Process) -> None:
     """Keep a process for the next question, without the tables of this one."""
     try:
-        kept = process.waits and len(_idle) < _MOST_IDLE and process.ask({"ask": "end"}, None, time.monotonic() + 10)
+        kept = process.waits and len(_idle) < _MAX_IDLE and process.ask({"ask": "end"}, None, time.monotonic() + 10)
     except TimeoutError:
         return
     if kept:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-MOST_LAGS = 8
+MAX_LAGS = 8
 """With more distinct differences between as_of and anchor than this, the definition itself is used."""
 
 
@@ -80,8 +80,8 @@ def _asked(frame: Frame) -> _Asked:
     ).collect()[0]
     lags = {bounds["least"], bounds["most"]} - {None}
     if len(lags) > 1:
-        lags = {row["lag"] for row in times.select("lag").distinct().limit(MOST_LAGS + 1).collect()}
-    return _Asked(tuple(sorted(lags)) if len(lags) <= MOST_LAGS else None, bounds["first"], bounds["last"])
+        lags = {row["lag"] for row in times.select("lag").distinct().limit(MAX_LAGS + 1).collect()}
+    return _Asked(tuple(sorted(lags)) if len(lags) <= MAX_LAGS else None, bounds["first"], bounds["last"])
 
 
 def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, asked: _Asked) -> Frame:

@@ -23,7 +23,7 @@ BEGIN, END = "\x02", "\x03"
 NEVER = "never"
 """The freshness of a table that nothing is known of."""
 
-MOST_WORDS, MOST_LETTERS = 8, 40
+MAX_WORDS, MAX_LETTERS = 8, 40
 """How much of what somebody types is looked for; the rest is left alone."""
 
 _SMALL_WORDS = frozenset(re.findall("[a-z]+", "a an and as at by for from in is it of on or per than that the to with"))
@@ -256,8 +256,8 @@ def beginnings(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """The words that somebody typed, in lower case, without those that say nothing beside the others."""
-    words = [word[:MOST_LETTERS] for word in _WORD.findall(text.lower())]
-    return [word for word in words if word not in _SMALL_WORDS][:MOST_WORDS] or words[:MOST_WORDS]
+    words = [word[:MAX_LETTERS] for word in _WORD.findall(text.lower())]
+    return [word for word in words if word not in _SMALL_WORDS][:MAX_WORDS] or words[:MAX_WORDS]
 
 
 def _stem(word: str) -> str:

@@ -34,11 +34,11 @@ from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.platform import Platform
 from mlops_assets.sources.freshness import freshness as judged_freshness
 
-MOST_BINS, MOST_FREQUENT, MOST_SAMPLED = 20, 10, 5
+MAX_BINS, MOST_FREQUENT, MAX_SAMPLED = 20, 10, 5
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that are told of a number."""
 
-MOST_TABLES_KEPT = 256
+MAX_TABLES_KEPT = 256
 """Of how many tables the statistics are kept in memory."""
 
 State = Literal["fresh", "late", "never"]
@@ -84,7 +84,7 @@ class ColumnStatistics:
         minimum: The smallest value; of doubles the smallest finite one. None where there is none.
         maximum: The largest.
         mean: Of numbers (finite ones).
-        histogram: Of numbers: at most `MOST_BINS` bins of one width; empty for others.
+        histogram: Of numbers: at most `MAX_BINS` bins of one width; empty for others.
         frequent: Of keys and categories: the `MOST_FREQUENT` most frequent values as text, with their rows.
         quantiles: Of numbers, the values at `SHARES`.
     """
@@ -110,7 +110,7 @@ class TableStatistics:
         known_at: When the newest of it became known; None where nothing is.
         rows: How many rows there are.
         columns: By name, in the order of storage.
-        sample: The first rows in the order of their keys, at most `MOST_SAMPLED`.
+        sample: The first rows in the order of their keys, at most `MAX_SAMPLED`.
         freshness: How new it is.
     """
 
@@ -143,7 +143,7 @@ def table_statistics(platform: Platform, name: str) -> TableStatistics:
     if found is None:
         rows = engine.known_rows(states, platform.clock.now(), first=newest.period, last=newest.period)
         count, columns = _measured(engine, rows, table.schema)
-        sample = engine.first_rows(rows, MOST_SAMPLED).select(table.schema.names).to_pylist()
+        sample = engine.first_rows(rows, MAX_SAMPLED).select(table.schema.names).to_pylist()
         period = newest.period.key if newest.period else None
         found = _KEPT.put(key, TableStatistics(period, known, count, columns, tuple(sample), fresh))
     return replace(found, freshness=fresh)
@@ -191,7 +191,7 @@ class _Kept:
     ) -> TableStatistics:
         with self._lock:
             self._found[key] = statistics
-            while len(self._found) > MOST_TABLES_KEPT:
+            while len(self._found) > MAX_TABLES_KEPT:
                 self._found.popitem(last=False)
         return statistics
 
@@ -265,7 +265,7 @@ def _measured(engine: Engine, rows: Rows, schema: TableSchema) -> tuple[int, dic
                 counted[str(place)] = bin_of(column.name, edges[place], _counts(column))
         elif _is_category(column):
             counted[str(place)] = value_of(column.name)
-    found = engine.frequencies(rows, counted, max(MOST_BINS, MOST_FREQUENT))
+    found = engine.frequencies(rows, counted, max(MAX_BINS, MOST_FREQUENT))
     return int(measured["rows"]), {
         column.name: _column(
             column,
@@ -335,14 +335,14 @@ def _edges(column: Column, low: float | None, high: float | None) -> tuple[float
     if low is None or high is None:
         return ()
     if column.type == "bigint":
-        step = -(-(int(high) - int(low) + 1) // MOST_BINS)
+        step = -(-(int(high) - int(low) + 1) // MAX_BINS)
         starts = range(int(low), int(high) + 1, step)
         return (*starts, starts[-1] + step)
     low, high = float(low), float(high)  # of decimals, whose bins are as those of doubles
     if low == high:
         return (low, high)
-    width = high / MOST_BINS - low / MOST_BINS  # the difference itself may be too large for a double
-    edges = [low, *(low + width * place for place in range(1, MOST_BINS)), high]
+    width = high / MAX_BINS - low / MAX_BINS  # the difference itself may be too large for a double
+    edges = [low, *(low + width * place for place in range(1, MAX_BINS)), high]
     return tuple(sorted(set(edges))) if all(map(math.isfinite, edges)) else (low, high)
 
 

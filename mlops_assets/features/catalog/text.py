@@ -12,7 +12,7 @@ from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.schema import TableSchema
 
-MOST_SHOWN, MOST_LETTERS = 3, 20
+MAX_SHOWN, MAX_LETTERS = 3, 20
 """How many sample values of a column are shown, and how much of each."""
 
 
@@ -123,13 +123,13 @@ def _share(share: float | None) -> str:
 
 def _values(statistics: TableStatistics, column: str) -> str:
     values = [_value(row[column]) for row in statistics.sample if row[column] is not None]
-    return ", ".join(list(dict.fromkeys(values))[:MOST_SHOWN])
+    return ", ".join(list(dict.fromkeys(values))[:MAX_SHOWN])
 
 
 def _value(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else str(value)
     text = " ".join(text.split())
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+    return text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}…"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 KEYS_AT_ONCE = 500_000
 """How many keys are looked up together: their rows are held in memory."""
-MOST_ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 EVENT = "the event"
 """What the answer of a lookup calls the row's time; with a space, so that no user's column is called so."""
 
@@ -139,7 +139,7 @@ def publish(
     if span := missing_past(platform, table):
         require_history(table, *span)  # until then applications read the generation before
     layout = layout_of(table)
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         served = store.served(name)
         whole = rebuild or served is None or served.layout != layout
         space = store.begin(layout, fresh=rebuild) if whole or served is None else served
@@ -159,7 +159,7 @@ def publish(
             store.clean(name)
         return Publication(layout.generation, work.guard, work.outcome, work.expired, whole)
     raise ConflictError(
-        f"the published rows of '{name}' were replaced {MOST_ATTEMPTS} times meanwhile",
+        f"the published rows of '{name}' were replaced {MAX_ATTEMPTS} times meanwhile",
         "one rebuilding of a table at a time",
         "publish it again",
     )
@@ -254,7 +254,7 @@ class _Publishing:
     def _publish(self, keys: "pa.Table", first: Period | None, now: datetime, guard: Guard) -> None:
         for start in range(0, keys.num_rows, KEYS_AT_ONCE):
             waiting = keys.slice(start, KEYS_AT_ONCE)
-            for _ in range(MOST_ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 answers = self._answers(waiting, first, now, guard.version)
                 entries = list(entries_of(answers, self._space.layout, EVENT, self._earlier(answers, now, guard)))
                 outcome = self._store.write(self._space, entries, guard)

@@ -26,7 +26,7 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
-MOST_PREPARED = 256
+MAX_PREPARED = 256
 """Different questions that are kept resolved; an application asks a few, again and again."""
 
 
@@ -143,7 +143,7 @@ class _Prepared:
                 f"rows of generation {self._layout.generation}; those of {layout.generation} are served",
                 f"materialize {self.table}/online, or run: mlops-assets features rebuild-online {self.table}",
             )
-        if len(self.bound) > MOST_PREPARED:
+        if len(self.bound) > MAX_PREPARED:
             self.bound.clear()
         bound = self.bound[space] = _Bound(self._lookup, layout)
         return bound
@@ -353,7 +353,7 @@ class OnlineFeatures:
                     "one name for each feature of the answer",
                     f"give it another name with rename={{'{name}': …}}",
                 )
-        if len(self._prepared) >= MOST_PREPARED:
+        if len(self._prepared) >= MAX_PREPARED:
             self._prepared.clear()
         prepared = self._prepared[key] = PreparedLookups(self._platform, self._store, lookups)
         return prepared

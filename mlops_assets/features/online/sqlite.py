@@ -37,7 +37,7 @@ MANY = (
     "SELECT served.space, rows.key, rows.row FROM served LEFT JOIN rows ON rows.space = served.space "
     "AND rows.key IN ({}) WHERE served.name = ?"
 )
-MOST_KEYS = 1_000
+MAX_KEYS = 1_000
 """Keys in one statement of reading; SQLite allows 32,766 parameters."""
 BATCH = 5_000
 """Rows in one transaction: long enough to be fast, short enough that another writer does not wait long."""
@@ -78,8 +78,8 @@ class SqliteStore:
         execute = self._connection().execute
         rows: dict[bytes, bytes] = {}
         spaces: set[int] = set()
-        for start in range(0, len(keys) or 1, MOST_KEYS):
-            some = keys[start : start + MOST_KEYS]
+        for start in range(0, len(keys) or 1, MAX_KEYS):
+            some = keys[start : start + MAX_KEYS]
             found = execute(MANY.format(",".join("?" * len(some))), (*some, table)).fetchall()
             rows.update({key: row for _, key, row in found})
             spaces.update(space for space, _, _ in found[:1])

@@ -23,7 +23,7 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.platform import Platform
 
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
         found = stored.pop(key, None)
         if found != expected and answers(found) != answers(expected):
             different += 1
-            if len(first) < MOST_SHOWN:
+            if len(first) < MAX_SHOWN:
                 first.append(_difference(key, found, expected, layout, personal))
     for key, row in stored.items():
         different += 1
-        if len(first) < MOST_SHOWN:
+        if len(first) < MAX_SHOWN:
             first.append(_difference(key, row, None, layout, personal))
     return Verification(name, keys + len(stored), rows, different, tuple(first))
 

@@ -25,7 +25,7 @@ from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.platform import Platform
 
 WORK = "a replay"
-MOST_ROUNDS = 20
+MAX_ROUNDS = 20
 """More rounds of ticks at one moment than any chain needs; beyond it something asks for itself in a circle."""
 
 INGESTION = ("publisher", "deliveries")
@@ -96,11 +96,11 @@ class Session:
             self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
 
     def _until_quiet(self, tick: Callable[[], int]) -> None:
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             if not tick():
                 return
         raise PlatformError(
-            f"sensors that still ask for runs after {MOST_ROUNDS} rounds at {self.home.clock.now().isoformat()}",
+            f"sensors that still ask for runs after {MAX_ROUNDS} rounds at {self.home.clock.now().isoformat()}",
             "sensors that come to rest",
             "look at the newest runs in the user interface: some asset asks for itself",
         )

@@ -9,7 +9,7 @@ from mlops_assets.serving.pages.words import counted, number, share, value
 WIDTH, HEIGHT, SPACE = 200.0, 40.0, 1.5
 """Of a histogram, in the units of its view box; and between two of its bars."""
 
-LEAST_HEIGHT = 1.5
+MIN_HEIGHT = 1.5
 """A bar of few values is still seen."""
 
 MOST_FREQUENT = 4
@@ -91,7 +91,7 @@ def _bars(bins: Sequence[Bin]) -> tuple[Bar, ...]:
     space = SPACE if len(bins) > 1 else 0
     bars = []
     for place, bin_ in enumerate(bins):
-        height = max(HEIGHT * bin_.rows / most, LEAST_HEIGHT) if bin_.rows else 0
+        height = max(HEIGHT * bin_.rows / most, MIN_HEIGHT) if bin_.rows else 0
         bars.append(Bar(round(place * step, 2), round(HEIGHT - height, 2), round(step - space, 2), round(height, 2)))
     return tuple(bars)
 

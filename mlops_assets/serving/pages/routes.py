@@ -31,7 +31,7 @@ HEADERS = {
 """Of every page: it runs nothing but its own script, stands in no other page, and is kept by no cache."""
 
 FORM = "application/x-www-form-urlencoded"
-_MOST_FIELDS = 10
+_MAX_FIELDS = 10
 
 
 class PageRoute(APIRoute):
@@ -185,7 +185,7 @@ async def _fields(request: Request) -> Mapping[str, str]:
         raise ProblemError(415, "a body that is no form", FORM, "send the form of the page")
     text = (await request.body()).decode("utf-8", "replace")
     try:
-        fields = parse_qs(text, max_num_fields=_MOST_FIELDS)
+        fields = parse_qs(text, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise ProblemError(400, "more fields than the form has", "a token", "send the form of the page") from None
     return {name: values[0] for name, values in fields.items()}

@@ -12,7 +12,7 @@ from mlops_assets.serving.pages.words import marked_name
 HITS_ON_A_PAGE = 25
 FACET_TITLES = {"owner": "Owner", "sensitivity": "Sensitivity", "freshness": "Freshness", "model": "Used by model"}
 FRESHNESS = {"fresh": "Fresh", "late": "Late", "never": "No data yet"}
-MOST_VALUES = 12
+MAX_VALUES = 12
 """So many values of a facet are offered; the chosen one is among them."""
 
 
@@ -144,7 +144,7 @@ def _shown(catalog: Catalog, freshness: Mapping[str, str], hit: Hit, asked: Aske
 def _facet(facet: str, title: str, found: Found, asked: Asked) -> _Facet:
     chosen = asked.values.get(facet)
     counts = dict(found.facets.get(facet, {}))
-    names = list(counts)[:MOST_VALUES]
+    names = list(counts)[:MAX_VALUES]
     if chosen is not None and chosen not in names:
         names.append(chosen)
     return _Facet(

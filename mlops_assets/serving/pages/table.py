@@ -26,7 +26,7 @@ from mlops_assets.serving.pages.search import address_of
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-MOST_SAMPLES = 3
+MAX_SAMPLES = 3
 """So many different values of a column are shown."""
 
 SHORT = 60
@@ -35,7 +35,7 @@ SHORT = 60
 WIDE = 960
 """Drawings wider than this, in pixels, are not made smaller than it: a narrow screen scrolls them."""
 
-MOST_ARROWS = 400
+MAX_ARROWS = 400
 """A drawing of more arrows than this is left to the command that writes it to a file."""
 
 
@@ -153,7 +153,7 @@ def _samples(column: ColumnStatistics, sample: Iterable[Mapping[str, object]]) -
     if column.frequent and column.distinct <= MOST_FREQUENT:
         return ()
     values = (words.value(row[column.name]) for row in sample if row[column.name] is not None)
-    return tuple(dict.fromkeys(values))[:MOST_SAMPLES]
+    return tuple(dict.fromkeys(values))[:MAX_SAMPLES]
 
 
 def _lines(entry: TableEntry) -> str | None:
@@ -178,7 +178,7 @@ def _picture(lineage: LineageGraph, table: str) -> _Picture | None:
     """The drawing; None where it would be too large for a page."""
     from markupsafe import Markup
 
-    if len(lineage.edges) > MOST_ARROWS:
+    if len(lineage.edges) > MAX_ARROWS:
         return None
     svg = as_svg(lineage, lineage.named(table))
     width = re.search(r' width="(\d+)"', svg)

@@ -10,18 +10,18 @@ from mlops_assets.features.catalog.search import BEGIN, END, beginnings
 
 _MATCHED = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
 _WORD = re.compile(r"[^\W_]+")
-_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e15
+_MIN_PLAIN, _MAX_PLAIN = 1e-4, 1e15
 _UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
 
 def number(value: float) -> str:
     """A number to four significant digits, whole ones in full, with commas between thousands."""
-    if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < _MOST_PLAIN):
+    if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < _MAX_PLAIN):
         return f"{int(value):,}"
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
-    if size < _LEAST_PLAIN or size >= _MOST_PLAIN:
+    if size < _MIN_PLAIN or size >= _MAX_PLAIN:
         return f"{value:.3e}"
     decimals = max(3 - math.floor(math.log10(size)), 0)
     text = f"{value:,.{decimals}f}"

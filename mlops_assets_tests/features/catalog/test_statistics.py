@@ -19,7 +19,7 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.errors import DefinitionError
 from mlops_assets.features.catalog import statistics as catalog_statistics
 from mlops_assets.features.catalog.statistics import (
-    MOST_BINS,
+    MAX_BINS,
     SHARES,
     ColumnStatistics,
     _measured,
@@ -60,7 +60,7 @@ def test_statistics_are_of_the_newest_period_that_is_known(line: Line) -> None:
     assert (column.minimum, column.maximum) == (min(units), max(units))
     assert column.mean == pytest.approx(sum(units) / 14)
     assert column.quantiles[0.5] == statistics.median(units)
-    assert sum(bin.rows for bin in column.histogram) == 14 and len(column.histogram) <= MOST_BINS
+    assert sum(bin.rows for bin in column.histogram) == 14 and len(column.histogram) <= MAX_BINS
     assert found.columns["channel"].frequent == (("web", 14),)
     assert found.columns["price"].frequent == (("1.5", 14),), "a number that is declared a category"
     assert found.columns["open"].frequent == (("true", 14),)
@@ -192,7 +192,7 @@ def rows_of(engine: Engine, numbers: Sequence[float | None], whole: Sequence[int
 def histogram_of(values: Sequence[float], column: ColumnStatistics) -> None:
     """See that a histogram counts each value in the bin that says so."""
     bins = column.histogram
-    assert len(bins) <= MOST_BINS
+    assert len(bins) <= MAX_BINS
     assert sum(bin.rows for bin in bins) == len(values)
     for place, bin in enumerate(bins):
         last = place == len(bins) - 1
@@ -211,7 +211,7 @@ SMALL = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1
         st.tuples(st.none() | SMALL, st.none() | st.integers(-(2**53), 2**53) | st.integers(-5, 40)), max_size=50
     )
 )
-def test_histograms_count_every_finite_number_once_in_at_most_20_bins(
+def test_histograms_count_every_finite_number_once_in_at_max_20_bins(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float | None, int | None]]
 ) -> None:
     engine = DuckDBEngine(tmp_path_factory.getbasetemp())

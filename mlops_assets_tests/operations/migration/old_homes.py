@@ -12,6 +12,7 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.working_alone import LOCK
 from mlops_assets.project.folder import find_project
 from mlops_assets.project.platform import Platform
+from mlops_assets.project.yaml_files import FILE_NAME, RENAMED
 
 HOMES = Path(__file__).parents[2] / "homes"
 
@@ -28,6 +29,11 @@ class OldHome:
         """The home of a format."""
         with tarfile.open(HOMES / f"format_{number}.tar.xz") as packed:
             packed.extractall(folder, filter="data")
+        for file in folder.rglob(FILE_NAME):  # its fields as they are called now, as `check` says
+            text = file.read_text(encoding="utf-8")
+            for old, new in RENAMED.items():
+                text = text.replace(f"{old}:", f"{new}:")
+            file.write_text(text, encoding="utf-8")
         return cls(folder, json.loads((HOMES / f"format_{number}.json").read_text(encoding="utf-8")))
 
     def copy(self, folder: Path) -> "OldHome":

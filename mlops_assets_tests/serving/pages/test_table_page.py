@@ -91,7 +91,7 @@ def test_a_number_is_drawn_as_a_histogram_that_says_what_it_shows(files: SmallPr
     assert heights == [15.38, 40.0]
 
 
-def test_a_category_is_listed_with_its_most_frequent_values(files: SmallProject) -> None:
+def test_a_category_is_listed_with_its_max_frequent_values(files: SmallProject) -> None:
     frequent = words("shop", ("north-7", 30), ("south", 10), distinct=12)
     page = read(content(files, statistics=statistics(shop=frequent)))
     assert "north-7 75 %" in page.text

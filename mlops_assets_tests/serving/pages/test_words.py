@@ -31,7 +31,7 @@ def test_a_share_that_is_neither_nothing_nor_all_does_not_look_so(given_: float)
     assert (share(given_) == "100 %") == (given_ == 1)
 
 
-def test_lengths_of_time_are_told_in_their_largest_unit() -> None:
+def test_lengths_of_time_are_told_in_their_max_unit() -> None:
     told = [length(timedelta(seconds=seconds)) for seconds in (5, 60, 7300, 86_400, 31 * 86_400)]
     assert told == ["less than a minute", "1 minute", "2 hours", "1 day", "31 days"]
 
