@@ -32,8 +32,8 @@ test-fast: $(VENV)/installed-dev ## Run the tests that take a moment
 # Homes of tests are written much and gone soon: they lie in memory where that has 4 GB to spare.
 IN_MEMORY = PYTEST_DEBUG_TEMPROOT=$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 >= 4000 {print "/dev/shm"}')
 
-lint: $(VENV)/installed-dev ## Check style and likely bugs
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/installed-dev ## Check style, likely bugs, dead code and dependencies
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/vulture && $(BIN)/deptry mlops_assets
 
 format: $(VENV)/installed-dev ## Mend what lint can mend
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -4,7 +4,6 @@ COLUMN_SCHEMA = "dagster/column_schema"
 COLUMN_LINEAGE = "dagster/column_lineage"
 ROW_COUNT = "dagster/row_count"
 CODE_REFERENCES = "dagster/code_references"
-TABLE_NAME = "dagster/table_name"
 URI = "dagster/uri"
 
 EVIDENCE = "mlops/evidence"
@@ -17,10 +16,8 @@ CANDIDATE = "mlops/candidate"
 """Of a training: the key of the candidate that it made, or found made before."""
 TRANSITION = "mlops/transition"
 DECISION = "mlops/decision"
-DEFINITION_HASH = "mlops/definition_hash"
 GENERATION = "mlops/generation"
 
-COMPONENT_TAG = "mlops/component"
 MODEL_TAG = "mlops/model"
 """On a run that trains: the model, beside `REASON` and `REQUESTED_BY`."""
 
