@@ -12,7 +12,8 @@ from mlops_assets.project.definition import (
 )
 from mlops_assets.project.engine_settings import read_engine_settings
 from mlops_assets.project.load_feature_tables import load_feature_tables
-from mlops_assets.project.load_models import load_model, require_features
+from mlops_assets.project.load_lookups import require_features
+from mlops_assets.project.load_models import load_model
 from mlops_assets.project.load_sources import load_source
 from mlops_assets.project.model_attributes import ModelAttributes
 from mlops_assets.project.role_settings import read_roles

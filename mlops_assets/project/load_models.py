@@ -1,10 +1,12 @@
 """A model from its document, resolved against the tables it reads."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mlops_assets.errors import DefinitionError, Location
+from mlops_assets.engines.contract import ComputedFeature
+from mlops_assets.engines.query import Query
+from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import model_attributes as written
@@ -26,16 +28,8 @@ from mlops_assets.project.load_gates import (
     require_metric,
     require_no_personal_segments,
 )
+from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
 from mlops_assets.project.load_templates import load_fitting, load_template
-from mlops_assets.project.lookups import (
-    absent_defaults,
-    check_chosen,
-    check_feature,
-    check_lookback,
-    check_lookup_key,
-    check_new_name,
-    typed_default,
-)
 from mlops_assets.project.model_columns import (
     computed_columns,
     label_and_prediction,
@@ -45,7 +39,7 @@ from mlops_assets.project.model_columns import (
     with_read,
 )
 from mlops_assets.project.reads import parts_read
-from mlops_assets.project.request import computed_features, request_columns, request_parts, taken_names
+from mlops_assets.project.request import computed_features, request_columns, request_parts
 from mlops_assets.project.resolving import (
     check_output,
     counted,
@@ -65,122 +59,75 @@ PRIOR = "prior"
 """The baseline of a classification that looks at no feature."""
 
 
+@dataclass(frozen=True)
+class _Queries:
+    """A model's SQL, and what it reads."""
+
+    population: Query
+    label: Query
+    inputs: Mapping[str, TableDefinition]
+    label_inputs: Mapping[str, TableDefinition]
+    calendar: Calendar
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What a model's rows hold: keys and time, what comes with a request, what is looked up and computed.
+
+    ``made`` are the computed ones among the features, ``tables`` those that population and lookups read.
+    """
+
+    schema: TableSchema
+    lookups: tuple[LookupDefinition, ...]
+    tables: Mapping[str, TableDefinition]
+    request: tuple[Column, ...]
+    computed: tuple[ComputedFeature, ...]
+    made: tuple[Column, ...]
+    features: tuple[Column, ...]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of what the population gives."""
+        return (*self.schema.names, *(column.name for column in self.request))
+
+
 def load_model(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> ModelDefinition:
     """Resolve a model against the tables of the project.
 
     Raises:
         DefinitionError: A name, type or duration in it is wrong.
     """
-    population = read_query(document, parsed.population, "population")
-    label_query = read_query(document, parsed.label.sql, "label", "sql")
-    declared = [*project.sources, *project.feature_tables]
-    for query in (population, label_query):
-        for name in sorted(query.tables - set(declared)):
-            raise unknown_table(name, declared, query)
-    inputs = {name: project.table(name) for name in sorted(population.tables)}
-    label_inputs = {name: project.table(name) for name in sorted(label_query.tables)}
-    calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
-    lookups, features = _lookups(document, parsed, project, calendar)
-    looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
-    everything: dict[str, TableDefinition] = {**inputs, **looked_up}
-    request = request_columns(document, parsed, [column.name for column in features])
-    key_columns = [_key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys]
-    time_table, time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
-    named = [*key_columns, (time_table, replace(time_column, kind="time"))]
-    require_own_names(document, parsed, [column.name for column in (*(column for _, column in named), *features)])
-    own_columns, request = population_columns(document, parsed, population, inputs, named, request)
-    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, own_columns, calendar)
-    check_output(document, population, [*schema.names, *(column.name for column in request)], "population")
-    check_output(document, label_query, [*schema.names, parsed.label.column], "label", "sql")
-    given = {column.name: column.type for column in (*schema.columns, *request) if column.kind != "time"}
-    for number, lookup in enumerate(lookups):
-        keys = project.table(lookup.table).schema
-        strange = set(keys.keys) - set(given)
-        if strange and lookup.lookup_key is None:
-            raise DefinitionError(
-                f"'{lookup.table}' has the key {', '.join(sorted(strange))}, which {parsed.name} lacks",
-                f"keys among {', '.join(given)}",
-                "say in lookup_key which columns of the population hold the table's keys, or look up another table",
-                where=document.at("features", number, "table"),
-            )
-        located(
-            document,
-            ("features", number, "lookup_key" if lookup.lookup_key else "table"),
-            lambda lookup=lookup, keys=keys: check_lookup_key(
-                lookup.table, keys, lookup.lookup_key or keys.keys, given
-            ),
-        )
-    by = {name for lookup in lookups for name in lookup.lookup_key or ()}
-    features = looked_up_columns(document, parsed, project, lookups, features, request)
-    computed, made = computed_features(document, parsed, [*given, *(column.name for column in features)])
-    computed = with_read(computed, [*own_columns, *request, *features])
-    made = computed_columns(document, parsed, computed, made)
-    features = (*features, *(column for column in request if column.name not in by), *made)
-    first, last = span_of_tables(everything.values(), calendar, document.at("features"))
-    label = LabelDefinition(
-        label_query,
-        tuple(label_inputs),
-        parsed.label.column,
-        parsed.label.horizon,
-        parsed.label.delay,
-        parsed.label.unit,
-        *span_of_tables(label_inputs.values(), calendar, document.at("label", "sql")),
-        LABEL_TYPES[parsed.task],
-        _classes(document, parsed),
-    )
-    label_column, prediction = label_and_prediction(document, parsed, label, label_inputs, features)
-
-    def periods(*path: str, least: int = 1) -> int:
-        value: Any = parsed
-        for part in path:
-            value = getattr(value, part)
-        found: int = located(document, path, lambda: counted(value, calendar, least))
-        return found
-
+    queries = _queries(document, parsed, project)
+    columns = _columns(document, parsed, project, queries)
+    features = columns.features
+    first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
+    label = _label(document, parsed, queries)
+    label_column, prediction = label_and_prediction(document, parsed, label, queries.label_inputs, features)
+    periods = _periods(document, parsed, queries.calendar)
     _require_learnable(document, features)
-    history, kept = periods("history"), parsed.retention.candidates
-    if history <= label.known_after:
-        raise DefinitionError(
-            f"history of {history} {calendar.unit}s with a label known after {label.known_after}",
-            f"at least {label.known_after + 1} {calendar.unit}s",
-            "lengthen the history: the label's SQL must see both ends",
-            where=document.at("history"),
-        )
-    label_parts = {
-        "population": population.canonical,
-        "label": label_query.canonical,
-        "label column": f"{parsed.label.column}, horizon {label.horizon}, delay {label.delay}",
-        **({} if parsed.task == "regression" else {"label values": f"{label.type} {', '.join(label.classes)}".strip()}),
-        "history": f"{history} {calendar.unit}s",
-        **schema_parts(replace(schema, columns=(*schema.columns, *request))),
-    }
-    read = parts_read(
-        {**project.sources, **project.feature_tables},
-        (population, inputs, [*schema.names, *(column.name for column in request)]),
-        (label_query, label_inputs, [*schema.names, label.column]),
-    )
-    parts = {**label_parts, **_lookup_parts(project, lookups), **request_parts(request, computed, made)}
+    history = _history(document, periods("history"), label, queries.calendar)
+    parts, label_parts = _parts(parsed, project, queries, columns, label, history)
     root = project.folder.parent.parent
     template = load_template(document, parsed, features, root)
-    told_by = list(dict.fromkeys([*schema.names, *(column.name for column in (*request, *features))]))
+    told_by = list(dict.fromkeys([*columns.asked, *(column.name for column in features)]))
     gates = load_gates(document, parsed, told_by, root)
     loaded = ModelDefinition(
         name=parsed.name,
         documentation=documentation_of(parsed),
         location=document.at(),
-        schema=schema,
-        population=population,
-        population_inputs=tuple(inputs),
+        schema=columns.schema,
+        population=queries.population,
+        population_inputs=tuple(queries.inputs),
         history=history,
         history_location=document.at("history"),
         task=parsed.task,
         label=label,
         label_column=label_column,
         prediction=prediction,
-        baseline=_baseline(document, parsed, lookups, features),
-        lookups=lookups,
-        request=request,
-        computed=computed,
+        baseline=_baseline(document, parsed, columns.lookups, features),
+        lookups=columns.lookups,
+        request=columns.request,
+        computed=columns.computed,
         features=features,
         template=template,
         fitting=load_fitting(document, parsed, template, features, periods),
@@ -191,38 +138,148 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         gates=gates,
         evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
-        candidate_retention=located(document, ("retention", "candidates"), lambda: Duration.parse(kept))
-        if kept
-        else None,
+        candidate_retention=_retention(document, parsed),
         when_late=parsed.when_late,
         unknown_keys=parsed.unknown_keys,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
         request_log=RequestLog(parsed.serve.log_share, parsed.serve.log_personal),
-        retrain=RetrainPolicy(
-            parsed.retrain.worse_by,
-            parsed.retrain.persistence,
-            periods("retrain", "cool_down", least=0),
-            periods("retrain", "max_age"),
-        ),
-        lag=max(table.lag for table in everything.values()),
+        retrain=_retrain(parsed, periods),
+        lag=max(table.lag for table in columns.tables.values()),
         first=first,
         last=last,
         parts=parts,
         generation=generation_of(parts),
-        label_generation=generation_of({**label_parts, **read}),
+        label_generation=generation_of(label_parts),
         trained_by=_trained_by(parsed, template, gates),
     )
-    if loaded.window is not None and loaded.window <= loaded.validation + label.known_after:
+    _require_rows_to_learn_from(document, loaded)
+    require_no_personal_segments(document, parsed, loaded.personal_names)
+    return loaded
+
+
+def _periods(document: Document, parsed: written.ModelAttributes, calendar: Calendar) -> Callable[..., int]:
+    def periods(*path: str, least: int = 1) -> int:
+        value: Any = parsed
+        for part in path:
+            value = getattr(value, part)
+        found: int = located(document, path, lambda: counted(value, calendar, least))
+        return found
+
+    return periods
+
+
+def _retrain(parsed: written.ModelAttributes, periods: Callable[..., int]) -> RetrainPolicy:
+    written_ = parsed.retrain
+    cool_down, max_age = periods("retrain", "cool_down", least=0), periods("retrain", "max_age")
+    return RetrainPolicy(written_.worse_by, written_.persistence, cool_down, max_age)
+
+
+def _queries(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> _Queries:
+    population = read_query(document, parsed.population, "population")
+    label = read_query(document, parsed.label.sql, "label", "sql")
+    declared = [*project.sources, *project.feature_tables]
+    for query in (population, label):
+        for name in sorted(query.tables - set(declared)):
+            raise unknown_table(name, declared, query)
+    inputs = {name: project.table(name) for name in sorted(population.tables)}
+    label_inputs = {name: project.table(name) for name in sorted(label.tables)}
+    calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
+    return _Queries(population, label, inputs, label_inputs, calendar)
+
+
+def _columns(
+    document: Document, parsed: written.ModelAttributes, project: ProjectDefinition, queries: _Queries
+) -> _Columns:
+    inputs = queries.inputs
+    lookups, features = load_lookups(document, parsed, project, queries.calendar)
+    looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
+    request = request_columns(document, parsed, [column.name for column in features])
+    key_columns = [_key_column(document, name, [*looked_up.values(), *inputs.values()]) for name in parsed.primary_keys]
+    time_table, time_column = _key_column(document, parsed.timestamp, list(inputs.values()))
+    named = [*key_columns, (time_table, replace(time_column, kind="time"))]
+    require_own_names(document, parsed, [column.name for column in (*(column for _, column in named), *features)])
+    own_columns, request = population_columns(document, parsed, queries.population, inputs, named, request)
+    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, own_columns, queries.calendar)
+    check_output(document, queries.population, [*schema.names, *(column.name for column in request)], "population")
+    check_output(document, queries.label, [*schema.names, parsed.label.column], "label", "sql")
+    given = {column.name: column.type for column in (*schema.columns, *request) if column.kind != "time"}
+    require_keys(document, parsed, project, lookups, given)
+    by = {name for lookup in lookups for name in lookup.lookup_key or ()}
+    features = looked_up_columns(document, parsed, project, lookups, features, request)
+    computed, made = computed_features(document, parsed, [*given, *(column.name for column in features)])
+    computed = with_read(computed, [*own_columns, *request, *features])
+    made = computed_columns(document, parsed, computed, made)
+    features = (*features, *(column for column in request if column.name not in by), *made)
+    return _Columns(schema, lookups, {**inputs, **looked_up}, request, computed, made, features)
+
+
+def _label(document: Document, parsed: written.ModelAttributes, queries: _Queries) -> LabelDefinition:
+    return LabelDefinition(
+        queries.label,
+        tuple(queries.label_inputs),
+        parsed.label.column,
+        parsed.label.horizon,
+        parsed.label.delay,
+        parsed.label.unit,
+        *span_of_tables(queries.label_inputs.values(), queries.calendar, document.at("label", "sql")),
+        LABEL_TYPES[parsed.task],
+        _classes(document, parsed),
+    )
+
+
+def _parts(
+    parsed: written.ModelAttributes,
+    project: ProjectDefinition,
+    queries: _Queries,
+    columns: _Columns,
+    label: LabelDefinition,
+    history: int,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The parts of the model's own definition, and those of its labels."""
+    shared = {
+        "population": queries.population.canonical,
+        "label": queries.label.canonical,
+        "label column": f"{parsed.label.column}, horizon {label.horizon}, delay {label.delay}",
+        **({} if parsed.task == "regression" else {"label values": f"{label.type} {', '.join(label.classes)}".strip()}),
+        "history": f"{history} {queries.calendar.unit}s",
+        **schema_parts(replace(columns.schema, columns=(*columns.schema.columns, *columns.request))),
+    }
+    read = parts_read(
+        {**project.sources, **project.feature_tables},
+        (queries.population, queries.inputs, columns.asked),
+        (queries.label, queries.label_inputs, [*columns.schema.names, label.column]),
+    )
+    own = {**lookup_parts(project, columns.lookups), **request_parts(columns.request, columns.computed, columns.made)}
+    return {**shared, **own}, {**shared, **read}
+
+
+def _retention(document: Document, parsed: written.ModelAttributes) -> Duration | None:
+    kept = parsed.retention.candidates
+    return located(document, ("retention", "candidates"), lambda: Duration.parse(kept)) if kept else None
+
+
+def _history(document: Document, history: int, label: LabelDefinition, calendar: Calendar) -> int:
+    if history <= label.known_after:
         raise DefinitionError(
-            f"a window of {loaded.window} {calendar.unit}s, of which {loaded.validation} judge a candidate and "
-            f"{label.known_after} before them are left out",
-            f"at least {loaded.validation + label.known_after + 1}, so that something is left to learn from",
+            f"history of {history} {calendar.unit}s with a label known after {label.known_after}",
+            f"at least {label.known_after + 1} {calendar.unit}s",
+            "lengthen the history: the label's SQL must see both ends",
+            where=document.at("history"),
+        )
+    return history
+
+
+def _require_rows_to_learn_from(document: Document, model: ModelDefinition) -> None:
+    left_out = model.validation + model.label.known_after
+    if model.window is not None and model.window <= left_out:
+        raise DefinitionError(
+            f"a window of {model.window} {model.schema.calendar.unit}s, of which {model.validation} judge a candidate "
+            f"and {model.label.known_after} before them are left out",
+            f"at least {left_out + 1}, so that something is left to learn from",
             "lengthen train.window, or shorten train.validation",
             where=document.at("train", "window"),
         )
-    require_no_personal_segments(document, parsed, loaded.personal_names)
-    return loaded
 
 
 _TRAINED_BY = ("task", "baseline", "template", "train", "gates", "evaluate")
@@ -256,116 +313,6 @@ def _require_learnable(document: Document, features: Sequence[Column]) -> None:
                 f"compute how long ago it was, such as date_diff('day', {column.name}, …), in the table's SQL",
                 where=document.at("features"),
             )
-
-
-def require_features(documents: Sequence[tuple[Document, written.ModelAttributes]], project: ProjectDefinition) -> None:
-    """See that no column is gone that several models look up; with one model, its own loading says so.
-
-    Raises:
-        DefinitionError: One is, with every model that looks it up.
-    """
-    tables: dict[str, TableDefinition] = {**project.sources, **project.feature_tables}
-    gone: dict[tuple[str, str], dict[str, Location]] = {}
-    for document, parsed in documents:
-        for number, lookup in enumerate(parsed.features):
-            for position, name in enumerate(lookup.columns):
-                if lookup.table in tables and name not in tables[lookup.table].schema.names:
-                    place = document.at("features", number, "columns", position)
-                    gone.setdefault((lookup.table, name), {})[parsed.name] = place
-    for (table, name), places in gone.items():
-        if len(places) > 1:
-            listed = ", ".join(f"{model} ({place})" for model, place in places.items())
-            raise DefinitionError(
-                f"column '{name}', which '{table}' does not have, and which {len(places)} models look up: {listed}",
-                f"one of: {', '.join(tables[table].schema.value_names)}",
-                "put the column back, or take it out of these models first",
-                where=next(iter(places.values())),
-            )
-
-
-def _lookup_parts(project: ProjectDefinition, lookups: Sequence[LookupDefinition]) -> dict[str, str]:
-    """What a model looks up, in the order that its estimator sees."""
-    parts = {}
-    for number, lookup in enumerate(lookups, start=1):
-        schema = project.table(lookup.table).schema
-        chosen = [schema.column(name) for name in lookup.columns]
-        columns = [
-            f"{column.name} {column.type} {column.kind} as {new} default {lookup.default.get(column.name)!r}"
-            for column, new in zip(chosen, lookup.names, strict=True)
-        ]
-        keys = [f"{key} = {own}" for key, own in zip(schema.keys, lookup.lookup_key or schema.keys, strict=True)]
-        parts[f"lookup {number} in {lookup.table}"] = f"{', '.join(columns)}; by {', '.join(keys)}; {lookup.lookback}"
-    return parts
-
-
-def _lookups(
-    document: Document, parsed: written.ModelAttributes, project: ProjectDefinition, calendar: Calendar
-) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
-    lookups = []
-    features: dict[str, Column] = {}
-    taken = taken_names(parsed)
-    for number, lookup in enumerate(parsed.features):
-        place = ("features", number)
-        table = located(document, (*place, "table"), lambda lookup=lookup: project.table(lookup.table))
-        columns = {
-            name: located(
-                document,
-                (*place, "columns", position),
-                lambda table=table, name=name: check_feature(table.name, table.schema, name),
-            )
-            for position, name in enumerate(lookup.columns)
-        }
-        for field, names in (("rename", lookup.rename), ("default", lookup.default)):
-            located(
-                document,
-                (*place, field),
-                lambda field=field, names=names, columns=columns: check_chosen(field, names, columns),
-            )
-        for name in lookup.rename.values():
-            located(document, (*place, "rename"), lambda name=name: check_new_name(name))
-        default = {
-            name: located(
-                document,
-                (*place, "default", name),
-                lambda column=columns[name], value=value: typed_default(column, value),
-            )
-            for name, value in lookup.default.items()
-        }
-        text = lookup.lookback
-        lookback = located(document, (*place, "lookback"), lambda text=text: _lookback(text)) if text else None
-        located(
-            document,
-            (*place, "lookback"),
-            lambda table=table, columns=columns, lookback=lookback: check_lookback(
-                table, columns.values(), lookback, calendar
-            ),
-        )
-        resolved = LookupDefinition(
-            table.name,
-            tuple(lookup.columns),
-            lookback,
-            tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
-            lookup.rename,
-            {**absent_defaults(columns), **default},
-        )
-        for position, (column, name) in enumerate(zip(lookup.columns, resolved.names, strict=True)):
-            if name in features or name in taken:
-                raise DefinitionError(
-                    f"two features named '{name}'" if name in features else f"a feature with the name '{name}'",
-                    "each feature once" if name in features else "a name that no other column of the model has",
-                    f"take one of them out, or give it another name with rename: {{{column}: …}}",
-                    where=document.at(*place, "columns", position),
-                )
-            features[name] = replace(columns[column], name=name)
-        lookups.append(resolved)
-    return tuple(lookups), tuple(features.values())
-
-
-def _lookback(text: str) -> Duration:
-    lookback = Duration.parse(text)
-    if lookback == Duration():
-        raise DefinitionError(f"a lookback of '{text}'", "a length of time", "leave it out for ever, or write '1 day'")
-    return lookback
 
 
 def _classes(document: Document, parsed: written.ModelAttributes) -> tuple[str, ...]:

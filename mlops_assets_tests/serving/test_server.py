@@ -175,7 +175,11 @@ def test_the_help_lists_every_limit() -> None:
     ("arguments", "variables", "found"),
     [
         ([], {"MLOPS_MAX_KEYS": "many"}, "Found: MLOPS_MAX_KEYS is 'many'. Expected: a whole number above zero."),
-        ([], {"MLOPS_MOST_KEYS": "5"}, "Found: the variable MLOPS_MOST_KEYS. Expected: MLOPS_MAX_KEYS, as it is called"),
+        (
+            [],
+            {"MLOPS_MOST_KEYS": "5"},
+            "Found: the variable MLOPS_MOST_KEYS. Expected: MLOPS_MAX_KEYS, as it is called",
+        ),
         ([], {"MLOPS_ONLINE_STORE": "ftp://store"}, "MLOPS_ONLINE_STORE with no URL of a store"),
         (["--port", "70000"], {}, "127.0.0.1 port 70000 cannot be listened on"),
         (["--host", ""], {}, "Found: an empty --host. Expected: an address of this machine"),
