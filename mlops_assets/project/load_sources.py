@@ -35,6 +35,39 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         )
         for column in columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
     )
+    _require_time(document, parsed)
+    calendar = Calendar(parsed.period or "day", parsed.week_ends_on)
+
+    lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
+    overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
+    first, last, live_since = _span(document, parsed, calendar)
+    origin = _origin(document, parsed, calendar, first, last)
+    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar)
+    delivers = "snapshot" if parsed.static else "increment" if parsed.push else parsed.delivers
+    return SourceDefinition(
+        name=parsed.name,
+        documentation=documentation_of(parsed),
+        location=document.at(),
+        schema=schema,
+        lag=lag,
+        first=first,
+        last=last,
+        live_since=live_since,
+        delivers=delivers,
+        window_periods=parsed.window_periods,
+        max_removed_share=parsed.max_removed_share,
+        min_rows_share=parsed.min_rows_share,
+        max_bad_share=parsed.max_bad_share,
+        overdue_after=overdue,
+        origin=origin,
+        published_from=_published_from(document, parsed),
+        expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
+        written=_written(parsed, origin),
+        online=parsed.online,
+    )
+
+
+def _require_time(document: Document, parsed: written.SourceAttributes) -> None:
     if parsed.static != (parsed.timestamp is None):
         raise DefinitionError(
             f"static: {str(parsed.static).lower()} with {'a' if parsed.timestamp else 'no'} timestamp",
@@ -50,7 +83,12 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
             f"add {missing}",
             where=document.at(),
         )
-    calendar = Calendar(parsed.period or "day", parsed.week_ends_on)
+
+
+def _span(
+    document: Document, parsed: written.SourceAttributes, calendar: Calendar
+) -> tuple[Period | None, Period | None, Period | None]:
+    """Its first period and its last, and the first that arrived live."""
 
     def period(field: str, key: str | None) -> Period | None:
         return located(document, field, lambda: calendar.at_key(key)) if key else None
@@ -64,8 +102,6 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
                 "correct it; of a table that goes on, leave last_period out",
                 where=document.at(field),
             )
-    lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
-    overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
     first, last = period("first_period", parsed.first_period), period("last_period", parsed.last_period)
     if first and last and last < first:
         raise DefinitionError(
@@ -74,42 +110,27 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
             "exchange them, or leave last_period out",
             where=document.at("last_period"),
         )
-    origin: Files | Database | Push
+    return first, last, period("live_since", parsed.live_since)
+
+
+def _origin(
+    document: Document, parsed: written.SourceAttributes, calendar: Calendar, first: Period | None, last: Period | None
+) -> Files | Database | Push:
     if parsed.push:
-        origin = _push(document, parsed, parsed.push)
-    elif parsed.database:
-        origin = _database(document, parsed, parsed.database)
-    else:
-        origin = _files(document, parsed, None if parsed.static else calendar, first, last)
+        return _push(document, parsed, parsed.push)
+    if parsed.database:
+        return _database(document, parsed, parsed.database)
+    return _files(document, parsed, None if parsed.static else calendar, first, last)
+
+
+def _published_from(document: Document, parsed: written.SourceAttributes) -> Path | None:
     published_from = document.file.parent / parsed.published_from if parsed.published_from else None
     if published_from and not published_from.is_file():
         raise DefinitionError(
             f"no file {published_from}", "the data file that is published from", "put it there, or correct the name",
             where=document.at("published_from"),
         )  # fmt: skip
-    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar)
-    delivers = "snapshot" if parsed.static else "increment" if parsed.push else parsed.delivers
-    return SourceDefinition(
-        name=parsed.name,
-        documentation=documentation_of(parsed),
-        location=document.at(),
-        schema=schema,
-        lag=lag,
-        first=first,
-        last=last,
-        live_since=period("live_since", parsed.live_since),
-        delivers=delivers,
-        window_periods=parsed.window_periods,
-        max_removed_share=parsed.max_removed_share,
-        min_rows_share=parsed.min_rows_share,
-        max_bad_share=parsed.max_bad_share,
-        overdue_after=overdue,
-        origin=origin,
-        published_from=published_from,
-        expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
-        written=_written(parsed, origin),
-        online=parsed.online,
-    )
+    return published_from
 
 
 def _written(parsed: written.SourceAttributes, origin: Files | Database | Push) -> Mapping[str, object]:

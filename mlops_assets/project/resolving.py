@@ -28,41 +28,11 @@ def columns_of(
     Raises:
         DefinitionError: A key or timestamp is not among them, or a name, type, range or set is not allowed.
     """
-    for field, name in [
-        *(("primary_keys", key) for key in keys),
-        *([("timestamp", timestamp)] if timestamp else []),
-    ]:
-        if name not in columns:
-            raise DefinitionError(
-                f"{'primary key' if field == 'primary_keys' else 'timestamp'} '{name}', which is not among the columns",
-                f"one of: {', '.join(columns)}",
-                "add the column, or correct the name",
-                where=document.at(field),
-            )
-    if timestamp in keys:
-        raise DefinitionError(
-            f"the timestamp '{timestamp}' among the primary keys",
-            "keys that name an entity; the time of a row is no part of them",
-            "take it out of primary_keys",
-            where=document.at("primary_keys"),
-        )
+    _require_key_and_time(document, columns, keys, timestamp)
     result = []
     spelled: dict[str, str] = {}
     for name, column in columns.items():
-        if (first := spelled.setdefault(name.lower(), name)) != name:
-            raise DefinitionError(
-                f"columns '{first}' and '{name}'",
-                "names that differ in more than capital letters, which SQL and Delta take for the same",
-                "rename one of them",
-                where=document.at("columns", name),
-            )
-        if name.lower() in RESERVED_COLUMNS:
-            raise DefinitionError(
-                f"a column named '{name}'",
-                f"any name but {', '.join(RESERVED_COLUMNS)}, which the lakehouse adds to every table",
-                "rename it",
-                where=document.at("columns", name),
-            )
+        _require_name(document, name, spelled.setdefault(name.lower(), name))
         require_sensible(document, ("columns", name), name, column.type, column)
         if "not_finite" in column.model_fields_set and not is_number(column.type):
             raise DefinitionError(
@@ -87,6 +57,30 @@ def columns_of(
                 not_finite=column.not_finite,
             )
         )
+    return tuple(result)
+
+
+def _require_key_and_time(
+    document: Document, columns: Mapping[str, written.ContractAttributes], keys: Sequence[str], timestamp: str | None
+) -> None:
+    for field, name in [
+        *(("primary_keys", key) for key in keys),
+        *([("timestamp", timestamp)] if timestamp else []),
+    ]:
+        if name not in columns:
+            raise DefinitionError(
+                f"{'primary key' if field == 'primary_keys' else 'timestamp'} '{name}', which is not among the columns",
+                f"one of: {', '.join(columns)}",
+                "add the column, or correct the name",
+                where=document.at(field),
+            )
+    if timestamp in keys:
+        raise DefinitionError(
+            f"the timestamp '{timestamp}' among the primary keys",
+            "keys that name an entity; the time of a row is no part of them",
+            "take it out of primary_keys",
+            where=document.at("primary_keys"),
+        )
     if timestamp and columns[timestamp].type not in ("date", "timestamp"):
         raise DefinitionError(
             f"timestamp '{timestamp}' of type {columns[timestamp].type}",
@@ -94,7 +88,24 @@ def columns_of(
             "declare it so; text such as 2001-03 is read as a date",
             where=document.at("columns", timestamp, "type"),
         )
-    return tuple(result)
+
+
+def _require_name(document: Document, name: str, first: str) -> None:
+    """See that a column may be called so; ``first`` is how the first of this name is written."""
+    if first != name:
+        raise DefinitionError(
+            f"columns '{first}' and '{name}'",
+            "names that differ in more than capital letters, which SQL and Delta take for the same",
+            "rename one of them",
+            where=document.at("columns", name),
+        )
+    if name.lower() in RESERVED_COLUMNS:
+        raise DefinitionError(
+            f"a column named '{name}'",
+            f"any name but {', '.join(RESERVED_COLUMNS)}, which the lakehouse adds to every table",
+            "rename it",
+            where=document.at("columns", name),
+        )
 
 
 class Limits(Protocol):
