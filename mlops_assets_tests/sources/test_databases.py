@@ -4,6 +4,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,38 @@ def test_decimals_become_what_is_declared_where_they_fit(home: Home, sales: Any,
     shop = shop_of(home, TABLE)
     shop.ingest("2024-01")
     assert set(shop.known(FEBRUARY).values()) == {units}
+
+
+@pytest.mark.parametrize(
+    ("stored", "declared", "value"),
+    [
+        ("numeric", "decimal(12,2)", "12.30"),
+        ("numeric(20, 6)", "decimal(12,2)", "-0.070000"),
+        ("numeric", "decimal(38,8)", "123456789012345678901234567890.12345678"),
+        ("numeric", "decimal(30,25)", "1.0000000000000000000000001"),
+        ("int", "decimal(12,2)", "7"),
+        ("double precision", "decimal(12,2)", "0.1"),
+    ],
+)
+def test_a_numeric_of_a_database_is_a_decimal_to_its_last_digit(
+    home: Home, sales: Any, stored: str, declared: str, value: str
+) -> None:
+    sales.execute(f"ALTER TABLE sales ALTER units TYPE {stored}")
+    sales.execute(f"UPDATE sales SET units = {value}")
+    columns = COLUMNS.replace("type: bigint", f"type: '{declared}'").replace(", minimum: 0", "")
+    assert declared in columns
+    shop = shop_of(home, TABLE, columns=columns)
+    shop.ingest("2024-01")
+    assert set(shop.known(FEBRUARY).values()) == {Decimal(value)}
+
+
+def test_a_numeric_with_more_digits_than_declared_is_refused(home: Home, sales: Any) -> None:
+    sales.execute("ALTER TABLE sales ALTER units TYPE numeric")
+    sales.execute("UPDATE sales SET units = 12.345")
+    columns = COLUMNS.replace("type: bigint", "type: 'decimal(12,2)'").replace(", minimum: 0", "")
+    with pytest.raises(ContractError) as refused:
+        shop_of(home, TABLE, columns=columns).ingest("2024-01")
+    assert "in column 'units', row 1" in refused.value.found
 
 
 @pytest.mark.parametrize(
