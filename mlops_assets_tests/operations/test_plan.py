@@ -63,17 +63,24 @@ def test_layout_and_descriptions_change_nothing(line: Line) -> None:
     )
 
 
-def test_an_added_column_recomputes_the_table_and_what_reads_it_and_spares_the_version_if_it_agrees(
+def test_a_change_recomputes_the_table_and_who_reads_the_column_and_spares_the_version_if_it_agrees(
     line: Line,
 ) -> None:
     add_cost(line)
+    assert {name: item.status for name, item in planned(line).items()} == {
+        "trend": "changed", "week": "unchanged", "forecast/labels": "unchanged", "forecast": "unchanged"
+    }  # fmt: skip
+    line.files.change("trend/trend.sql", "ln(units + 1)", "ln(1 + units)")
+    line.open()
     found = planned(line)
     trend, week = found["trend"], found["week"]
     assert {item.part: item.lines for item in trend.differences} == {
         "column cost": ("+double",),
         "sql": (
-            "   LN(units + 1) AS level,",
+            "   sales.day,",
+            "-  LN(units + 1) AS level,",
             "-  visitors AS crowd",
+            "+  LN(1 + units) AS level,",
             "+  visitors AS crowd,",
             "+  price AS cost",
             " FROM sales",
