@@ -13,7 +13,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.freshness import stale_tables
+from mlops_assets.quality.freshness import stale_tables
 from mlops_assets.sources.landing import passed_over_in_words
 
 EVERY_MORNING = "0 6 * * *"

@@ -39,7 +39,7 @@ from mlops_assets.markdown import as_code
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.reads import table_reads
-from mlops_assets.sources.freshness import freshness
+from mlops_assets.quality.freshness import freshness
 
 
 class FeatureTable(ProjectComponent):

@@ -17,7 +17,7 @@ from mlops_assets.markdown import as_table
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.expectations import Expectation, Freshness
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
+from mlops_assets.quality.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
 from mlops_assets.sources.quarantine import QUARANTINE_EMPTY
 
 

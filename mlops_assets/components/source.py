@@ -37,8 +37,8 @@ from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import CheckOutcome
-from mlops_assets.sources.freshness import freshness
+from mlops_assets.quality.contract import CheckOutcome
+from mlops_assets.quality.freshness import freshness
 from mlops_assets.sources.ingest import ingest, is_correction
 from mlops_assets.sources.quarantine import quarantine_outcome
 from mlops_assets.sources.quarantine_replay import Replayed

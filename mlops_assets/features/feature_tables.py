@@ -19,8 +19,8 @@ from mlops_assets.project.definition import FeatureTableDefinition, SourceDefini
 from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.reads import Reads
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
-from mlops_assets.sources.expectations import expected_figures, require_expected
+from mlops_assets.quality.contract import BrokenContractError, CheckOutcome
+from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.ingest import require_delivered
 
 

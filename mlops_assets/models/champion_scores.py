@@ -103,7 +103,7 @@ def _looked_up(
     """The rows with the features of a training's definition."""
     import pyarrow as pa
 
-    from mlops_assets.sources.contract import moments
+    from mlops_assets.quality.contract import moments
 
     asked = [column.name for column in its.request]
     gone = [name for name in asked if name not in rows.column_names]

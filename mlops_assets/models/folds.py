@@ -15,7 +15,7 @@ def period_starts(model: ModelDefinition, rows: "pa.Table") -> Any:
     """The start of each row's period, as an array of moments in UTC."""
     import numpy as np
 
-    from mlops_assets.sources.contract import moments
+    from mlops_assets.quality.contract import moments
 
     calendar = model.schema.calendar
     starts = {moment: calendar.of(moment).start for moment in set(moments(rows, model.schema)) if moment}

@@ -262,7 +262,7 @@ def features_to_score(platform: Platform, model: ModelDefinition, period: Period
     """
     import pyarrow as pa
 
-    from mlops_assets.sources.contract import moments
+    from mlops_assets.quality.contract import moments
 
     for name in model.inputs:
         require_history(platform.table(name), *span_looked_up(platform, model, name, period, period))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.sources.contract import BrokenContractError, wrong_structure
+from mlops_assets.quality.contract import BrokenContractError, wrong_structure
 from mlops_assets.sources.values import WrongValue, plain
 
 if TYPE_CHECKING:

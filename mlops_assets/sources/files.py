@@ -14,7 +14,7 @@ from mlops_assets.errors import ContractError, nearest
 from mlops_assets.lakehouse.exact import WrittenNumber, object_of_names
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema, family
-from mlops_assets.sources.contract import wrong_structure
+from mlops_assets.quality.contract import wrong_structure
 from mlops_assets.sources.csv_files import read_csv
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
 from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts, plain

@@ -15,11 +15,11 @@ from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.quality.contract import BrokenContractError, CheckOutcome, moments
+from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.appending import Difference, append, compare, first_known_at
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.sources.databases import read_database
 from mlops_assets.sources.delivered import Delivered
-from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.files import SUFFIXES, read_delivery
 from mlops_assets.sources.landing import landed_files
 from mlops_assets.sources.pushed import keep_pushed, last_of_each, require_over

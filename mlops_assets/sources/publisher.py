@@ -14,8 +14,8 @@ from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.csv_files import require_whole_rows
-from mlops_assets.sources.expectations import expected_figures, require_expected
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landing_file
 

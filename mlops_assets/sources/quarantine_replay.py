@@ -16,8 +16,8 @@ from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
+from mlops_assets.quality.contract import identity, moments
 from mlops_assets.sources.appending import append, compare
-from mlops_assets.sources.contract import identity, moments
 from mlops_assets.sources.ingest import (
     read_kept,
     require_few_removed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.engines.contract import Engine
 from mlops_assets.engines.figures import values_where
 from mlops_assets.lakehouse.schema import TableSchema
-from mlops_assets.sources.contract import CONTRACT_CHECKS, CheckOutcome, identity, key_in_words, row_rules
+from mlops_assets.quality.contract import CONTRACT_CHECKS, CheckOutcome, identity, key_in_words, row_rules
 from mlops_assets.sources.delivered import Delivered
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import moments
+from mlops_assets.quality.contract import moments
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,1 +1,1 @@
-"""Tests of contracts, ingestion and the publisher."""
+"""Tests of ingestion and the publisher."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
-from mlops_assets.sources.contract import BrokenContractError
+from mlops_assets.quality.contract import BrokenContractError
 from mlops_assets.sources.files import read_delivery
 
 if TYPE_CHECKING:

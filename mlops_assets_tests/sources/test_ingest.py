@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.errors import ConflictError, ContractError, DefinitionError, MissingDataError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.schema import ALWAYS
-from mlops_assets.sources.contract import BrokenContractError
+from mlops_assets.quality.contract import BrokenContractError
 from mlops_assets.sources.landing import landed_periods
 from mlops_assets_tests.sources.small_project import (
     STATIC,

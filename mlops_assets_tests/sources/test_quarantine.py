@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.sources.contract import BrokenContractError
+from mlops_assets.quality.contract import BrokenContractError
 from mlops_assets.sources.ingest import Ingested
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
 from mlops_assets.sources.quarantine_replay import Replayed, replay_quarantine

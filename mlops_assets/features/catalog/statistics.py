@@ -32,7 +32,7 @@ from mlops_assets.lakehouse.schema import Column, TableSchema, is_number
 from mlops_assets.lakehouse.tables import StateMoment, StateTable
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.freshness import freshness as judged_freshness
+from mlops_assets.quality.freshness import freshness as judged_freshness
 
 MAX_BINS, MOST_FREQUENT, MAX_SAMPLED = 20, 10, 5
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)

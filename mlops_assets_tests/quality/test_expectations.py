@@ -6,8 +6,8 @@ import pytest
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.sources.contract import BrokenContractError, CheckOutcome
-from mlops_assets.sources.freshness import freshness, stale_tables
+from mlops_assets.quality.contract import BrokenContractError, CheckOutcome
+from mlops_assets.quality.freshness import freshness, stale_tables
 from mlops_assets_tests.sources.small_project import STATIC, Shop, platform_of, sales_yaml
 
 COLUMNS = """

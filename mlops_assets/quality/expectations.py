@@ -7,7 +7,7 @@ from mlops_assets.engines.contract import Engine, Rows
 from mlops_assets.engines.figures import count_where, is_null, largest, smallest
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project.expectations import Expectation, Freshness, NullShare, RowCount, Values
-from mlops_assets.sources.contract import (
+from mlops_assets.quality.contract import (
     CheckOutcome,
     RowRule,
     contract_figures,

@@ -13,7 +13,7 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
-from mlops_assets.sources.contract import (
+from mlops_assets.quality.contract import (
     CONTRACT_CHECKS,
     BrokenContractError,
     CheckOutcome,

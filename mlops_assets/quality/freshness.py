@@ -7,8 +7,8 @@ from mlops_assets.engines.figures import largest
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.expectations import Expectation, Freshness, in_days
 from mlops_assets.project.platform import Platform
-from mlops_assets.sources.contract import CheckOutcome
-from mlops_assets.sources.expectations import outcome_of
+from mlops_assets.quality.contract import CheckOutcome
+from mlops_assets.quality.expectations import outcome_of
 
 
 def freshness(platform: Platform, table: TableDefinition) -> list[CheckOutcome]:
