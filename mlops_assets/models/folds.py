@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError
-from mlops_assets.models.judging import Split, split_before
+from mlops_assets.models.split import Split, split_before
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from mlops_assets.features.python_functions import called
 from mlops_assets.models.evaluation import JudgedRows, Who, levels
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.footprint import seconds_for_one_row
-from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.verdict import GateOutcome
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import (
-    ENOUGH_ROWS,
     ComparisonGate,
     Gate,
     LatencyGate,
@@ -59,19 +58,8 @@ class Facts:
     champion_lacks: str = ""
 
 
-def judge(facts: Facts, *, min_rows: int) -> Verdict:
-    """Put a candidate through its model's gates.
-
-    Args:
-        facts: What was measured, and what more can be.
-        min_rows: Fewest rows that a judgement may rest on.
-    """
-    rows = facts.measured["candidate"].rows
-    enough = GateOutcome(ENOUGH_ROWS, rows >= min_rows, f"judged on {rows} rows, {min_rows} are needed", rows, min_rows)
-    return Verdict((enough, *(_outcome(gate, facts) for gate in facts.model.gates)))
-
-
-def _outcome(gate: Gate, facts: Facts) -> GateOutcome:
+def outcome_of(gate: Gate, facts: Facts) -> GateOutcome:
+    """What one gate says."""
     if isinstance(gate, ComparisonGate):
         return _comparison(gate, facts)
     if isinstance(gate, LimitGate):

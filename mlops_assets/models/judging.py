@@ -1,85 +1,145 @@
-"""Fair comparison: which periods are judged on, by fits that have not seen them, and what the gates said."""
+"""Fair comparison: a candidate is fitted without the newest periods, and judged on them beside its rivals."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import ContractError
+from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.models.baseline import baseline_scores, fit_baseline
+from mlops_assets.models.champion_scores import NotComparableError
+from mlops_assets.models.evaluation import JudgedRows, Who
+from mlops_assets.models.fitting import feature_frame, fit
+from mlops_assets.models.folds import parts_of, period_starts
+from mlops_assets.models.gates import Facts, outcome_of
+from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.predicting import scores_of_fit, truth_of
+from mlops_assets.models.search import Chosen, Trial, choose_parameters
+from mlops_assets.models.split import Split, split
+from mlops_assets.models.verdict import GateOutcome, Verdict
 from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.gates import ENOUGH_ROWS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class Split:
-    """Which periods a judged fit is trained on, and which it is judged on; an embargo lies between.
+class Fitted:
+    """Both fits of a candidate, and how the judged one did.
 
     Args:
-        last_fitted: Last period that the judged fit sees.
-        first_judged: First period of the validation.
-        last_judged: Last period of the validation.
+        judged: Fitted without the newest periods.
+        model: Fitted on everything known; serves once the candidate won.
+        split: Which periods the judged fit was fitted and judged on.
+        judged_on: The rows of the validation, and what candidate, baseline and champion said of them.
+        candidate: Figures of the judged fit.
+        baseline: Those of the baseline, learned from the same rows, on the same rows.
+        champion: Those of the champion's judged fit on the same rows, or None.
+        fitted_rows: Rows that the judged fit was fitted on.
+        chosen: The parameters of both fits, and the trials that chose them.
+        champion_lacks: Why the champion that there is could not be asked, in words; else empty.
     """
 
-    last_fitted: Period
-    first_judged: Period
-    last_judged: Period
+    judged: Any
+    model: Any
+    split: Split
+    judged_on: JudgedRows
+    candidate: Measured
+    baseline: Measured
+    champion: Measured | None
+    fitted_rows: int
+    chosen: Chosen
+    champion_lacks: str = ""
+
+    @property
+    def measured(self) -> dict[Who, Measured]:
+        """The figures, by who predicted."""
+        found: dict[Who, Measured] = {"candidate": self.candidate, "baseline": self.baseline}
+        return found | ({"champion": self.champion} if self.champion else {})
 
 
-@dataclass(frozen=True)
-class GateOutcome:
-    """What one gate said.
+def _as_written(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else f"'{label}'"
+
+
+def fit_candidate(
+    model: ModelDefinition,
+    rows: "pa.Table",
+    at: Period,
+    champion: "Callable[[pa.Table], npt.NDArray[Any]] | None",
+    report: Callable[[Trial, str], None] = lambda trial, words: None,
+) -> Fitted:
+    """Fit a candidate twice and judge it.
 
     Args:
-        name: The gate; its asset check is called the same.
-        passed: Whether the candidate may become a version, as far as this gate is asked.
-        reason: Its reason in words.
-        measured: What it measured, where that is a number; else None.
-        limit: What that was held against.
+        model: The model.
+        rows: Its training set.
+        at: The period trained at.
+        champion: What the champion's judged fit says of rows of the training set; None where there is no champion.
+        report: Told of each trial of a search.
+
+    Raises:
+        ContractError: No rows are left to fit on, or none to judge on; or the champion's fit is not as it was trained.
     """
+    parts = split(model, labelled_period(model, at))
+    fitted, judged = parts_of(rows, period_starts(model, rows), parts)
+    for name, part, periods in (
+        ("fit", fitted, f"up to {parts.last_fitted.key}"),
+        ("judge", judged, f"from {parts.first_judged.key} to {parts.last_judged.key}"),
+    ):
+        if part.num_rows == 0:
+            raise ContractError(
+                f"no labels of '{model.name}' to {name} on ({periods})",
+                "labels before and in the validation periods",
+                "train later, or shorten train.validation",
+            )
+    come_true = fitted.column(model.label.column).unique().to_pylist()
+    if model.classes and len(come_true) < 2:
+        raise ContractError(
+            f"{fitted.num_rows} labels of '{model.name}' to fit on (up to {parts.last_fitted.key}), "
+            f"all of them {_as_written(come_true[0])}",
+            "labels of at least two classes",
+            "train once another has come true, or widen train.window",
+        )
+    truth, frame = truth_of(model, judged), feature_frame(model, judged)
+    chosen = choose_parameters(model, fitted, report)
+    judged_fit = fit(model, fitted, chosen.params)
 
-    name: str
-    passed: bool
-    reason: str
-    measured: float | None = None
-    limit: float | None = None
+    scores: dict[Who, Any] = {
+        "candidate": scores_of_fit(model, judged_fit, frame),
+        "baseline": baseline_scores(model, fit_baseline(model, fitted), judged),
+    }
+    lacks = ""
+    if champion:
+        try:
+            scores["champion"] = champion(judged)
+        except NotComparableError as error:
+            lacks = error.found
+    measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
+    return Fitted(
+        judged=judged_fit,
+        model=fit(model, rows, chosen.params),
+        split=parts,
+        judged_on=JudgedRows(judged, truth, scores),
+        candidate=measured["candidate"],
+        baseline=measured["baseline"],
+        champion=measured.get("champion"),
+        fitted_rows=fitted.num_rows,
+        chosen=chosen,
+        champion_lacks=lacks,
+    )
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What all gates said together."""
+def judge(facts: Facts, *, min_rows: int) -> Verdict:
+    """Put a candidate through its model's gates.
 
-    outcomes: tuple[GateOutcome, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the candidate may become a version."""
-        return all(outcome.passed for outcome in self.outcomes)
-
-    @property
-    def reason(self) -> str:
-        """All reasons in words."""
-        return "; ".join(outcome.reason for outcome in self.outcomes)
-
-    @property
-    def decisions(self) -> tuple[str, ...]:
-        """Which gates passed and which did not, without what was measured: times differ from run to run."""
-        return tuple(f"{outcome.name} {outcome.passed}" for outcome in self.outcomes)
-
-    def as_json(self) -> str:
-        """The outcomes as JSON."""
-        return json.dumps([asdict(outcome) for outcome in self.outcomes])
-
-    @classmethod
-    def from_json(cls, text: str) -> "Verdict":
-        """The verdict that `as_json` wrote."""
-        return cls(tuple(GateOutcome(**outcome) for outcome in json.loads(text)))
-
-
-def split(model: ModelDefinition, last: Period) -> Split:
-    """Split the labels that end with period ``last``: the newest ``validation`` periods are judged on.
-
-    Between lie horizon + delay periods, so that no label of the fit reaches into a period that is judged.
+    Args:
+        facts: What was measured, and what more can be.
+        min_rows: Fewest rows that a judgement may rest on.
     """
-    return split_before(model, model.schema.calendar.shift(last, 1 - model.validation), last)
-
-
-def split_before(model: ModelDefinition, first: Period, last: Period) -> Split:
-    """The split that judges the periods from first to last, with the embargo before them."""
-    return Split(model.schema.calendar.shift(first, -1 - model.label.known_after), first, last)
+    rows = facts.measured["candidate"].rows
+    enough = GateOutcome(ENOUGH_ROWS, rows >= min_rows, f"judged on {rows} rows, {min_rows} are needed", rows, min_rows)
+    return Verdict((enough, *(outcome_of(gate, facts) for gate in facts.model.gates)))

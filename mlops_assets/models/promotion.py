@@ -12,7 +12,6 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import agreement, record_agreement, require_agreement
-from mlops_assets.models.judging import Verdict
 from mlops_assets.models.records import (
     CandidateRecord,
     TransitionKind,
@@ -28,6 +27,7 @@ from mlops_assets.models.records import (
 from mlops_assets.models.registry_index import show_states
 from mlops_assets.models.states import NEVER_SERVED, State, version_in, version_states
 from mlops_assets.models.stored_fits import reread_fit
+from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 

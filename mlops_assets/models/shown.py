@@ -8,7 +8,6 @@ from typing import Literal
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.evaluation_text import as_lines, in_brief
-from mlops_assets.models.judging import GateOutcome, Verdict
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import (
     ComparisonRecord,
@@ -20,6 +19,7 @@ from mlops_assets.models.records import (
     versions,
 )
 from mlops_assets.models.states import State, version_in, version_states
+from mlops_assets.models.verdict import GateOutcome, Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 

@@ -4,28 +4,24 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import MissingDataError
 from mlops_assets.features.generations import record_generation
-from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn
-from mlops_assets.models.baseline import baseline_scores, fit_baseline
-from mlops_assets.models.champion_scores import NotComparableError, judged_scores
-from mlops_assets.models.evaluation import JudgedRows, Who, evaluate
-from mlops_assets.models.fitting import feature_frame, fit, fitting_of
-from mlops_assets.models.folds import parts_of, period_starts
-from mlops_assets.models.gates import Facts, judge
-from mlops_assets.models.judging import Split, Verdict, split
+from mlops_assets.models.baseline import fit_baseline
+from mlops_assets.models.champion_scores import judged_scores
+from mlops_assets.models.evaluation import evaluate
+from mlops_assets.models.fitting import fitting_of
+from mlops_assets.models.gates import Facts
+from mlops_assets.models.judging import Fitted, fit_candidate, judge
 from mlops_assets.models.logged import contents_of, logged_fits
-from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.plots import report_files
-from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.records import (
     CandidateRecord,
     EvaluationRecord,
@@ -34,13 +30,13 @@ from mlops_assets.models.records import (
     candidates,
     present_champion,
 )
-from mlops_assets.models.search import Chosen, Trial, choose_parameters
+from mlops_assets.models.search import Trial
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
+from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pyarrow as pa
 
 SHARE_OF_ROWS_TO_JUDGE = 10
@@ -54,113 +50,6 @@ class Request:
     reason: str
     requested_by: str
     number: str = ""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Both fits of a candidate, and how the judged one did.
-
-    Args:
-        judged: Fitted without the newest periods.
-        model: Fitted on everything known; serves once the candidate won.
-        split: Which periods the judged fit was fitted and judged on.
-        judged_on: The rows of the validation, and what candidate, baseline and champion said of them.
-        candidate: Figures of the judged fit.
-        baseline: Those of the baseline, learned from the same rows, on the same rows.
-        champion: Those of the champion's judged fit on the same rows, or None.
-        fitted_rows: Rows that the judged fit was fitted on.
-        chosen: The parameters of both fits, and the trials that chose them.
-        champion_lacks: Why the champion that there is could not be asked, in words; else empty.
-    """
-
-    judged: Any
-    model: Any
-    split: Split
-    judged_on: JudgedRows
-    candidate: Measured
-    baseline: Measured
-    champion: Measured | None
-    fitted_rows: int
-    chosen: Chosen
-    champion_lacks: str = ""
-
-    @property
-    def measured(self) -> dict[Who, Measured]:
-        """The figures, by who predicted."""
-        found: dict[Who, Measured] = {"candidate": self.candidate, "baseline": self.baseline}
-        return found | ({"champion": self.champion} if self.champion else {})
-
-
-def _as_written(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else f"'{label}'"
-
-
-def fit_candidate(
-    model: ModelDefinition,
-    rows: "pa.Table",
-    at: Period,
-    champion: "Callable[[pa.Table], npt.NDArray[Any]] | None",
-    report: Callable[[Trial, str], None] = lambda trial, words: None,
-) -> Fitted:
-    """Fit a candidate twice and judge it.
-
-    Args:
-        model: The model.
-        rows: Its training set.
-        at: The period trained at.
-        champion: What the champion's judged fit says of rows of the training set; None where there is no champion.
-        report: Told of each trial of a search.
-
-    Raises:
-        ContractError: No rows are left to fit on, or none to judge on; or the champion's fit is not as it was trained.
-    """
-    parts = split(model, labelled_period(model, at))
-    fitted, judged = parts_of(rows, period_starts(model, rows), parts)
-    for name, part, periods in (
-        ("fit", fitted, f"up to {parts.last_fitted.key}"),
-        ("judge", judged, f"from {parts.first_judged.key} to {parts.last_judged.key}"),
-    ):
-        if part.num_rows == 0:
-            raise ContractError(
-                f"no labels of '{model.name}' to {name} on ({periods})",
-                "labels before and in the validation periods",
-                "train later, or shorten train.validation",
-            )
-    come_true = fitted.column(model.label.column).unique().to_pylist()
-    if model.classes and len(come_true) < 2:
-        raise ContractError(
-            f"{fitted.num_rows} labels of '{model.name}' to fit on (up to {parts.last_fitted.key}), "
-            f"all of them {_as_written(come_true[0])}",
-            "labels of at least two classes",
-            "train once another has come true, or widen train.window",
-        )
-    truth, frame = truth_of(model, judged), feature_frame(model, judged)
-    chosen = choose_parameters(model, fitted, report)
-    judged_fit = fit(model, fitted, chosen.params)
-
-    scores: dict[Who, Any] = {
-        "candidate": scores_of_fit(model, judged_fit, frame),
-        "baseline": baseline_scores(model, fit_baseline(model, fitted), judged),
-    }
-    lacks = ""
-    if champion:
-        try:
-            scores["champion"] = champion(judged)
-        except NotComparableError as error:
-            lacks = error.found
-    measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
-    return Fitted(
-        judged=judged_fit,
-        model=fit(model, rows, chosen.params),
-        split=parts,
-        judged_on=JudgedRows(judged, truth, scores),
-        candidate=measured["candidate"],
-        baseline=measured["baseline"],
-        champion=measured.get("champion"),
-        fitted_rows=fitted.num_rows,
-        chosen=chosen,
-        champion_lacks=lacks,
-    )
 
 
 def train(

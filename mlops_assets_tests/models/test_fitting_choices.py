@@ -10,8 +10,8 @@ from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import expanding_folds, newest, period_starts
+from mlops_assets.models.judging import fit_candidate
 from mlops_assets.models.search import Trial, choose_parameters
-from mlops_assets.models.training import fit_candidate
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets_tests.small_line import Line, lived_line
 

@@ -12,7 +12,6 @@ from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation
-from mlops_assets.models.judging import Verdict
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import (
     CandidateRecord,
@@ -32,6 +31,7 @@ from mlops_assets.models.registry import (
 )
 from mlops_assets.models.scoring import Scored, score
 from mlops_assets.models.training import Request, train
+from mlops_assets.models.verdict import Verdict
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line
 
@@ -318,8 +318,8 @@ def test_too_short_a_history_to_fit_and_judge(tmp_path_factory: pytest.TempPathF
 def test_a_feature_without_any_value_in_training_is_not_learned_from_and_may_hold_values_later(line: Line) -> None:
     import pyarrow as pa
 
+    from mlops_assets.models.judging import fit_candidate
     from mlops_assets.models.predictor import Predictor
-    from mlops_assets.models.training import fit_candidate
 
     at = line.period(FIRST_TRAINING)
     rows = build_training_set(line.platform, line.model, at).rows

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.features.labels import compute_labels
 from mlops_assets.features.training_sets import build_training_set
-from mlops_assets.models.training import fit_candidate
+from mlops_assets.models.judging import fit_candidate
 from mlops_assets_tests.project.small_project import FORECAST
 from mlops_assets_tests.small_line import FIRST, Line, units_of
 
