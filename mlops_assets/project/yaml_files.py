@@ -25,7 +25,7 @@ RENAMED = {
     "most_removed_share": "max_removed_share",
     "least_rows_share": "min_rows_share",
 }
-"""What fields were called in earlier releases, and what they are called."""
+"""What fields were called in earlier releases, under which they are still read, and what they are called."""
 
 MAX_VALUES = 100_000
 _TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
@@ -76,8 +76,6 @@ class Document:
             more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
             if first["type"] == "extra_forbidden":
                 expected, cure = f"fields that {self.kind} has", "correct the name, or take the field out"
-                if path[-1] in RENAMED:
-                    cure = f"write '{RENAMED[str(path[-1])]}', as it is called now"
             elif first["type"] == "missing":
                 expected, cure = f"'{name}' in every {self.kind}", "add it"
             else:
@@ -177,8 +175,13 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
             where=Location(file, lines[(strange[0],)]),
         )
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
+    attributes = value.get("attributes") or {}
+    for old, new in RENAMED.items():
+        if isinstance(attributes, dict) and old in attributes and new not in attributes:
+            attributes[new] = attributes.pop(old)
+            inner[(new,)] = inner[(old,)]
     type_name = value["type"].rsplit(".", 1)[1]
-    return Document(file, type_name, value.get("attributes") or {}, {**inner, (): node.start_mark.line + 1})
+    return Document(file, type_name, attributes, {**inner, (): node.start_mark.line + 1})
 
 
 def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:

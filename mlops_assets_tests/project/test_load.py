@@ -881,15 +881,16 @@ def test_an_unknown_field(project: SmallProject) -> None:
     )
 
 
-def test_a_field_as_it_was_called_before_is_told_its_name(project: SmallProject) -> None:
-    project.change("visits/defs.yaml", "  publication_lag: 2 days", "  least_rows_share: 0")
-    check(
-        project,
-        ("visits/defs.yaml", "least_rows_share"),
-        "unknown field 'least_rows_share'",
-        "fields that Source has",
-        "write 'min_rows_share', as it is called now",
-    )
+def test_a_field_is_read_under_the_name_that_it_had_before_and_hashed_under_its_own(project: SmallProject) -> None:
+    project.change("visits/defs.yaml", "  publication_lag: 2 days", "  least_rows_share: 0.25")
+    before = project.load().sources["visits"]
+    assert before.min_rows_share == 0.25
+    project.change("visits/defs.yaml", "least_rows_share", "min_rows_share")
+    assert project.load().sources["visits"].definition_hash == before.definition_hash
+    project.change("visits/defs.yaml", "  min_rows_share: 0.25", "  min_rows_share: many")
+    fault = str(project.refusal())
+    project.change("visits/defs.yaml", "  min_rows_share: many", "  least_rows_share: many")
+    assert str(project.refusal()) == fault
 
 
 def test_an_unknown_field_deep_inside(project: SmallProject) -> None:
