@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlops_assets.lakehouse.schema import TYPES, column_type
 from mlops_assets.project.names import Name, Owner, TableName, TagText
@@ -232,6 +232,14 @@ class PushAttributes(Attributes):
     )
 
 
+RENAMED = {
+    "most_bad_share": "max_bad_share",
+    "most_removed_share": "max_removed_share",
+    "least_rows_share": "min_rows_share",
+}
+"""What fields were called in earlier releases, under which they are still read, and what they are called."""
+
+
 class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
@@ -304,6 +312,13 @@ class SourceAttributes(TableAttributes):
         default=None,
         description="A CSV beside the YAML from which a small publisher writes each period's file once it is due.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_earlier_names(cls, values: Any) -> Any:
+        return (
+            {RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
+        )
 
 
 class AggregationAttributes(Attributes):

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlops_assets.errors import DefinitionError, Location, cannot_open
-from mlops_assets.project.attributes import Attributes
+from mlops_assets.project.attributes import RENAMED, Attributes
 from mlops_assets.project.text_files import read_text
 
 FILE_NAME = "defs.yaml"
@@ -19,13 +19,6 @@ COMPONENT_PREFIX = "mlops_assets."
 Path_ = tuple[str | int, ...]
 BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements", "post_processing")
 """What Dagster takes in a document of a component."""
-
-RENAMED = {
-    "most_bad_share": "max_bad_share",
-    "most_removed_share": "max_removed_share",
-    "least_rows_share": "min_rows_share",
-}
-"""What fields were called in earlier releases, under which they are still read, and what they are called."""
 
 MAX_VALUES = 100_000
 _TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
@@ -175,13 +168,9 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
             where=Location(file, lines[(strange[0],)]),
         )
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
-    attributes = value.get("attributes") or {}
-    for old, new in RENAMED.items():
-        if isinstance(attributes, dict) and old in attributes and new not in attributes:
-            attributes[new] = attributes.pop(old)
-            inner[(new,)] = inner[(old,)]
+    inner |= {(new,): inner[(old,)] for old, new in RENAMED.items() if (old,) in inner}
     type_name = value["type"].rsplit(".", 1)[1]
-    return Document(file, type_name, attributes, {**inner, (): node.start_mark.line + 1})
+    return Document(file, type_name, value.get("attributes") or {}, {**inner, (): node.start_mark.line + 1})
 
 
 def _value(file: Path, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:
