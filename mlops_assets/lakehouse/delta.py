@@ -231,19 +231,17 @@ class DeltaFolder:
         if not self.exists():
             return rows
 
-        def new() -> "list[pa.Field]":
-            stored = self.schema()
-            return [field for field in rows.schema if field.name not in stored.names]
-
-        if added := new():
+        stored = self.schema()
+        if new := [field for field in rows.schema if field.name not in stored.names]:
             with told_once(self._unwritable):
                 try:
-                    self._open().alter.add_columns(Schema.from_arrow(pa.schema(added)).fields)
+                    self._open().alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
                 except DeltaError:
-                    if new():  # and no other writer added them at the same time
+                    if not {*rows.schema.names} <= {*self.schema().names}:  # no other writer added them meanwhile
                         raise
             write_point(f"columns of {self.name}")
-        for field in self.schema():
+            stored = self.schema()
+        for field in stored:
             if field.name not in rows.column_names:
                 rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
         return rows
