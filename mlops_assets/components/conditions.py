@@ -18,20 +18,10 @@ Read = Callable[[str], Sequence[InputEvidence]]
 """Says of a partition key what it would be computed from."""
 
 
-class OnlyWhere(AutomationCondition[dg.AssetKey]):
-    """True for the partitions of which a plain function says so; asks for nothing but the candidates.
-
-    Args:
-        label: What it stands for, shown in the user interface.
-        due: Says which of the candidates.
-    """
+class _Ours(AutomationCondition[dg.AssetKey]):
+    """A condition with code of ours, shown under its label."""
 
     label: str
-    due: Due
-
-    def __init__(self, label: str, due: Due) -> None:
-        object.__setattr__(self, "label", label)
-        object.__setattr__(self, "due", due)
 
     @property
     def name(self) -> str:
@@ -42,6 +32,21 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         """Its name in the user interface."""
         return self.label
 
+
+class OnlyWhere(_Ours):
+    """True for the partitions of which a plain function says so; asks for nothing but the candidates.
+
+    Args:
+        label: What it stands for, shown in the user interface.
+        due: Says which of the candidates.
+    """
+
+    due: Due
+
+    def __init__(self, label: str, due: Due) -> None:
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "due", due)
+
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Keep the candidates that are due."""
         candidates = context.candidate_subset
@@ -49,7 +54,7 @@ class OnlyWhere(AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(kept))
 
 
-class ReadsChanged(AutomationCondition[dg.AssetKey]):
+class ReadsChanged(_Ours):
     """True for the partitions that were computed by another definition, or from what has changed since.
 
     Args:
@@ -61,17 +66,9 @@ class ReadsChanged(AutomationCondition[dg.AssetKey]):
     read: Read
 
     def __init__(self, definition: str, read: Read) -> None:
+        object.__setattr__(self, "label", "what it reads of its inputs has changed")
         object.__setattr__(self, "definition", definition)
         object.__setattr__(self, "read", read)
-
-    @property
-    def name(self) -> str:
-        """Its name in the user interface."""
-        return "what it reads of its inputs has changed"
-
-    def get_label(self) -> str:
-        """Its name in the user interface."""
-        return self.name
 
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Keep the candidates whose newest materialization read something else."""

@@ -32,7 +32,7 @@ from mlops_assets.components.results import (
     written_figures,
 )
 from mlops_assets.errors import PlatformError
-from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, tables_evidence
+from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, history_evidence
 from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.periods import Calendar, Unit
 from mlops_assets.markdown import as_code
@@ -71,9 +71,9 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         }
 
     def read(partition: str) -> list[InputEvidence]:
-        period = table.schema.calendar.at_key(partition)
-        begin = table.schema.calendar.shift(period, 1 - table.history)
-        return tables_evidence(platform_of(project), table_reads(project, table), begin, period)
+        calendar = table.schema.calendar
+        reads, period = table_reads(project, table), calendar.at_key(partition)
+        return history_evidence(platform_of(project), reads, period, table.history, calendar)
 
     @dg.asset(
         key=key,

@@ -20,7 +20,7 @@ from mlops_assets.components.loading import (
 )
 from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
-from mlops_assets.features.feature_tables import missing_inputs, tables_evidence
+from mlops_assets.features.feature_tables import history_evidence, missing_inputs
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -54,10 +54,8 @@ def predictions_asset(
         return {period.key for period in spoken if not waits or not missing_inputs(platform, others, period)}
 
     def read(partition: str) -> list[InputEvidence]:
-        period = calendar.at_key(partition)
-        return tables_evidence(
-            platform_of(project), model_reads(project, model), calendar.shift(period, 1 - back), period
-        )
+        reads, period = model_reads(project, model), calendar.at_key(partition)
+        return history_evidence(platform_of(project), reads, period, back, calendar)
 
     label = "its as_of has come, a champion was there, and what it rests on is computed"
     waits = model.when_late == "wait"

@@ -22,7 +22,7 @@ from mlops_assets.components.loading import (
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import in_words, result, written_figures
 from mlops_assets.errors import ContractError
-from mlops_assets.features.feature_tables import has_history, tables_evidence
+from mlops_assets.features.feature_tables import has_history, history_evidence
 from mlops_assets.features.labels import compute_labels, label_history, label_inputs, labelled_period
 from mlops_assets.features.training_sets import build_training_set, training_evidence, training_set_evidence
 from mlops_assets.governance.evidence import InputEvidence, evidence
@@ -61,9 +61,9 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         }
 
     def read(partition: str) -> list[InputEvidence]:
-        period = model.schema.calendar.at_key(partition)
-        begin = model.schema.calendar.shift(period, 1 - history)
-        return tables_evidence(platform_of(project), label_reads(project, model), begin, period)
+        calendar = model.schema.calendar
+        reads, period = label_reads(project, model), calendar.at_key(partition)
+        return history_evidence(platform_of(project), reads, period, history, calendar)
 
     shown = column_schema(
         model.schema,

@@ -198,6 +198,13 @@ def tables_evidence(platform: Platform, reads: Reads, first: Period, last: Perio
     ]
 
 
+def history_evidence(
+    platform: Platform, reads: Reads, last: Period, history: int, calendar: Calendar
+) -> list[InputEvidence]:
+    """Evidence of reading the ``history`` periods that end with one, as `tables_evidence`."""
+    return tables_evidence(platform, reads, calendar.shift(last, 1 - history), last)
+
+
 def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:
     """The periods of a window that the table has."""
     return list(calendar.between(max(first, table_first), last))

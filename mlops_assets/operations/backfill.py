@@ -13,7 +13,7 @@ import dagster as dg
 
 from mlops_assets.components.read_before import newest_materializations, reads_the_same
 from mlops_assets.errors import DefinitionError, MissingDataError, nearest
-from mlops_assets.features.feature_tables import require_inputs, tables_evidence
+from mlops_assets.features.feature_tables import history_evidence, require_inputs
 from mlops_assets.features.labels import label_history, labelled_period
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
@@ -190,8 +190,7 @@ def _current(
     current = set()
     for period, held in stored.items():
         event = events[period.key]
-        begin = computed.states.schema.calendar.shift(period, 1 - computed.history)
-        read = tables_evidence(platform, computed.reads, begin, period)
+        read = history_evidence(platform, computed.reads, period, computed.history, computed.states.schema.calendar)
         holds_it = (event.tags or {}).get("dagster/data_version") == versions[held.key]
         if holds_it and reads_the_same(event, computed.generation, read):
             current.add(period.key)
