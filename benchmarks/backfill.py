@@ -11,9 +11,9 @@ from benchmarks import Figure
 from mlops_assets.features.feature_tables import evaluate_feature_table
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import ingest
 from mlops_assets.sources.publisher import publish_due
 

@@ -20,8 +20,8 @@ from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import ingest
 from mlops_assets.sources.publisher import publish_due
 

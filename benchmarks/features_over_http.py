@@ -22,8 +22,8 @@ from benchmarks.http_load import Load, Loaded
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import ingest
 
 KEYS = 10_000

@@ -22,8 +22,8 @@ from mlops_assets.features.online.reading import OnlineFeatures
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.features.online.redis_server import PASSWORD, RedisServer
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks import Figure
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.operations.replay.summary import ModelSummary, summarize
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 
 PROJECT = Path(__file__).parent.parent
 FIRST, LAST = "1998-01", "2001-12"

@@ -29,8 +29,8 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.batch import score_table
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from mlops_assets.features.labels import compute_labels
 from mlops_assets.features.states import Written
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import Ingested, ingest
 from mlops_assets.sources.landing import landing_file
 from mlops_assets_tests.project.small_project import SmallProject

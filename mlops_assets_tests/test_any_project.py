@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.operations.replay.state import read_state, write_state
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.project.small_project import write_in_starter
 
 pytestmark = pytest.mark.slow

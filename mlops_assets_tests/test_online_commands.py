@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from mlops_assets.cli import main
 from mlops_assets.features.online.store import STORE_VARIABLE, open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ from mlops_assets.governance.access import AT_THE_MACHINE, Principal
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.masking import LEFT_OUT, MASK
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets.sources.pushed import accept

@@ -11,8 +11,8 @@ from mlops_assets.components.results import report_outcome
 from mlops_assets.features.correction_report import reach_of
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.freshness import stale_tables
 from mlops_assets.sources.landing import passed_over_in_words
 

@@ -15,8 +15,8 @@ from mlops_assets.models.approving import finish_approved
 from mlops_assets.models.promotion import sync_aliases
 from mlops_assets.models.records import PROMOTIONS, TransitionRecord, transitions
 from mlops_assets.models.retirement import finish_deletions
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 MAX_EVENTS = 1000
 DATA_VERSION_TAG = "dagster/data_version"

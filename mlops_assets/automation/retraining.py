@@ -14,8 +14,8 @@ from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
 from mlops_assets.monitoring.retrain_policy import decide
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 TRAINING_STEPS = ("training_set", "candidate", "version", "champion")
 POLICY = "the retrain policy"

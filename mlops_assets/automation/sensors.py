@@ -6,8 +6,8 @@ import dagster as dg
 
 from mlops_assets.components.loading import platform_of
 from mlops_assets.lakehouse.working_alone import who_works_alone
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 
 def sensor_of(

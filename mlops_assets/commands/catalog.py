@@ -12,7 +12,7 @@ from mlops_assets.commands.options import AS_TEXT_OR_JSON
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
 
 
 @click.command("search")

@@ -13,8 +13,8 @@ from mlops_assets.commands.opening import open_platform, principal_of_command
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
     from mlops_assets.models.registry import Registry
+    from mlops_assets.platform import Platform
     from mlops_assets.project.definition import ModelDefinition
-    from mlops_assets.project.platform import Platform
 
 MODEL = click.argument("model")
 VERSION = click.argument("version", type=int)

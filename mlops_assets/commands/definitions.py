@@ -54,7 +54,7 @@ def plan(folder: Path, form: str) -> None:
     """Say what changed definitions would recompute, where and at what cost; writes nothing."""
     from mlops_assets.operations import plan as planning
     from mlops_assets.operations.check import check_home
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
 
     project = find_project(folder)
     definition, home = project.read(), Home.find(project.folder)

@@ -11,7 +11,7 @@ from mlops_assets.commands.opening import open_platform
 from mlops_assets.commands.options import AS_TEXT_OR_JSON
 from mlops_assets.commands.progress import shown_progress
 from mlops_assets.errors import DefinitionError, PlatformError
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 TABLE = click.argument("table", required=False)
 

@@ -12,12 +12,12 @@ from mlops_assets.project.folder import ProjectFolder, find_project
 
 if TYPE_CHECKING:
     from mlops_assets.governance.access import Principal
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
 
 
 def open_platform(folder: Path) -> "Platform":
     """The platform of the project in a folder, or around it, in its home."""
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
 
     project = find_project(folder)
     return Platform.of(project.read(), Home.find(project.folder))

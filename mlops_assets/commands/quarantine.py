@@ -64,7 +64,7 @@ def replay_quarantined(folder: Path, source: str, period: str | None) -> None:
     enter(home, project)
     quiet()
     from mlops_assets.components.source import report_replayed
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
     from mlops_assets.sources.quarantine_replay import replay_quarantine
 
     platform = Platform.of(project.read(), home)

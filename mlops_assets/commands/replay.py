@@ -39,7 +39,7 @@ def replay(folder: Path, first: str, last: str) -> None:
         enter(home, project)
         from mlops_assets.operations.replay.session import run_replay, said_by_policy
         from mlops_assets.operations.replay.summary import as_table, nothing_yet, summarize
-        from mlops_assets.project.platform import Platform
+        from mlops_assets.platform import Platform
 
         quiet()
         with while_the_clock_moves():

@@ -35,7 +35,7 @@ def serve(folder: Path, host: str, port: int) -> None:
     definition, home = project.read(), Home.find(project.folder).prepare()
     settings = ServingSettings.from_environment(host, port)
     from mlops_assets.governance.tokens import first_token, require_tokens_for
-    from mlops_assets.project.platform import Platform
+    from mlops_assets.platform import Platform
     from mlops_assets.serving.app import create_app
     from mlops_assets.serving.context import ServingContext
     from mlops_assets.serving.server import listen, run

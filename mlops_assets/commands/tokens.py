@@ -25,8 +25,8 @@ def create(folder: Path, name: str, roles: tuple[str, ...], expires: str | None)
     """Make a token for NAME, who or what is to use it, and print it: this one time only."""
     from mlops_assets.governance.tokens import expiry
     from mlops_assets.lakehouse.home import Home
+    from mlops_assets.platform import Platform
     from mlops_assets.project.folder import find_project
-    from mlops_assets.project.platform import Platform
 
     project = find_project(folder)
     platform = Platform.of(project.read(), Home.find(project.folder).prepare())

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 def evaluation_figures(platform: Platform, model: ModelDefinition, candidate: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mlops_assets.lakehouse.clock import SystemClock
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
+from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import SharedAttributes
 from mlops_assets.project.definition import (
     Documentation,
@@ -28,7 +29,6 @@ from mlops_assets.project.definition import (
     TableDefinition,
 )
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 
 
 class ProjectComponent(dg.Component):

@@ -30,8 +30,8 @@ from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import labels_known_at, measure_performance
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.reads import model_reads
 from mlops_assets.project.windows import periods_spanned
 

@@ -31,9 +31,9 @@ from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.reads import label_reads
 
 Partitions = dg.TimeWindowPartitionsDefinition

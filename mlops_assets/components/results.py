@@ -14,9 +14,9 @@ from mlops_assets.features.correction_report import Reach
 from mlops_assets.features.states import Written
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.markdown import as_table
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.expectations import Expectation, Freshness
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import CONTRACT_CHECKS, BrokenContractError, CheckOutcome
 from mlops_assets.sources.quarantine import QUARANTINE_EMPTY
 

@@ -34,9 +34,9 @@ from mlops_assets.errors import PlatformError
 from mlops_assets.features.correction_report import reach_of
 from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.quality.freshness import freshness
 from mlops_assets.sources.ingest import ingest, is_correction

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateMoment, StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,6 +11,7 @@ from mlops_assets.features.frames import moment_values, typed_values
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.lookups import (
     absent_defaults,
@@ -20,7 +21,6 @@ from mlops_assets.project.lookups import (
     check_lookup_key,
     typed_default,
 )
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, MAX_DIGITS, Column, TableSchema, digits, family
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

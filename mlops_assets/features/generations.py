@@ -18,8 +18,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.schema import Column, TableSchema, type_of
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, SourceDefinition, TableDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.resolving import ABSENT_AS_ZERO
 from mlops_assets.project.yaml_files import place_of
 

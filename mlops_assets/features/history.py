@@ -25,8 +25,8 @@ from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.python_function import PythonFunction
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ from mlops_assets.features.generated_rows import Shape
 from mlops_assets.features.history import Subject, differing_columns, generated_platform
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -26,7 +26,7 @@ from mlops_assets.lakehouse.exact import doubles, exactly
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, Family, TableSchema, arrow_type, family
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.project.python_function import PERIOD, Frame, ModuleSource, PythonFunction
 
 if TYPE_CHECKING:

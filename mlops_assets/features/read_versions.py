@@ -11,7 +11,7 @@ from mlops_assets.features.generations import generation_as_stored, generations
 from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from mlops_assets.engines.limits import OverLimitError
 from mlops_assets.errors import ContractError, PlatformError, nearest
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.schema import ColumnType, arrow_type
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

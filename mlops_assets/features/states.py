@@ -16,7 +16,7 @@ from mlops_assets.features.corrections import (
 )
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 
 @dataclass(frozen=True)

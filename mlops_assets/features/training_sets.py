@@ -13,8 +13,8 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
 from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.reads import lookup_reads
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.records import CandidateRecord
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.reads import model_reads
 
 Outcome = Literal["same", "agrees", "waits", "differs"]

@@ -16,8 +16,8 @@ from mlops_assets.models.promotion import (
 )
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, present_champion
 from mlops_assets.models.states import NEVER_SERVED, version_states
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 def approve(

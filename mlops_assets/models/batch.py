@@ -12,8 +12,8 @@ from mlops_assets.lakehouse.schema import Column
 from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.records import present_champion
 from mlops_assets.models.scoring import predict_rows, ready_version
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

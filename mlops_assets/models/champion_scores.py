@@ -20,8 +20,8 @@ from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.predicting import scores_of_fit
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.models.stored_fits import may_be_read, stored_fit
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.recorded_features import RecordedLookup, recorded_features
 
 if TYPE_CHECKING:

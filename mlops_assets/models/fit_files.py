@@ -15,9 +15,9 @@ from typing import Any, Literal
 from mlops_assets.errors import ContractError, told_once, words_of
 from mlops_assets.features.python_functions import called
 from mlops_assets.models.content import estimator_hash
-from mlops_assets.models.templates import TEMPLATES, find_template
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.python_function import PythonFunction
+from mlops_assets.templates import TEMPLATES, find_template
 
 Form = Literal["skops", "cloudpickle"]
 FILES: dict[Form, str] = {"skops": "model.skops", "cloudpickle": "model.pkl"}

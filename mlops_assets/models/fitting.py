@@ -14,9 +14,9 @@ from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.models.templates import build_estimator, find_template, require_valid
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
 from mlops_assets.project.template_function import TemplateFunction
+from mlops_assets.templates import build_estimator, find_template, require_valid
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from mlops_assets.models.predicting import predicting, prediction_arrays, scores
 from mlops_assets.models.records import CandidateRecord, TransitionRecord, candidate_of_version
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.environment import requirements
 from mlops_assets.models.fit_files import Form, trust_to_write, write_fit
 from mlops_assets.models.model_folder import LoggedFit, Signature
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pandas as pd

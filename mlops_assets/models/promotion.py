@@ -28,8 +28,8 @@ from mlops_assets.models.registry_index import show_states
 from mlops_assets.models.states import NEVER_SERVED, State, version_in, version_states
 from mlops_assets.models.stored_fits import reread_fit
 from mlops_assets.models.verdict import Verdict
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 BY_GATES = "the gates"
 """Who decides on a promotion where no approval is required."""

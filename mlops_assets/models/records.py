@@ -10,8 +10,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.fit_files import FitFile
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from mlops_assets.models.records import CandidateRecord, candidate_of_version
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_hash
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,8 +21,8 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.registry_index import delete_fit, delete_version
 from mlops_assets.models.states import version_states
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 BY_RETENTION = "the retention"
 """Who decides on deleting what is older than the model's YAML says."""

@@ -25,8 +25,8 @@ from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
 from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_fit
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import Registry
 from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version, scored_rows
 from mlops_assets.models.states import challengers_at
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

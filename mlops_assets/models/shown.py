@@ -20,8 +20,8 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.models.verdict import GateOutcome, Verdict
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from mlops_assets.features.differences import differences
 from mlops_assets.features.generations import count_of, generations
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.records import candidates
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import FeatureTableDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

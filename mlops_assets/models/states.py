@@ -14,8 +14,8 @@ from mlops_assets.models.records import (
     transitions,
     versions,
 )
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 State = Literal["registered", "challenger", "champion", "previous", "served", "retired", "deleted"]
 

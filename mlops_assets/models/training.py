@@ -33,8 +33,8 @@ from mlops_assets.models.records import (
 from mlops_assets.models.search import Trial
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.models.verdict import Verdict
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

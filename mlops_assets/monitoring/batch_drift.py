@@ -9,8 +9,8 @@ from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.scoring import scored_rows
 from mlops_assets.models.training import read_training_set
 from mlops_assets.monitoring.drift import DriftReport, drift_report, write_report
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 def report_drift(

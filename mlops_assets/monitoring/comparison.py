@@ -12,8 +12,8 @@ from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import stored_scores, truth_of
 from mlops_assets.models.records import ComparisonRecord, candidate_of_version
 from mlops_assets.monitoring.performance import joined_by_keys, labelled_predictions
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ from mlops_assets.models.records import (
 from mlops_assets.models.split import split
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 
 def policy_history(platform: Platform, model: ModelDefinition) -> History | None:

@@ -18,9 +18,9 @@ from mlops_assets.features.labels import label_history, labelled_period
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.operations.in_process import end_what_was_killed, is_logged_error, run_assets
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.reads import Reads, label_reads, table_reads
 
 

@@ -10,9 +10,9 @@ from mlops_assets.components import constants
 from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.operations.in_process import NOT_FINISHED, end_what_was_killed, held_open, run_assets
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.agreement import agreement
 from mlops_assets.models.records import candidate_of_version, present_champion
 from mlops_assets.operations.recorded import Recorded
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 
 @dataclass(frozen=True)

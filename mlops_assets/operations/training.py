@@ -9,9 +9,9 @@ from mlops_assets.errors import SeveralFailuresError
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import CandidateRecord, candidates
 from mlops_assets.operations.in_process import end_what_was_killed, held_open, news_of, run_assets
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 def run_training(

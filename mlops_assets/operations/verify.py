@@ -16,9 +16,9 @@ from mlops_assets.models.registry import open_registry
 from mlops_assets.models.retirement import deleted_candidates
 from mlops_assets.models.stored_fits import PARTS, reread_fit
 from mlops_assets.operations.replay.state import STATE_FILE, kept_state
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 
 def verify_home(platform: Platform, progress: Progress = untold) -> Iterator[Verified]:

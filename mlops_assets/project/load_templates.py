@@ -6,13 +6,13 @@ from typing import Literal
 
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, is_number
-from mlops_assets.models.templates import TEMPLATES, check_parameters, find_template
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
 from mlops_assets.project.resolving import located
 from mlops_assets.project.tasks import classes_of
 from mlops_assets.project.template_function import TemplateFunction, read_template_function
 from mlops_assets.project.yaml_files import Document
+from mlops_assets.templates import TEMPLATES, check_parameters, find_template
 
 
 def load_template(

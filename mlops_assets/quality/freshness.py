@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mlops_assets.engines.figures import largest
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import TableDefinition
 from mlops_assets.project.expectations import Expectation, Freshness, in_days
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.quality.expectations import outcome_of
 

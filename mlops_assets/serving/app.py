@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving import catalog, features, health, predict, push, reference, versions
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody

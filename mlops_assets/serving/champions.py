@@ -10,8 +10,8 @@ from functools import partial
 from mlops_assets.errors import PlatformError, nearest
 from mlops_assets.models.loading import LoadedVersion, load_version
 from mlops_assets.models.records import TransitionRecord, present_champion
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.serving.batching import Batches
 from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.problems import ProblemError

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition, TableDefinition
 from mlops_assets.project.expectations import Severity
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import dagster as dg

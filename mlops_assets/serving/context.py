@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlops_assets.governance.tokens import TokenStore
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.metrics import Metrics
 from mlops_assets.serving.settings import ServingSettings
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from mlops_assets.models.requests import append_requests
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.serving.metrics import Metrics
 
 MAX_ROWS_KEPT = 50_000

@@ -15,8 +15,8 @@ from mlops_assets.models.promotion import rollback
 from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.retirement import retire
 from mlops_assets.models.shown import ShownModel, ShownVersion, shown_models, shown_versions
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.serving.asked import json_of
 from mlops_assets.serving.authorization import require
 from mlops_assets.serving.context import ServingContext

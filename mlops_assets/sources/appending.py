@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import identity
 from mlops_assets.sources.row_faults import BadRows, may_be_among
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from mlops_assets.errors import DefinitionError, MissingDataError
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import Files, SourceDefinition
-from mlops_assets.project.platform import Platform
 
 
 def files_of(source: SourceDefinition) -> Files:

@@ -12,8 +12,8 @@ from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.periods import Period, parse_moment
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.csv_files import require_whole_rows
 from mlops_assets.sources.files import read_delivery

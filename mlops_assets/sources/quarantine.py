@@ -11,8 +11,8 @@ from mlops_assets.governance.access import Principal, visible
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.schema import TableSchema
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.sources.row_faults import BadRows
 

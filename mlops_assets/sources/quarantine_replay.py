@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import identity, moments
 from mlops_assets.sources.appending import append, compare
 from mlops_assets.sources.ingest import (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.contract import moments
 
 if TYPE_CHECKING:

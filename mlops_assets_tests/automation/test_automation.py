@@ -18,9 +18,9 @@ from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.monitoring.policy_history import policy_history
 from mlops_assets.monitoring.retrain_policy import History
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests import staleness
 from mlops_assets_tests.conftest import Lived
 

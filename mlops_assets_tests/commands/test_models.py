@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.models.records import candidates
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.models.registering import Decided
 

@@ -17,8 +17,8 @@ from mlops_assets.models.records import candidates, versions
 from mlops_assets.models.registry import EXPERIMENT, open_registry
 from mlops_assets.operations.in_process import open_instance
 from mlops_assets.operations.training import run_training
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow

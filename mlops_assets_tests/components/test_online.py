@@ -11,8 +11,8 @@ from mlops_assets.features.online.encoding import layout_of
 from mlops_assets.features.online.store import STORE_VARIABLE, open_store
 from mlops_assets.features.online.verifying import verify
 from mlops_assets.lakehouse.home import HOME_VARIABLE
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.small_line import SHOPS, Line
 

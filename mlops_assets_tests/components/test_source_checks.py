@@ -162,8 +162,8 @@ def test_the_command_lists_what_waits_and_replays_it_after_a_fix(
         assert done.exit_code == 0, done.output
         return done.output
 
+    from mlops_assets.platform import Platform
     from mlops_assets.project.folder import find_project
-    from mlops_assets.project.platform import Platform
 
     orders = Shop(Platform.of(find_project(tmp_path / "shop").read(), home), "orders")
     orders.deliver("2024-01-01", ["2024-01-01,north,alpha,1,2", "2024-01-01,north,beta,1,-2"])

@@ -18,8 +18,8 @@ from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.records import candidates
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.operations.in_process import open_instance
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.landing import landing_file
 from mlops_assets.sources.pushed import accept
 from mlops_assets_tests import forks

@@ -12,8 +12,8 @@ import pytest
 from mlops_assets.client import Client
 from mlops_assets.errors import AnswerError
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.starter import write_project
 from mlops_assets_tests.serving.running import served
 

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(lived: Lived) -> None:
     from mlops_assets.monitoring.performance import performance_history
+    from mlops_assets.platform import Platform
     from mlops_assets.project.load import load_project
-    from mlops_assets.project.platform import Platform
 
     project = load_project(lived.project / "shop" / "defs")
     platform = Platform.of(project, lived.home)

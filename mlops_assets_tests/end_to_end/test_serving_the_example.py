@@ -14,8 +14,8 @@ from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.governance.tokens import TOKEN_VARIABLE
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import ingest
 from mlops_assets.sources.publisher import publish_due
 from mlops_assets_tests.serving.running import served

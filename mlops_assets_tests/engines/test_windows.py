@@ -20,8 +20,8 @@ from mlops_assets.features.online.reading import OnlineFeatures
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import ingest
 from mlops_assets.sources.pushed import accept
 from mlops_assets_tests.project.test_windows import (

@@ -16,7 +16,7 @@ from mlops_assets.features.feature_tables import evaluate_feature_table, feature
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateMoment
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.sources.pushed import accept
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 

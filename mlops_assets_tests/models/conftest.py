@@ -3,7 +3,7 @@
 import pytest
 
 from mlops_assets.models.records import CandidateRecord
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets_tests.models.registering import trained_line
 
 

@@ -17,8 +17,8 @@ from mlops_assets.models.records import CandidateRecord, TransitionRecord, Versi
 from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.registry_index import STATE_TAG
 from mlops_assets.models.states import State, version_states
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING, open_line, train_at
 
 ANA = Principal("ana@example.com", ("approver",), frozenset(ROLES["approver"]))

@@ -26,8 +26,8 @@ from mlops_assets.models.records import (
     versions,
 )
 from mlops_assets.models.retirement import delete, finish_deletions, retire
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.forks import CONTEXT
 from mlops_assets_tests.models.registering import ANA, Decided, files_of
 

@@ -17,8 +17,8 @@ from mlops_assets.lakehouse.schema import Column, arrow_type
 from mlops_assets.models.blocks import in_blocks
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
-from mlops_assets.models.templates import build_estimator, find_template
 from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.templates import build_estimator, find_template
 from mlops_assets_tests.project.small_project import SmallProject
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {

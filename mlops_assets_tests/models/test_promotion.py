@@ -24,7 +24,7 @@ from mlops_assets.models.records import (
     versions,
 )
 from mlops_assets.models.retirement import delete, prunable, prune, retire
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets_tests.models.registering import ANA, BEN, MACHINE, Decided, files_of, let_two_approvals_meet
 from mlops_assets_tests.models.test_life_of_a_version import FIRST_TRAINING
 

@@ -11,8 +11,8 @@ from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.errors import DefinitionError, SurroundingsError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.operations.check import check_project
+from mlops_assets.platform import Platform
 from mlops_assets.project.engine_settings import read_engine_settings
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.project.small_project import SmallProject
 
 LIMITS = "[tool.mlops_assets.limits]\n"

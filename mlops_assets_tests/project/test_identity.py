@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.content_hash import canonical_json, definition_hash
-from mlops_assets.models.templates import TEMPLATES
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets.project.model_attributes import ModelAttributes
 from mlops_assets.project.written import as_written
 from mlops_assets.starter import write_project
+from mlops_assets.templates import TEMPLATES
 from mlops_assets_tests.project.rich_project import MODELS, SOURCES, write_rich_project
 from mlops_assets_tests.project.small_project import SmallProject
 

@@ -7,7 +7,7 @@ import pytest
 from mlops_assets.errors import DefinitionError
 from mlops_assets.governance.access import ROLES
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.project.role_settings import read_roles
 from mlops_assets_tests.project.small_project import SmallProject
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.small_line import Line

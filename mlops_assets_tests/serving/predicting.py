@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models.records import TransitionRecord, candidate_of_version, transitions
 from mlops_assets.models.registry import load_fit, open_registry
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.models.empty_registry import copy_empty_registry

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import urllib3
 
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.serving.running import served
 

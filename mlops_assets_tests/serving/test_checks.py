@@ -7,8 +7,8 @@ import pytest
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.serving.checks import CheckState, latest_checks
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.small_line import Line

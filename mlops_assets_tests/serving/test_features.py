@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.features.online import redis
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.features.online.redis_server import PASSWORD, RedisServer

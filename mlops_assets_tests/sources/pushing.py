@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.pushed import Accepted, accept
 from mlops_assets_tests.sources.small_project import Shop, platform_of, sales_yaml
 

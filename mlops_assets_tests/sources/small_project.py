@@ -8,9 +8,9 @@ from typing import Any
 
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.sources.ingest import Ingested, ingest
 from mlops_assets.sources.landing import landing_file
 from mlops_assets_tests import forks

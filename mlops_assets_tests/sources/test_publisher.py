@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.sources.landing import landing_folder
 from mlops_assets.sources.publisher import publish_due, split_by_period
 from mlops_assets_tests.sources.small_project import STATIC, Shop, csv_of, platform_of, sales_yaml

@@ -8,7 +8,7 @@ from threading import Lock
 from mlops_assets.features.catalog.entries import Catalog, catalog
 from mlops_assets.features.catalog.search import CatalogIndex
 from mlops_assets.features.catalog.statistics import freshness_of_all
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 KEPT_SECONDS = 5.0
 """For how long the freshness of all tables is taken as it is: finding it out reads every table's log."""

@@ -30,8 +30,8 @@ from mlops_assets.engines.figures import (
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, is_number
 from mlops_assets.lakehouse.tables import StateMoment, StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import TableDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.quality.freshness import freshness as judged_freshness
 
 MAX_BINS, MOST_FREQUENT, MAX_SAMPLED = 20, 10, 5

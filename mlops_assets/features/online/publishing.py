@@ -26,9 +26,9 @@ from mlops_assets.features.online.encoding import entries_of, layout_of, micros,
 from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ProjectDefinition, SourceDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -23,8 +23,8 @@ from mlops_assets.features.request_features import request_features
 from mlops_assets.features.unknown_keys import unknown_rows
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 MAX_PREPARED = 256
 """Different questions that are kept resolved; an application asks a few, again and again."""

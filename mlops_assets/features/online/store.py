@@ -7,7 +7,7 @@ from mlops_assets.errors import SurroundingsError
 from mlops_assets.features.online.contract import OnlineStore
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 
 STORE_VARIABLE = "MLOPS_ONLINE_STORE"
 FILE = "online.sqlite"

@@ -20,8 +20,8 @@ from mlops_assets.features.online.publishing import (
 )
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
-from mlops_assets.project.platform import Platform
 
 MAX_SHOWN = 10
 

@@ -20,9 +20,9 @@ from mlops_assets.operations.in_process import end_what_was_killed, failures_of,
 from mlops_assets.operations.replay.span import Lived, Span
 from mlops_assets.operations.replay.state import PendingRun, ReplayState, read_state, without, write_state
 from mlops_assets.operations.replay.telling import Telling
+from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, untold
 from mlops_assets.project.definition import ProjectDefinition
-from mlops_assets.project.platform import Platform
 
 WORK = "a replay"
 MAX_ROUNDS = 20

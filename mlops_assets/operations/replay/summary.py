@@ -10,8 +10,8 @@ from mlops_assets.models.records import candidate_of_version, candidates, promot
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.monitoring.performance import forecasts_only
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.platform import Platform
 
 if TYPE_CHECKING:
     import pyarrow as pa

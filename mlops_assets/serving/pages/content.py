@@ -5,8 +5,8 @@ from mlops_assets.features.catalog.entries import Catalog
 from mlops_assets.features.catalog.statistics import table_statistics
 from mlops_assets.features.lineage import lineage_graph
 from mlops_assets.models.shown_generations import shown_generations
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import FeatureTableDefinition
-from mlops_assets.project.platform import Platform
 from mlops_assets.serving.checks import latest_checks
 from mlops_assets.serving.pages.table import TableContent
 

@@ -10,7 +10,7 @@ from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets_tests.engines import oracle
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from mlops_assets.features.online.verifying import verify
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE
+from mlops_assets.platform import Platform
 from mlops_assets.project.load import load_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests import forks
 from mlops_assets_tests.engines.contract_pack import append
 from mlops_assets_tests.features.online.lake import SteppedClock, day, in_memory, interrupted

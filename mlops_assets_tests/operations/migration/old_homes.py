@@ -10,9 +10,9 @@ from typing import Any
 
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.working_alone import LOCK
+from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import RENAMED
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets.project.yaml_files import FILE_NAME
 
 HOMES = Path(__file__).parents[2] / "homes"

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from mlops_assets.cli import main
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.lakehouse.masking import MASK
+from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
-from mlops_assets.project.platform import Platform
 from mlops_assets_tests.conftest import Lived, require_program
 from mlops_assets_tests.serving.running import Served, served
 

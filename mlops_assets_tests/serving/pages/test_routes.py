@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.platform import Platform
+from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.authorization import COOKIE
 from mlops_assets.serving.pages.routes import HOME, local_path

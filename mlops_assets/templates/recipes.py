@@ -7,7 +7,7 @@ library, beside the old one.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlops_assets.models.templates.columns import coded_columns, scaled_columns
+from mlops_assets.templates.columns import coded_columns, scaled_columns
 
 MOST_LEVELS = 254
 """A histogram has 255 bins, one of them for what is missing."""

@@ -1,7 +1,7 @@
 """Templates: versioned, reusable recipes for an estimator; they know nothing of stores, registries or deployment."""
 
-from mlops_assets.models.templates.library import TEMPLATES, find_template
-from mlops_assets.models.templates.template import (
+from mlops_assets.templates.library import TEMPLATES, find_template
+from mlops_assets.templates.template import (
     Template,
     build_estimator,
     check_parameters,

@@ -1,8 +1,8 @@
 """The templates that come with the platform."""
 
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.models.templates import recipes
-from mlops_assets.models.templates.template import Template
+from mlops_assets.templates import recipes
+from mlops_assets.templates.template import Template
 
 REGRESSION = ("regression",)
 CLASSIFICATION = ("binary", "multiclass")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.models.content import estimator_hash
-from mlops_assets.models.templates import TEMPLATES, Template, build_estimator, columns, find_template, recipes
-from mlops_assets.models.templates import template as template_module
+from mlops_assets.templates import TEMPLATES, Template, build_estimator, columns, find_template, recipes
+from mlops_assets.templates import template as template_module
 
 if TYPE_CHECKING:
     import numpy as np
