@@ -8,7 +8,8 @@ import dagster as dg
 
 from mlops_assets.automation.sensors import sensor_of
 from mlops_assets.components import constants
-from mlops_assets.components.model_training import asset_key, champion_result, transition_figures
+from mlops_assets.components.model_asset import asset_key
+from mlops_assets.components.model_training import champion_result, transition_figures
 from mlops_assets.errors import PlatformError
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.approving import finish_approved

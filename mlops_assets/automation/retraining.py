@@ -8,7 +8,7 @@ import dagster as dg
 from mlops_assets.automation.sensors import sensor_of
 from mlops_assets.components import constants
 from mlops_assets.components.loading import platform_of
-from mlops_assets.components.model_training import asset_key
+from mlops_assets.components.model_asset import asset_key
 from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse.delta_log import commit_stamps

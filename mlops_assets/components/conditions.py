@@ -1,21 +1,38 @@
 """Automation conditions: what carries on by itself once a period was ingested."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 from dagster import AutomationCondition
 
+from mlops_assets.components.loading import platform_of
 from mlops_assets.components.read_before import newest_materializations, reads_the_same
 from mlops_assets.errors import PlatformError
 from mlops_assets.governance.evidence import InputEvidence
+from mlops_assets.lakehouse.periods import Calendar, Period
+from mlops_assets.platform import Platform
+from mlops_assets.project.definition import ProjectDefinition
 
 Due = Callable[[Iterable[str]], set[str]]
 """Says of partition keys which of them are due."""
 
 Read = Callable[[str], Sequence[InputEvidence]]
 """Says of a partition key what it would be computed from."""
+
+
+def due_periods(
+    project: ProjectDefinition, calendar: Calendar, due: Callable[[Platform, datetime, list[Period]], Iterable[Period]]
+) -> Due:
+    """What says of partition keys which are due, from what says so of periods on the project's platform, now."""
+
+    def due_keys(keys: Iterable[str]) -> set[str]:
+        platform = platform_of(project)
+        return {period.key for period in due(platform, platform.clock.now(), list(map(calendar.at_key, keys)))}
+
+    return due_keys
 
 
 class _Ours(AutomationCondition[dg.AssetKey]):

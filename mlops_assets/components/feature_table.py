@@ -1,13 +1,14 @@
 """The FeatureTable component: columns computed for a primary key and a time, by SQL, Python or time windows."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import feature_table_lineage_figures
-from mlops_assets.components.conditions import ReadsChanged, carry_on
+from mlops_assets.components.conditions import ReadsChanged, carry_on, due_periods
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     ProjectComponent,
@@ -34,8 +35,9 @@ from mlops_assets.components.results import (
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table, has_history, history_evidence
 from mlops_assets.governance.evidence import InputEvidence, evidence
-from mlops_assets.lakehouse.periods import Calendar, Unit
+from mlops_assets.lakehouse.periods import Calendar, Period, Unit
 from mlops_assets.markdown import as_code
+from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import FeatureTableAttributes
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition
 from mlops_assets.project.reads import table_reads
@@ -56,31 +58,24 @@ class FeatureTable(ProjectComponent):
 
 def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinition) -> dg.AssetsDefinition:
     """The asset of a feature table: a partition as known at its as_of, and at each correction since."""
-    key = dg.AssetKey(table.name)
-    partitions = partitions_of_table(table)
+    key, partitions, calendar = dg.AssetKey(table.name), partitions_of_table(table), table.schema.calendar
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        periods = map(table.schema.calendar.at_key, keys)
-        return {
-            period.key
-            for period in periods
-            if platform.feature_table_as_of(table, period) <= now
-            and has_history(platform, table.inputs, period, table.history)
-        }
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        over = [period for period in periods if platform.feature_table_as_of(table, period) <= now]
+        return [period for period in over if has_history(platform, table.inputs, period, table.history)]
 
     def read(partition: str) -> list[InputEvidence]:
-        calendar = table.schema.calendar
         reads, period = table_reads(project, table), calendar.at_key(partition)
         return history_evidence(platform_of(project), reads, period, table.history, calendar)
 
     @dg.asset(
         key=key,
         partitions_def=partitions,
-        deps=table_deps(project, table.inputs, table.schema.calendar, 1 - table.history),
+        deps=table_deps(project, table.inputs, calendar, 1 - table.history),
         automation_condition=carry_on(
-            due, "its as_of has come, and its inputs' history is there", reads=ReadsChanged(table.generation, read)
+            due_periods(project, calendar, due),
+            "its as_of has come, and its inputs' history is there",
+            reads=ReadsChanged(table.generation, read),
         ),
         check_specs=[
             *blocking_specs(key, partitions, CONTRACT),
@@ -88,25 +83,13 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
         ],
         backfill_policy=ONE_RUN,
         code_version=table.generation,
-        **documented(
-            table.documentation,
-            table.location,
-            "features",
-            {"deltalake", *(("sql", table.engine or project.engine.chosen()) if table.query else ("python",))},
-            table.computation.file,
-            **{
-                constants.COLUMN_SCHEMA: column_schema(table.schema, *STATE_COLUMN_SCHEMA),
-                constants.GENERATION: table.generation,
-                **_source_text(table),
-            },
-        ),
+        **_documented(project, table),
     )
     @for_each_partition
     def evaluated(partition: str) -> Iterator[Any]:
         platform = platform_of(project)
-        period = table.schema.calendar.at_key(partition)
         try:
-            written, outcomes = evaluate_feature_table(platform, table, period)
+            written, outcomes = evaluate_feature_table(platform, table, calendar.at_key(partition))
         except PlatformError as error:
             yield from failed_checks(key, error)
             raise failure(error) from error
@@ -129,10 +112,22 @@ def feature_table_asset(project: ProjectDefinition, table: FeatureTableDefinitio
     return evaluated
 
 
-def _source_text(table: FeatureTableDefinition) -> dict[str, dg.MarkdownMetadataValue]:
-    """What computes the table, for people: its SQL (of windows, the SQL that they stand for), or its function."""
+def _documented(project: ProjectDefinition, table: FeatureTableDefinition) -> dict[str, Any]:
+    """What people read of the asset, and the SQL (of windows, that they stand for) or function that computes it."""
     language = "sql" if table.query else "python"
-    return {language: dg.MarkdownMetadataValue(as_code(table.computation.text, language))}
+    computed_by = table.engine or project.engine.chosen() if table.query else "python"
+    return documented(
+        table.documentation,
+        table.location,
+        "features",
+        {"deltalake", language, computed_by},
+        table.computation.file,
+        **{
+            constants.COLUMN_SCHEMA: column_schema(table.schema, *STATE_COLUMN_SCHEMA),
+            constants.GENERATION: table.generation,
+            language: dg.MarkdownMetadataValue(as_code(table.computation.text, language)),
+        },
+    )
 
 
 def table_deps(

@@ -1,24 +1,23 @@
 """The assets that a model leaves behind every period: predictions, performance, drift_report."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
-from mlops_assets.components.conditions import ReadsChanged, at_its_time, carry_on
+from mlops_assets.components.conditions import Due, ReadsChanged, at_its_time, carry_on, due_periods
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     MAX_PERIODS_BACK,
     STATE_COLUMN_SCHEMA,
     column_schema,
-    documented,
     platform_of,
-    step_documentation,
     window_mapping,
 )
-from mlops_assets.components.model_training import Partitions, asset_key
+from mlops_assets.components.model_asset import Partitions, asset_key, model_asset, unblocking_check
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.feature_tables import history_evidence, missing_inputs
 from mlops_assets.features.labels import labelled_period
@@ -29,6 +28,7 @@ from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.batch_drift import report_drift
+from mlops_assets.monitoring.drift import DriftReport
 from mlops_assets.monitoring.performance import labels_known_at, measure_performance
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
@@ -40,49 +40,26 @@ def predictions_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """Predictions for the population of a period, by the champion of that time."""
-    key = asset_key(model, "predictions")
     calendar = model.schema.calendar
     reaches = [periods_spanned(lookup.lookback, calendar) for lookup in model.lookups if lookup.lookback]
     back = min(max([*reaches, model.history]), MAX_PERIODS_BACK)
-    others = [name for name in model.inputs if project.table(name).first and project.calendar_of(name) != calendar]
-
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        periods = periods_to_score(platform, model, map(calendar.at_key, keys))
-        spoken = [period for period in periods if platform.model_as_of(model, period) <= now]
-        return {period.key for period in spoken if not waits or not missing_inputs(platform, others, period)}
 
     def read(partition: str) -> list[InputEvidence]:
         reads, period = model_reads(project, model), calendar.at_key(partition)
         return history_evidence(platform_of(project), reads, period, back, calendar)
 
-    label = "its as_of has come, a champion was there, and what it rests on is computed"
-    waits = model.when_late == "wait"
     shown = column_schema(model.predictions_schema, *STATE_COLUMN_SCHEMA)
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "predictions",
+        "What the champion of that time predicted for a period's population.",
+        {"scikitlearn", "deltalake"},
+        model.population.file,
+        metadata={constants.COLUMN_SCHEMA: shown},
         partitions_def=partitions,
         deps=[*table_deps(project, model.inputs, calendar, 1 - back), asset_key(model, "champion")],
-        automation_condition=carry_on(
-            due,
-            label,
-            asset_key(model, "champion"),
-            sees_to=list(map(dg.AssetKey, others)),
-            reads=ReadsChanged(model.generation, read),
-        )
-        if waits
-        else at_its_time(due, label),
-        code_version=model.generation,
-        **documented(
-            step_documentation(model, "What the champion of that time predicted for a period's population."),
-            model.location,
-            model.name,
-            {"scikitlearn", "deltalake"},
-            model.population.file,
-            **{constants.COLUMN_SCHEMA: shown},
-        ),
+        automation_condition=_when_to_score(project, model, ReadsChanged(model.generation, read)),
     )
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from mlops_assets.models.registry import open_registry
@@ -92,15 +69,11 @@ def predictions_asset(
         with in_words():
             scored = score(platform, open_registry(platform.home.mlflow), model, period)
         by = InputEvidence(f"{model.name} version {scored.version}", None, scored.training.model_hash, None)
+        read_now, known_at = [*read(context.partition_key), by], scored.written.known_at
         return result(
             platform,
-            key,
-            evidence(
-                [*read(context.partition_key), by],
-                model.generation,
-                known_at=scored.written.known_at,
-                seed=model.template.seed,
-            ),
+            asset_key(model, "predictions"),
+            evidence(read_now, model.generation, known_at=known_at, seed=model.template.seed),
             scored.written.data_version,
             rows=scored.written.rows,
             figures={
@@ -117,11 +90,31 @@ def predictions_asset(
     return predictions
 
 
+def _when_to_score(
+    project: ProjectDefinition, model: ModelDefinition, reads: ReadsChanged
+) -> dg.AutomationCondition[dg.AssetKey]:
+    """When a period is scored: once its inputs are there, or at its as_of, whatever of them is there then."""
+    calendar, waits = model.schema.calendar, model.when_late == "wait"
+    others = [name for name in model.inputs if project.table(name).first and project.calendar_of(name) != calendar]
+
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        scorable = periods_to_score(platform, model, periods)
+        spoken = [period for period in scorable if platform.model_as_of(model, period) <= now]
+        return [period for period in spoken if not waits or not missing_inputs(platform, others, period)]
+
+    label = "its as_of has come, a champion was there, and what it rests on is computed"
+    due_keys = due_periods(project, calendar, due)
+    if not waits:
+        return at_its_time(due_keys, label)
+    champion, sees_to = asset_key(model, "champion"), list(map(dg.AssetKey, others))
+    return carry_on(due_keys, label, champion, sees_to=sees_to, reads=reads)
+
+
 def due_with_labels(
     project: ProjectDefinition,
     model: ModelDefinition,
     predicted: Callable[[Platform, ModelDefinition, Iterable[Period]], Iterable[Period]],
-) -> Callable[[Iterable[str]], set[str]]:
+) -> Due:
     """What is due once labels tell how predictions turned out: the periods in which those about others become known.
 
     Args:
@@ -130,25 +123,25 @@ def due_with_labels(
         predicted: Those of some periods that somebody predicted about.
     """
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        known_in = {labelled_period(model, period): period for period in map(model.schema.calendar.at_key, keys)}
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        known_in = {labelled_period(model, period): period for period in periods}
         told = [known_in[about] for about in predicted(platform, model, [at for at in known_in if at >= model.first])]
-        return {period.key for period in told if platform.labels_as_of(model, period) <= now}
+        return [period for period in told if platform.labels_as_of(model, period) <= now]
 
-    return due
+    return due_periods(project, model.schema.calendar, due)
 
 
 def performance_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """How the predictions turned out whose labels became known in a period."""
-    key = asset_key(model, "performance")
     back = -model.label.known_after
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "performance",
+        "How the predictions turned out whose labels became known in a period.",
+        {"deltalake"},
         partitions_def=partitions,
         deps=[
             asset_key(model, "labels"),
@@ -158,13 +151,6 @@ def performance_asset(
             due_with_labels(project, model, periods_with_champion), "its as_of has come, and a champion had predicted"
         ),
         output_required=False,
-        code_version=model.generation,
-        **documented(
-            step_documentation(model, "How the predictions turned out whose labels became known in a period."),
-            model.location,
-            model.name,
-            {"deltalake"},
-        ),
     )
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
@@ -181,17 +167,12 @@ def performance_asset(
             )
             return
         record, data_version = measured
+        compared = (predictions_about(platform, model, about), platform.labels(model))
+        read = [window_evidence(table, [about]) for table in compared]
         yield result(
             platform,
-            key,
-            evidence(
-                [
-                    window_evidence(predictions_about(platform, model, about), [about]),
-                    window_evidence(platform.labels(model), [about]),
-                ],
-                text_hash(model.metric),
-                known_at=labels_known_at(platform, model, period),
-            ),
+            asset_key(model, "performance"),
+            evidence(read, text_hash(model.metric), known_at=labels_known_at(platform, model, period)),
             data_version,
             rows=record.rows,
             figures={
@@ -206,44 +187,34 @@ def performance_asset(
     return performance
 
 
+NO_DRIFT = "no_drift"
+
+
 def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """Evidently's report: the features that were scored in a period against those of the champion's training set."""
-    key = asset_key(model, "drift_report")
+    key, training_sets = asset_key(model, "drift_report"), asset_key(model, "training_set")
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        periods = map(model.schema.calendar.at_key, keys)
-        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        return [period for period in periods if platform.model_as_of(model, period) <= now]
 
-    @dg.asset(
-        key=key,
+    less = f"Less than {model.drift_share:.0%} of the features have drifted."
+
+    @model_asset(
+        model,
+        "drift_report",
+        "Evidently's comparison of the features scored in a period with what the champion was trained on.",
+        {"evidently"},
         partitions_def=partitions,
         deps=[
             asset_key(model, "predictions"),
             # Those that a champion of its time can have been trained on, so that a later one does not make it stale.
-            dg.AssetDep(asset_key(model, "training_set"), partition_mapping=window_mapping(-MAX_PERIODS_BACK, -1)),
+            dg.AssetDep(training_sets, partition_mapping=window_mapping(-MAX_PERIODS_BACK, -1)),
         ],
-        automation_condition=carry_on(due, "its as_of has come", asset_key(model, "training_set")),
-        check_specs=[
-            dg.AssetCheckSpec(
-                "no_drift",
-                asset=key,
-                partitions_def=partitions,
-                description=f"Less than {model.drift_share:.0%} of the features have drifted.",
-            )
-        ],
-        output_required=False,
-        code_version=model.generation,
-        **documented(
-            step_documentation(
-                model,
-                "Evidently's comparison of the features scored in a period with what the champion was trained on.",
-            ),
-            model.location,
-            model.name,
-            {"evidently"},
+        automation_condition=carry_on(
+            due_periods(project, model.schema.calendar, due), "its as_of has come", training_sets
         ),
+        check_specs=[dg.AssetCheckSpec(NO_DRIFT, asset=key, partitions_def=partitions, description=less)],
+        output_required=False,
     )
     def drift_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
@@ -252,44 +223,35 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
             reported = report_drift(platform, model, period)
         if reported is None:
             words = f"nothing was scored in {period.key}: there is nothing to compare"
-            yield dg.AssetCheckResult(asset_key=key, check_name="no_drift", passed=True, description=words)
+            yield unblocking_check(key, NO_DRIFT, True, words)
             return
         report, training_set, file, data_version = reported
-        drifted = [column.column for column in report.columns if column.drifted]
-        words = f"{len(drifted)} of {len(report.columns)} features have drifted" + (
-            f": {', '.join(drifted)}" if drifted else ""
-        )
-        words += "".join(f"; {column.column}: {column.in_new_levels}" for column in report.columns if column.new_levels)
+        read = [window_evidence(platform.predictions(model), [period]), training_set]
+        definition, known_at = text_hash(str(model.drift_share), model.generation), platform.model_as_of(model, period)
         yield result(
             platform,
             key,
-            evidence(
-                [window_evidence(platform.predictions(model), [period]), training_set],
-                text_hash(str(model.drift_share), model.generation),
-                known_at=platform.model_as_of(model, period),
-                seed=0,
-            ),
+            evidence(read, definition, known_at=known_at, seed=0),
             data_version,
             figures={
                 "drifted share": report.drifted_share,
-                "drifted features": len(drifted),
+                "drifted features": len(report.drifted),
                 "reference rows": report.reference_rows,
                 "current rows": report.current_rows,
                 "features": dg.MarkdownMetadataValue(_table(report.columns)),
                 "report": dg.PathMetadataValue(platform.home.name_of(file)),
             },
-            checks=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name="no_drift",
-                    passed=not report.dataset_drifted,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=words,
-                )
-            ],
+            checks=[unblocking_check(key, NO_DRIFT, not report.dataset_drifted, _words(report))],
         )
 
     return drift_report
+
+
+def _words(report: DriftReport) -> str:
+    """Which features have drifted, and the levels that are new, in a line."""
+    drifted = f"{len(report.drifted)} of {len(report.columns)} features have drifted"
+    drifted += f": {', '.join(report.drifted)}" if report.drifted else ""
+    return drifted + "".join(f"; {one.column}: {one.in_new_levels}" for one in report.columns if one.new_levels)
 
 
 def _table(columns: Any) -> str:

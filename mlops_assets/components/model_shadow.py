@@ -1,31 +1,32 @@
 """The further assets of a model whose versions wait for approval: what a challenger says, and how that turns out."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.conditions import carry_on, due_periods
 from mlops_assets.components.loading import (
     STATE_COLUMN_SCHEMA,
     column_schema,
-    documented,
     platform_of,
-    step_documentation,
     window_mapping,
 )
+from mlops_assets.components.model_asset import Partitions, asset_key, model_asset, unblocking_check
 from mlops_assets.components.model_scoring import due_with_labels
-from mlops_assets.components.model_training import Partitions, asset_key
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.feature_tables import existing_periods
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import ComparisonRecord
 from mlops_assets.models.shadow import periods_to_shadow, score_in_shadow
 from mlops_assets.models.states import challengers_at
 from mlops_assets.monitoring.comparison import compare_challenger, first_shadowed
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.tasks import METRICS
 
@@ -36,30 +37,24 @@ def challenger_predictions_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """What the challenger of that time says of the rows that the champion scored; nobody is answered with it."""
-    key = asset_key(model, "challenger_predictions")
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        periods = periods_to_shadow(platform, model, map(model.schema.calendar.at_key, keys))
-        return {period.key for period in periods if platform.model_as_of(model, period) <= now}
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        shadowed = periods_to_shadow(platform, model, periods)
+        return [period for period in shadowed if platform.model_as_of(model, period) <= now]
 
     shown = column_schema(model.challenger_predictions_schema, *STATE_COLUMN_SCHEMA)
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "challenger_predictions",
+        "What the challenger of that time predicts for the rows that the champion predicted, kept apart.",
+        {"scikitlearn", "deltalake"},
+        metadata={constants.COLUMN_SCHEMA: shown},
         partitions_def=partitions,
         deps=[asset_key(model, "predictions")],
-        automation_condition=carry_on(due, "its as_of has come, and a challenger was there that may score"),
-        code_version=model.generation,
-        **documented(
-            step_documentation(
-                model, "What the challenger of that time predicts for the rows that the champion predicted, kept apart."
-            ),
-            model.location,
-            model.name,
-            {"scikitlearn", "deltalake"},
-            **{constants.COLUMN_SCHEMA: shown},
+        automation_condition=carry_on(
+            due_periods(project, model.schema.calendar, due),
+            "its as_of has come, and a challenger was there that may score",
         ),
     )
     def challenger_predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -70,15 +65,11 @@ def challenger_predictions_asset(
         with in_words():
             scored = score_in_shadow(platform, open_registry(platform.home.mlflow), model, period)
         by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
+        read, known_at = [window_evidence(platform.predictions(model), [period]), by], scored.written.known_at
         return result(
             platform,
-            key,
-            evidence(
-                [window_evidence(platform.predictions(model), [period]), by],
-                model.generation,
-                known_at=scored.written.known_at,
-                seed=model.template.seed,
-            ),
+            asset_key(model, "challenger_predictions"),
+            evidence(read, model.generation, known_at=known_at, seed=model.template.seed),
             scored.written.data_version,
             rows=scored.written.rows,
             figures={
@@ -97,40 +88,25 @@ def challenger_comparison_asset(
 ) -> dg.AssetsDefinition:
     """How challenger and champion did on the same rows: in a period, and over all periods of the two so far."""
     key = asset_key(model, "challenger_comparison")
-    back = -model.label.known_after
+    of_the_period = window_mapping(-model.label.known_after, -model.label.known_after)
+    not_worse = f"By {model.metric} over all periods so far the challenger is not worse than the champion."
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "challenger_comparison",
+        "How challenger and champion did on the same rows whose labels are known, in a period and so far.",
+        {"deltalake"},
         partitions_def=partitions,
         deps=[
             asset_key(model, "labels"),
-            *(
-                dg.AssetDep(asset_key(model, step), partition_mapping=window_mapping(back, back))
-                for step in ("predictions", "challenger_predictions")
-            ),
+            dg.AssetDep(asset_key(model, "predictions"), partition_mapping=of_the_period),
+            dg.AssetDep(asset_key(model, "challenger_predictions"), partition_mapping=of_the_period),
         ],
         automation_condition=carry_on(
             due_with_labels(project, model, challengers_at), "its as_of has come, and a challenger had predicted"
         ),
-        check_specs=[
-            dg.AssetCheckSpec(
-                NOT_WORSE,
-                asset=key,
-                partitions_def=partitions,
-                description=f"By {model.metric} over all periods so far the challenger is not worse than the champion.",
-            )
-        ],
+        check_specs=[dg.AssetCheckSpec(NOT_WORSE, asset=key, partitions_def=partitions, description=not_worse)],
         output_required=False,
-        code_version=model.generation,
-        **documented(
-            step_documentation(
-                model,
-                "How challenger and champion did on the same rows whose labels are known, in a period and so far.",
-            ),
-            model.location,
-            model.name,
-            {"deltalake"},
-        ),
     )
     def challenger_comparison(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
@@ -140,20 +116,18 @@ def challenger_comparison_asset(
         about = labelled_period(model, period)
         if compared is None:
             words = f"no row about {about.key} that both predicted has a label: there is nothing to compare"
-            yield dg.AssetCheckResult(asset_key=key, check_name=NOT_WORSE, passed=True, description=words)
+            yield unblocking_check(key, NOT_WORSE, True, words)
             return
         record, data_version = compared
         first = first_shadowed(platform, model, record.challenger)
         window = existing_periods(model.schema.calendar, first, about, model.first)
         tables = (platform.predictions(model), platform.challenger_predictions(model), platform.labels(model))
+        read, known_at = [window_evidence(table, window) for table in tables], platform.labels_as_of(model, period)
+        words = f"version {record.challenger} {record.words}"
         yield result(
             platform,
             key,
-            evidence(
-                [window_evidence(table, window) for table in tables],
-                text_hash(model.metric),
-                known_at=platform.labels_as_of(model, period),
-            ),
+            evidence(read, text_hash(model.metric), known_at=known_at),
             data_version,
             rows=record.rows,
             figures={
@@ -165,15 +139,7 @@ def challenger_comparison_asset(
                 "challenger": record.challenger,
                 "about": record.about,
             },
-            checks=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=NOT_WORSE,
-                    passed=_is_not_worse(record),
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=f"version {record.challenger} {record.words}",
-                )
-            ],
+            checks=[unblocking_check(key, NOT_WORSE, _is_not_worse(record), words)],
         )
 
     return challenger_comparison

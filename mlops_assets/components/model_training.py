@@ -1,24 +1,24 @@
 """The assets that lead to a champion: labels, training_set, candidate, version, champion."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
-from mlops_assets.components.conditions import ReadsChanged, carry_on
+from mlops_assets.components.conditions import ReadsChanged, carry_on, due_periods
 from mlops_assets.components.evaluation import evaluation_figures
 from mlops_assets.components.feature_table import table_deps
 from mlops_assets.components.loading import (
     MAX_PERIODS_BACK,
     STATE_COLUMN_SCHEMA,
     column_schema,
-    documented,
     platform_of,
-    step_documentation,
     window_mapping,
 )
+from mlops_assets.components.model_asset import Partitions, asset_key, model_asset, unblocking_check
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import in_words, result, written_figures
 from mlops_assets.errors import ContractError
@@ -27,41 +27,29 @@ from mlops_assets.features.labels import compute_labels, label_history, label_in
 from mlops_assets.features.training_sets import build_training_set, training_evidence, training_set_evidence
 from mlops_assets.governance.evidence import InputEvidence, evidence
 from mlops_assets.lakehouse.content_hash import definition_hash, text_hash
+from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
+from mlops_assets.models.verdict import GateOutcome
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS
 from mlops_assets.project.reads import label_reads
 
-Partitions = dg.TimeWindowPartitionsDefinition
 NOT_EARLY = "labels_not_known_early"
-
-
-def asset_key(model: ModelDefinition, step: str) -> dg.AssetKey:
-    """The key of one of a model's assets."""
-    return dg.AssetKey([model.name, step])
 
 
 def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The labels that become known in a period, about the period that lies horizon + delay before it."""
-    key = asset_key(model, "labels")
-    inputs, history = label_inputs(model), label_history(model)
+    calendar, inputs, history = model.schema.calendar, label_inputs(model), label_history(model)
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
-        now = platform.clock.now()
-        periods = map(model.schema.calendar.at_key, keys)
-        return {
-            period.key
-            for period in periods
-            if platform.labels_as_of(model, period) <= now and has_history(platform, inputs, period, history)
-        }
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        over = [period for period in periods if platform.labels_as_of(model, period) <= now]
+        return [period for period in over if has_history(platform, inputs, period, history)]
 
     def read(partition: str) -> list[InputEvidence]:
-        calendar = model.schema.calendar
         reads, period = label_reads(project, model), calendar.at_key(partition)
         return history_evidence(platform_of(project), reads, period, history, calendar)
 
@@ -72,83 +60,75 @@ def labels_asset(project: ProjectDefinition, model: ModelDefinition, partitions:
         *((column.name, column.type, column.description) for column in model.request),
         *STATE_COLUMN_SCHEMA,
     )
-
-    @dg.asset(
-        key=key,
+    not_early = dg.AssetCheckSpec(
+        NOT_EARLY,
+        asset=asset_key(model, "labels"),
+        blocking=True,
         partitions_def=partitions,
-        deps=table_deps(project, inputs, model.schema.calendar, 1 - history),
+        description="No label is known before the as_of that it is predicted from.",
+    )
+
+    @model_asset(
+        model,
+        "labels",
+        "What became known in a period about the predictions made a horizon before.",
+        {"sql", "duckdb", "deltalake"},
+        model.label.query.file,
+        model.population.file,
+        metadata={constants.COLUMN_SCHEMA: shown},
+        partitions_def=partitions,
+        deps=table_deps(project, inputs, calendar, 1 - history),
         automation_condition=carry_on(
-            due,
+            due_periods(project, calendar, due),
             "its as_of has come, and its inputs' history is there",
             reads=ReadsChanged(model.label_generation, read),
         ),
-        check_specs=[
-            dg.AssetCheckSpec(
-                NOT_EARLY,
-                asset=key,
-                blocking=True,
-                partitions_def=partitions,
-                description="No label is known before the as_of that it is predicted from.",
-            )
-        ],
+        check_specs=[not_early],
         backfill_policy=ONE_RUN,
         code_version=model.label_generation,
-        **documented(
-            step_documentation(model, "What became known in a period about the predictions made a horizon before."),
-            model.location,
-            model.name,
-            {"sql", "duckdb", "deltalake"},
-            model.label.query.file,
-            model.population.file,
-            **{constants.COLUMN_SCHEMA: shown},
-        ),
     )
     @for_each_partition
     def labels(partition: str) -> Iterator[Any]:
-        platform = platform_of(project)
-        period = model.schema.calendar.at_key(partition)
-        try:
-            with in_words():
-                written = compute_labels(platform, model, period)
-        except dg.Failure as failure:
-            if isinstance(failure.__cause__, ContractError):
-                yield dg.AssetCheckResult(
-                    asset_key=key, check_name=NOT_EARLY, passed=False, description=failure.description
-                )
-            raise
-        yield result(
-            platform,
-            key,
-            evidence(
-                read(partition),
-                model.label_generation,
-                known_at=written.known_at,
-            ),
-            written.data_version,
-            rows=written.rows,
-            figures={
-                **written_figures(written),
-                **model_lineage_figures(project, model, "labels"),
-                "about": labelled_period(model, period).key,
-            },
-            checks=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=NOT_EARLY,
-                    passed=True,
-                    description=f"known at {written.known_at.isoformat()}, after every prediction",
-                )
-            ],
-        )
+        yield from _labels(project, model, partition, read)
 
     return labels
+
+
+def _labels(
+    project: ProjectDefinition, model: ModelDefinition, partition: str, read: Callable[[str], list[InputEvidence]]
+) -> Iterator[Any]:
+    """Compute the labels of a partition, and tell Dagster of them."""
+    key, platform = asset_key(model, "labels"), platform_of(project)
+    period = model.schema.calendar.at_key(partition)
+    try:
+        with in_words():
+            written = compute_labels(platform, model, period)
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, ContractError):
+            yield dg.AssetCheckResult(
+                asset_key=key, check_name=NOT_EARLY, passed=False, description=failure.description
+            )
+        raise
+    words = f"known at {written.known_at.isoformat()}, after every prediction"
+    yield result(
+        platform,
+        key,
+        evidence(read(partition), model.label_generation, known_at=written.known_at),
+        written.data_version,
+        rows=written.rows,
+        figures={
+            **written_figures(written),
+            **model_lineage_figures(project, model, "labels"),
+            "about": labelled_period(model, period).key,
+        },
+        checks=[dg.AssetCheckResult(asset_key=key, check_name=NOT_EARLY, passed=True, description=words)],
+    )
 
 
 def training_set_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """The labels known at a period, each joined with its features as known at the time of its prediction."""
-    key = asset_key(model, "training_set")
     periods_back = model.window or MAX_PERIODS_BACK
     shown = column_schema(
         model.schema,
@@ -157,8 +137,12 @@ def training_set_asset(
         *((column.name, column.type, column.description) for column in (*model.looked_up_by, *model.features)),
     )
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "training_set",
+        "The labels known at a period, each with its features as known at the time of its prediction.",
+        {"duckdb", "deltalake"},
+        metadata={constants.COLUMN_SCHEMA: shown, constants.GENERATION: model.generation},
         partitions_def=partitions,
         deps=[
             dg.AssetDep(asset_key(model, "labels"), partition_mapping=window_mapping(1 - periods_back)),
@@ -170,17 +154,6 @@ def training_set_asset(
                 -model.label.known_after,
             ),
         ],
-        code_version=model.generation,
-        **documented(
-            step_documentation(
-                model,
-                "The labels known at a period, each with its features as known at the time of its prediction.",
-            ),
-            model.location,
-            model.name,
-            {"duckdb", "deltalake"},
-            **{constants.COLUMN_SCHEMA: shown, constants.GENERATION: model.generation},
-        ),
     )
     def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         platform = platform_of(project)
@@ -190,7 +163,7 @@ def training_set_asset(
             data_version = platform.training_sets(model).write(at.key, built.rows)
         return result(
             platform,
-            key,
+            asset_key(model, "training_set"),
             evidence(training_evidence(platform, model, at), model.generation, known_at=built.known_at),
             data_version,
             rows=built.rows.num_rows,
@@ -215,8 +188,11 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
     }
     definition = definition_hash({"generation": model.generation, "trained_by": model.trained_by})
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "candidate",
+        "A model trained on a training set, judged against the baseline and the champion on the same rows.",
+        {"scikitlearn", "mlflow"},
         partitions_def=partitions,
         deps=[asset_key(model, "training_set")],
         required_resource_keys={"mlflow"},
@@ -225,27 +201,13 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
             for name, text in gates.items()
         ],
         code_version=definition,
-        **documented(
-            step_documentation(
-                model,
-                "A model trained on a training set, judged against the baseline and the champion on the same rows.",
-            ),
-            model.location,
-            model.name,
-            {"scikitlearn", "mlflow"},
-        ),
     )
     def candidate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        platform = platform_of(project)
-        at = model.schema.calendar.at_key(context.partition_key)
-        tags = context.run.tags
-        request = Request(
-            tags.get(constants.REASON, "materialized by hand"),
-            tags.get(constants.REQUESTED_BY, "a person"),
-            tags.get(constants.REQUEST, ""),
-        )
         from mlops_assets.models.registry import open_registry
 
+        platform = platform_of(project)
+        at = model.schema.calendar.at_key(context.partition_key)
+        request = _request(context.run.tags)
         with in_words():
             registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
@@ -266,42 +228,38 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
                 "model hash": record.model_hash,
                 constants.CANDIDATE: record.key,
             },
-            checks=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=outcome.name,
-                    passed=outcome.passed,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=outcome.reason,
-                    metadata={
-                        name: float(value)
-                        for name, value in (("measured", outcome.measured), ("limit", outcome.limit))
-                        if value is not None
-                    },
-                )
-                for outcome in verdict.outcomes
-            ],
+            checks=[_gate_check(key, outcome) for outcome in verdict.outcomes],
         )
 
     return candidate
 
 
+def _request(tags: Mapping[str, str]) -> Request:
+    """Why a run trains, and who asked for it; the user interface leaves both open."""
+    return Request(
+        tags.get(constants.REASON, "materialized by hand"),
+        tags.get(constants.REQUESTED_BY, "a person"),
+        tags.get(constants.REQUEST, ""),
+    )
+
+
+def _gate_check(key: dg.AssetKey, outcome: GateOutcome) -> dg.AssetCheckResult:
+    figures = {"measured": outcome.measured, "limit": outcome.limit}
+    known = {name: float(value) for name, value in figures.items() if value is not None}
+    return unblocking_check(key, outcome.name, outcome.passed, outcome.reason, **known)
+
+
 def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The registered version of a candidate that won; nothing where the gates said no."""
-    key = asset_key(model, "version")
 
-    @dg.asset(
-        key=key,
+    @model_asset(
+        model,
+        "version",
+        "A candidate that won, registered in MLflow.",
+        {"mlflow"},
         partitions_def=partitions,
         deps=[asset_key(model, "candidate")],
         output_required=False,
-        code_version=model.generation,
-        **documented(
-            step_documentation(model, "A candidate that won, registered in MLflow."),
-            model.location,
-            model.name,
-            {"mlflow"},
-        ),
     )
     def version(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from mlops_assets.models.registry import open_registry
@@ -317,7 +275,7 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
         read = InputEvidence(f"{model.name}/candidate", None, training.model_hash, (at.key, at.key))
         yield result(
             platform,
-            key,
+            asset_key(model, "version"),
             evidence([read], model.generation, seed=model.template.seed),
             training.model_hash,
             figures={
@@ -335,12 +293,13 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
 def champion_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """The version that serves; a version becomes it by itself, or waits as the challenger for a person's approval."""
 
-    @dg.asset(
-        key=asset_key(model, "champion"),
+    @model_asset(
+        model,
+        "champion",
+        "The version that serves.",
+        {"mlflow"},
         deps=[dg.AssetDep(asset_key(model, "version"), partition_mapping=dg.AllPartitionMapping())],
         output_required=False,
-        code_version=model.generation,
-        **documented(step_documentation(model, "The version that serves."), model.location, model.name, {"mlflow"}),
     )
     def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from mlops_assets.models.registry import open_registry

@@ -1,12 +1,13 @@
 """The asset TABLE/online of a table that is ``online: true``: publishes what changed for applications."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.components.conditions import carry_on
+from mlops_assets.components.conditions import carry_on, due_periods
 from mlops_assets.components.loading import documented, partitions_of_table, platform_of
 from mlops_assets.components.partition_ranges import ONE_RUN, for_each_partition
 from mlops_assets.components.results import in_words, result
@@ -15,6 +16,8 @@ from mlops_assets.features.online.publishing import Publication, missing_past, p
 from mlops_assets.features.online.store import open_store
 from mlops_assets.governance.evidence import evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.periods import Period
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import (
     Documentation,
     FeatureTableDefinition,
@@ -36,12 +39,10 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
     partitions = partitions_of_table(table)
     pushed = isinstance(table, SourceDefinition) and table.pushed
 
-    def due(keys: Iterable[str]) -> set[str]:
-        platform = platform_of(project)
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
         if missing_past(platform, platform.table(table.name)):
-            return set()
-        now = platform.clock.now()
-        return {key for key in keys if platform.known_from([table.name], calendar.at_key(key)) <= now}
+            return []
+        return [period for period in periods if platform.known_from([table.name], period) <= now]
 
     def published(partition: str | None) -> dg.MaterializeResult:
         platform = platform_of(project)
@@ -82,7 +83,8 @@ def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.Asset
         partitions_def=partitions,
         # What was pushed is read while its period runs.
         automation_condition=carry_on(
-            None if pushed else due, "everything about it is known, and its past is computed under a new definition"
+            None if pushed else due_periods(project, calendar, due),
+            "everything about it is known, and its past is computed under a new definition",
         ),
         backfill_policy=ONE_RUN,
         **shared,

@@ -1,6 +1,6 @@
 """The Source component: a table brought in from outside, with a contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -33,13 +33,15 @@ from mlops_assets.components.results import (
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.correction_report import reach_of
 from mlops_assets.governance.evidence import InputEvidence, evidence
+from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
+from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import SourceAttributes
 from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.quality.freshness import freshness
-from mlops_assets.sources.ingest import ingest, is_correction
+from mlops_assets.sources.ingest import Ingested, ingest, is_correction
 from mlops_assets.sources.quarantine import quarantine_outcome
 from mlops_assets.sources.quarantine_replay import Replayed
 
@@ -76,8 +78,7 @@ def _kind(origin: Files | Database | Push) -> str:
 
 def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.AssetsDefinition:
     """The asset of a source: ingests the delivery of its partition."""
-    key = dg.AssetKey(source.name)
-    partitions = partitions_of_table(source)
+    key, partitions = dg.AssetKey(source.name), partitions_of_table(source)
 
     @dg.asset(
         key=key,
@@ -110,12 +111,8 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
             yield from failed_checks(key, error)
             raise failure(error) from error
         table = platform.table(source.name)
-        delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
-        corrected = done.appended and is_correction(source, period, done.delivery)
-        quarantine = platform.home.name_of(platform.quarantine(source.name).delta.folder)
-        reach = (
-            reach_table(reach_of(project, source.name, period.key if period else STATIC_PERIOD)) if corrected else {}
-        )
+        if partitions:
+            _tell_restated(context, table, done.appended)
         outcomes = [
             *done.checks,
             CheckOutcome(DELIVERY_WHOLE, True, f"{done.rows} rows", 0),
@@ -123,39 +120,49 @@ def source_asset(project: ProjectDefinition, source: SourceDefinition) -> dg.Ass
         ]
         if source.max_bad_share:
             outcomes.append(quarantine_outcome(platform, source))
-        for touched in done.appended:
-            if partitions and touched != context.partition_key:
-                # The delivery restated another period: its partition has changed as well.
-                context.log_event(
-                    dg.AssetMaterialization(
-                        key,
-                        partition=touched,
-                        description=f"Restated by the delivery for {context.partition_key}",
-                        tags={"dagster/data_version": table.data_version(source.schema.calendar.at_key(touched))},
-                    )
-                )
+        delivered = InputEvidence(f"{source.name} delivery", None, done.delivery.sha256, None)
         yield result(
             platform,
             key,
             evidence([delivered], source.definition_hash, known_at=done.delivery.known_at),
             table.data_version(period),
             rows=done.rows,
-            figures={
-                "states appended": sum(done.appended.values()),
-                "rows removed": done.removed,
-                **({"rows stated later": done.stated_later} if done.stated_later else {}),
-                **({"removals held back": done.held_back} if done.held_back else {}),
-                **({"rows put aside": done.put_aside} if source.max_bad_share else {}),
-                **({"quarantine": quarantine} if done.put_aside else {}),
-                "delivery": done.delivery.number,
-                **reach,
-                **plotted(outcomes),
-                constants.URI: platform.home.name_of(table.delta.folder),
-            },
+            figures={**_figures(platform, source, period, done), **plotted(outcomes)},
             checks=check_results(key, outcomes),
         )
 
     return ingested
+
+
+def _tell_restated(context: dg.AssetExecutionContext, table: StateTable, appended: Iterable[str]) -> None:
+    """Record that a delivery restated other periods than its own: their partitions have changed as well."""
+    for touched in appended:
+        if touched != context.partition_key:
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=touched,
+                    description=f"Restated by the delivery for {context.partition_key}",
+                    tags={"dagster/data_version": table.data_version(table.schema.calendar.at_key(touched))},
+                )
+            )
+
+
+def _figures(platform: Platform, source: SourceDefinition, period: Period | None, done: Ingested) -> dict[str, Any]:
+    """What a delivery did, as figures; of a correction also what rests on it."""
+    figures: dict[str, Any] = {"states appended": sum(done.appended.values()), "rows removed": done.removed}
+    if done.stated_later:
+        figures["rows stated later"] = done.stated_later
+    if done.held_back:
+        figures["removals held back"] = done.held_back
+    if source.max_bad_share:
+        figures["rows put aside"] = done.put_aside
+    if done.put_aside:
+        figures["quarantine"] = platform.home.name_of(platform.quarantine(source.name).delta.folder)
+    figures["delivery"] = done.delivery.number
+    if done.appended and is_correction(source, period, done.delivery):
+        figures |= reach_table(reach_of(platform.project, source.name, period.key if period else STATIC_PERIOD))
+    return {**figures, constants.URI: platform.home.name_of(platform.table(source.name).delta.folder)}
 
 
 def report_replayed(

@@ -118,6 +118,11 @@ class DriftReport:
     json: str = field(repr=False)
     html: str | None = field(repr=False)
 
+    @property
+    def drifted(self) -> list[str]:
+        """The columns that drifted, by name."""
+        return [column.column for column in self.columns if column.drifted]
+
 
 def drift_report(
     reference: "pa.Table",

@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.components import constants
-from mlops_assets.components.model_training import asset_key
+from mlops_assets.components.model_asset import asset_key
 from mlops_assets.errors import SeveralFailuresError
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.records import CandidateRecord, candidates

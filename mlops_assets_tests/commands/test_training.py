@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from mlops_assets.automation.retraining import TRAINING_STEPS
 from mlops_assets.cli import main
 from mlops_assets.components import constants
-from mlops_assets.components.model_training import asset_key
+from mlops_assets.components.model_asset import asset_key
 from mlops_assets.features.labels import newest_labelled
 from mlops_assets.lakehouse.home import HOME_VARIABLE
 from mlops_assets.models.records import candidates, versions
