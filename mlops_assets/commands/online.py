@@ -44,7 +44,7 @@ def verify_online(folder: Path, table: str | None, form: str) -> None:
         raise PlatformError(
             f"{different} keys that the online store {store} answers otherwise than the lookup",
             "the lookup's answer for now",
-            "materialize TABLE/online for the periods that were not published, or run: "
+            "materialize TABLE/TABLE_online for the periods that were not published, or run: "
             "mlops-assets features rebuild-online",
         )
 

@@ -1,4 +1,4 @@
-"""The asset TABLE/online of a table that is ``online: true``: publishes what changed for applications."""
+"""The asset TABLE/TABLE_online of a table that is ``online: true``: publishes what changed for applications."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -27,6 +27,11 @@ from mlops_assets.project.definition import (
 )
 
 
+def online_key(table: str) -> dg.AssetKey:
+    """The key of the asset that publishes a table; Dagster's graph shows its last part, which names the table."""
+    return dg.AssetKey([table, f"{table}_online"])
+
+
 def online_assets(project: ProjectDefinition, table: TableDefinition) -> list[dg.AssetsDefinition]:
     """The asset that publishes a table; none of a table that is not online."""
     return [online_asset(project, table)] if table.online else []
@@ -34,7 +39,7 @@ def online_assets(project: ProjectDefinition, table: TableDefinition) -> list[dg
 
 def online_asset(project: ProjectDefinition, table: TableDefinition) -> dg.AssetsDefinition:
     """The asset that publishes a table, a partition for each of the table's."""
-    key = dg.AssetKey([table.name, "online"])
+    key = online_key(table.name)
     calendar = table.schema.calendar
     partitions = partitions_of_table(table)
     pushed = isinstance(table, SourceDefinition) and table.pushed

@@ -577,7 +577,7 @@ class ProjectDefinition:
         return _named("model", name, self.models)
 
     def calendar_of(self, asset: str) -> Calendar:
-        """How an asset is cut into periods: TABLE, TABLE/online, or a step of a model such as MODEL/labels."""
+        """How an asset is cut into periods: TABLE, TABLE/TABLE_online, or a step of a model such as MODEL/labels."""
         name, _, _ = asset.partition("/")
         return self.models[name].schema.calendar if name in self.models else self.table(name).schema.calendar
 

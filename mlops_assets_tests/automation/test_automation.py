@@ -163,7 +163,7 @@ def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_
     assert shop.run(request).success
     found, cursor = requested(cursor)
     steps = ("labels", "predictions", "performance", "drift_report")
-    tables = {("order_trend", NEXT_DAY), ("order_trend/online", NEXT_DAY)}
+    tables = {("order_trend", NEXT_DAY), ("order_trend/order_trend_online", NEXT_DAY)}
     expected = {(f"orders_forecast/{step}", NEXT_DAY) for step in steps} | tables
     assert found == expected
     assert (
@@ -198,7 +198,7 @@ def test_conditions_rest_while_nothing_happens_and_miss_nothing_that_does(shop: 
     found = shop.tick("carry_on", cursor)
     asked = {(key.to_user_string(), run.partition_key) for run in found.run_requests for key in run.asset_selection}
     steps = ("labels", "predictions", "performance", "drift_report")
-    follow = {"order_trend", "order_trend/online", *(f"orders_forecast/{step}" for step in steps)}
+    follow = {"order_trend", "order_trend/order_trend_online", *(f"orders_forecast/{step}" for step in steps)}
     assert asked == {(name, NEXT_DAY) for name in follow}
     assert shop.tick("carry_on", found.cursor).skip_message != at_rest
 
@@ -450,7 +450,7 @@ def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_th
         assert found == dict.fromkeys(follow, [NEXT_DAY])
         assert materialize(shop, NEXT_DAY, *follow).success
         found, cursor = requested(shop, cursor)
-        assert not {"orders_forecast/predictions", "order_trend/online"} & set(found)
+        assert not {"orders_forecast/predictions", "order_trend/order_trend_online"} & set(found)
         with pytest.raises(MissingDataError, match="'order_trend' has a new definition, and"):
             publish(shop.platform, open_store(shop.platform), "order_trend")
         assert served_columns(shop) == ["growth_1d", "growth_7d", "log_units", "next_growth_last_week"]
@@ -465,8 +465,8 @@ def test_what_rests_on_a_new_definition_waits_until_its_past_was_computed_and_th
         found, _ = requested(shop, cursor)
         assert found["orders_forecast/predictions"] == [NEXT_DAY]  # those before read nothing of the column that came
         assert "orders_forecast/labels" not in found
-        assert NEXT_DAY in found["order_trend/online"]
-        assert materialize(shop, NEXT_DAY, "order_trend/online").success
+        assert NEXT_DAY in found["order_trend/order_trend_online"]
+        assert materialize(shop, NEXT_DAY, "order_trend/order_trend_online").success
         assert "placed" in served_columns(shop)
         done = materialize(shop, NEXT_DAY, "orders_forecast/predictions")
         assert done.success

@@ -47,7 +47,7 @@ def test_more_conditions_than_dagster_takes_in_one_sensor_are_evaluated_by_sever
     project = SmallProject(tmp_path / "defs").load()
     named = [asset(f"table_{number}") for number in range(5)]
     loaded = dg.Definitions(
-        assets=[asset("trend"), asset("trend", "online"), *named, asset("by_hand", condition=False)]
+        assets=[asset("trend"), asset("trend", "trend_online"), *named, asset("by_hand", condition=False)]
     )
     (one,) = carry_on_sensors(project, loaded)
     assert (one.name, one.asset_selection) == ("carry_on", dg.AssetSelection.all())
@@ -61,9 +61,9 @@ def test_more_conditions_than_dagster_takes_in_one_sensor_are_evaluated_by_sever
     assert sorted(key.to_user_string() for share in shares for key in share) == sorted(
         key.to_user_string() for key in graph.get_all_asset_keys() if key.path != ["by_hand"]
     )
-    assert {frozenset({"trend", "trend/online"}) & {key.to_user_string() for key in share} for share in shares} == {
+    assert {frozenset({"trend", "trend/trend_online"}) & {key.to_user_string() for key in share} for share in shares} == {
         frozenset(),
-        frozenset({"trend", "trend/online"}),
+        frozenset({"trend", "trend/trend_online"}),
     }
 
 

@@ -43,7 +43,7 @@ def metadata_of(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str |
 
 def test_every_step_of_a_model_is_a_documented_asset(graph: Any) -> None:
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    tables = {"orders", "products", "products/online", "order_trend", "order_trend/online"}
+    tables = {"orders", "products", "products/products_online", "order_trend", "order_trend/order_trend_online"}
     assert keys == tables | {f"orders_forecast/{step}" for step in CHAIN}
     descriptions = set()
     for key in graph.get_all_asset_keys():

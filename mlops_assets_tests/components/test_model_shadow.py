@@ -19,7 +19,7 @@ from mlops_assets_tests.models.registering import Decided
 pytestmark = pytest.mark.slow
 MODEL = "orders_forecast"
 SCORED, COMPARED = f"{MODEL}/challenger_predictions", f"{MODEL}/challenger_comparison"
-ASIDE = {f"{MODEL}/performance", f"{MODEL}/drift_report", "order_trend/online"}
+ASIDE = {f"{MODEL}/performance", f"{MODEL}/drift_report", "order_trend/order_trend_online"}
 """What a challenger does not rest on, and takes its time."""
 BEFORE = "2024-01-27"
 

@@ -1,4 +1,4 @@
-"""The asset TABLE/online in Dagster: it follows its table, period by period, and says what it wrote."""
+"""The asset TABLE/TABLE_online in Dagster: it follows its table, period by period, and says what it wrote."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def published(line: Line, name: str, instance: dg.DagsterInstance, **which: Any)
 def test_a_replay_publishes_at_its_end_what_it_lived_through(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
     platform = Platform.of(load_project(lived.project / "shop" / "defs"), lived.home)
     monkeypatch.setenv("DAGSTER_HOME", str(lived.home.dagster))
-    key = dg.AssetKey(["order_trend", "online"])
+    key = dg.AssetKey(["order_trend", "order_trend_online"])
     with dg.DagsterInstance.get() as instance:
         records = instance.fetch_materializations(dg.AssetRecordsFilter(key), limit=100, ascending=True).records
     made: list[Any] = [record.asset_materialization for record in records]

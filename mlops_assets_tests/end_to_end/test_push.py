@@ -82,7 +82,7 @@ class Live:
         while asked := self._asked():
             for name, key in asked:
                 self.run(name, key)
-            started += [one for one in asked if not one[0].endswith("/online")]
+            started += [one for one in asked if not one[0].endswith("_online")]
         return started
 
     def run(self, name: str, key: str) -> None:
@@ -100,7 +100,7 @@ class Live:
         self.conditions = evaluated.cursor
         return [
             (name, key)
-            for name in ("daily", "sales/online", "daily/online")
+            for name in ("daily", "sales/sales_online", "daily/daily_online")
             for key in sorted(map(str, evaluated.get_requested_partitions(dg.AssetKey(name.split("/")))))
         ]
 

@@ -41,7 +41,7 @@ def test_a_replay_tells_of_each_period_as_it_is_over(lived: Lived) -> None:
         "replay 2/4 2024-01-25 orders_forecast: scored 24 rows",
         "replay 3/4 2024-01-26 orders_forecast: mae 0.1746",
         "replay 4/4 2024-01-27 orders_forecast: mae 0.1511",
-        "publish 1/1 order_trend/online 27 times, products/online",
+        "publish 1/1 order_trend/order_trend_online 27 times, products/products_online",
     ]
 
 
@@ -70,7 +70,7 @@ def test_a_past_that_conditions_ask_for_at_once_is_one_run_with_an_event_for_eac
         published, past = ranges  # the newest first: nobody reads online before the replay's end
         assert past.is_success and published.is_success
         assert published.tags["dagster/asset_partition_range_end"] == lived.last
-        assert published.asset_selection == {dg.AssetKey(["order_trend", "online"])}
+        assert published.asset_selection == {dg.AssetKey(["order_trend", "order_trend_online"])}
         assert past.tags["dagster/asset_partition_range_start"] == "2024-01-01"
         assert past.tags["dagster/asset_partition_range_end"] == lived.first
         steps = {("order_trend",), ("orders_forecast", "labels")}

@@ -163,7 +163,7 @@ def test_a_model_is_what_was_written(project: SmallProject) -> None:
     assert model.first_label_period.key == "2024-01-08"
 
 
-@pytest.mark.parametrize("asset", ["sales", "sales/online", "trend", "trend/online", "forecast/labels"])
+@pytest.mark.parametrize("asset", ["sales", "sales/sales_online", "trend", "trend/trend_online", "forecast/labels"])
 def test_an_asset_is_cut_into_the_periods_of_the_table_or_model_it_is_of(project: SmallProject, asset: str) -> None:
     loaded = project.load()
     assert loaded.calendar_of(asset) == loaded.sources["sales"].schema.calendar

@@ -13,6 +13,7 @@ import dagster as dg
 
 from mlops_assets.automation.overdue import lacking
 from mlops_assets.components.loading import platform_of
+from mlops_assets.components.online import online_key
 from mlops_assets.components.partition_ranges import ONE_RUN
 from mlops_assets.errors import PlatformError, listed
 from mlops_assets.lakehouse.home import Home
@@ -130,7 +131,7 @@ class Session:
     def _tick_conditions(self, name: str) -> int:
         """Evaluate the conditions behind one cursor, and run what they ask for; says how many runs."""
         text = self.state.cursors.get(name)
-        online = dg.AssetSelection.assets(*([table, "online"] for table in self.project.online_tables))
+        online = dg.AssetSelection.assets(*map(online_key, self.project.online_tables))
         evaluated = dg.evaluate_automation_conditions(
             self.definitions,
             self.instance,
