@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.working_alone import who_works_alone
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 
-NAME = "carry_on"
+NAME = "automation_conditions"
 MAX_CONDITIONS = 500
 """Of so many assets Dagster evaluates conditions in one sensor, where they have code of ours; more it refuses."""
 

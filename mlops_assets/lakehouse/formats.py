@@ -15,7 +15,7 @@ from typing import Any
 
 from mlops_assets.errors import DamagedStateError, SurroundingsError
 
-HOME = 2
+HOME = 3
 """Of the whole home; rises with any number below, and with what is not numbered by itself."""
 TABLE = 1
 """Of a Delta table: its columns beside the user's, its partitions, its transactions."""

@@ -57,7 +57,8 @@ event_log_storage:
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The home's Dagster instance."""
+    """The home's Dagster instance, in the folder that its settings name by a variable."""
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
     return open_instance_in(home.dagster, {})
 
 
@@ -186,7 +187,6 @@ def recorded_durations(home: Home) -> dict[str, Recorded]:
     """What each asset took in the newest runs that a home recorded; empty where it recorded none."""
     if not (home.dagster / "dagster.yaml").is_file():
         return {}
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
     with open_instance(home) as instance:
         return durations(instance)
 

@@ -181,26 +181,26 @@ def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_
 
 def test_conditions_rest_while_nothing_happens_and_miss_nothing_that_does(shop: Shop) -> None:
     at_rest = "nothing happened since the last look"
-    ticks = [shop.tick("carry_on")]
+    ticks = [shop.tick("automation_conditions")]
     for _ in range(3):
-        ticks.append(shop.tick("carry_on", ticks[-1].cursor))
+        ticks.append(shop.tick("automation_conditions", ticks[-1].cursor))
     assert not any(tick.run_requests for tick in ticks)
     assert [tick.skip_message == at_rest for tick in ticks] == [False, False, True, True]
     assert ticks[1].cursor == ticks[2].cursor == ticks[3].cursor
-    assert shop.tick("carry_on").skip_message != at_rest  # its cursor was lost
+    assert shop.tick("automation_conditions").skip_message != at_rest  # its cursor was lost
 
-    cursor = shop.tick("carry_on", ticks[3].cursor).cursor
+    cursor = shop.tick("automation_conditions", ticks[3].cursor).cursor
     (request,) = arrive(shop).run_requests  # sets the clock to when a period is due
-    came_due = shop.tick("carry_on", cursor)
+    came_due = shop.tick("automation_conditions", cursor)
     assert not came_due.run_requests and came_due.skip_message != at_rest
     cursor = came_due.cursor
     assert shop.run(request).success
-    found = shop.tick("carry_on", cursor)
+    found = shop.tick("automation_conditions", cursor)
     asked = {(key.to_user_string(), run.partition_key) for run in found.run_requests for key in run.asset_selection}
     steps = ("labels", "predictions", "performance", "drift_report")
     follow = {"order_trend", "order_trend/order_trend_online", *(f"orders_forecast/{step}" for step in steps)}
     assert asked == {(name, NEXT_DAY) for name in follow}
-    assert shop.tick("carry_on", found.cursor).skip_message != at_rest
+    assert shop.tick("automation_conditions", found.cursor).skip_message != at_rest
 
 
 def test_the_policy_reads_a_model_s_history_again_only_once_it_may_have_changed(

@@ -50,21 +50,22 @@ def test_more_conditions_than_dagster_takes_in_one_sensor_are_evaluated_by_sever
         assets=[asset("trend"), asset("trend", "trend_online"), *named, asset("by_hand", condition=False)]
     )
     (one,) = carry_on_sensors(project, loaded)
-    assert (one.name, one.asset_selection) == ("carry_on", dg.AssetSelection.all())
+    assert (one.name, one.asset_selection) == ("automation_conditions", dg.AssetSelection.all())
 
     monkeypatch.setattr(carrying_on, "MAX_CONDITIONS", 4)
     sensors = carry_on_sensors(project, loaded)
     graph = loaded.resolve_asset_graph()
     shares = [sensor.asset_selection.resolve(graph) for sensor in sensors]
-    assert [sensor.name for sensor in sensors] == ["carry_on", *(f"carry_on_{n}" for n in range(2, len(sensors) + 1))]
+    assert [sensor.name for sensor in sensors] == [
+        "automation_conditions",
+        *(f"automation_conditions_{n}" for n in range(2, len(sensors) + 1)),
+    ]
     assert len(shares) > 1 and max(map(len, shares)) <= 4
     assert sorted(key.to_user_string() for share in shares for key in share) == sorted(
         key.to_user_string() for key in graph.get_all_asset_keys() if key.path != ["by_hand"]
     )
-    assert {frozenset({"trend", "trend/trend_online"}) & {key.to_user_string() for key in share} for share in shares} == {
-        frozenset(),
-        frozenset({"trend", "trend/trend_online"}),
-    }
+    both = frozenset({"trend", "trend/trend_online"})
+    assert {both & {key.to_user_string() for key in share} for share in shares} == {frozenset(), both}
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(5, False), (6, True), (7, True), (23, True), (24, True)])

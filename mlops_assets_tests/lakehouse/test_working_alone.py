@@ -87,7 +87,7 @@ def test_a_command_beside_a_replay_is_refused_and_sensors_stand_aside(
         assert f"Found: a replay (process {started.pid}) at work in {other.folder}." in refused.output
         definitions = platform_definitions(tmp_path / "shop" / "shop")
         with dg.DagsterInstance.ephemeral() as instance:
-            for name in ("publisher", "deliveries", "retrain_policy", "promotions", "carry_on"):
+            for name in ("publisher", "deliveries", "retrain_policy", "promotions", "automation_conditions"):
                 context = dg.build_sensor_context(instance=instance, sensor_name=name, definitions=definitions)
                 ticked = definitions.resolve_sensor_def(name).evaluate_tick(context)
                 assert ticked.skip_message == f"a replay (process {started.pid}) is at work", name

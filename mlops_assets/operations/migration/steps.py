@@ -5,6 +5,7 @@ What a step needs of this package may go on changing, what it writes may not; so
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.models import mlflow_paths
 from mlops_assets.models.registry import EXPERIMENT
+from mlops_assets.operations.in_process import open_instance
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,54 @@ def _follow_the_home(home: Home) -> Iterator[Change]:
         yield Change(f"files that lay in {before}", partial(mlflow_paths.follow, home.mlflow, EXPERIMENT))
 
 
+_CONDITIONS_BEFORE, _CONDITIONS = "carry_on", "automation_conditions"
+
+
+def _rename_in_replay(home: Home) -> Iterator[Change]:
+    file = home.folder / "replay.json"
+    if file.exists() and _CONDITIONS_BEFORE in json.loads(file.read_bytes())["cursors"]:
+        yield Change(file.name, partial(_rename_cursor, file))
+
+
+def _rename_cursor(file: Path) -> None:
+    content = json.loads(file.read_bytes())
+    content["cursors"][_CONDITIONS] = content["cursors"].pop(_CONDITIONS_BEFORE)
+    write_atomically(file, json.dumps(content).encode())
+    write_point("cursor of the conditions")
+
+
+def _rename_in_dagster(home: Home) -> Iterator[Change]:
+    if not (home.dagster / "dagster.yaml").is_file():
+        return
+    with open_instance(home) as instance:
+        names = [state.instigator_name for state in instance.all_instigator_state()]
+    for name in sorted(set(names)):
+        if re.fullmatch(rf"{_CONDITIONS_BEFORE}(_\d+)?", name):
+            yield Change(name, partial(_rename_sensor, home, name))
+
+
+def _rename_sensor(home: Home, name: str) -> None:
+    """Give what Dagster keeps of a sensor to the sensor of the new name, of each code location."""
+    with open_instance(home) as instance:
+        for state in instance.all_instigator_state():
+            if state.instigator_name != name:
+                continue
+            called = name.replace(_CONDITIONS_BEFORE, _CONDITIONS)
+            origin = type(state.origin)(repository_origin=state.origin.repository_origin, instigator_name=called)
+            renamed = state._replace(origin=origin)
+            if instance.get_instigator_state(renamed.instigator_origin_id, renamed.selector_id) is None:
+                instance.add_instigator_state(renamed)
+                write_point(f"sensor {called}")
+            instance.delete_instigator_state(state.instigator_origin_id, state.selector_id)
+    write_point(f"no sensor {name}")
+
+
 STEPS = (
     Step(2, "give each table the number of its format", _number_tables),
     Step(2, "give each delivery the number of its format", _number_deliveries),
     Step(2, "give the clock and the replay's state the number of their format", _number_clock_and_replay),
     Step(2, "let MLflow look for its files where the home is now", _follow_the_home),
+    Step(3, "let a replay go on under the new name of the sensor of conditions", _rename_in_replay),
+    Step(3, "let Dagster go on under the new name of the sensor of conditions", _rename_in_dagster),
 )
 """All steps there ever were, in their order."""

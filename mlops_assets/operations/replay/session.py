@@ -31,7 +31,7 @@ MAX_ROUNDS = 20
 
 INGESTION = ("publisher", "deliveries")
 POLICY = "retrain_policy"
-CONDITIONS = "carry_on"
+CONDITIONS = "automation_conditions"
 PUBLISHING = "publishing"
 """The cursor of the conditions of what is published online: nobody reads it before a replay's end."""
 

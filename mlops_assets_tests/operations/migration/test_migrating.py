@@ -18,8 +18,9 @@ from mlops_assets.cli import main
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse import formats, write_points
 from mlops_assets.lakehouse.delta import table_format
-from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.notebook import Project
+from mlops_assets.operations.in_process import open_instance
 from mlops_assets.operations.migration import running
 from mlops_assets.operations.migration.backup import STATE_FILE
 from mlops_assets.operations.migration.steps import STEPS
@@ -104,13 +105,15 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(old: OldHome) -> Non
     before = contents(old.folder)
     done = run(old, "migrate", "--dry-run")
     assert contents(old.folder) == before
-    first, tables, deliveries, clock, mlflow = done.output.splitlines()
+    first, tables, deliveries, clock, mlflow, replay, dagster = done.output.splitlines()
     assert first == f"{old.home.folder}: from format 1 to {formats.HOME}"
     assert tables.startswith("would give each table the number of its format: 18 (order_trend/6617c2bf3bf40561, ")
     assert tables.endswith(" and 15 more)")
     assert deliveries.startswith("would give each delivery the number of its format: 28 (lakehouse/deliveries/orders/")
     assert clock.endswith(": 2 (clock.json, replay.json)")
     assert mlflow.startswith("would let MLflow look for its files where the home is now: 1 (files that lay in /")
+    assert replay == "would let a replay go on under the new name of the sensor of conditions: 1 (replay.json)"
+    assert dagster == "would let Dagster go on under the new name of the sensor of conditions: 0"
 
 
 def test_a_home_that_is_migrated_or_empty_has_nothing_to_do(old: OldHome, home: Home) -> None:
@@ -136,6 +139,40 @@ def test_what_was_true_of_a_home_is_true_of_it_migrated_and_it_goes_on(
     assert data_versions(old.home) != old.truth["data_versions"]
     listed = run(old, "models", "list").output
     assert listed == f"{MODEL}: champion version 2, previous version 1; 2 versions\n"
+
+
+@pytest.mark.slow
+def test_sensors_of_a_home_of_format_2_go_on_from_their_cursors_under_their_new_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: Callable[[int], None]
+) -> None:
+    old = OldHome.unpack(2, tmp_path)
+    monkeypatch.setenv(HOME_VARIABLE, str(old.home.folder))
+    monkeypatch.setenv("DAGSTER_HOME", str(old.home.dagster))
+    before, replayed = cursors(old.home), kept_cursors(old.home)
+    for write in range(1, 5):  # of the backup, of the replay's state, of the new sensor and of the old one
+        kill_at(write if write == 1 else 1)
+        with pytest.raises(Killed):
+            running.migrate(old.home)
+    kill_at(1_000)
+    running.migrate(old.home)
+
+    expected = {("automation_conditions" if name == "carry_on" else name): at for name, at in before.items()}
+    assert before["carry_on"] and cursors(old.home) == expected
+    assert kept_cursors(old.home)["automation_conditions"] == replayed["carry_on"]
+    assert_true(old)
+
+
+def cursors(home: Home) -> dict[str, str | None]:
+    """The cursor that Dagster keeps of each sensor of a home."""
+    with open_instance(home) as instance:
+        states = instance.all_instigator_state()
+    return {one.instigator_name: getattr(one.instigator_data, "cursor", None) for one in states}
+
+
+def kept_cursors(home: Home) -> dict[str, str]:
+    """The cursors of a replay."""
+    cursors: dict[str, str] = json.loads((home.folder / "replay.json").read_bytes())["cursors"]
+    return cursors
 
 
 def assert_true(old: OldHome) -> None:
@@ -198,7 +235,7 @@ def test_a_migration_that_is_killed_at_every_write_and_run_again_ends_the_same(
             if formats.home_format(old.home.folder) != formats.present():
                 with pytest.raises(SurroundingsError, match="run `mlops-assets migrate`"):
                     old.home.require_format()
-    assert killed > 18 + 28 + 2, "each table, each delivery, clock and replay, and the backup"
+    assert killed > 18 + 28 + 3, "each table, each delivery, clock and replay, its cursor, and the backup"
     whole = unpacked.copy(tmp_path / "whole")
     kill_at(1_000)
     running.migrate(whole.home)
@@ -335,12 +372,12 @@ def test_a_home_that_somebody_works_in_is_not_migrated(old: OldHome) -> None:
 
 
 def test_a_home_of_a_newer_release_names_the_release_and_is_not_migrated(old: OldHome) -> None:
-    (old.home.folder / "format.json").write_text('{"format": 3, "release": "0.9.1"}', encoding="utf-8")
+    (old.home.folder / "format.json").write_text('{"format": 9, "release": "0.9.1"}', encoding="utf-8")
     for command in (["models", "list"], ["migrate"], ["migrate", "--dry-run"]):
         done = run(old, *command)
         assert done.exit_code == 1
         assert done.output == (
-            f"Error: Found: the home {old.home.folder} in format 3, written by mlops-assets 0.9.1. "
+            f"Error: Found: the home {old.home.folder} in format 9, written by mlops-assets 0.9.1. "
             f"Expected: a home up to format {formats.HOME}: this is mlops-assets {formats.release()}. "
             "What to do: use release 0.9.1 or a newer one.\n"
         )
