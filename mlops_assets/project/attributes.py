@@ -43,193 +43,167 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 class Attributes(BaseModel):
     """Base: a field that does not exist is an error, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, use_attribute_docstrings=True)
 
 
 class SensitivityAttributes(Attributes):
     """Who may see a column that is computed from others."""
 
-    sensitivity: Literal["public", "internal", "personal"] | None = Field(
-        default=None,
-        description="Who may see it: public everybody, internal the organisation, personal only who needs it; by "
-        "default as the most sensitive of what it is computed from.",
-    )
-    sensitivity_reason: str = Field(
-        default="", description="Why it may be less sensitive than what it is computed from; needed where it is."
-    )
+    sensitivity: Literal["public", "internal", "personal"] | None = None
+    """Who may see it: public everybody, internal the organisation, personal only who needs it; by default as the most
+    sensitive of what it is computed from.
+    """
+    sensitivity_reason: str = ""
+    """Why it may be less sensitive than what it is computed from; needed where it is."""
 
 
 class ContractAttributes(Attributes):
     """One column and its contract."""
 
     type: DeclaredType
-    description: str = Field(description="What a value means, with its unit.")
-    kind: Literal["number", "category"] | None = Field(
-        default=None,
-        description="How a model uses it; by default text and booleans are categories, others numbers.",
-    )
-    nullable: bool = Field(default=True, description="Whether nulls are allowed; keys and timestamps never have any.")
-    minimum: FiniteNumber | None = Field(default=None, description="Smallest number allowed.")
-    maximum: FiniteNumber | None = Field(default=None, description="Largest number allowed.")
-    allowed: list[str] = Field(default_factory=list, description="The texts allowed; empty for all.")
-    owners: list[Owner] | None = Field(
-        default=None,
-        description="Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners.",
-    )
-    not_finite: Literal["refuse", "null"] = Field(
-        default="refuse",
-        description="What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or "
-        "null.",
-    )
+    description: str
+    """What a value means, with its unit."""
+    kind: Literal["number", "category"] | None = None
+    """How a model uses it; by default text and booleans are categories, others numbers."""
+    nullable: bool = True
+    """Whether nulls are allowed; keys and timestamps never have any."""
+    minimum: FiniteNumber | None = None
+    """Smallest number allowed."""
+    maximum: FiniteNumber | None = None
+    """Largest number allowed."""
+    allowed: list[str] = Field(default_factory=list)
+    """The texts allowed; empty for all."""
+    owners: list[Owner] | None = None
+    """Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners."""
+    not_finite: Literal["refuse", "null"] = "refuse"
+    """What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or null."""
 
 
 class SourceColumnAttributes(ContractAttributes):
     """One column of a source."""
 
-    sensitivity: Literal["public", "internal", "personal"] = Field(
-        default="internal",
-        description="Who may see it: public everybody, internal the organisation, personal only who needs it.",
-    )
+    sensitivity: Literal["public", "internal", "personal"] = "internal"
+    """Who may see it: public everybody, internal the organisation, personal only who needs it."""
 
 
 class ColumnAttributes(ContractAttributes, SensitivityAttributes):
     """One column of a feature table."""
 
-    not_finite: Literal["refuse", "null"] = Field(
-        default="null",
-        description="What becomes of a number that is not finite (NaN, infinity): null, which is counted, or refuse.",
-    )
+    not_finite: Literal["refuse", "null"] = "null"
+    """What becomes of a number that is not finite (NaN, infinity): null, which is counted, or refuse."""
 
 
 class SharedAttributes(Attributes):
     """What all components have."""
 
-    name: TableName = Field(description="Name of the table or model: lower case, digits, underscores.")
-    description: str = Field(description="What it is, for people who search for it.")
-    owners: list[Owner] = Field(default_factory=list, description="Who answers for it: e-mail addresses, or team:NAME.")
-    tags: dict[TagText, TagText] = Field(
-        default_factory=dict, description="Labels to search by, such as domain: sales."
-    )
+    name: TableName
+    """Name of the table or model: lower case, digits, underscores."""
+    description: str
+    """What it is, for people who search for it."""
+    owners: list[Owner] = Field(default_factory=list)
+    """Who answers for it: e-mail addresses, or team:NAME."""
+    tags: dict[TagText, TagText] = Field(default_factory=dict)
+    """Labels to search by, such as domain: sales."""
 
 
 class TableAttributes(SharedAttributes):
     """What sources and feature tables have."""
 
-    online: bool = Field(
-        default=False, description="Whether applications read its newest rows by key, from the online store."
-    )
+    online: bool = False
+    """Whether applications read its newest rows by key, from the online store."""
 
 
 class RatioAttributes(Attributes):
     """A range of shares of the last period's rows."""
 
-    least: FiniteNumber = Field(default=0, ge=0, description="Fewest rows, as a share of the last period's: 0.5.")
-    most: FiniteNumber | None = Field(default=None, gt=0, description="Most rows, as a share of the last period's.")
+    least: FiniteNumber = Field(default=0, ge=0)
+    """Fewest rows, as a share of the last period's: 0.5."""
+    most: FiniteNumber | None = Field(default=None, gt=0)
+    """Most rows, as a share of the last period's."""
 
 
 class RowsAttributes(Attributes):
     """What is expected of the number of rows."""
 
-    against_last_period: RatioAttributes = Field(description="Rows of a period against those of the period before it.")
+    against_last_period: RatioAttributes
+    """Rows of a period against those of the period before it."""
 
 
 class FreshnessAttributes(Attributes):
     """How old the newest may be by the platform clock; one of the two."""
 
-    newest_row: Length | None = Field(
-        default=None, description="Greatest age of the newest row's time: hours, days or weeks, such as 40 days."
-    )
-    newest_delivery: Length | None = Field(
-        default=None, description="Greatest time since the newest delivery arrived: hours, days or weeks; of a source."
-    )
+    newest_row: Length | None = None
+    """Greatest age of the newest row's time: hours, days or weeks, such as 40 days."""
+    newest_delivery: Length | None = None
+    """Greatest time since the newest delivery arrived: hours, days or weeks; of a source."""
 
 
 class ExpectationAttributes(Attributes):
     """One rule that is expected of a table beyond its contract: an asset check, with its numbers plotted."""
 
-    column: str | None = Field(
-        default=None, description="The column that null_share, minimum and maximum, or allowed are about."
-    )
-    null_share: float | None = Field(default=None, ge=0, le=1, description="Largest share of nulls, such as 0.05.")
-    minimum: FiniteNumber | None = Field(default=None, description="Smallest number expected.")
-    maximum: FiniteNumber | None = Field(default=None, description="Largest number expected.")
-    allowed: list[str] = Field(default_factory=list, description="The texts expected.")
-    rows: RowsAttributes | None = Field(default=None, description="How many rows are expected.")
-    freshness: FreshnessAttributes | None = Field(
-        default=None, description="How old the newest row or delivery may be; also looked at when nothing arrives."
-    )
-    severity: Literal["warn", "block"] = Field(
-        default="warn",
-        description="warn: shown, and stops nothing; block: the rows are kept out and the last good state stays.",
-    )
-    description: str = Field(default="", description="Why this is expected, for people.")
+    column: str | None = None
+    """The column that null_share, minimum and maximum, or allowed are about."""
+    null_share: float | None = Field(default=None, ge=0, le=1)
+    """Largest share of nulls, such as 0.05."""
+    minimum: FiniteNumber | None = None
+    """Smallest number expected."""
+    maximum: FiniteNumber | None = None
+    """Largest number expected."""
+    allowed: list[str] = Field(default_factory=list)
+    """The texts expected."""
+    rows: RowsAttributes | None = None
+    """How many rows are expected."""
+    freshness: FreshnessAttributes | None = None
+    """How old the newest row or delivery may be; also looked at when nothing arrives."""
+    severity: Literal["warn", "block"] = "warn"
+    """warn: shown, and stops nothing; block: the rows are kept out and the last good state stays."""
+    description: str = ""
+    """Why this is expected, for people."""
 
 
 class FilesAttributes(Attributes):
     """What the files of a delivery look like, and what they are called."""
 
-    format: Literal["csv", "parquet", "json_lines"] = Field(
-        default="csv", description="csv, parquet, or json_lines: one JSON object a line."
-    )
-    pattern: str | None = Field(
-        default=None,
-        description=(
-            "Path of a period's file below the landing folder, such as {period:%Y%m}/part-*.parquet; by default "
-            "{period}.csv, .parquet or .jsonl. CSV and JSON lines are compressed where it ends with .gz."
-        ),
-    )
-    complete: str | None = Field(
-        default=None,
-        description=(
-            "Path of a file that is written last, such as {period}/_SUCCESS: before it is there, nothing is read. "
-            "Needed where several files make a delivery."
-        ),
-    )
-    escape: Literal["backslash"] | None = Field(
-        default=None,
-        description=(
-            "How CSV writes a quotation mark inside a quoted value: by default twice; backslash as Spark and MySQL do, "
-            r"before it and before a backslash, where \N is null."
-        ),
-    )
+    format: Literal["csv", "parquet", "json_lines"] = "csv"
+    """csv, parquet, or json_lines: one JSON object a line."""
+    pattern: str | None = None
+    """Path of a period's file below the landing folder, such as {period:%Y%m}/part-*.parquet; by default {period}.csv,
+    .parquet or .jsonl. CSV and JSON lines are compressed where it ends with .gz.
+    """
+    complete: str | None = None
+    """Path of a file that is written last, such as {period}/_SUCCESS: before it is there, nothing is read. Needed where
+    several files make a delivery.
+    """
+    escape: Literal["backslash"] | None = None
+    r"""How CSV writes a quotation mark inside a quoted value: by default twice; backslash as Spark and MySQL do, before
+    it and before a backslash, where \N is null.
+    """
 
 
 class DatabaseAttributes(Attributes):
     """Where in an SQL database the rows of a period are."""
 
-    url_variable: str = Field(
-        pattern=r"^[A-Z][A-Z0-9_]*$",
-        description="Environment variable that holds the URL of the database, as SQLAlchemy writes it.",
-    )
-    table: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$",
-        description="Table or view to read, such as sales or shop.sales; either this or query.",
-    )
-    query: str | None = Field(
-        default=None,
-        description=(
-            "File beside the YAML with one SELECT in the database's own SQL; it sees :period_start (included) and "
-            ":period_end (excluded) of what a delivery covers, as dates where the timestamp is one."
-        ),
-    )
-    check_every: Length = Field(
-        default="1 day",
-        description=(
-            "How often the newest period, with what it restates, is read again, and a due one that was refused; "
-            "only rows that differ make a delivery."
-        ),
-    )
-    timeout_seconds: int = Field(default=600, ge=1, description="Longest time that PostgreSQL may work on a statement.")
+    url_variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    """Environment variable that holds the URL of the database, as SQLAlchemy writes it."""
+    table: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    """Table or view to read, such as sales or shop.sales; either this or query."""
+    query: str | None = None
+    """File beside the YAML with one SELECT in the database's own SQL; it sees :period_start (included) and :period_end
+    (excluded) of what a delivery covers, as dates where the timestamp is one.
+    """
+    check_every: Length = "1 day"
+    """How often the newest period, with what it restates, is read again, and a due one that was refused; only rows that
+    differ make a delivery.
+    """
+    timeout_seconds: int = Field(default=600, ge=1)
+    """Longest time that PostgreSQL may work on a statement."""
 
 
 class PushAttributes(Attributes):
     """Rows that applications push, over HTTP, in small batches."""
 
-    remember_keys: Length = Field(
-        default="7 days",
-        description="How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks.",
-    )
+    remember_keys: Length = "7 days"
+    """How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks."""
 
 
 RENAMED = {
@@ -243,75 +217,52 @@ RENAMED = {
 class SourceAttributes(TableAttributes):
     """A table brought in from outside, with a contract."""
 
-    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; unique in each moment.")
-    columns: dict[str, SourceColumnAttributes] = Field(
-        description="Every column of the file, keys and timestamp included."
-    )
-    static: bool = Field(
-        default=False,
-        description="A table without time, such as a list of classes; its rows are taken as known always.",
-    )
-    timestamp: str | None = Field(default=None, description="Column with the time of a row; none for a static table.")
-    period: Unit | None = Field(default=None, description="The unit of delivery: day, week or month.")
-    week_ends_on: Weekday = Field(default="sunday", description="Last day of a week, where the period is a week.")
-    first_period: PeriodKey | None = Field(
-        default=None, description="First period there is: 2001-03, or a period's first day."
-    )
-    last_period: PeriodKey | None = Field(
-        default=None, description="Last period there will ever be; left out where it goes on."
-    )
-    publication_lag: Length = Field(
-        default="0 days",
-        description="How long after a period's end its rows are known: hours, days or weeks.",
-    )
-    live_since: PeriodKey | None = Field(
-        default=None,
-        description="First period that arrived live; earlier ones are history and count as known at end + lag.",
-    )
-    delivers: Literal["period", "window", "snapshot", "increment"] = Field(
-        default="period",
-        description="What a delivery holds: one period, the last periods restated, the whole table, or additions only.",
-    )
-    window_periods: int = Field(default=1, ge=1, description="How many periods a window restates, its own included.")
-    max_removed_share: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="A delivery that removes a larger share of the rows it covers is refused.",
-    )
-    expectations: list[ExpectationAttributes] = Field(
-        default_factory=list, description="What is expected beyond the contract, each a check of its own."
-    )
-    max_bad_share: float = Field(
-        default=0,
-        ge=0,
-        le=1,
-        description="Share of a delivery's rows that may break the contract and are put aside in quarantine; with more "
-        "of them it is refused.",
-    )
-    min_rows_share: float = Field(
-        default=0.5,
-        ge=0,
-        description="A first delivery with fewer rows than this share of the last period's is refused.",
-    )
-    overdue_after: Length = Field(
-        default="3 days", description="How long after its publication a missing delivery is reported."
-    )
-    files: FilesAttributes | None = Field(
-        default=None, description="Format and names of the files; by default CSV files named PERIOD.csv."
-    )
-    database: DatabaseAttributes | None = Field(
-        default=None, description="An SQL database to read from, instead of files."
-    )
-    push: PushAttributes | None = Field(
-        default=None,
-        description="Applications push the rows, instead of files; {} for the usual. A row is known once ingested.",
-    )
-    landing: str | None = Field(default=None, description="Folder where files arrive; by default below the home.")
-    published_from: str | None = Field(
-        default=None,
-        description="A CSV beside the YAML from which a small publisher writes each period's file once it is due.",
-    )
+    primary_keys: list[str] = Field(min_length=1)
+    """Columns that name an entity; unique in each moment."""
+    columns: dict[str, SourceColumnAttributes]
+    """Every column of the file, keys and timestamp included."""
+    static: bool = False
+    """A table without time, such as a list of classes; its rows are taken as known always."""
+    timestamp: str | None = None
+    """Column with the time of a row; none for a static table."""
+    period: Unit | None = None
+    """The unit of delivery: day, week or month."""
+    week_ends_on: Weekday = "sunday"
+    """Last day of a week, where the period is a week."""
+    first_period: PeriodKey | None = None
+    """First period there is: 2001-03, or a period's first day."""
+    last_period: PeriodKey | None = None
+    """Last period there will ever be; left out where it goes on."""
+    publication_lag: Length = "0 days"
+    """How long after a period's end its rows are known: hours, days or weeks."""
+    live_since: PeriodKey | None = None
+    """First period that arrived live; earlier ones are history and count as known at end + lag."""
+    delivers: Literal["period", "window", "snapshot", "increment"] = "period"
+    """What a delivery holds: one period, the last periods restated, the whole table, or additions only."""
+    window_periods: int = Field(default=1, ge=1)
+    """How many periods a window restates, its own included."""
+    max_removed_share: float = Field(default=0.1, ge=0, le=1)
+    """A delivery that removes a larger share of the rows it covers is refused."""
+    expectations: list[ExpectationAttributes] = Field(default_factory=list)
+    """What is expected beyond the contract, each a check of its own."""
+    max_bad_share: float = Field(default=0, ge=0, le=1)
+    """Share of a delivery's rows that may break the contract and are put aside in quarantine; with more of them it is
+    refused.
+    """
+    min_rows_share: float = Field(default=0.5, ge=0)
+    """A first delivery with fewer rows than this share of the last period's is refused."""
+    overdue_after: Length = "3 days"
+    """How long after its publication a missing delivery is reported."""
+    files: FilesAttributes | None = None
+    """Format and names of the files; by default CSV files named PERIOD.csv."""
+    database: DatabaseAttributes | None = None
+    """An SQL database to read from, instead of files."""
+    push: PushAttributes | None = None
+    """Applications push the rows, instead of files; {} for the usual. A row is known once ingested."""
+    landing: str | None = None
+    """Folder where files arrive; by default below the home."""
+    published_from: str | None = None
+    """A CSV beside the YAML from which a small publisher writes each period's file once it is due."""
 
     @model_validator(mode="before")
     @classmethod
@@ -324,57 +275,49 @@ class SourceAttributes(TableAttributes):
 class AggregationAttributes(Attributes):
     """One column, aggregated by each function over each window."""
 
-    column: str = Field(description="The column to aggregate.")
+    column: str
+    """The column to aggregate."""
     functions: list[Literal["sum", "mean", "count", "min", "max", "last", "stddev", "distinct_count"]] = Field(
-        min_length=1,
-        description="What to compute of it, nulls left out; count counts the rows that have a value. Of none, sums and "
-        "counts are 0, the rest null.",
+        min_length=1
     )
-    windows: list[str] = Field(
-        min_length=1, description="How far back, from the end of the row's own period: 7 days, 12 months."
-    )
+    """What to compute of it, nulls left out; count counts the rows that have a value. Of none, sums and counts are 0,
+    the rest null.
+    """
+    windows: list[str] = Field(min_length=1)
+    """How far back, from the end of the row's own period: 7 days, 12 months."""
 
 
 class WindowsAttributes(Attributes):
     """Time windows over one table, which are written out as SQL."""
 
-    source: Name = Field(description="Table with a time whose columns are aggregated.")
-    where: str | None = Field(
-        default=None, description="SQL condition on the rows that count; other rows are as if they were not there."
-    )
-    aggregations: list[AggregationAttributes] = Field(min_length=1, description="What to compute of which columns.")
+    source: Name
+    """Table with a time whose columns are aggregated."""
+    where: str | None = None
+    """SQL condition on the rows that count; other rows are as if they were not there."""
+    aggregations: list[AggregationAttributes] = Field(min_length=1)
+    """What to compute of which columns."""
 
 
 class FeatureTableAttributes(TableAttributes):
     """Columns computed for a primary key and a time, by exactly one of ``sql``, ``python`` and ``windows``."""
 
-    primary_keys: list[str] = Field(min_length=1, description="Columns that name an entity; what computes gives them.")
-    timestamp: str = Field(description="Column with the time of a row; what computes gives it.")
-    sql: str | None = Field(
-        default=None,
-        description="File beside the YAML with one SELECT over other tables; inputs are read from it.",
-    )
-    python: str | None = Field(
-        default=None,
-        description="MODULE:FUNCTION of the project, for what SQL cannot say. It is trusted: no sandbox holds it.",
-    )
-    inputs: list[Name] = Field(
-        default_factory=list, description="Tables that the Python function takes as arguments of these names."
-    )
-    windows: WindowsAttributes | None = Field(
-        default=None, description="Time windows over a table's columns, instead of SQL."
-    )
-    history: Length | None = Field(
-        default=None,
-        description="How far back it looks, the period itself included, such as 13 months; windows know it themselves.",
-    )
-    columns: dict[str, ColumnAttributes] = Field(
-        default_factory=dict,
-        description="Every column that it gives, keys included; of windows only those to be described otherwise.",
-    )
-    expectations: list[ExpectationAttributes] = Field(
-        default_factory=list, description="What is expected beyond the contract, each a check of its own."
-    )
-    engine: Literal["duckdb", "spark"] | None = Field(
-        default=None, description="What computes it, with the same rows; by default the platform's engine."
-    )
+    primary_keys: list[str] = Field(min_length=1)
+    """Columns that name an entity; what computes gives them."""
+    timestamp: str
+    """Column with the time of a row; what computes gives it."""
+    sql: str | None = None
+    """File beside the YAML with one SELECT over other tables; inputs are read from it."""
+    python: str | None = None
+    """MODULE:FUNCTION of the project, for what SQL cannot say. It is trusted: no sandbox holds it."""
+    inputs: list[Name] = Field(default_factory=list)
+    """Tables that the Python function takes as arguments of these names."""
+    windows: WindowsAttributes | None = None
+    """Time windows over a table's columns, instead of SQL."""
+    history: Length | None = None
+    """How far back it looks, the period itself included, such as 13 months; windows know it themselves."""
+    columns: dict[str, ColumnAttributes] = Field(default_factory=dict)
+    """Every column that it gives, keys included; of windows only those to be described otherwise."""
+    expectations: list[ExpectationAttributes] = Field(default_factory=list)
+    """What is expected beyond the contract, each a check of its own."""
+    engine: Literal["duckdb", "spark"] | None = None
+    """What computes it, with the same rows; by default the platform's engine."""
