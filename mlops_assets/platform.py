@@ -20,12 +20,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
-from mlops_assets.project.definition import (
-    FeatureTableDefinition,
-    ModelDefinition,
-    ProjectDefinition,
-    periods_behind,
-)
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, periods_behind
 from mlops_assets.project.engine_settings import EngineName
 
 
@@ -105,12 +100,7 @@ class Platform:
         """A model's labels: keys, timestamp, ``predicted_at`` (the as_of of the prediction), label and request."""
         columns = (
             *model.schema.columns,
-            Column(
-                "predicted_at",
-                "timestamp",
-                "When the period that is predicted from was known",
-                nullable=False,
-            ),
+            Column("predicted_at", "timestamp", "When the period that is predicted from was known", nullable=False),
             model.label_column,
             *model.request,
         )

@@ -620,10 +620,7 @@ def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> C
     calendars = {table.schema.calendar: name for name, table in tables.items() if table.schema.timestamp is not None}
     if not calendars:
         raise DefinitionError(
-            "only static tables as inputs",
-            "at least one input with a time",
-            "read a table with a time",
-            where=where,
+            "only static tables as inputs", "at least one input with a time", "read a table with a time", where=where
         )
     if len(calendars) > 1:
         listed = ", ".join(f"{name} ({calendar.unit})" for calendar, name in calendars.items())

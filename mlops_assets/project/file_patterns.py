@@ -96,10 +96,7 @@ class FilePattern:
                 )
 
     def _put_together(
-        self,
-        period: Callable[[str], str],
-        literal: Callable[[str], str] = str,
-        wildcard: Callable[[str], str] = str,
+        self, period: Callable[[str], str], literal: Callable[[str], str] = str, wildcard: Callable[[str], str] = str
     ) -> str:
         parts = []
         for group, wild, _, text in _PARTS.findall(self.text):

@@ -7,9 +7,7 @@ from typing import Any
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.project.attributes import FeatureTableAttributes, SharedAttributes, SourceAttributes
-from mlops_assets.project.definition import (
-    ProjectDefinition,
-)
+from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.engine_settings import read_engine_settings
 from mlops_assets.project.load_feature_tables import load_feature_tables
 from mlops_assets.project.load_lookups import require_features

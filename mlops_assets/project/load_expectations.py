@@ -17,11 +17,7 @@ TAKEN_NAMES = ("contract", "delivery_whole", "quarantine_empty")
 
 
 def load_expectations(
-    document: Document,
-    expected: Sequence[written.ExpectationAttributes],
-    schema: TableSchema,
-    *,
-    delivers: str | None,
+    document: Document, expected: Sequence[written.ExpectationAttributes], schema: TableSchema, *, delivers: str | None
 ) -> tuple[Expectation, ...]:
     """Resolve the expectations of a table.
 

@@ -11,12 +11,7 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import (
-    FeatureTableDefinition,
-    SourceDefinition,
-    TableDefinition,
-    common_calendar,
-)
+from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, TableDefinition, common_calendar
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.lookups import typed_default
 from mlops_assets.project.python_function import PythonFunction, read_function

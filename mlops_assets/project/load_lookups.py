@@ -56,35 +56,23 @@ def _lookup(
     table = located(document, (*place, "table"), lambda: project.table(lookup.table))
     columns = {
         name: located(
-            document,
-            (*place, "columns", position),
-            lambda name=name: check_feature(table.name, table.schema, name),
+            document, (*place, "columns", position), lambda name=name: check_feature(table.name, table.schema, name)
         )
         for position, name in enumerate(lookup.columns)
     }
     for field, names in (("rename", lookup.rename), ("default", lookup.default)):
-        located(
-            document,
-            (*place, field),
-            lambda field=field, names=names: check_chosen(field, names, columns),
-        )
+        located(document, (*place, field), lambda field=field, names=names: check_chosen(field, names, columns))
     for name in lookup.rename.values():
         located(document, (*place, "rename"), lambda name=name: check_new_name(name))
     default = {
         name: located(
-            document,
-            (*place, "default", name),
-            lambda column=columns[name], value=value: typed_default(column, value),
+            document, (*place, "default", name), lambda column=columns[name], value=value: typed_default(column, value)
         )
         for name, value in lookup.default.items()
     }
     text = lookup.lookback
     lookback = located(document, (*place, "lookback"), lambda: _lookback(text)) if text else None
-    located(
-        document,
-        (*place, "lookback"),
-        lambda: check_lookback(table, columns.values(), lookback, calendar),
-    )
+    located(document, (*place, "lookback"), lambda: check_lookback(table, columns.values(), lookback, calendar))
     resolved = LookupDefinition(
         table.name,
         tuple(lookup.columns),

@@ -22,12 +22,7 @@ from mlops_assets.project.definition import (
     common_calendar,
 )
 from mlops_assets.project.gates import Gate, OwnGate
-from mlops_assets.project.load_gates import (
-    load_evaluation,
-    load_gates,
-    require_metric,
-    require_no_personal_segments,
-)
+from mlops_assets.project.load_gates import load_evaluation, load_gates, require_metric, require_no_personal_segments
 from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.model_columns import (
@@ -337,10 +332,7 @@ def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
 
 
 def _baseline(
-    document: Document,
-    parsed: written.ModelAttributes,
-    lookups: Sequence[LookupDefinition],
-    features: Sequence[Column],
+    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
 ) -> str | None:
     """The feature that TABLE.COLUMN or its own name means; of several from one column, the one that was not renamed."""
     if parsed.baseline == PRIOR and parsed.task != "regression":
@@ -358,10 +350,7 @@ def _baseline(
 
 
 def _baseline_feature(
-    document: Document,
-    parsed: written.ModelAttributes,
-    lookups: Sequence[LookupDefinition],
-    features: Sequence[Column],
+    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
 ) -> str:
     choices = [
         (f"{lookup.table}.{column}", name)

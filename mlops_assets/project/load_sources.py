@@ -29,10 +29,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         DefinitionError: A name, period or duration in it is wrong.
     """
     columns = tuple(
-        replace(
-            column,
-            sensitivity=parsed.columns[column.name].sensitivity,
-        )
+        replace(column, sensitivity=parsed.columns[column.name].sensitivity)
         for column in columns_of(document, parsed.columns, [*parsed.primary_keys], parsed.timestamp, parsed.owners)
     )
     _require_time(document, parsed)
@@ -78,10 +75,7 @@ def _require_time(document: Document, parsed: written.SourceAttributes) -> None:
     if not parsed.static and (parsed.period is None or parsed.first_period is None):
         missing = "period" if parsed.period is None else "first_period"
         raise DefinitionError(
-            f"no {missing}",
-            "period and first_period in a source with a time",
-            f"add {missing}",
-            where=document.at(),
+            f"no {missing}", "period and first_period in a source with a time", f"add {missing}", where=document.at()
         )
 
 

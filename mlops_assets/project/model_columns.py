@@ -76,10 +76,7 @@ def with_read(computed: Sequence[ComputedFeature], columns: Sequence[Column]) ->
 
 
 def computed_columns(
-    document: Document,
-    parsed: written.ModelAttributes,
-    computed: Sequence[ComputedFeature],
-    columns: Sequence[Column],
+    document: Document, parsed: written.ModelAttributes, computed: Sequence[ComputedFeature], columns: Sequence[Column]
 ) -> tuple[Column, ...]:
     """Computed features with their sensitivity: that of what their expressions read.
 

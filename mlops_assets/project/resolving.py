@@ -63,10 +63,7 @@ def columns_of(
 def _require_key_and_time(
     document: Document, columns: Mapping[str, written.ContractAttributes], keys: Sequence[str], timestamp: str | None
 ) -> None:
-    for field, name in [
-        *(("primary_keys", key) for key in keys),
-        *([("timestamp", timestamp)] if timestamp else []),
-    ]:
+    for field, name in [*(("primary_keys", key) for key in keys), *([("timestamp", timestamp)] if timestamp else [])]:
         if name not in columns:
             raise DefinitionError(
                 f"{'primary key' if field == 'primary_keys' else 'timestamp'} '{name}', which is not among the columns",

@@ -25,10 +25,7 @@ def read_text(file: Path, expected: str, where: Location | None = None) -> str:
         raise cannot_open(file, error.strerror or "") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(
-            f"no readable file {file}",
-            expected,
-            "write it, or correct the name",
-            where=where or Location(file),
+            f"no readable file {file}", expected, "write it, or correct the name", where=where or Location(file)
         ) from error
 
 

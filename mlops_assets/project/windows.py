@@ -196,8 +196,7 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     return WindowColumn(
         f"{column.name}_{function}_{length.replace(' ', '_')}",
         written.ColumnAttributes(
-            type=type_,
-            description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}",
+            type=type_, description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}"
         ),
         f"coalesce({sql}, 0)" if function == "sum" else sql,
         window,
