@@ -177,15 +177,7 @@ class Platform:
     def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
         """A model's feature lookups against the tables as they stand."""
         return tuple(
-            FeatureLookup(
-                self.table(lookup.table),
-                lookup.columns,
-                lookup.lookback,
-                lookup_key=lookup.lookup_key,
-                rename=lookup.rename,
-                default=lookup.default,
-                found=model.known_columns.get(place),
-            )
+            lookup.opened(self.table(lookup.table), found=model.known_columns.get(place))
             for place, lookup in enumerate(model.lookups)
         )
 

@@ -13,7 +13,8 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.deliveries import hash_of_contents
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import Database, Files, ProjectDefinition, SourceDefinition
+from mlops_assets.project.attributes import Database
+from mlops_assets.project.definition import Files, ProjectDefinition, SourceDefinition
 from mlops_assets.sources.due import due_periods, pushed_periods
 from mlops_assets.sources.landing import landed_periods, passed_over_in_words
 from mlops_assets.sources.publisher import publish_due

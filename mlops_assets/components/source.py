@@ -37,8 +37,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
-from mlops_assets.project.attributes import SourceAttributes
-from mlops_assets.project.definition import Database, Files, ProjectDefinition, Push, SourceDefinition
+from mlops_assets.project.attributes import Database, Push, SourceAttributes
+from mlops_assets.project.definition import Files, ProjectDefinition, SourceDefinition
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.quality.freshness import freshness
 from mlops_assets.sources.ingest import Ingested, ingest, is_correction

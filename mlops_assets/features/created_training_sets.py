@@ -13,14 +13,8 @@ from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import TableDefinition
-from mlops_assets.project.lookups import (
-    absent_defaults,
-    check_chosen,
-    check_feature,
-    check_lookback,
-    check_lookup_key,
-    typed_default,
-)
+from mlops_assets.project.lookups import check_lookup_key, checked_lookup
+from mlops_assets.project.model_attributes import LookupDefinition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -158,30 +152,19 @@ def resolved_lookup(definition: TableDefinition, table: StateTable, lookup: Feat
     Raises:
         DefinitionError: A feature, key, name, default or lookback is not what the table has or allows.
     """
-    schema = table.schema
-    features = _names(lookup.features) or schema.value_names
-    columns = {name: check_feature(table.name, schema, name) for name in features}
-    if len(columns) < len(features):
+    features = _names(lookup.features) or definition.schema.value_names
+    given = lookup.lookback
+    lookback = Duration(rest=given) if isinstance(given, timedelta) else Duration.parse(given) if given else None
+    lookup_key = _names(lookup.lookup_key) or definition.schema.keys
+    asked = LookupDefinition(definition.name, features, lookback, lookup_key, lookup.rename, lookup.default)
+    checked = checked_lookup(asked, definition)
+    if len(set(features)) < len(features):
         raise DefinitionError(
             f"a feature of '{table.name}' twice in one lookup", "each feature once",
             "take it out, or give it another name in a lookup of its own",
         )  # fmt: skip
-    check_chosen("rename", lookup.rename, columns)
-    check_chosen("default", lookup.default, columns)
-    lookup_key = _names(lookup.lookup_key) or schema.keys
-    check_lookup_key(table.name, schema, lookup_key)
-    given = lookup.lookback
-    lookback = Duration(rest=given) if isinstance(given, timedelta) else Duration.parse(given) if given else None
-    check_lookback(definition, columns.values(), lookback)
-    default = {name: typed_default(columns[name], value) for name, value in lookup.default.items()}
-    return contract.FeatureLookup(
-        table,
-        features,
-        lookback,
-        lookup_key=lookup_key,
-        rename=lookup.rename,
-        default={**absent_defaults(columns), **default},
-    )
+    check_lookup_key(table.name, definition.schema, lookup_key)
+    return checked.opened(table)
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -150,14 +150,7 @@ def _pinned(
             before = f", and generation {trained_on[name]} of it lacks {count_of(missing)}" if missing else ""
             raise _not_comparable(words + before)
     own = dict(zip(lookup.keys, asked.lookup_key or (), strict=True))
-    return FeatureLookup(
-        table,
-        asked.columns,
-        asked.lookback,
-        lookup_key=tuple(own[key] for key in table.schema.keys),
-        rename=asked.rename,
-        default=asked.default,
-    )
+    return replace(asked, lookup_key=tuple(own[key] for key in table.schema.keys)).opened(table)
 
 
 def _earlier(

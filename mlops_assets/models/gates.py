@@ -20,10 +20,10 @@ from mlops_assets.models.verdict import GateOutcome
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import (
     ComparisonGate,
+    CustomGate,
     Gate,
     LatencyGate,
     LimitGate,
-    OwnGate,
     SegmentGate,
     SizeGate,
     in_bytes,
@@ -69,7 +69,7 @@ def outcome_of(gate: Gate, facts: Facts) -> GateOutcome:
     try:
         if isinstance(gate, SizeGate):
             return _size(gate, facts)
-        return _latency(gate, facts) if isinstance(gate, LatencyGate) else _own(gate, facts)
+        return _latency(gate, facts) if isinstance(gate, LatencyGate) else _custom(gate, facts)
     except PlatformError as error:
         return GateOutcome(gate.name, False, str(error)[:MAX_WORDS])
 
@@ -166,7 +166,7 @@ def _latency(gate: LatencyGate, facts: Facts) -> GateOutcome:
     return GateOutcome(gate.name, seconds <= gate.at_most, words, seconds, gate.at_most)
 
 
-def _own(gate: OwnGate, facts: Facts) -> GateOutcome:
+def _custom(gate: CustomGate, facts: Facts) -> GateOutcome:
     """What a function of the project says, which is given copies: nothing that it does to them is seen elsewhere."""
     import numpy as np
 

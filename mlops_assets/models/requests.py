@@ -34,7 +34,7 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
     answers = {column.name for column in model.prediction_columns}
     hidden = (
         ()
-        if model.request_log.personal
+        if model.request_log.log_personal
         else [
             column.name
             for column in table.schema.columns

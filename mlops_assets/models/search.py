@@ -13,7 +13,8 @@ from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import expanding_folds
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
-from mlops_assets.project.definition import ModelDefinition, Range, Search
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_attributes import Range, Search
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,7 +21,8 @@ from mlops_assets.models.fitting import require_buildable
 from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, Range
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
+from mlops_assets.project.model_attributes import Range
 from mlops_assets.project.yaml_files import place_of
 from mlops_assets.sources.publisher import require_published_keeps_contract
 

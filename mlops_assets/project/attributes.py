@@ -1,41 +1,24 @@
 """The YAML of sources and feature tables: every field, its type, and its description (shown in docs and editors)."""
 
-from datetime import date
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_assets.lakehouse.schema import TYPES, column_type
+from mlops_assets.project.expectations import RowCount
+from mlops_assets.project.field_types import (
+    DeclaredType,
+    FiniteNumber,
+    FixedLength,
+    Length,
+    PeriodKey,
+    by_default,
+    interval,
+)
 from mlops_assets.project.names import Name, Owner, TableName, TagText
 
-DeclaredType = Annotated[
-    str,
-    AfterValidator(column_type),
-    Field(description=f"Logical type, the same in every engine: {TYPES}; timestamps are in UTC."),
-]
-
-FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _text_of_date(value: Any) -> Any:
-    """YAML reads 2024-01-31 without quotes as a date; a period's key is text."""
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _share_of_percentage(value: Any) -> Any:
-    """10% is the share 0.1."""
-    number, sign, rest = value.partition("%") if isinstance(value, str) else (value, "", "")
-    return float(number) / 100 if sign and not rest and number.strip().replace(".", "", 1).isdigit() else value
-
-
-Share = Annotated[float, BeforeValidator(_share_of_percentage)]
-"""A share: 0.1, or 10%."""
-
-LENGTH = "length"
-Length = Annotated[str, LENGTH]
-"""A length of time: 7 days, which is the same definition as 1 week."""
-
-PeriodKey = Annotated[str, BeforeValidator(_text_of_date)]
+ONE_DAY = timedelta(days=1)
 Unit = Literal["day", "week", "month"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -113,28 +96,19 @@ class TableAttributes(SharedAttributes):
     """Whether applications read its newest rows by key, from the online store."""
 
 
-class RatioAttributes(Attributes):
-    """A range of shares of the last period's rows."""
-
-    least: FiniteNumber = Field(default=0, ge=0)
-    """Fewest rows, as a share of the last period's: 0.5."""
-    most: FiniteNumber | None = Field(default=None, gt=0)
-    """Most rows, as a share of the last period's."""
-
-
 class RowsAttributes(Attributes):
     """What is expected of the number of rows."""
 
-    against_last_period: RatioAttributes
+    against_last_period: RowCount
     """Rows of a period against those of the period before it."""
 
 
 class FreshnessAttributes(Attributes):
     """How old the newest may be by the platform clock; one of the two."""
 
-    newest_row: Length | None = None
+    newest_row: FixedLength | None = None
     """Greatest age of the newest row's time: hours, days or weeks, such as 40 days."""
-    newest_delivery: Length | None = None
+    newest_delivery: FixedLength | None = None
     """Greatest time since the newest delivery arrived: hours, days or weeks; of a source."""
 
 
@@ -180,30 +154,38 @@ class FilesAttributes(Attributes):
     """
 
 
-class DatabaseAttributes(Attributes):
-    """Where in an SQL database the rows of a period are."""
+@dataclass(frozen=True)
+class Database:
+    """Deliveries that are read from an SQL database: where in it the rows of a period are."""
 
-    url_variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    url_variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
     """Environment variable that holds the URL of the database, as SQLAlchemy writes it."""
-    table: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    table: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")] | None = None
     """Table or view to read, such as sales or shop.sales; either this or query."""
     query: str | None = None
-    """File beside the YAML with one SELECT in the database's own SQL; it sees :period_start (included) and :period_end
-    (excluded) of what a delivery covers, as dates where the timestamp is one.
+    """File beside the YAML with one SELECT in the database's own SQL, and once loaded its text; it sees :period_start
+    (included) and :period_end (excluded) of what a delivery covers, as dates where the timestamp is one.
     """
-    check_every: Length = "1 day"
-    """How often the newest period, with what it restates, is read again, and a due one that was refused; only rows that
-    differ make a delivery.
+    check_every: Annotated[
+        timedelta, interval("check_every", "each time the database is asked", "1 day"), by_default("1 day")
+    ] = ONE_DAY
+    """How often the newest period, with what it restates, is read again, and a due one that was refused; only rows
+    that differ make a delivery.
     """
-    timeout_seconds: int = Field(default=600, ge=1)
+    timeout_seconds: Annotated[int, Field(ge=1)] = 600
     """Longest time that PostgreSQL may work on a statement."""
 
 
-class PushAttributes(Attributes):
-    """Rows that applications push, over HTTP, in small batches."""
+@dataclass(frozen=True)
+class Push:
+    """Rows that applications push, over HTTP, in batches; an ingestion takes what waits of a period as one delivery."""
 
-    remember_keys: Length = "7 days"
-    """How long a batch is known by its idempotency key, and not taken twice: hours, days or weeks."""
+    remember_keys: Annotated[
+        timedelta,
+        interval("remember_keys", "an application that got no answer pushes again", "7 days"),
+        by_default("7 days"),
+    ] = 7 * ONE_DAY
+    """How long after its acceptance a batch is known by its idempotency key, and not taken twice."""
 
 
 RENAMED = {
@@ -211,7 +193,7 @@ RENAMED = {
     "most_removed_share": "max_removed_share",
     "least_rows_share": "min_rows_share",
 }
-"""What fields were called in earlier releases, under which they are still read, and what they are called."""
+"""What fields were called in earlier releases, and what they are called."""
 
 
 class SourceAttributes(TableAttributes):
@@ -233,7 +215,7 @@ class SourceAttributes(TableAttributes):
     """First period there is: 2001-03, or a period's first day."""
     last_period: PeriodKey | None = None
     """Last period there will ever be; left out where it goes on."""
-    publication_lag: Length = "0 days"
+    publication_lag: Annotated[FixedLength, by_default("0 days")] = timedelta()
     """How long after a period's end its rows are known: hours, days or weeks."""
     live_since: PeriodKey | None = None
     """First period that arrived live; earlier ones are history and count as known at end + lag."""
@@ -251,25 +233,18 @@ class SourceAttributes(TableAttributes):
     """
     min_rows_share: float = Field(default=0.5, ge=0)
     """A first delivery with fewer rows than this share of the last period's is refused."""
-    overdue_after: Length = "3 days"
+    overdue_after: Annotated[FixedLength, by_default("3 days")] = 3 * ONE_DAY
     """How long after its publication a missing delivery is reported."""
     files: FilesAttributes | None = None
     """Format and names of the files; by default CSV files named PERIOD.csv."""
-    database: DatabaseAttributes | None = None
+    database: Database | None = None
     """An SQL database to read from, instead of files."""
-    push: PushAttributes | None = None
+    push: Push | None = None
     """Applications push the rows, instead of files; {} for the usual. A row is known once ingested."""
     landing: str | None = None
     """Folder where files arrive; by default below the home."""
     published_from: str | None = None
     """A CSV beside the YAML from which a small publisher writes each period's file once it is due."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _under_earlier_names(cls, values: Any) -> Any:
-        return (
-            {RENAMED.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
-        )
 
 
 class AggregationAttributes(Attributes):

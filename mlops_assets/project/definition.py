@@ -13,10 +13,12 @@ from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, greatest
+from mlops_assets.project.attributes import Database, Push
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
+from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLog, Search
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
 from mlops_assets.project.template_function import TemplateFunction
@@ -48,36 +50,6 @@ class Files:
     complete: FilePattern | None
     landing: Path | None
     escape: Literal["backslash"] | None = None
-
-
-@dataclass(frozen=True)
-class Database:
-    """Deliveries that are read from an SQL database.
-
-    Args:
-        url_variable: Environment variable with its URL.
-        table: Table or view to read; None where there is a query.
-        query: One SELECT, with ``:period_start`` and ``:period_end`` where the source has a time; None for a table.
-        check_every: How long after it was read a period is read again.
-        timeout_seconds: Longest time for a statement.
-    """
-
-    url_variable: str
-    table: str | None
-    query: str | None
-    check_every: timedelta
-    timeout_seconds: int
-
-
-@dataclass(frozen=True)
-class Push:
-    """Rows that applications push, in batches; each ingestion of a period takes what waits for it as one delivery.
-
-    Args:
-        remember_keys: How long after its acceptance a batch is known by its idempotency key.
-    """
-
-    remember_keys: timedelta
 
 
 @dataclass(frozen=True)
@@ -162,23 +134,6 @@ class FeatureTableDefinition:
 
 
 @dataclass(frozen=True)
-class LookupDefinition:
-    """A model's choice of columns from one table; see `mlops_assets.engines.contract.FeatureLookup`."""
-
-    table: str
-    columns: tuple[str, ...]
-    lookback: Duration | None
-    lookup_key: tuple[str, ...] | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    default: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the model calls the columns, in their order."""
-        return tuple(self.rename.get(column, column) for column in self.columns)
-
-
-@dataclass(frozen=True)
 class LabelDefinition:
     """What a model predicts.
 
@@ -231,26 +186,6 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
-class Range:
-    """A range that random search draws from, both ends included."""
-
-    low: float
-    high: float
-    log: bool
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search for parameters; see `mlops_assets.models.search`."""
-
-    strategy: Literal["grid", "random"]
-    params: Mapping[str, tuple[object, ...] | Range]
-    folds: int
-    trials: int
-    minutes: float | None
-
-
-@dataclass(frozen=True)
 class FittingChoice:
     """How a template is fitted: the column that weighs rows, what classes weigh, early stopping, and search.
 
@@ -261,34 +196,6 @@ class FittingChoice:
     class_weight: Literal["balanced"] | tuple[tuple[str, float], ...] | None = None
     early_stopping: EarlyStopping | None = None
     search: Search | None = None
-
-
-@dataclass(frozen=True)
-class EvaluationChoice:
-    """What the stored report of a candidate holds beside its figures over all judged rows.
-
-    Args:
-        segments: Columns of the judged rows by which figures are told, too.
-        min_rows: Levels of fewer rows are told as one.
-        draws: How many times the keys are drawn anew for the intervals.
-    """
-
-    segments: tuple[str, ...] = ()
-    min_rows: int = 50
-    draws: int = 500
-
-
-@dataclass(frozen=True)
-class RequestLog:
-    """Which requests for predictions are kept.
-
-    Args:
-        share: Share of them, from 0 to 1.
-        personal: Whether personal columns are kept, too.
-    """
-
-    share: float = 0.0
-    personal: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlops_assets.project.field_types import FiniteNumber
 
 Severity = Literal["warn", "block"]
 """Whether a broken expectation is only shown, or keeps the rows out (the last good state stays in service)."""
@@ -39,8 +43,10 @@ class Values:
 class RowCount:
     """A period has between ``least`` and ``most`` times as many rows as the period before it."""
 
-    least: float
-    most: float | None
+    least: Annotated[FiniteNumber, Field(ge=0)] = 0
+    """Fewest rows, as a share of the last period's: 0.5."""
+    most: Annotated[FiniteNumber, Field(gt=0)] | None = None
+    """Most rows, as a share of the last period's."""
 
     def __str__(self) -> str:
         ends = f"at least {self.least:g}" + (f" and at most {self.most:g}" if self.most is not None else "")

@@ -1,4 +1,4 @@
-"""A user's own gate: a Python function of the project that judges a candidate; read, and never imported here."""
+"""A custom gate: a Python function of the project that judges a candidate; read, and never imported here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,5 +34,5 @@ def read_gate_function(reference: str, *, beside: Path, root: Path) -> GateFunct
         DefinitionError: There is no such module or function, it does not parse, or it wants what it is not given.
     """
     main, _, definition = find_definition(reference, beside=beside, root=root)
-    given, _ = given_parameters("gate function", main, definition, GIVEN, "give it a default, or rename it")
+    given, _ = given_parameters("custom gate", main, definition, GIVEN, "give it a default, or rename it")
     return GateFunction(function_of(main, definition, root=root), given)

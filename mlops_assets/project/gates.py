@@ -1,10 +1,18 @@
-"""What a candidate must win to become a version: gates, each of which is a check of the candidate."""
+"""What a candidate must win to become a version: gates, each of which is a check of the candidate, and their YAML.
+
+A gate that its YAML says whole is read as it is; of the others the YAML has a class of its own.
+"""
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Discriminator, Field, Tag
+
+from mlops_assets.project.attributes import Attributes
+from mlops_assets.project.field_types import FileSize, FiniteNumber, Share, ShortTime
 from mlops_assets.project.gate_function import GateFunction
+from mlops_assets.project.names import Name
 from mlops_assets.project.tasks import METRICS
 
 Rival = Literal["baseline", "champion"]
@@ -12,14 +20,22 @@ Rival = Literal["baseline", "champion"]
 ENOUGH_ROWS = "enough_rows"
 """The gate that every model has: whether the judgement rests on enough rows."""
 
+_METRIC = (
+    "mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, accuracy, calibration_error, of two "
+    "classes also roc_auc, average_precision, of several also macro_f1."
+)
+_Compared = Annotated[str, Field(description=f"The figure to compare: {_METRIC}")]
+
 
 @dataclass(frozen=True)
 class ComparisonGate:
     """A metric must be better than another's on the same rows, by a share of the other's figure."""
 
-    metric: str
+    metric: _Compared
     better_than: Rival
-    margin: float = 0.0
+    """What the candidate must beat on the same rows."""
+    margin: Annotated[Share, Field(ge=0, lt=1)] = 0.0
+    """By which share of the other's figure, such as 5%; 0 for any."""
 
     @property
     def name(self) -> str:
@@ -35,13 +51,18 @@ class ComparisonGate:
 
 @dataclass(frozen=True)
 class LimitGate:
-    """A metric must keep an absolute limit: at most, where less is better, and at least of the others.
+    """A metric must keep an absolute limit, one of the two; the bias keeps it by its distance from 0."""
 
-    The bias keeps it by its distance from 0.
-    """
+    metric: Annotated[str, Field(description=f"The figure to limit: bias (by its distance from 0), {_METRIC}")]
+    at_most: FiniteNumber | None = None
+    """Greatest value, where less is better."""
+    at_least: FiniteNumber | None = None
+    """Smallest value, where more is better."""
 
-    metric: str
-    limit: float
+    @property
+    def limit(self) -> float:
+        """The one of the two that is given."""
+        return next(limit for limit in (self.at_most, self.at_least) if limit is not None)
 
     @property
     def bound(self) -> str:
@@ -62,21 +83,17 @@ class LimitGate:
 
 @dataclass(frozen=True)
 class SegmentGate:
-    """In no segment may a metric be worse than another's by more than a share of the other's figure.
+    """In no segment may a metric be worse than another's by more than a share of the other's figure."""
 
-    Args:
-        metric: The metric.
-        by: Columns of the judged rows; the segments are those of each column.
-        better_than: Whose figure it is compared with.
-        worse_by_at_most: The share.
-        min_rows: Segments of fewer rows are not looked at.
-    """
-
-    metric: str
-    by: tuple[str, ...]
+    metric: _Compared
+    by: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Keys, the timestamp, request columns or features; each level, or quarter of a number, is a segment."""
     better_than: Rival
-    worse_by_at_most: float
-    min_rows: int
+    """Whose figure on the same rows is compared."""
+    worse_by_at_most: Annotated[Share, Field(ge=0)]
+    """By which share of the other's figure, such as 10%."""
+    min_rows: Annotated[int, Field(ge=1)] = 50
+    """Segments of fewer rows do not count; without any it fails."""
 
     @property
     def name(self) -> str:
@@ -91,6 +108,13 @@ class SegmentGate:
             f"{self.metric} is in no segment by {', '.join(self.by)} worse than the {self.better_than}'s by more than "
             f"{in_percent(self.worse_by_at_most)}; segments of {self.min_rows} rows and more count."
         )
+
+
+class SizeGateAttributes(Attributes):
+    """How large the model may be."""
+
+    model_size_at_most: FileSize
+    """Size of the model's file, such as 20 MB (KB, MB or GB)."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +134,13 @@ class SizeGate:
         return f"The model's file has at most {in_bytes(self.at_most)}."
 
 
+class LatencyGateAttributes(Attributes):
+    """How long a prediction may take."""
+
+    latency_at_most: ShortTime
+    """Median time of predicting one row, such as 5 ms (ms or s)."""
+
+
 @dataclass(frozen=True)
 class LatencyGate:
     """Predicting one row may take at most so many seconds, the median of several tries."""
@@ -127,8 +158,17 @@ class LatencyGate:
         return f"Predicting one row takes at most {in_milliseconds(self.at_most)}, the median of several tries."
 
 
+class CustomGateAttributes(Attributes):
+    """What a function of the project decides."""
+
+    python: str
+    """MODULE:FUNCTION that gives whether the candidate passes, and why in words."""
+    name: Name | None = None
+    """Name of the check; by default the function's."""
+
+
 @dataclass(frozen=True)
-class OwnGate:
+class CustomGate:
     """What a function of the project says; ``definition_hash`` is that of its code."""
 
     name: str
@@ -141,7 +181,34 @@ class OwnGate:
         return f"The function {self.function.function.name} of the project says so."
 
 
-Gate = ComparisonGate | LimitGate | SegmentGate | SizeGate | LatencyGate | OwnGate
+Gate = ComparisonGate | LimitGate | SegmentGate | SizeGate | LatencyGate | CustomGate
+
+_BY_FIELD = {
+    "python": "custom",
+    "model_size_at_most": "size",
+    "latency_at_most": "latency",
+    "by": "segments",
+    "worse_by_at_most": "segments",
+    "at_most": "limit",
+    "at_least": "limit",
+}
+
+
+def _form(value: Any) -> str:
+    """Which kind of gate is meant, by the field that only it has."""
+    return next((form for name, form in _BY_FIELD.items() if isinstance(value, dict) and name in value), "comparison")
+
+
+GateAttributes = Annotated[
+    Annotated[ComparisonGate, Tag("comparison")]
+    | Annotated[LimitGate, Tag("limit")]
+    | Annotated[SegmentGate, Tag("segments")]
+    | Annotated[SizeGateAttributes, Tag("size")]
+    | Annotated[LatencyGateAttributes, Tag("latency")]
+    | Annotated[CustomGateAttributes, Tag("custom")],
+    Discriminator(_form),
+]
+"""A gate as its YAML says it."""
 
 
 def in_percent(share: float) -> str:

@@ -7,7 +7,7 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.expectations import Expectation, Freshness, NullShare, RowCount, Values
-from mlops_assets.project.resolving import fixed_duration, located, require_sensible
+from mlops_assets.project.resolving import require_sensible
 from mlops_assets.project.yaml_files import Document
 
 RULES = ("null_share", "minimum", "maximum", "allowed", "rows", "freshness")
@@ -130,10 +130,10 @@ def _of_table(
             document,
             (*at, "rows"),
             (ends.least > 0 or ends.most is not None) and (ends.most is None or ends.least <= ends.most),
-            f"{RowCount(ends.least, ends.most)}".removesuffix("."),
+            str(ends).removesuffix("."),
             "a range in which some numbers of rows lie, and others do not",
         )
-        return "rows_against_last_period", RowCount(ends.least, ends.most)
+        return "rows_against_last_period", ends
     fresh = item.freshness or written.FreshnessAttributes()
     _require(
         document,
@@ -153,7 +153,8 @@ def _of_table(
         else "the age of the newest delivery of a feature table, which is not delivered",
         "newest_row of a table with a time, or newest_delivery of a source",
     )
-    oldest = located(document, place, lambda: fixed_duration(str(fresh.newest_row or fresh.newest_delivery)))
+    oldest = fresh.newest_row if fresh.newest_row is not None else fresh.newest_delivery
+    assert oldest is not None  # one of the two was written
     return str(place[-1]), Freshness("row" if of_row else "delivery", oldest)
 
 

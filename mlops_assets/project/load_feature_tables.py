@@ -23,7 +23,6 @@ from mlops_assets.project.resolving import (
     counted,
     documentation_of,
     generation_of,
-    located,
     read_query,
     schema_parts,
     span_of_tables,
@@ -129,10 +128,8 @@ def _unresolved(document: Document, parsed: written.FeatureTableAttributes, root
     if parsed.windows is not None:
         return _Unresolved(document, parsed, "windows", frozenset({parsed.windows.source}), None)
     reference, inputs, beside = parsed.python or "", parsed.inputs, document.file.parent
-    try:
+    with document.located("python"):
         function = read_function(reference, inputs, beside=beside, root=root)
-    except DefinitionError as error:
-        raise (error if error.where else error.at(document.at("python"))) from None
     return _Unresolved(document, parsed, "python", frozenset(inputs), function)
 
 
@@ -211,11 +208,11 @@ def _history(
     document: Document, parsed: written.FeatureTableAttributes, calendar: Calendar, windows: Windows | None
 ) -> int:
     """How many periods are seen: as declared, or as far as the longest window reaches."""
-    text = parsed.history
-    if text is None:
+    if parsed.history is None:
         assert windows is not None  # everything else declares it
         return windows.history
-    history: int = located(document, "history", lambda: counted(text, calendar))
+    with document.located("history"):
+        history = counted(parsed.history, calendar)
     if windows is not None and history < windows.history:
         raise DefinitionError(
             f"a history of {history} {calendar.unit}s with windows that need {windows.history}",

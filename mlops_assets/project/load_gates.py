@@ -1,28 +1,29 @@
 """A model's gates, and what its evaluation tells, from its document."""
 
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import EvaluationChoice
 from mlops_assets.project.gate_function import read_gate_function
 from mlops_assets.project.gates import (
     ENOUGH_ROWS,
     ComparisonGate,
+    CustomGate,
+    CustomGateAttributes,
     Gate,
+    GateAttributes,
     LatencyGate,
+    LatencyGateAttributes,
     LimitGate,
-    OwnGate,
     SegmentGate,
     SizeGate,
+    SizeGateAttributes,
 )
+from mlops_assets.project.model_attributes import EvaluationChoice
 from mlops_assets.project.tasks import METRICS, metrics_of
 from mlops_assets.project.yaml_files import Document
-
-BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
-SECONDS = {"ms": 1e-3, "s": 1.0}
 
 
 def load_gates(
@@ -46,7 +47,7 @@ def load_gates(
             raise DefinitionError(
                 f"a second gate named '{gate.name}'",
                 "each gate once, by a name of its own",
-                "take one of them out" if not isinstance(gate, OwnGate) else "give it another name",
+                "take one of them out" if not isinstance(gate, CustomGate) else "give it another name",
                 where=document.at("gates", number),
             )
         found[gate.name] = gate
@@ -62,7 +63,7 @@ def load_evaluation(document: Document, parsed: written.ModelAttributes, columns
     chosen = parsed.evaluate
     for place, name in enumerate(chosen.segments):
         _require_column(document, name, columns, "evaluate", "segments", place)
-    return EvaluationChoice(tuple(dict.fromkeys(chosen.segments)), chosen.min_rows, chosen.draws)
+    return replace(chosen, segments=tuple(dict.fromkeys(chosen.segments)))
 
 
 def require_no_personal_segments(document: Document, parsed: written.ModelAttributes, personal: Set[str]) -> None:
@@ -73,9 +74,7 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
     """
     asked: list[tuple[Sequence[str], tuple[str | int, ...]]] = [(parsed.evaluate.segments, ("evaluate", "segments"))]
     asked += [
-        (item.by, ("gates", number, "by"))
-        for number, item in enumerate(parsed.gates)
-        if isinstance(item, written.SegmentGateAttributes)
+        (item.by, ("gates", number, "by")) for number, item in enumerate(parsed.gates) if isinstance(item, SegmentGate)
     ]
     for names, place in asked:
         for position, name in enumerate(names):
@@ -109,38 +108,35 @@ def _gate(
     document: Document,
     parsed: written.ModelAttributes,
     number: int,
-    item: written.GateAttributes,
+    item: GateAttributes,
     columns: Sequence[str],
     root: Path,
 ) -> Gate:
     place = ("gates", number)
-    if isinstance(item, written.OwnGateAttributes):
-        try:
+    if isinstance(item, CustomGateAttributes):
+        with document.located(*place, "python"):
             function = read_gate_function(item.python, beside=document.file.parent, root=root)
-        except DefinitionError as error:
-            raise (error if error.where else error.at(document.at(*place, "python"))) from None
-        return OwnGate(item.name or function.function.name, function.function.definition_hash, function)
-    if isinstance(item, written.SizeGateAttributes):
-        field = "model_size_at_most"
-        return SizeGate(int(_quantity(document, item.model_size_at_most, BYTES, "20 MB", *place, field)))
-    if isinstance(item, written.LatencyGateAttributes):
-        return LatencyGate(_quantity(document, item.latency_at_most, SECONDS, "5 ms", *place, "latency_at_most"))
-    if isinstance(item, written.LimitGateAttributes):
+        return CustomGate(item.name or function.function.name, function.function.definition_hash, function)
+    if isinstance(item, SizeGateAttributes):
+        return SizeGate(int(item.model_size_at_most.size))
+    if isinstance(item, LatencyGateAttributes):
+        return LatencyGate(item.latency_at_most.size)
+    if isinstance(item, LimitGate):
         known = [metric.name for metric in metrics_of(parsed.task)]
         require_metric(document, parsed, item.metric, known, "choose one of them", *place, "metric")
-        return LimitGate(item.metric, _limit(document, item, *place))
+        _require_limit(document, item, *place)
+        return item
     # Of metrics for which one of two figures is the better one.
     ordered = [metric.name for metric in metrics_of(parsed.task) if metric.is_loss or metric.greater_is_better]
     require_metric(document, parsed, item.metric, ordered, "choose one of them", *place, "metric")
-    if isinstance(item, written.ComparisonGateAttributes):
-        return ComparisonGate(item.metric, item.better_than, item.margin)
+    if isinstance(item, ComparisonGate):
+        return item
     for position, name in enumerate(item.by):
         _require_column(document, name, columns, *place, "by", position)
-    by = tuple(dict.fromkeys(item.by))
-    return SegmentGate(item.metric, by, item.better_than, item.worse_by_at_most, item.min_rows)
+    return replace(item, by=tuple(dict.fromkeys(item.by)))
 
 
-def _limit(document: Document, item: written.LimitGateAttributes, *place: str | int) -> float:
+def _require_limit(document: Document, item: LimitGate, *place: str | int) -> None:
     more = METRICS[item.metric].greater_is_better
     limit, other = (item.at_least, item.at_most) if more else (item.at_most, item.at_least)
     if limit is None or other is not None:
@@ -158,21 +154,6 @@ def _limit(document: Document, item: written.LimitGateAttributes, *place: str | 
             "write the greatest distance that is allowed",
             where=document.at(*place, "at_most"),
         )
-    return limit
-
-
-def _quantity(document: Document, text: str, units: Mapping[str, float], example: str, *place: str | int) -> float:
-    """A number with its unit, in the unit that counts 1; greater than 0."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text.strip())
-    size = float(match[1]) * units.get(match[2], 0) if match else 0
-    if size <= 0:
-        raise DefinitionError(
-            f"'{text}'",
-            f"a number greater than 0 and one of: {', '.join(units)}",
-            f"write it as {example}",
-            where=document.at(*place),
-        )
-    return size
 
 
 def _require_column(document: Document, name: str, columns: Sequence[str], *place: str | int) -> None:

@@ -2,29 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from mlops_assets.errors import DefinitionError, Location
-from mlops_assets.lakehouse.periods import Calendar, Duration
+from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import LookupDefinition, ProjectDefinition, TableDefinition
-from mlops_assets.project.lookups import (
-    absent_defaults,
-    check_chosen,
-    check_feature,
-    check_lookback,
-    check_lookup_key,
-    check_new_name,
-    typed_default,
-)
+from mlops_assets.project.definition import ProjectDefinition, TableDefinition
+from mlops_assets.project.lookups import check_lookup_key, checked_lookup
 from mlops_assets.project.request import taken_names
-from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
 
 def load_lookups(
     document: Document, parsed: written.ModelAttributes, project: ProjectDefinition, calendar: Calendar
-) -> tuple[tuple[LookupDefinition, ...], tuple[Column, ...]]:
+) -> tuple[tuple[written.LookupDefinition, ...], tuple[Column, ...]]:
     """What a model looks up, and the features that it gives, in the order of its YAML.
 
     Raises:
@@ -33,9 +25,12 @@ def load_lookups(
     lookups = []
     features: dict[str, Column] = {}
     taken = taken_names(parsed)
-    for number, lookup in enumerate(parsed.features):
-        resolved, columns = _lookup(document, number, lookup, project, calendar)
-        for position, (column, name) in enumerate(zip(lookup.columns, resolved.names, strict=True)):
+    for number, asked in enumerate(parsed.features):
+        located = partial(document.located, "features", number)
+        with located("table"):
+            table = project.table(asked.table)
+        lookup = checked_lookup(asked, table, located, calendar)
+        for position, (column, name) in enumerate(zip(lookup.columns, lookup.names, strict=True)):
             if name in features or name in taken:
                 raise DefinitionError(
                     f"two features named '{name}'" if name in features else f"a feature with the name '{name}'",
@@ -43,59 +38,16 @@ def load_lookups(
                     f"take one of them out, or give it another name with rename: {{{column}: …}}",
                     where=document.at("features", number, "columns", position),
                 )
-            features[name] = replace(columns[column], name=name)
-        lookups.append(resolved)
+            features[name] = replace(table.schema.column(column), name=name)
+        lookups.append(lookup)
     return tuple(lookups), tuple(features.values())
-
-
-def _lookup(
-    document: Document, number: int, lookup: written.LookupAttributes, project: ProjectDefinition, calendar: Calendar
-) -> tuple[LookupDefinition, dict[str, Column]]:
-    """One of them, and the table's columns that it takes."""
-    place = ("features", number)
-    table = located(document, (*place, "table"), lambda: project.table(lookup.table))
-    columns = {
-        name: located(
-            document, (*place, "columns", position), lambda name=name: check_feature(table.name, table.schema, name)
-        )
-        for position, name in enumerate(lookup.columns)
-    }
-    for field, names in (("rename", lookup.rename), ("default", lookup.default)):
-        located(document, (*place, field), lambda field=field, names=names: check_chosen(field, names, columns))
-    for name in lookup.rename.values():
-        located(document, (*place, "rename"), lambda name=name: check_new_name(name))
-    default = {
-        name: located(
-            document, (*place, "default", name), lambda column=columns[name], value=value: typed_default(column, value)
-        )
-        for name, value in lookup.default.items()
-    }
-    text = lookup.lookback
-    lookback = located(document, (*place, "lookback"), lambda: _lookback(text)) if text else None
-    located(document, (*place, "lookback"), lambda: check_lookback(table, columns.values(), lookback, calendar))
-    resolved = LookupDefinition(
-        table.name,
-        tuple(lookup.columns),
-        lookback,
-        tuple(lookup.lookup_key) if lookup.lookup_key is not None else None,
-        lookup.rename,
-        {**absent_defaults(columns), **default},
-    )
-    return resolved, columns
-
-
-def _lookback(text: str) -> Duration:
-    lookback = Duration.parse(text)
-    if lookback == Duration():
-        raise DefinitionError(f"a lookback of '{text}'", "a length of time", "leave it out for ever, or write '1 day'")
-    return lookback
 
 
 def require_keys(
     document: Document,
     parsed: written.ModelAttributes,
     project: ProjectDefinition,
-    lookups: Sequence[LookupDefinition],
+    lookups: Sequence[written.LookupDefinition],
     given: Mapping[str, str],
 ) -> None:
     """See that the population gives the keys of each table that is looked up in; ``given`` are its types by name."""
@@ -109,16 +61,11 @@ def require_keys(
                 "say in lookup_key which columns of the population hold the table's keys, or look up another table",
                 where=document.at("features", number, "table"),
             )
-        located(
-            document,
-            ("features", number, "lookup_key" if lookup.lookup_key else "table"),
-            lambda lookup=lookup, keys=keys: check_lookup_key(
-                lookup.table, keys, lookup.lookup_key or keys.keys, given
-            ),
-        )
+        with document.located("features", number, "lookup_key" if lookup.lookup_key else "table"):
+            check_lookup_key(lookup.table, keys, lookup.lookup_key or keys.keys, given)
 
 
-def lookup_parts(project: ProjectDefinition, lookups: Sequence[LookupDefinition]) -> dict[str, str]:
+def lookup_parts(project: ProjectDefinition, lookups: Sequence[written.LookupDefinition]) -> dict[str, str]:
     """What a model looks up, in the order that its estimator sees."""
     parts = {}
     for number, lookup in enumerate(lookups, start=1):

@@ -7,24 +7,23 @@ from typing import Any
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.periods import Calendar, Duration
+from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import (
     LabelDefinition,
-    LookupDefinition,
     ModelDefinition,
     ProjectDefinition,
-    RequestLog,
     RetrainPolicy,
     TableDefinition,
     TemplateChoice,
     common_calendar,
 )
-from mlops_assets.project.gates import Gate, OwnGate
+from mlops_assets.project.gates import CustomGate, Gate
 from mlops_assets.project.load_gates import load_evaluation, load_gates, require_metric, require_no_personal_segments
 from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
 from mlops_assets.project.load_templates import load_fitting, load_template
+from mlops_assets.project.model_attributes import LookupDefinition
 from mlops_assets.project.model_columns import (
     computed_columns,
     label_and_prediction,
@@ -40,7 +39,6 @@ from mlops_assets.project.resolving import (
     counted,
     documentation_of,
     generation_of,
-    located,
     read_query,
     schema_parts,
     span_of_tables,
@@ -133,12 +131,12 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         gates=gates,
         evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
-        candidate_retention=_retention(document, parsed),
+        candidate_retention=parsed.retention.candidates,
         when_late=parsed.when_late,
         unknown_keys=parsed.unknown_keys,
         drift_share=parsed.monitor.drift.share,
         metric=_watched_metric(document, parsed),
-        request_log=RequestLog(parsed.serve.log_share, parsed.serve.log_personal),
+        request_log=parsed.serve,
         retrain=_retrain(parsed, periods),
         lag=max(table.lag for table in columns.tables.values()),
         first=first,
@@ -158,8 +156,8 @@ def _periods(document: Document, parsed: written.ModelAttributes, calendar: Cale
         value: Any = parsed
         for part in path:
             value = getattr(value, part)
-        found: int = located(document, path, lambda: counted(value, calendar, least))
-        return found
+        with document.located(*path):
+            return counted(value, calendar, least)
 
     return periods
 
@@ -249,11 +247,6 @@ def _parts(
     return {**shared, **own}, {**shared, **read}
 
 
-def _retention(document: Document, parsed: written.ModelAttributes) -> Duration | None:
-    kept = parsed.retention.candidates
-    return located(document, ("retention", "candidates"), lambda: Duration.parse(kept)) if kept else None
-
-
 def _history(document: Document, history: int, label: LabelDefinition, calendar: Calendar) -> int:
     if history <= label.known_after:
         raise DefinitionError(
@@ -290,7 +283,7 @@ def _trained_by(
         chosen["metric"] = found["monitor"]["metric"]
     if template.function:
         chosen["template_code"] = template.definition_hash
-    own = {gate.name: gate.definition_hash for gate in gates if isinstance(gate, OwnGate)}
+    own = {gate.name: gate.definition_hash for gate in gates if isinstance(gate, CustomGate)}
     return {**chosen, **({"gates_code": own} if own else {})}
 
 
@@ -332,7 +325,10 @@ def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
 
 
 def _baseline(
-    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
+    document: Document,
+    parsed: written.ModelAttributes,
+    lookups: Sequence[LookupDefinition],
+    features: Sequence[Column],
 ) -> str | None:
     """The feature that TABLE.COLUMN or its own name means; of several from one column, the one that was not renamed."""
     if parsed.baseline == PRIOR and parsed.task != "regression":
@@ -350,7 +346,10 @@ def _baseline(
 
 
 def _baseline_feature(
-    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
+    document: Document,
+    parsed: written.ModelAttributes,
+    lookups: Sequence[LookupDefinition],
+    features: Sequence[Column],
 ) -> str:
     choices = [
         (f"{lookup.table}.{column}", name)

@@ -9,17 +9,15 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
+from mlops_assets.project.attributes import Database, Push
+from mlops_assets.project.definition import Files, SourceDefinition
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.one_select import what_is_no_select, without_quotes
-from mlops_assets.project.resolving import columns_of, documentation_of, fixed_duration, located
+from mlops_assets.project.resolving import columns_of, documentation_of
 from mlops_assets.project.text_files import read_text
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
-
-MIN_YEAR, MAX_YEAR = "1700", "2200"
-"""Moments in nanoseconds, of which pandas and others count, name few years more, and lags and horizons lie around."""
 
 
 def load_source(document: Document, parsed: written.SourceAttributes) -> SourceDefinition:
@@ -34,9 +32,6 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     )
     _require_time(document, parsed)
     calendar = Calendar(parsed.period or "day", parsed.week_ends_on)
-
-    lag = located(document, "publication_lag", lambda: fixed_duration(parsed.publication_lag))
-    overdue = located(document, "overdue_after", lambda: fixed_duration(parsed.overdue_after))
     first, last, live_since = _span(document, parsed, calendar)
     origin = _origin(document, parsed, calendar, first, last)
     schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, columns, calendar)
@@ -46,7 +41,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         documentation=documentation_of(parsed),
         location=document.at(),
         schema=schema,
-        lag=lag,
+        lag=parsed.publication_lag,
         first=first,
         last=last,
         live_since=live_since,
@@ -55,7 +50,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
         max_removed_share=parsed.max_removed_share,
         min_rows_share=parsed.min_rows_share,
         max_bad_share=parsed.max_bad_share,
-        overdue_after=overdue,
+        overdue_after=parsed.overdue_after,
         origin=origin,
         published_from=_published_from(document, parsed),
         expectations=load_expectations(document, parsed.expectations, schema, delivers=delivers),
@@ -85,17 +80,9 @@ def _span(
     """Its first period and its last, and the first that arrived live."""
 
     def period(field: str, key: str | None) -> Period | None:
-        return located(document, field, lambda: calendar.at_key(key)) if key else None
+        with document.located(field):
+            return calendar.at_key(key) if key else None
 
-    for field in ("first_period", "last_period", "live_since"):
-        bound = getattr(parsed, field)
-        if bound and bound[:4].isdigit() and not MIN_YEAR <= bound[:4] <= MAX_YEAR:
-            raise DefinitionError(
-                f"{field} {bound}",
-                f"a period from {MIN_YEAR} to {MAX_YEAR}",
-                "correct it; of a table that goes on, leave last_period out",
-                where=document.at(field),
-            )
     first, last = period("first_period", parsed.first_period), period("last_period", parsed.last_period)
     if first and last and last < first:
         raise DefinitionError(
@@ -149,7 +136,8 @@ def _files(
 
     def pattern(field: str, text: str) -> FilePattern:
         made = FilePattern(text, calendar)
-        located(document, ("files", field), lambda: made.require_periods(first, last))
+        with document.located("files", field):
+            made.require_periods(first, last)
         return made
 
     names = pattern("pattern", given.pattern or f"{{period}}{_SUFFIXES[given.format]}")
@@ -193,7 +181,7 @@ def _files(
     return Files(given.format, names, complete, landing, given.escape)
 
 
-def _database(document: Document, parsed: written.SourceAttributes, given: written.DatabaseAttributes) -> Database:
+def _database(document: Document, parsed: written.SourceAttributes, given: Database) -> Database:
     for field in ("files", "landing", "published_from"):
         if getattr(parsed, field) is not None:
             raise DefinitionError(
@@ -209,16 +197,8 @@ def _database(document: Document, parsed: written.SourceAttributes, given: writt
             "give one of them",
             where=document.at("database", "query" if given.query else "url_variable"),
         )
-    every = located(document, ("database", "check_every"), lambda: fixed_duration(given.check_every))
-    if not every:
-        raise DefinitionError(
-            f"check_every of '{given.check_every}'",
-            "at least 1 hours: each time the database is asked",
-            "write, say, '1 day'",
-            where=document.at("database", "check_every"),
-        )
     query = _query(document, parsed, given.query) if given.query else None
-    return Database(given.url_variable, given.table, query, every, given.timeout_seconds)
+    return replace(given, query=query)
 
 
 _NOT_WITH_PUSH = {
@@ -236,7 +216,7 @@ _NOT_WITH_PUSH = {
 """Fields that mean nothing beside ``push``, and why."""
 
 
-def _push(document: Document, parsed: written.SourceAttributes, given: written.PushAttributes) -> Push:
+def _push(document: Document, parsed: written.SourceAttributes, given: Push) -> Push:
     for field, why in _NOT_WITH_PUSH.items():
         if field in parsed.model_fields_set:
             raise DefinitionError(f"{field} beside push", why, f"take {field} or push out", where=document.at(field))
@@ -255,15 +235,7 @@ def _push(document: Document, parsed: written.SourceAttributes, given: written.P
                 "take the severity out, or put the rule into the contract of the column, which batches must keep",
                 where=document.at("expectations", place, "severity"),
             )
-    remembered = located(document, ("push", "remember_keys"), lambda: fixed_duration(given.remember_keys))
-    if not remembered:
-        raise DefinitionError(
-            f"remember_keys of '{given.remember_keys}'",
-            "at least 1 hours: an application that got no answer pushes again",
-            "write, say, '7 days'",
-            where=document.at("push", "remember_keys"),
-        )
-    return Push(remembered)
+    return given
 
 
 BOUNDS = ("period_start", "period_end")

@@ -7,8 +7,8 @@ from typing import Literal
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, is_number
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import EarlyStopping, FittingChoice, Range, Search, TemplateChoice
-from mlops_assets.project.resolving import located
+from mlops_assets.project.definition import EarlyStopping, FittingChoice, TemplateChoice
+from mlops_assets.project.model_attributes import Range, Search
 from mlops_assets.project.tasks import classes_of
 from mlops_assets.project.template_function import TemplateFunction, read_template_function
 from mlops_assets.project.yaml_files import Document
@@ -35,7 +35,8 @@ def load_template(
             "take it out: model files of this template run no code",
             where=document.at("template", "allow_pickle"),
         )
-    template = located(document, ("template", "name"), lambda: find_template(chosen.name, chosen.version))
+    with document.located("template", "name"):
+        template = find_template(chosen.name, chosen.version)
     if parsed.task not in template.tasks:
         raise DefinitionError(
             f"template '{chosen.name}' for the task {parsed.task}",
@@ -44,8 +45,8 @@ def load_template(
             where=document.at("template", "name"),
         )
     unknown = [name for name in chosen.params if name not in template.takes]
-    place = ("template", "params", *unknown[:1])
-    located(document, place, lambda: check_parameters(template, chosen.params))
+    with document.located("template", "params", *unknown[:1]):
+        check_parameters(template, chosen.params)
     for name, kind in template.columns.items():
         fitting = [column.name for column in features if column.kind == kind]
         if chosen.params[name] not in fitting:
@@ -66,10 +67,8 @@ def _own_function(document: Document, chosen: written.TemplateAttributes, root: 
             "choose another name",
             where=document.at("template", "name"),
         )
-    try:
+    with document.located("template", "python"):
         function = read_template_function(chosen.python or "", beside=document.file.parent, root=root)
-    except DefinitionError as error:
-        raise (error if error.where else error.at(document.at("template", "python"))) from None
     for name in chosen.params:
         if name not in function.parameters:
             raise DefinitionError(
@@ -110,21 +109,19 @@ def load_fitting(
             nearest(train.weight, numbers, "name one of them, or let the population's SQL give it"),
             where=document.at("train", "weight"),
         )
-    class_weight = _class_weight(document, parsed)
-    library = None if template.function else find_template(template.name, template.version)
-    stopping = None
+    class_weight, stopping = _class_weight(document, parsed), None
     if train.early_stopping is not None:
-        stopping = EarlyStopping(
-            periods("train", "early_stopping", "periods"),
-            train.early_stopping.patience,
-            _rounds(document, template, train.early_stopping.rounds),
-        )
-    if train.search is None:
-        return FittingChoice(train.weight, class_weight, stopping)
-    rounds = stopping.rounds if stopping else None
-    takes = library.parameters if library else template.function.parameters if template.function else ()
+        rounds = _rounds(document, template, train.early_stopping.rounds)
+        stopping = EarlyStopping(periods("train", "early_stopping", "periods"), train.early_stopping.patience, rounds)
+    if train.search is not None:
+        _require_searchable(document, train.search, template, stopping.rounds if stopping else None)
+    return FittingChoice(train.weight, class_weight, stopping, train.search)
+
+
+def _require_searchable(document: Document, search: Search, template: TemplateChoice, rounds: str | None) -> None:
+    own = template.function
+    takes = own.parameters if own else find_template(template.name, template.version).parameters
     names = [name for name in takes if name != rounds]
-    search = train.search
     for name, values in search.params.items():
         place = document.at("train", "search", "params", name)
         if name not in names:
@@ -134,31 +131,20 @@ def load_fitting(
                 nearest(name, names, "correct the name, or leave it out"),
                 where=place,
             )
-        if isinstance(values, written.RangeAttributes):
-            if search.strategy == "grid":
-                raise DefinitionError(
-                    f"a range of '{name}' in a grid",
-                    "a list of values for each parameter",
-                    "list them, or write strategy: random",
-                    where=place,
-                )
-            if values.low >= values.high or (values.log and values.low <= 0):
-                raise DefinitionError(
-                    f"a range of '{name}' from {values.low:g} to {values.high:g}",
-                    "low below high" + (", and above 0 with log" if values.log else ""),
-                    "correct it",
-                    where=place,
-                )
-        elif not values:
-            raise DefinitionError(f"no value of '{name}' to try", "at least one", "list some", where=place)
-    ranges = {
-        name: Range(values.low, values.high, values.log)
-        if isinstance(values, written.RangeAttributes)
-        else tuple(values)
-        for name, values in search.params.items()
-    }
-    chosen = Search(search.strategy, ranges, search.folds, search.trials, search.minutes)
-    return FittingChoice(train.weight, class_weight, stopping, chosen)
+        if not isinstance(values, Range):
+            if not values:
+                raise DefinitionError(f"no value of '{name}' to try", "at least one", "list some", where=place)
+            continue
+        if search.strategy == "grid":
+            expected, cure = "a list of values for each parameter", "list them, or write strategy: random"
+            raise DefinitionError(f"a range of '{name}' in a grid", expected, cure, where=place)
+        if values.low >= values.high or (values.log and values.low <= 0):
+            raise DefinitionError(
+                f"a range of '{name}' from {values.low:g} to {values.high:g}",
+                "low below high" + (", and above 0 with log" if values.log else ""),
+                "correct it",
+                where=place,
+            )
 
 
 def _rounds(document: Document, template: TemplateChoice, declared: str | None) -> str:

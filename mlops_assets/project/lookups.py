@@ -1,44 +1,75 @@
 """What a lookup may say of a table: which features, under which names, by which key, with which defaults."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Calendar, Duration, in_utc
-from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, family
+from mlops_assets.lakehouse.schema import Column, TableSchema, family
 from mlops_assets.project.definition import TableDefinition
+from mlops_assets.project.model_attributes import LookupDefinition
 
 _LENGTHS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
 WHOLE_NUMBERS = range(-(2**63), 2**63)
 """What a bigint holds."""
 
 
-def check_feature(table: str, schema: TableSchema, name: str) -> Column:
-    """The column of a table that a lookup may choose.
+Located = Callable[..., AbstractContextManager[None]]
+"""What gives an error that is raised inside its place, by the path of a field within the lookup."""
+
+
+def checked_lookup(
+    asked: LookupDefinition,
+    table: TableDefinition,
+    located: Located = lambda *_: nullcontext(),
+    asked_by: Calendar | None = None,
+) -> LookupDefinition:
+    """A lookup with each name in it found in its table, and with defaults of the columns' types for all that have one.
+
+    Args:
+        asked: What is asked.
+        table: The table.
+        located: Where it was written.
+        asked_by: As in `check_lookback`.
 
     Raises:
-        DefinitionError: The table has none of that name beside its keys and timestamp.
+        DefinitionError: A column, name, default or lookback is not what the table has or allows.
     """
+    schema = table.schema
+    columns: dict[str, Column] = {}
+    for position, name in enumerate(asked.columns):
+        with located("columns", position):
+            columns[name] = _feature(table, name)
+    for field, names in (("rename", asked.rename), ("default", asked.default)):
+        with located(field):
+            _require_chosen(field, names, columns)
+    default = {name: column.absent_as for name, column in columns.items() if column.absent_as is not None}
+    for name, value in asked.default.items():
+        with located("default", name):
+            default[name] = typed_default(schema.column(name), value)
+    with located("lookback"):
+        check_lookback(table, columns.values(), asked.lookback, asked_by)
+    return replace(asked, default=default)
+
+
+def _feature(table: TableDefinition, name: str) -> Column:
+    """The column of a table that a lookup may choose: any beside keys and timestamp."""
+    schema = table.schema
     if name in schema.value_names:
         return schema.column(name)
+    lacks = f"which is a key or the timestamp of '{table.name}'"
     raise DefinitionError(
-        f"column '{name}', which '{table}' does not have"
-        if name not in schema.names
-        else f"column '{name}', which is a key or the timestamp of '{table}'",
+        f"column '{name}', " + (lacks if name in schema.names else f"which '{table.name}' does not have"),
         f"one of: {', '.join(schema.value_names)}",
         nearest(name, schema.value_names, "correct the name, or add the column to the feature table"),
     )
 
 
-def check_chosen(what: str, names: Iterable[str], features: Collection[str]) -> None:
-    """See that all that a lookup renames or gives a default to is among its features.
-
-    Raises:
-        DefinitionError: One is not.
-    """
+def _require_chosen(what: str, names: Iterable[str], features: Collection[str]) -> None:
     for name in names:
         if name not in features:
             raise DefinitionError(
@@ -46,20 +77,6 @@ def check_chosen(what: str, names: Iterable[str], features: Collection[str]) -> 
                 f"one of: {', '.join(features)}",
                 nearest(name, features, "correct the name, or look the column up"),
             )
-
-
-def check_new_name(name: str) -> None:
-    """See that a feature may have a name.
-
-    Raises:
-        DefinitionError: The platform adds a column of that name.
-    """
-    if name.lower() in RESERVED_COLUMNS:
-        raise DefinitionError(
-            f"a feature named '{name}'",
-            f"any name but {', '.join(RESERVED_COLUMNS)}, which the platform adds",
-            "choose another name",
-        )
 
 
 def typed_default(column: Column, value: object) -> object:
@@ -93,11 +110,6 @@ def typed_default(column: Column, value: object) -> object:
     raise DefinitionError(
         f"the default {value!r} of '{column.name}'", f"a value of type {column.type}", "correct the default"
     )
-
-
-def absent_defaults(columns: Mapping[str, Column]) -> dict[str, object]:
-    """What fills a null of some columns where a lookup says nothing, by name."""
-    return {name: column.absent_as for name, column in columns.items() if column.absent_as is not None}
 
 
 def check_lookback(

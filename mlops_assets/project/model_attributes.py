@@ -1,19 +1,16 @@
 """The YAML of models: every field, its type, and its description (shown in docs and editors)."""
 
-from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from mlops_assets.project.attributes import (
-    Attributes,
-    DeclaredType,
-    FiniteNumber,
-    Length,
-    SensitivityAttributes,
-    Share,
-    SharedAttributes,
-)
+from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.project.attributes import Attributes, SensitivityAttributes, SharedAttributes
+from mlops_assets.project.field_types import DeclaredType, FeatureName, FiniteNumber, Length, Lookback
+from mlops_assets.project.gates import GateAttributes
 from mlops_assets.project.names import Name
 from mlops_assets.project.tasks import Task
 
@@ -35,21 +32,39 @@ class LabelAttributes(Attributes):
     """The classes of a multiclass label, at least two; columns of probabilities are named after them."""
 
 
-class LookupAttributes(Attributes):
-    """A choice of columns from one feature table."""
+@dataclass(frozen=True)
+class LookupDefinition:
+    """A choice of columns from one table; `opened` against the table as it stands, an engine follows it."""
 
     table: Name
     """Feature table, or static source."""
-    columns: list[str] = Field(min_length=1)
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
     """Columns to look up by the table's key."""
-    lookback: Length | None = None
+    lookback: Lookback | None = None
     """Oldest row that may answer, such as 2 months; none for any."""
-    lookup_key: list[str] | None = None
+    lookup_key: tuple[str, ...] | None = None
     """Columns of the population that hold the table's keys, in their order; by default the same names."""
-    rename: dict[str, Name] = Field(default_factory=dict)
+    rename: Mapping[str, FeatureName] = field(default_factory=dict)
     """What the model calls a column, by column."""
-    default: dict[str, str | int | float | bool | date | datetime] = Field(default_factory=dict)
+    default: Mapping[str, object] = field(default_factory=dict)
     """What stands for a missing value, by column; by default 0 for sums and counts of windows."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the model calls the columns, in their order."""
+        return tuple(self.rename.get(column, column) for column in self.columns)
+
+    def opened(self, table: StateTable, *, found: str | None = None) -> FeatureLookup:
+        """The same against the table's states; ``found`` is as in `FeatureLookup`."""
+        return FeatureLookup(
+            table,
+            self.columns,
+            self.lookback,
+            lookup_key=self.lookup_key,
+            rename=self.rename,
+            default=self.default,
+            found=found,
+        )
 
 
 class RequestColumnAttributes(SensitivityAttributes):
@@ -65,14 +80,14 @@ class RequestColumnAttributes(SensitivityAttributes):
 class RequestAttributes(Attributes):
     """What comes with a request for a prediction, beside the keys."""
 
-    columns: dict[Name, RequestColumnAttributes] = Field(min_length=1)
+    columns: dict[FeatureName, RequestColumnAttributes] = Field(min_length=1)
     """The columns; each is a feature, unless a lookup takes its key from it."""
 
 
 class ComputedAttributes(RequestColumnAttributes):
     """A feature computed at request time, the same in training, scoring and serving."""
 
-    name: Name
+    name: FeatureName
     """What the model calls it."""
     expression: str
     """One expression of DuckDB's SQL over looked-up features, request columns and keys of the row."""
@@ -106,8 +121,9 @@ class EarlyStoppingAttributes(Attributes):
     """Of a template of your own, its parameter that counts rounds, such as n_estimators."""
 
 
-class RangeAttributes(Attributes):
-    """A range of numbers that random search draws from; whole numbers where both ends are."""
+@dataclass(frozen=True)
+class Range:
+    """A range of numbers that random search draws from, both ends included; whole numbers where both ends are."""
 
     low: int | FiniteNumber
     """Smallest value."""
@@ -117,25 +133,26 @@ class RangeAttributes(Attributes):
     """Whether to draw evenly over orders of magnitude."""
 
 
-class SearchAttributes(Attributes):
-    """A search for the template's parameters, by folds in the order of time."""
+@dataclass(frozen=True)
+class Search:
+    """A search for the template's parameters, by folds in the order of time; see `mlops_assets.models.search`."""
 
+    params: Annotated[Mapping[str, tuple[str | int | float | bool | None, ...] | Range], Field(min_length=1)]
+    """By parameter, a list of values, or low and high for random."""
     strategy: Literal["grid", "random"] = "random"
     """All combinations, or some at random."""
-    params: dict[str, list[str | int | float | bool | None] | RangeAttributes] = Field(min_length=1)
-    """By parameter, a list of values, or low and high for random."""
-    folds: int = Field(default=3, ge=1)
+    folds: Annotated[int, Field(ge=1)] = 3
     """How many times each trial is fitted and judged."""
-    trials: int = Field(default=20, ge=1)
+    trials: Annotated[int, Field(ge=1)] = 20
     """Most trials; the first is the parameters as declared."""
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: Annotated[float, Field(gt=0)] | None = None
     """No trial begins after so many minutes; one is always made."""
 
 
 class TrainAttributes(Attributes):
     """Which labels a training uses."""
 
-    window: Length = "expanding"
+    window: Length | Literal["expanding"] = "expanding"
     """Labels of the last so many periods, or expanding for all."""
     validation: Length
     """The newest periods, on which a candidate is judged, such as 6 months."""
@@ -151,109 +168,21 @@ class TrainAttributes(Attributes):
     """
     early_stopping: EarlyStoppingAttributes | None = None
     """Take fewer rounds, for templates that have rounds."""
-    search: SearchAttributes | None = None
+    search: Search | None = None
     """Search for parameters before each training."""
 
 
-_METRIC = (
-    "mae, rmse, median_absolute_error, r2; of a classification log_loss, brier, accuracy, calibration_error, of two "
-    "classes also roc_auc, average_precision, of several also macro_f1."
-)
-
-
-class ComparisonGateAttributes(Attributes):
-    """One comparison that a candidate must win."""
-
-    metric: str = Field(description=f"The figure to compare: {_METRIC}")
-    better_than: Literal["baseline", "champion"]
-    """What the candidate must beat on the same rows."""
-    margin: Share = Field(default=0.0, ge=0, lt=1)
-    """By which share of the other's figure, such as 5%; 0 for any."""
-
-
-class LimitGateAttributes(Attributes):
-    """An absolute limit that a metric must keep; one of the two."""
-
-    metric: str = Field(description=f"The figure to limit: bias (by its distance from 0), {_METRIC}")
-    at_most: FiniteNumber | None = None
-    """Greatest value, where less is better."""
-    at_least: FiniteNumber | None = None
-    """Smallest value, where more is better."""
-
-
-class SegmentGateAttributes(Attributes):
-    """No segment may be worse by more than a share."""
-
-    metric: str = Field(description=f"The figure to compare: {_METRIC}")
-    by: list[str] = Field(min_length=1)
-    """Keys, the timestamp, request columns or features; each level, or quarter of a number, is a segment."""
-    better_than: Literal["baseline", "champion"]
-    """Whose figure on the same rows is compared."""
-    worse_by_at_most: Share = Field(ge=0)
-    """By which share of the other's figure, such as 10%."""
-    min_rows: int = Field(default=50, ge=1)
-    """Segments of fewer rows do not count; without any it fails."""
-
-
-class SizeGateAttributes(Attributes):
-    """How large the model may be."""
-
-    model_size_at_most: str
-    """Size of the model's file, such as 20 MB (KB, MB or GB)."""
-
-
-class LatencyGateAttributes(Attributes):
-    """How long a prediction may take."""
-
-    latency_at_most: str
-    """Median time of predicting one row, such as 5 ms (ms or s)."""
-
-
-class OwnGateAttributes(Attributes):
-    """What a function of the project decides."""
-
-    python: str
-    """MODULE:FUNCTION that gives whether the candidate passes, and why in words."""
-    name: Name | None = None
-    """Name of the check; by default the function's."""
-
-
-def _form_of_gate(value: Any) -> str:
-    """Which kind of gate is meant, by the field that only it has."""
-    fields = value if isinstance(value, dict) else {}
-    forms = {
-        "python": "own",
-        "model_size_at_most": "size",
-        "latency_at_most": "latency",
-        "by": "segments",
-        "worse_by_at_most": "segments",
-        "at_most": "limit",
-        "at_least": "limit",
-    }
-    return next((form for field, form in forms.items() if field in fields), "comparison")
-
-
-GateAttributes = Annotated[
-    Annotated[ComparisonGateAttributes, Tag("comparison")]
-    | Annotated[LimitGateAttributes, Tag("limit")]
-    | Annotated[SegmentGateAttributes, Tag("segments")]
-    | Annotated[SizeGateAttributes, Tag("size")]
-    | Annotated[LatencyGateAttributes, Tag("latency")]
-    | Annotated[OwnGateAttributes, Tag("own")],
-    Discriminator(_form_of_gate),
-]
-
-
-class EvaluateAttributes(Attributes):
+@dataclass(frozen=True)
+class EvaluationChoice:
     """What the stored report of a candidate holds beside its figures over all judged rows."""
 
-    segments: list[str] = Field(default_factory=list)
+    segments: tuple[str, ...] = ()
     """Keys, the timestamp, request columns or features by which figures are told, too: categories by level, numbers by
     quarters.
     """
-    min_rows: int = Field(default=50, ge=1)
+    min_rows: Annotated[int, Field(ge=1)] = 50
     """Levels of fewer rows are told as one."""
-    draws: int = Field(default=500, ge=100)
+    draws: Annotated[int, Field(ge=100)] = 500
     """How often the keys are drawn anew for the intervals."""
 
 
@@ -273,10 +202,11 @@ class MonitorAttributes(Attributes):
     """The figure that decides on retraining, of which less is better: by default mae, or log_loss."""
 
 
-class ServeAttributes(Attributes):
-    """How predictions are served over HTTP."""
+@dataclass(frozen=True)
+class RequestLog:
+    """Which requests for predictions over HTTP are kept."""
 
-    log_share: float = Field(default=0.0, ge=0, le=1)
+    log_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the requests that are kept in the lakehouse, with their answers."""
     log_personal: bool = False
     """Whether personal columns of these are kept, too; otherwise they are null."""
@@ -321,7 +251,7 @@ class ModelAttributes(SharedAttributes):
     """TABLE.COLUMN of a feature that is the simplest prediction: of a regression its value, 0 where missing; of a
     classification each class's share by its level. prior: each class's share over all.
     """
-    features: list[LookupAttributes] = Field(min_length=1)
+    features: list[LookupDefinition] = Field(min_length=1)
     """What the model looks at."""
     request: RequestAttributes | None = None
     """Values that come with a request; the population's SQL gives columns of their names."""
@@ -337,7 +267,7 @@ class ModelAttributes(SharedAttributes):
     """Which labels are used."""
     gates: list[GateAttributes] = Field(min_length=1)
     """What a candidate must win to become a version."""
-    evaluate: EvaluateAttributes = Field(default_factory=EvaluateAttributes)
+    evaluate: EvaluationChoice = EvaluationChoice()
     """What is told of a candidate beside its gates."""
     approval: Literal["automatic", "required"] = "automatic"
     """Whether a version becomes champion by itself or waits for a person."""
@@ -349,7 +279,7 @@ class ModelAttributes(SharedAttributes):
     """What is kept how long."""
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes)
     """What is watched."""
-    serve: ServeAttributes = Field(default_factory=ServeAttributes)
+    serve: RequestLog = RequestLog()
     """Predictions over HTTP."""
     retrain: RetrainAttributes
     """When a training is asked for."""

@@ -8,7 +8,7 @@ from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, Sensitivity
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import LabelDefinition, LookupDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import LabelDefinition, ProjectDefinition, TableDefinition
 from mlops_assets.project.sensitivity import resolved, sql_origins
 from mlops_assets.project.yaml_files import Document
 
@@ -98,7 +98,7 @@ def looked_up_columns(
     document: Document,
     parsed: written.ModelAttributes,
     project: ProjectDefinition,
-    lookups: Sequence[LookupDefinition],
+    lookups: Sequence[written.LookupDefinition],
     features: Sequence[Column],
     request: Sequence[Column],
 ) -> tuple[Column, ...]:

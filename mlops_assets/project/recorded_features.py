@@ -12,7 +12,8 @@ from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.definition import LookupDefinition, ModelDefinition
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_attributes import LookupDefinition
 from mlops_assets.project.model_columns import with_read
 
 _CHOSEN = re.compile(

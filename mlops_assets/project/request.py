@@ -7,8 +7,6 @@ from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, ColumnKind
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.lookups import check_new_name
-from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
 OWN_COLUMNS = (
@@ -60,9 +58,8 @@ def computed_features(
         place = ("computed", number, "expression")
         names = {*taken_names(parsed), *columns, *(feature.name for feature in features)}
         _check_name(document, computed.name, names, "computed", number, "name")
-        expression = located(
-            document, place, lambda text=computed.expression: parse_expression(text, file=document.file)
-        )
+        with document.located(*place):
+            expression = parse_expression(computed.expression, file=document.file)
         for name in expression.columns:
             if name.lower() not in known:
                 raise DefinitionError(
@@ -89,7 +86,6 @@ def request_parts(
 
 
 def _check_name(document: Document, name: str, taken: set[str], *place: str | int) -> None:
-    located(document, place, lambda: check_new_name(name))
     if name in taken:
         raise DefinitionError(
             f"a second column '{name}' of the model",

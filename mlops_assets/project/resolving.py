@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from mlops_assets.engines.query import Query, parse_query
-from mlops_assets.errors import DefinitionError, Location, PlatformError
+from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, is_number
@@ -199,43 +198,18 @@ def documentation_of(parsed: written.SharedAttributes) -> Documentation:
     return Documentation(parsed.description, tuple(parsed.owners), parsed.tags)
 
 
-def counted(text: str, calendar: Calendar, least: int = 1) -> int:
-    """How many whole periods a duration is.
+def counted(length: Duration, calendar: Calendar, least: int = 1) -> int:
+    """How many whole periods a length of time is.
 
     Raises:
         DefinitionError: It is not a whole number of them, or fewer than some.
     """
-    periods = Duration.parse(text).periods(calendar)
+    periods = length.periods(calendar)
     if periods < least:
         raise DefinitionError(
-            f"'{text}'", f"at least {least} {calendar.unit}", f"write, say, '{least} {calendar.unit}s'"
+            f"'{length}'", f"at least {least} {calendar.unit}", f"write, say, '{least} {calendar.unit}s'"
         )
     return periods
-
-
-def fixed_duration(text: str) -> timedelta:
-    """Read a duration of fixed length.
-
-    Raises:
-        DefinitionError: It is not one, or is counted in months.
-    """
-    duration = Duration.parse(text)
-    if duration.months:
-        raise DefinitionError(
-            f"'{text}'",
-            "hours, days or weeks: months have no fixed length",
-            f"write, say, '{duration.months * 30} days'",
-        )
-    return duration.rest
-
-
-def located(document: Document, place: Any, make: Any) -> Any:
-    """Call, and give an error the place in the YAML."""
-    try:
-        return make()
-    except PlatformError as error:
-        path = place if isinstance(place, tuple) else (place,)
-        raise error.at(document.at(*path)) from None
 
 
 def unknown_table(name: str, declared: Sequence[str], query: Query) -> DefinitionError:

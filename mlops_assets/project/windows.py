@@ -22,7 +22,6 @@ from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import MAX_DIGITS, Column, ColumnType, digits, family, is_number
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import TableDefinition
-from mlops_assets.project.resolving import located
 from mlops_assets.project.yaml_files import Document
 
 _NUMERIC = ("sum", "mean", "stddev")
@@ -98,7 +97,8 @@ def expand_windows(document: Document, parsed: written.FeatureTableAttributes, s
         made[column.name] = column
     if where is not None:
         probe = f"SELECT 1 AS one FROM {source.name} WHERE (\n{where}\n)"
-        asked = located(document, ("windows", "where"), lambda: parse_query(probe, file=document.file))
+        with document.located("windows", "where"):
+            asked = parse_query(probe, file=document.file)
         for name in sorted(asked.tables - {source.name}):
             raise DefinitionError(
                 f"a condition that reads '{name}'",
@@ -161,7 +161,8 @@ def _window_columns(
                 )
             for text_position, text in enumerate(aggregation.windows):
                 window_at = (*place, "windows", text_position)
-                window = located(document, window_at, lambda text=text: _window(text))
+                with document.located(*window_at):
+                    window = _window(text)
                 yield at, _window_column(column, function, text, window, source.schema.timestamp or "")
 
 

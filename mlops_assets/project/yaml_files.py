@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from mlops_assets.errors import DefinitionError, Location, cannot_open
+from mlops_assets.errors import DefinitionError, Location, PlatformError, cannot_open
 from mlops_assets.project.attributes import RENAMED, Attributes
 from mlops_assets.project.text_files import read_text
 
@@ -21,6 +22,9 @@ BESIDE_ATTRIBUTES = ("type", "attributes", "template_vars_module", "requirements
 """What Dagster takes in a document of a component."""
 
 MAX_VALUES = 100_000
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a field that does not exist, of a document of either kind."""
+
 _TEMPLATE = re.compile(r"\{(\{.*?\}|%.*?%|#.*?#)\}", re.DOTALL)
 """What Dagster's own components take for a template in a text; ours would keep it with its braces."""
 MAX_QUOTED = 100
@@ -62,33 +66,51 @@ class Document:
         try:
             return model.model_validate(self.attributes)
         except ValidationError as error:
-            faults = error.errors()
-            first = faults[0]
-            path = self._written(first["loc"])
-            name = ".".join(str(part) for part in path)
-            more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-            if first["type"] == "extra_forbidden":
-                expected, cure = f"fields that {self.kind} has", "correct the name, or take the field out"
-            elif first["type"] == "missing":
-                expected, cure = f"'{name}' in every {self.kind}", "add it"
-            else:
-                expected, cure = first["msg"].removeprefix("Value error, "), "correct the value"
-                if isinstance(first["input"], bool):
-                    expected += "; without quotation marks YAML takes on, off, yes and no for true and false"
-                    cure = "put it between quotation marks"
-            found = {"extra_forbidden": "unknown field", "missing": "missing field"}.get(
-                first["type"], "wrong value in"
-            )
-            raise DefinitionError(f"{found} '{name}'{more}", expected, cure, where=self.at(*path)) from None
+            raise self._told(error) from None
 
-    def _written(self, path: Path_) -> Path_:
+    def _told(self, error: ValidationError) -> PlatformError:
+        """The error for the first of pydantic's faults."""
+        first = error.errors()[0]
+        path = self._written(first["loc"], keep_last=first["type"] == "missing")
+        told = first.get("ctx", {}).get("error")
+        if isinstance(told, Exception) and isinstance(told.__cause__, PlatformError):
+            return told.__cause__.at(self.at(*path))
+        name = ".".join(str(part) for part in path)
+        found, expected, cure = (
+            f"wrong value in '{name}'",
+            first["msg"].removeprefix("Value error, "),
+            "correct the value",
+        )
+        expected = expected.replace("Tuple", "List").replace("tuple", "list")  # which is all that YAML has
+        if name in RENAMED and first["type"] in _UNKNOWN:
+            found, expected, cure = f"'{name}'", f"'{RENAMED[name]}', as it is called now", "rename it"
+        elif first["type"] in _UNKNOWN:
+            found, cure = f"unknown field '{name}'", "correct the name, or take the field out"
+            expected = f"fields that {self.kind} has"
+        elif first["type"] == "missing":
+            found, expected, cure = f"missing field '{name}'", f"'{name}' in every {self.kind}", "add it"
+        elif isinstance(first["input"], bool):
+            expected += "; without quotation marks YAML takes on, off, yes and no for true and false"
+            cure = "put it between quotation marks"
+        more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+        return DefinitionError(found + more, expected, cure, where=self.at(*path))
+
+    @contextmanager
+    def located(self, *path: str | int) -> Iterator[None]:
+        """Give an error that is raised inside the place of a value, unless it stands in another file."""
+        try:
+            yield
+        except PlatformError as error:
+            raise (error if error.where and error.where.file != self.file else error.at(self.at(*path))) from None
+
+    def _written(self, path: Path_, *, keep_last: bool) -> Path_:
         """The path of a fault as it was written: where a value may have several forms, pydantic's names the form."""
         written, value = [], self.attributes
         for place, part in enumerate(path):
             inside = part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int)
             if inside:
                 value = value[part]  # type: ignore[index]
-            if inside or place == len(path) - 1:
+            if inside or (keep_last and place == len(path) - 1):
                 written.append(part)
         return tuple(written)
 
@@ -168,7 +190,6 @@ def _document(file: Path, node: yaml.Node | None) -> Document | None:
             where=Location(file, lines[(strange[0],)]),
         )
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("attributes",)}
-    inner |= {(new,): inner[(old,)] for old, new in RENAMED.items() if (old,) in inner}
     type_name = value["type"].rsplit(".", 1)[1]
     return Document(file, type_name, value.get("attributes") or {}, {**inner, (): node.start_mark.line + 1})
 

@@ -140,7 +140,7 @@ def router(context: ServingContext) -> APIRouter:
             features = signature.read(content["features"], context.settings.max_keys)
         predicted = await _predicted(served, features)
         predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
-        if is_sampled(request_id, served.model.request_log.share):
+        if is_sampled(request_id, served.model.request_log.log_share):
             _keep(context, served, principal, request_id, now, asked, features, found, predicted)
         return _answer(context, served.model, request_id, now, found, untimed, predicted)
 

@@ -18,7 +18,8 @@ from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type, family
-from mlops_assets.project.definition import Database, SourceDefinition
+from mlops_assets.project.attributes import Database
+from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.quality.contract import wrong_structure
 from mlops_assets.sources.values import from_python
 

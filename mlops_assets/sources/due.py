@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import Database, SourceDefinition
+from mlops_assets.project.attributes import Database
+from mlops_assets.project.definition import SourceDefinition
 
 
 def due_periods(

@@ -14,7 +14,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import Database, Files, Push, SourceDefinition
+from mlops_assets.project.attributes import Database, Push
+from mlops_assets.project.definition import Files, SourceDefinition
 from mlops_assets.quality.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.appending import Difference, append, compare, first_known_at

@@ -17,7 +17,8 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import Push, SourceDefinition
+from mlops_assets.project.attributes import Push
+from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.quality.contract import identity, key_in_words, moments
 from mlops_assets.sources.appending import first_known_at
 from mlops_assets.sources.files import SUFFIXES

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.models.evaluation import JudgedRows
-from mlops_assets.project.definition import EvaluationChoice, ModelDefinition
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_attributes import EvaluationChoice
 from mlops_assets.project.tasks import DEFAULT_METRIC, Task
 from mlops_assets_tests.project.small_project import SmallProject
 

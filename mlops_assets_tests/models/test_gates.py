@@ -16,10 +16,10 @@ from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gate_function import read_gate_function
 from mlops_assets.project.gates import (
     ComparisonGate,
+    CustomGate,
     Gate,
     LatencyGate,
     LimitGate,
-    OwnGate,
     Rival,
     SegmentGate,
     SizeGate,
@@ -260,10 +260,10 @@ def test_a_model_may_be_too_slow(model: ModelDefinition, rows: JudgedRows) -> No
         assert outcome.reason.startswith("predicting one row takes ")
 
 
-def own_gate(folder: Path, text: str) -> OwnGate:
+def own_gate(folder: Path, text: str) -> CustomGate:
     (folder / "rules.py").write_text(text, encoding="utf-8")
     function = read_gate_function("rules:rule", beside=folder, root=folder)
-    return OwnGate("rule", function.function.definition_hash, function)
+    return CustomGate("rule", function.function.definition_hash, function)
 
 
 def test_a_function_of_the_project_is_given_figures_rows_truth_and_scores(

@@ -11,10 +11,12 @@ import pytest
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.operations.check import check_parameter_values
-from mlops_assets.project.definition import Files, LookupDefinition, RetrainPolicy, TemplateChoice
+from mlops_assets.project.attributes import RENAMED
+from mlops_assets.project.definition import Files, RetrainPolicy, TemplateChoice
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import ComparisonGate
 from mlops_assets.project.load import load_project
+from mlops_assets.project.model_attributes import LookupDefinition
 from mlops_assets.templates import find_template
 from mlops_assets_tests.project.small_project import FORECAST, SALES, SHOPS, TREND, VISITS, SmallProject
 
@@ -881,16 +883,14 @@ def test_an_unknown_field(project: SmallProject) -> None:
     )
 
 
-def test_a_field_is_read_under_the_name_that_it_had_before_and_hashed_under_its_own(project: SmallProject) -> None:
-    project.change("visits/defs.yaml", "  publication_lag: 2 days", "  least_rows_share: 0.25")
-    before = project.load().sources["visits"]
-    assert before.min_rows_share == 0.25
-    project.change("visits/defs.yaml", "least_rows_share", "min_rows_share")
-    assert project.load().sources["visits"].definition_hash == before.definition_hash
-    project.change("visits/defs.yaml", "  min_rows_share: 0.25", "  min_rows_share: many")
-    fault = str(project.refusal())
-    project.change("visits/defs.yaml", "  min_rows_share: many", "  least_rows_share: many")
-    assert str(project.refusal()) == fault
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_field_under_the_name_that_it_had_before_is_refused_with_its_present_one(
+    project: SmallProject, old: str, new: str
+) -> None:
+    project.change("visits/defs.yaml", "  publication_lag: 2 days", f"  publication_lag: 2 days\n  {old}: 0.25")
+    check(project, ("visits/defs.yaml", old), f"'{old}'", f"'{new}', as it is called now", "rename it")
+    project.change("visits/defs.yaml", old, new)
+    assert getattr(project.load().sources["visits"], new) == 0.25
 
 
 def test_an_unknown_field_deep_inside(project: SmallProject) -> None:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.project.definition import EvaluationChoice
 from mlops_assets.project.gates import (
     ComparisonGate,
+    CustomGate,
     LatencyGate,
     LimitGate,
-    OwnGate,
     SegmentGate,
     SizeGate,
 )
+from mlops_assets.project.model_attributes import EvaluationChoice
 from mlops_assets_tests.project.small_project import SmallProject
 
 FILE = "forecast/defs.yaml"
@@ -49,11 +49,11 @@ def test_every_form_of_a_gate(project: SmallProject) -> None:
         .gates
     )
     own = gates[-1]
-    assert isinstance(own, OwnGate)
+    assert isinstance(own, CustomGate)
     assert gates[:-1] == (
         ComparisonGate("mae", "champion", 0.025),
         LimitGate("mae", 0.12),
-        LimitGate("r2", 0.1),
+        LimitGate("r2", at_least=0.1),
         LimitGate("bias", 0.01),
         SegmentGate("mae", ("region", "shop"), "champion", 0.1, 20),
         SizeGate(1_500_000),
@@ -174,7 +174,7 @@ def test_a_mistake_in_a_gate_is_reported_with_its_line(
 def test_a_function_that_wants_what_gates_are_not_given(project: SmallProject) -> None:
     project.write("forecast/rules.py", "\ndef fair(figures, weather):\n    return True, ''\n")
     error = with_gates(project, "{python: rules:fair}").refusal()
-    assert error.found == "gate function 'fair' with the parameter weather"
+    assert error.found == "custom gate 'fair' with the parameter weather"
     assert error.expected == "figures, rows, truth, scores as far as they are wanted, and parameters with defaults"
     assert error.where is not None and error.where.line == 2
 

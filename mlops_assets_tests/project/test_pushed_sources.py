@@ -6,7 +6,7 @@ import pytest
 
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.definition import Push
+from mlops_assets.project.attributes import Push
 from mlops_assets_tests.sources.small_project import platform_of, sales_yaml
 
 

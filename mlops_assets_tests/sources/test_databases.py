@@ -12,7 +12,7 @@ import pytest
 
 from mlops_assets.errors import ContractError, SurroundingsError
 from mlops_assets.lakehouse.home import Home
-from mlops_assets.project.definition import Database
+from mlops_assets.project.attributes import Database
 from mlops_assets.sources import databases
 from mlops_assets.sources.due import due_periods
 from mlops_assets_tests.sources.postgresql import running_postgresql
