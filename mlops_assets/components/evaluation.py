@@ -21,7 +21,7 @@ def evaluation_figures(platform: Platform, model: ModelDefinition, candidate: st
     evaluation = evaluation_of(platform, model, candidate)
     if evaluation is None:
         return {}
-    drawn = [_image(name, text) for name, text in plots(evaluation).items()]
+    drawn = [_image(name, text) for name, text in plots(evaluation, platform.home.scratch).items()]
     return {
         "evaluation in brief": in_brief(evaluation),
         "evaluation": dg.MarkdownMetadataValue("\n\n".join([as_markdown(evaluation), *drawn])),

@@ -46,7 +46,7 @@ ENDS = (0.025, 0.975)
 MIN_KEYS = 5
 """Of fewer keys nothing is said about how figures vary from key to key."""
 
-QUARTERS = 4
+QUARTILES = 4
 MAX_LEVELS = 20
 """So many levels of a column are told apart in the report, those of the most rows."""
 
@@ -97,11 +97,11 @@ Figures = Mapping[str, Interval]
 
 @dataclass(frozen=True)
 class Segment:
-    """Figures over the rows of one level of a column; of a number, over a quarter of its values.
+    """Figures over the rows of one level of a column; of a number, over a quartile of its values.
 
     Args:
         column: The column.
-        level: Its level, or the quarter's ends.
+        level: Its level, or the quartile's ends.
         rows: How many rows.
         figures: By who predicted; only the metric that the model is watched by has an interval here.
     """
@@ -114,12 +114,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Rows of about the same claim.
+    """Rows of about the same predicted probability. Recorded reports hold these fields by these names.
 
     Args:
         rows: How many.
-        claimed: Mean of the probability that was claimed: of 1, or of the class that was chosen of several.
-        came_true: Share of them of which it came true.
+        claimed: Mean predicted probability: of 1, or of the class that was chosen of several.
+        came_true: Observed share: the rows of which it came true.
     """
 
     rows: int
@@ -243,7 +243,7 @@ def levels(
     """The segments of a column, each with the places of its rows; and the places of the rows that are in none.
 
     Args:
-        model: Says whether the column is a feature that is a number: these are cut into quarters.
+        model: Says whether the column is a feature that is a number: these are cut into quartiles.
         rows: The judged rows.
         column: One of their columns.
         min_rows: Levels of fewer rows are no segments.
@@ -261,17 +261,17 @@ def levels(
 def calibration_bins(
     model: ModelDefinition, truth: "npt.NDArray[Any]", scores: "npt.NDArray[Any]"
 ) -> tuple[CalibrationBin, ...]:
-    """What was claimed and what came true, in bins of about as many rows each; none where a prediction is missing."""
+    """Predicted and observed shares in bins of about as many rows each; none where a prediction is missing."""
     import numpy as np
 
-    claimed, came_true = confidence(model.task, truth, scores)
-    if not np.isfinite(claimed).all():
+    predicted, observed = confidence(model.task, truth, scores)
+    if not np.isfinite(predicted).all():
         return ()
-    place = equal_count_bins(claimed)
+    place = equal_count_bins(predicted)
     rows = np.bincount(place)
     return tuple(
         CalibrationBin(int(count), float(said / count), float(was / count))
-        for count, said, was in zip(rows, np.bincount(place, claimed), np.bincount(place, came_true), strict=True)
+        for count, said, was in zip(rows, np.bincount(place, predicted), np.bincount(place, observed), strict=True)
     )
 
 
@@ -297,11 +297,11 @@ def _levels(model: ModelDefinition, rows: "pa.Table", column: str) -> tuple[list
     if column in model.numbers:
         numbers = doubles(values).to_numpy(zero_copy_only=False).astype(float)
         known = np.isfinite(numbers)
-        quarter = equal_count_bins(numbers[known], QUARTERS) if known.any() else np.zeros(0, dtype=np.int64)
-        cut = [numbers[known][quarter == number] for number in range(int(np.max(quarter, initial=-1)) + 1)]
+        quartile = equal_count_bins(numbers[known], QUARTILES) if known.any() else np.zeros(0, dtype=np.int64)
+        cut = [numbers[known][quartile == number] for number in range(int(np.max(quartile, initial=-1)) + 1)]
         names = [f"{part.min():.4g} to {part.max():.4g}" for part in cut]
         place = np.full(len(numbers), len(names), dtype=np.int64)
-        place[known] = quarter
+        place[known] = quartile
     else:
         texts = pc.cast(values, "string").to_numpy(zero_copy_only=False)
         names = sorted({text for text in texts if text is not None})

@@ -114,7 +114,7 @@ def predicted_classes(task: Task, scores: "npt.ArrayLike") -> "npt.NDArray[np.in
 
 
 def confidence(task: Task, truth: "npt.ArrayLike", scores: "npt.ArrayLike") -> "tuple[Floats, Floats]":
-    """What a classifier claimed and what came true, for each row: the two that a calibration compares.
+    """The predicted probability and whether it was observed, for each row: the two that a calibration compares.
 
     Of two classes the probability of 1, and whether it was; of several that of the class it chose, and whether it was.
     """
@@ -244,26 +244,26 @@ def _of_classes(truth: "npt.NDArray[np.int64]", scores: "Floats", weights: "Floa
     real = np.eye(scores.shape[1])[truth]
     chosen = np.eye(scores.shape[1])[predicted_classes("multiclass", scores)]
     clipped = np.clip(scores, smallest, 1 - smallest)
-    claimed, came_true = confidence("multiclass", truth, scores)
+    predicted, observed = confidence("multiclass", truth, scores)
     means = _means(
         weights,
         log_loss=-np.log(clipped[np.arange(len(truth)), truth]),
         brier=((scores - real) ** 2).sum(axis=1),
-        accuracy=came_true,
+        accuracy=observed,
     )
     hits, occurring = (real * chosen).T @ weights, (real + chosen).T @ weights
     return {
         **means,
         "macro_f1": np.nanmean(np.where(occurring > 0, 2 * hits / occurring, np.nan), axis=0),
-        "calibration_error": _calibration(claimed, came_true, weights),
+        "calibration_error": _calibration(predicted, observed, weights),
     }
 
 
-def _calibration(claimed: "Floats", came_true: "Floats", weights: "Floats") -> "Floats":
-    """Mean distance between claim and truth over bins of equal counts, weighted by the bins."""
+def _calibration(predicted: "Floats", observed: "Floats", weights: "Floats") -> "Floats":
+    """Mean distance between predicted and observed over bins of equal counts, weighted by the bins."""
     import numpy as np
 
-    member = np.eye(CALIBRATION_BINS)[equal_count_bins(claimed)]
-    gaps = (member * (came_true - claimed)[:, None]).T @ weights
+    member = np.eye(CALIBRATION_BINS)[equal_count_bins(predicted)]
+    gaps = (member * (observed - predicted)[:, None]).T @ weights
     found: Floats = np.abs(gaps).sum(axis=0) / weights.sum(axis=0)
     return found

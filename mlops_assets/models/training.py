@@ -123,7 +123,7 @@ def train(
         commit=mlflow_registry.git_commit(model.location.file.parent),
     )
     uris = mlflow_registry.log_candidate(registry, run_id, contents)
-    mlflow_registry.log_files(registry, run_id, report_files(evaluation))
+    mlflow_registry.log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
     record = CandidateRecord(
         key=candidate_key(at, inputs_hash),
         at=at.key,

@@ -178,7 +178,7 @@ class EvaluationChoice:
 
     segments: tuple[str, ...] = ()
     """Keys, the timestamp, request columns or features by which figures are told, too: categories by level, numbers by
-    quarters.
+    quartiles.
     """
     min_rows: Annotated[int, Field(ge=1)] = 50
     """Levels of fewer rows are told as one."""

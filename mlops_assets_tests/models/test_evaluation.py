@@ -146,7 +146,7 @@ def test_segments_hold_every_row_once(
             assert {values[place] for place in places} == {None if level == "missing" else level}
 
 
-def test_numbers_are_told_by_quarters_and_what_has_no_value_apart(model: ModelDefinition) -> None:
+def test_numbers_are_told_by_quartiles_and_what_has_no_value_apart(model: ModelDefinition) -> None:
     import numpy as np
     import pyarrow as pa
 
