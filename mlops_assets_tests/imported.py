@@ -1,6 +1,8 @@
 """What commands import and hash at last, once for all forks; nothing here may start a thread, which no fork has."""
 
+import os
 from importlib import import_module
+from tempfile import TemporaryDirectory
 
 for name in (
     "dagster_mlflow",
@@ -46,6 +48,11 @@ for name in (
     "mlops_assets.serving.server",
 ):
     import_module(name)
+with TemporaryDirectory() as folder:  # where matplotlib looks for a list of this machine's fonts once
+    os.environ["MPLCONFIGDIR"] = folder
+    for name in ("matplotlib.backends.backend_svg", "matplotlib.figure", "matplotlib.style"):
+        import_module(name)
+    del os.environ["MPLCONFIGDIR"]
 import_module("sqlalchemy.orm").configure_mappers()
 evidence = import_module("mlops_assets.governance.evidence")
 evidence.environment_hash()

@@ -1,10 +1,9 @@
-"""The folder of a logged model, as MLflow loads and serves it: its parts are known, so nothing is inferred or tried."""
+"""A logged model as MLflow saves, loads and serves it: its parts are known, so that nothing is inferred or tried."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,6 @@ from mlops_assets.models.fit_files import FILES, FitFile
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CODE = "code"
-REQUIREMENTS = "requirements.txt"
-PYTHON = "python_env.yaml"
-BUILT_WITH = ("pip", "setuptools", "wheel")
 
 
 @dataclass(frozen=True)
@@ -60,58 +54,54 @@ class Signature:
     predictions: tuple[Column, ...]
 
 
-def write_folder(
+def save_model(
     folder: Path, description: Any, fit: LoggedFit, signature: Signature, example: "pd.DataFrame | None"
-) -> None:
-    """Write the folder of a logged model.
+) -> Path:
+    """Save a logged model as MLflow has it.
 
     Args:
-        folder: An empty folder.
+        folder: An empty folder, for the model and what it is made of.
         description: MLflow's ``Model`` with the identity of the logged model.
         fit: The fit.
         signature: What it takes and gives.
         example: A few rows of raw features.
+
+    Returns:
+        The model's folder.
     """
     import mlflow
-    import yaml
-    from mlflow.models.utils import _save_example
 
-    name = FILES[fit.file.form]
-    (folder / name).write_bytes(fit.data)
+    data, code, model = folder / FILES[fit.file.form], folder / "code", folder / "model"
+    data.write_bytes(fit.data)
     loader = f"raw_rows_{text_hash(_source())[:8]}"  # two versions of it may be loaded in one process
     for path, text in {f"{loader}.py": _source(), **fit.modules}.items():
-        file = folder / CODE / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    (folder / REQUIREMENTS).write_text("\n".join(fit.requirements), encoding="utf-8")
-    environment = {
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "build_dependencies": list(_built_with()),
-        "dependencies": [f"-r {REQUIREMENTS}"],
-    }
-    (folder / PYTHON).write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
-    description.signature = _as_mlflow(signature)
-    if example is not None:
-        _save_example(description, example, str(folder))
+        (code / path).parent.mkdir(parents=True, exist_ok=True)
+        (code / path).write_text(text, encoding="utf-8")
+    description.signature = _as_mlflow(signature)  # as an argument below, MLflow would hold the example against it
     description.add_flavor(
         "sklearn",
-        pickled_model=name,
+        pickled_model=f"data/{data.name}",
         sklearn_version=version("scikit-learn"),
         serialization_format=fit.file.form,
-        code=CODE if fit.modules else None,
+        code="code" if fit.modules else None,
         skops_trusted_types=list(fit.types),
     )
-    rows = {
-        "names": [column.name for column in signature.features],
-        "numbers": list(signature.numbers),
-        "classes": list(signature.classes),
-        "columns": [column.name for column in signature.predictions],
-    }
-    mlflow.pyfunc.add_to_model(
-        description, loader_module=loader, code=CODE, python_env=PYTHON, **{raw_rows.CONFIGURATION: rows}
+    mlflow.pyfunc.save_model(
+        str(model),
+        mlflow_model=description,
+        loader_module=loader,
+        data_path=str(data),
+        code_paths=[str(path) for path in sorted(code.iterdir())],
+        model_config={
+            "names": [column.name for column in signature.features],
+            "numbers": list(signature.numbers),
+            "classes": list(signature.classes),
+            "columns": [column.name for column in signature.predictions],
+        },
+        pip_requirements=list(fit.requirements),
+        input_example=example,
     )
-    description.model_size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    description.save(str(folder / "MLmodel"))
+    return model
 
 
 def _as_mlflow(signature: Signature) -> Any:
@@ -134,15 +124,3 @@ def _as_mlflow(signature: Signature) -> Any:
 @lru_cache(maxsize=1)
 def _source() -> str:
     return Path(raw_rows.__file__).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _built_with() -> tuple[str, ...]:
-    """What builds an environment here, as far as it is installed."""
-    found = []
-    for name in BUILT_WITH:
-        try:
-            found.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            continue
-    return tuple(found)

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIGURATION = "rows"
-"""Under this name MLflow's python_function flavor holds what `RawPredictor` is given."""
-
 
 def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequence[str]) -> "pd.DataFrame":
     """Values as an estimator was fitted on them: finite numbers as floats, else NaN; categories as objects or None.
@@ -78,9 +75,8 @@ class RawPredictor:
         return pd.DataFrame({names: likeliest, **said}, index=data.index)
 
 
-def _load_pyfunc(folder: str) -> RawPredictor:
-    """What MLflow calls with the folder of a logged model."""
+def _load_pyfunc(file: str, config: Mapping[str, Any]) -> RawPredictor:
+    """What MLflow calls with the file of the fit, which lies below the logged model's folder, and its configuration."""
     import mlflow
 
-    flavor = mlflow.models.Model.load(str(Path(folder))).flavors["python_function"]
-    return RawPredictor(mlflow.sklearn.load_model(folder), **flavor[CONFIGURATION])
+    return RawPredictor(mlflow.sklearn.load_model(str(Path(file).parents[1])), **config)

@@ -21,7 +21,7 @@ from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.models import fit_files, mlflow_paths
 from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
 from mlops_assets.models.logged import Contents, LoggedInput
-from mlops_assets.models.model_folder import write_folder
+from mlops_assets.models.model_folder import save_model
 from mlops_assets.system_errors import of_the_system
 
 EXPERIMENT = "mlops-assets"
@@ -65,6 +65,7 @@ def open_registry(folder: Path) -> Registry:
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else it copies files of the folder that a command is called in
     # Without git MLflow cannot name a commit, and says so in fifty lines; our evidence hashes the code itself.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     logging.getLogger("mlflow.utils.git_utils").setLevel(logging.ERROR)
@@ -125,8 +126,8 @@ def log_candidate(registry: Registry, run_id: str, contents: Contents) -> Mappin
         # Its place is MLflow's to know: in the file it would name the home that it was logged in.
         description = mlflow.models.Model(name, run_id, **identity)
         with TemporaryDirectory() as folder:
-            write_folder(Path(folder), description, fit, contents.signature, contents.example)
-            client.log_model_artifacts(model.model_id, folder)
+            saved = save_model(Path(folder), description, fit, contents.signature, contents.example)
+            client.log_model_artifacts(model.model_id, str(saved))
         client.finalize_logged_model(model.model_id, "READY")
         ids[name] = model.model_id
         write_point(f"mlflow model {name}")

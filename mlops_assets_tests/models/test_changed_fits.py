@@ -40,7 +40,7 @@ def line(grown: Line, tmp_path: Path) -> Line:
 def file_of(line: Line, version: int, part: str = "model") -> Path:
     training = candidate_of_version(line.platform, line.model, version)
     uri = training.model_uri if part == "model" else training.judged_uri
-    return files_of(open_registry(line.platform.home.mlflow), uri) / "model.skops"
+    return files_of(open_registry(line.platform.home.mlflow), uri) / "data" / "model.skops"
 
 
 def times_five(content: bytes) -> bytes:

@@ -298,7 +298,7 @@ def test_what_skops_cannot_hold_is_refused_by_the_name_of_its_class_until_it_is_
     assert forbidden.value.found.endswith(f"as a pickle of {ODD}, which the model does not allow now")
 
     marker = line.folder / "it ran"
-    (folder / "model.pkl").write_bytes(f"cpathlib\nPath.touch\n(cpathlib\nPath\n(V{marker}\ntRtR.".encode())
+    (folder / "data" / "model.pkl").write_bytes(f"cpathlib\nPath.touch\n(cpathlib\nPath\n(V{marker}\ntRtR.".encode())
     with pytest.raises(ContractError) as replaced:
         reread_fit(registry, model, record)
     assert "it was not read" in replaced.value.found and not marker.exists()
@@ -311,7 +311,7 @@ def test_types_that_a_model_file_claims_for_itself_are_not_trusted(line: Line, r
     registry = registry_of(line)
     other = replace(record, model_uri=copy_of_fit(registry, record.model_uri))
     folder = files_of(registry, other.model_uri)
-    (folder / "model.skops").write_bytes(skops.io.dumps({"run": os.system}))
+    (folder / "data" / "model.skops").write_bytes(skops.io.dumps({"run": os.system}))
     description = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     description["flavors"]["sklearn"]["skops_trusted_types"] = ["posix.system"]
     (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")

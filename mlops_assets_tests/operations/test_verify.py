@@ -69,7 +69,7 @@ FILES = {
     "a commit": "lakehouse/tables/*/*/_delta_log/*1.json",
     "sums": "lakehouse/tables/*/*/_sums.jsonl",
     "a delivery": "lakehouse/deliveries/*/*/*.csv",
-    "a fit": "mlflow/artifacts/models/*/artifacts/model.skops",
+    "a fit": "mlflow/artifacts/models/*/artifacts/data/model.skops",
     "tokens": "trail/tokens.jsonl",
     "seal": "trail/*.seal.json",
     "newest moment": "newest_moment.json",
