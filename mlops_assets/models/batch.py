@@ -1,5 +1,6 @@
 """Scoring a table that somebody brings, by a version: each row once, in its place, with features of its own time."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -72,31 +73,22 @@ def score_table(
 
     by = ready_version(platform, model, _champion(platform, model) if version is None else version)
     made = [column.name for column in (*model.prediction_columns, *model.version_columns)]
-    for name in made:
-        if name in rows.column_names:
-            raise DefinitionError(
-                f"a column '{name}' of the rows, named as one of the answer",
-                f"any name but {', '.join(made)}",
-                "rename the column, or leave it out",
-            )
+    _require_other_names(rows, made)
     given = _given(model, rows)
     times = _times(model, rows, timestamp, as_of, read_at)
-    looked_up = [
-        FeatureLookup(
-            lookup.table, [feature for feature in lookup.columns if lookup.rename.get(feature, feature) not in given],
-            lookup.lookup_key, {of: name for of, name in lookup.rename.items() if name not in given},
-            str(lookup.lookback) if lookup.lookback else None,
-            {of: value for of, value in lookup.default.items() if lookup.rename.get(of, of) not in given},
-        )
-        for lookup in model.lookups
-        if not {lookup.rename.get(feature, feature) for feature in lookup.columns} <= set(given)
-    ]  # fmt: skip
     asked = pa.table({**given, **times})
     # Of a row that brings looked-up features itself something is known.
     brings = any(name in given for lookup in model.lookups for name in lookup.names)
     known = {} if brings else model.known_columns
     found, reads = look_up(
-        platform, asked, looked_up, timestamp=None, as_of=None, read_at=read_at, versions=None, known=known
+        platform,
+        asked,
+        _lookups_of_others(model, given),
+        timestamp=None,
+        as_of=None,
+        read_at=read_at,
+        versions=None,
+        known=known,
     )
     for name in found.column_names:
         asked = asked.append_column(name, found.column(name))
@@ -138,6 +130,30 @@ def _champion(platform: Platform, model: ModelDefinition) -> int:
             f"train and promote one, or name a version: mlops-assets models show {model.name}",
         )
     return champion.version
+
+
+def _require_other_names(rows: "pa.Table", made: Sequence[str]) -> None:
+    for name in made:
+        if name in rows.column_names:
+            raise DefinitionError(
+                f"a column '{name}' of the rows, named as one of the answer",
+                f"any name but {', '.join(made)}",
+                "rename the column, or leave it out",
+            )
+
+
+def _lookups_of_others(model: ModelDefinition, given: Collection[str]) -> list[FeatureLookup]:
+    """The model's lookups, as far as their features are not given."""
+    return [
+        FeatureLookup(
+            lookup.table, [feature for feature in lookup.columns if lookup.rename.get(feature, feature) not in given],
+            lookup.lookup_key, {of: name for of, name in lookup.rename.items() if name not in given},
+            str(lookup.lookback) if lookup.lookback else None,
+            {of: value for of, value in lookup.default.items() if lookup.rename.get(of, of) not in given},
+        )
+        for lookup in model.lookups
+        if not {*lookup.names} <= {*given}
+    ]  # fmt: skip
 
 
 def _given(model: ModelDefinition, rows: "pa.Table") -> "dict[str, pa.ChunkedArray]":

@@ -1,6 +1,6 @@
 """Fair comparison: a candidate is fitted without the newest periods, and judged on them beside its rivals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,8 @@ class Fitted:
         model: Fitted on everything known; serves once the candidate won.
         split: Which periods the judged fit was fitted and judged on.
         judged_on: The rows of the validation, and what candidate, baseline and champion said of them.
-        candidate: Figures of the judged fit.
-        baseline: Those of the baseline, learned from the same rows, on the same rows.
-        champion: Those of the champion's judged fit on the same rows, or None.
+        measured: Figures by who predicted: the judged fit, the baseline, learned from the same rows, and the champion's
+            judged fit, if it could be asked.
         fitted_rows: Rows that the judged fit was fitted on.
         chosen: The parameters of both fits, and the trials that chose them.
         champion_lacks: Why the champion that there is could not be asked, in words; else empty.
@@ -47,18 +46,10 @@ class Fitted:
     model: Any
     split: Split
     judged_on: JudgedRows
-    candidate: Measured
-    baseline: Measured
-    champion: Measured | None
+    measured: Mapping[Who, Measured]
     fitted_rows: int
     chosen: Chosen
     champion_lacks: str = ""
-
-    @property
-    def measured(self) -> dict[Who, Measured]:
-        """The figures, by who predicted."""
-        found: dict[Who, Measured] = {"candidate": self.candidate, "baseline": self.baseline}
-        return found | ({"champion": self.champion} if self.champion else {})
 
 
 def _as_written(label: object) -> str:
@@ -118,15 +109,12 @@ def fit_candidate(
             scores["champion"] = champion(judged)
         except NotComparableError as error:
             lacks = error.found
-    measured = {who: measure(model.task, truth, said) for who, said in scores.items()}
     return Fitted(
         judged=judged_fit,
         model=fit(model, rows, chosen.params),
         split=parts,
         judged_on=JudgedRows(judged, truth, scores),
-        candidate=measured["candidate"],
-        baseline=measured["baseline"],
-        champion=measured.get("champion"),
+        measured={who: measure(model.task, truth, said) for who, said in scores.items()},
         fitted_rows=fitted.num_rows,
         chosen=chosen,
         champion_lacks=lacks,

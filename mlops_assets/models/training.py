@@ -1,10 +1,10 @@
 """Training a candidate: fitted once to be judged and once to serve, logged, and put through its gates."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.generations import record_generation
@@ -20,7 +20,8 @@ from mlops_assets.models.evaluation import evaluate
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
 from mlops_assets.models.judging import Fitted, fit_candidate, judge
-from mlops_assets.models.logged import contents_of, logged_fits
+from mlops_assets.models.logged import Contents, contents_of, logged_fits
+from mlops_assets.models.model_folder import LoggedFit
 from mlops_assets.models.plots import report_files
 from mlops_assets.models.records import (
     CandidateRecord,
@@ -37,6 +38,7 @@ from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
 SHARE_OF_ROWS_TO_JUDGE = 10
@@ -50,6 +52,31 @@ class Request:
     reason: str
     requested_by: str
     number: str = ""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A training before it is recorded: at which period, on which rows, and what came of it."""
+
+    at: Period
+    rows: "pa.Table"
+    training_set: str
+    request: Request
+    fitted: Fitted
+    fits: Mapping[str, LoggedFit]
+    verdict: Verdict
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Metrics by who predicted, and rows."""
+        fitted = self.fitted
+        return {
+            "rows": self.rows.num_rows,
+            "fitted_rows": fitted.fitted_rows,
+            "judged_rows": fitted.measured["candidate"].rows,
+            **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
+            **{f"{who}_{name}": value for who, of in fitted.measured.items() for name, value in of.values.items()},
+        }
 
 
 def train(
@@ -78,86 +105,90 @@ def train(
     for record in candidates(platform, model):
         if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)
-    champion = present_champion(platform, model)
-    training = candidate_of_version(platform, model, champion.version) if champion else None
 
     def report(trial: Trial, words: str) -> None:
         mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
         progress(words)
 
-    fitted = fit_candidate(
-        model, rows, at, partial(judged_scores, platform, registry, model, training) if training else None, report
-    )
+    fitted = fit_candidate(model, rows, at, _champion_scores(platform, registry, model), report)
     evaluation = evaluate(model, fitted.judged_on)
     fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
-    verdict = judge(
-        Facts(
-            model,
-            fitted.judged_on,
-            fitted.measured,
-            fitted.model,
-            len(fits["model"].data),
-            fitted.champion_lacks,
-        ),
-        min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE,
-    )
-    figures = _figures(fitted, rows.num_rows)
-    contents = contents_of(
-        platform,
-        model,
-        at,
-        rows,
-        training_set,
-        fits,
-        params={
-            **fitted.chosen.params,
-            "last_fitted": fitted.split.last_fitted.key,
-            "first_judged": fitted.split.first_judged.key,
-        },
-        metrics=figures,
-        tags={
-            "reason": request.reason,
-            "requested_by": request.requested_by,
-            "verdict": verdict.reason,
-        },
-        commit=mlflow_registry.git_commit(model.location.file.parent),
-    )
-    uris = mlflow_registry.log_candidate(registry, run_id, contents)
+    size = len(fits["model"].data)
+    facts = Facts(model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks)
+    verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
+    trained = _Trained(at, rows, training_set, request, fitted, fits, verdict)
+    uris = mlflow_registry.log_candidate(registry, run_id, _contents(platform, model, trained))
     mlflow_registry.log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
-    record = CandidateRecord(
-        key=candidate_key(at, inputs_hash),
-        at=at.key,
-        trained_at=platform.clock.note(),
-        reason=request.reason,
-        requested_by=request.requested_by,
-        request=request.number,
-        inputs_hash=inputs_hash,
-        run_id=run_id,
-        model_uri=uris["model"],
-        judged_uri=uris["judged"],
-        model_hash=fits["model"].content,
-        level=fitted.candidate.of(model.metric),
-        verdict=verdict.reason,
-        outcomes=verdict.as_json(),
-        passed=verdict.passed,
-        generation=model.generation,
-        trained_on=TrainedOn.of(platform, model, at).as_json(),
-        baseline=fit_baseline(model, rows).as_json(),
-        figures=json.dumps(figures, sort_keys=True),
-        template=f"{model.template.name} v{model.template.version}",
-        template_hash=model.template.definition_hash,
-        params=json.dumps(dict(fitted.chosen.params), sort_keys=True),
-        training_set=training_set,
-        fitting=fitting_of(model),
-        environment=environment_hash(),
-        files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
-    )
+    record = _record(platform, model, trained, inputs_hash, run_id, uris)
     record_recipe(platform, model)
     record_generation(platform, model)
     # First the report, so that no candidate is without one; killed between, it is written again the same.
     write_record(platform.records(model, "evaluation"), EvaluationRecord(record.key, evaluation.to_json()))
     write_new_record(platform.records(model, "candidate"), record)
     return record, verdict
+
+
+def _champion_scores(
+    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition
+) -> "Callable[[pa.Table], npt.NDArray[Any]] | None":
+    """What the champion's judged fit says of rows; None where there is no champion."""
+    champion = present_champion(platform, model)
+    if champion is None:
+        return None
+    return partial(judged_scores, platform, registry, model, candidate_of_version(platform, model, champion.version))
+
+
+def _contents(platform: Platform, model: ModelDefinition, trained: _Trained) -> Contents:
+    """What is logged of a training."""
+    fitted, request = trained.fitted, trained.request
+    split = {"last_fitted": fitted.split.last_fitted.key, "first_judged": fitted.split.first_judged.key}
+    return contents_of(
+        platform, model, trained.at, trained.rows, trained.training_set, trained.fits,
+        params={**fitted.chosen.params, **split},
+        metrics=trained.figures,
+        tags={"reason": request.reason, "requested_by": request.requested_by, "verdict": trained.verdict.reason},
+        commit=mlflow_registry.git_commit(model.location.file.parent),
+    )  # fmt: skip
+
+
+def _record(
+    platform: Platform,
+    model: ModelDefinition,
+    trained: _Trained,
+    inputs_hash: str,
+    run_id: str,
+    uris: Mapping[str, str],
+) -> CandidateRecord:
+    """What is recorded of a training."""
+    fitted, fits = trained.fitted, trained.fits
+    return CandidateRecord(
+        key=candidate_key(trained.at, inputs_hash),
+        at=trained.at.key,
+        trained_at=platform.clock.note(),
+        reason=trained.request.reason,
+        requested_by=trained.request.requested_by,
+        request=trained.request.number,
+        inputs_hash=inputs_hash,
+        run_id=run_id,
+        model_uri=uris["model"],
+        judged_uri=uris["judged"],
+        model_hash=fits["model"].content,
+        level=fitted.measured["candidate"].of(model.metric),
+        verdict=trained.verdict.reason,
+        outcomes=trained.verdict.as_json(),
+        passed=trained.verdict.passed,
+        generation=model.generation,
+        trained_on=TrainedOn.of(platform, model, trained.at).as_json(),
+        baseline=fit_baseline(model, trained.rows).as_json(),
+        figures=json.dumps(trained.figures, sort_keys=True),
+        template=f"{model.template.name} v{model.template.version}",
+        template_hash=model.template.definition_hash,
+        params=json.dumps(dict(fitted.chosen.params), sort_keys=True),
+        training_set=trained.training_set,
+        fitting=fitting_of(model),
+        environment=environment_hash(),
+        files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
+    )
 
 
 def read_training_set(platform: Platform, model: ModelDefinition, at: Period) -> "pa.Table":
@@ -174,15 +205,3 @@ def read_training_set(platform: Platform, model: ModelDefinition, at: Period) ->
             f"materialize {model.name}/training_set for {at.key} first",
         )
     return rows
-
-
-def _figures(fitted: Fitted, rows: int) -> dict[str, float]:
-    figures: dict[str, float] = {
-        "rows": rows,
-        "fitted_rows": fitted.fitted_rows,
-        "judged_rows": fitted.candidate.rows,
-        **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
-    }
-    for who, outcome in fitted.measured.items():
-        figures |= {f"{who}_{metric}": value for metric, value in outcome.values.items()}
-    return figures

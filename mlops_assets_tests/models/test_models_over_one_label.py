@@ -54,6 +54,6 @@ def test_each_model_learns_its_own_column_with_its_own_horizon(line: Line, name:
         truth = math.log(units_of(row["shop"], later) / units_of(row["shop"], row["day"].isoformat()))
         assert row[column] == pytest.approx(truth)
     fitted = fit_candidate(model, made.rows, at, None)
-    assert fitted.candidate.of("mae") < fitted.baseline.of("mae")
+    assert fitted.measured["candidate"].of("mae") < fitted.measured["baseline"].of("mae")
     embargo = model.schema.calendar.distance(fitted.split.last_fitted, fitted.split.first_judged)
     assert embargo == horizon + delay + 1
