@@ -83,7 +83,7 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """What engines spill while they work; may be deleted at any time."""
+        """What engines spill while they work, and the list of fonts of drawings; may be deleted at any time."""
         return self.folder / "scratch"
 
     def prepare(self) -> "Home":

@@ -73,6 +73,7 @@ KINDS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     (r"dagster/dagster\.yaml", belongs_to_another),  # Dagster's settings
     (r"mlflow/artifacts/.*", belongs_to_another),  # MLflow's models, and reports that carry their format's name
     (r"reports/.*", belongs_to_another),  # Evidently's; made anew from the lakehouse
+    (r"scratch/.*", belongs_to_another),  # matplotlib's list of fonts; may be deleted at any time
     (r".*-(wal|shm)", belongs_to_another),  # part of a database
     (r"\.at_work", belongs_to_another),  # a lock, which says nothing once nobody holds it
 )
