@@ -87,7 +87,7 @@ class SegmentGate:
 
     metric: _Compared
     by: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Keys, the timestamp, request columns or features; each level, or quarter of a number, is a segment."""
+    """Keys, the timestamp, request columns or features; each level, or quartile of a number, is a segment."""
     better_than: Rival
     """Whose figure on the same rows is compared."""
     worse_by_at_most: Annotated[Share, Field(ge=0)]
