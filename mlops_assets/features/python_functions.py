@@ -69,7 +69,7 @@ def call_function(
         table = input_.table
         rows = platform.engine.known_at(table, known_at, first=input_.first, last=input_.last)
         arguments[table.name] = _as_frame(rows.select(list(table.schema.names)), frames[table.name])
-    if function.takes_period:
+    if PERIOD in function.given:
         arguments[PERIOD] = period
     expected = "a function that answers for all rows that the contracts of its inputs allow"
     with called(function, expected, columns_read(inputs)) as call:

@@ -79,7 +79,7 @@ def trust_of(model: ModelDefinition) -> Trust:
     choice = model.template
     if choice.function is None:
         return Trust(recipe=choice.definition_hash)
-    function = choice.function.function
+    function = choice.function
     return Trust((*OF_THE_LIBRARY, *own_classes(function)), choice.allow_pickle, function, choice.definition_hash)
 
 

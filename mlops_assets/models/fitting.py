@@ -15,7 +15,7 @@ from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
 from mlops_assets.project.definition import EarlyStopping, ModelDefinition
-from mlops_assets.project.template_function import TemplateFunction
+from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.templates import build_estimator, find_template, require_valid
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _fit(model: ModelDefinition, rows: "pa.Table", params: Mapping[str, Any]) ->
 @contextmanager
 def _own_estimator(
     model: ModelDefinition,
-    own: TemplateFunction,
+    own: PythonFunction,
     params: Mapping[str, Any],
     categories: Sequence[str],
     numbers: Sequence[str],
@@ -179,7 +179,7 @@ def _own_estimator(
     """What a template of the user's own gives; what is raised inside the block is told as its fault."""
     given = {"categories": categories, "numbers": numbers, "seed": model.template.seed}
     expected = "a function that gives an estimator which fits the model's features"
-    with called(own.function, expected, model.training_columns) as function:
+    with called(own, expected, model.training_columns) as function:
         estimator = function(**{name: given[name] for name in own.given}, **params)
         missing = [name for name in ("fit", "predict") if not callable(getattr(estimator, name, None))]
         if missing:
@@ -187,7 +187,7 @@ def _own_estimator(
                 f"'{model.template.name}' gave {type(estimator).__name__} without {' and '.join(missing)}",
                 "an unfitted estimator as scikit-learn has them",
                 "return one",
-                where=own.function.location,
+                where=own.location,
             )
         yield estimator
 

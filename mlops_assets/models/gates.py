@@ -170,8 +170,7 @@ def _custom(gate: CustomGate, facts: Facts) -> GateOutcome:
     """What a function of the project says, which is given copies: nothing that it does to them is seen elsewhere."""
     import numpy as np
 
-    function = gate.function.function
-    wanted = gate.function.given
+    function = gate.function
     given: Mapping[str, Callable[[], Any]] = {
         "figures": lambda: {who: dict(measured.values) for who, measured in facts.measured.items()},
         "rows": partial(facts.judged.rows.to_pandas, types_mapper=pandas_types),
@@ -180,7 +179,7 @@ def _custom(gate: CustomGate, facts: Facts) -> GateOutcome:
     }
     expected = "a function that gives whether the candidate passes, and why in words"
     with called(function, expected, facts.model.training_columns) as call:
-        answer = call(**{name: given[name]() for name in wanted})
+        answer = call(**{name: given[name]() for name in function.given})
     said = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
     if not isinstance(said[0], bool | np.bool_) or not isinstance(said[1], str):
         words = f"'{function.name}' answered with {answer!r}, and not with (passed, words)"

@@ -92,9 +92,9 @@ def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, Lo
         if function and file.form == "skops" and file.classes:
             modules = {
                 f"{module.name.replace('.', '/')}{'/__init__' if module.is_package else ''}.py": module.text
-                for module in function.function.modules
+                for module in function.modules
             }
-        needed = requirements(function.function if function else None, *PICKLED[file.form])
+        needed = requirements(function, *PICKLED[file.form])
         kept[name] = LoggedFit(file, data, content, trust.types, needed, modules)
     return kept
 

@@ -41,7 +41,7 @@ def require_same_recipe(platform: Platform, model: ModelDefinition) -> None:
                 f"was trained with it at {used.used_at.isoformat()}",
                 f"the recipe {used.definition_hash[:8]} under that version; it is {choice.definition_hash[:8]} now",
                 f"raise the version to {choice.version + 1}, or take the change back",
-                where=choice.function.function.location if choice.function else model.location,
+                where=choice.function.location if choice.function else model.location,
             )
 
 

@@ -21,7 +21,6 @@ from mlops_assets.project.gates import Gate
 from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLog, Search
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
-from mlops_assets.project.template_function import TemplateFunction
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class TemplateChoice:
     params: Mapping[str, object]
     seed: int
     definition_hash: str
-    function: TemplateFunction | None = field(default=None, repr=False)
+    function: PythonFunction | None = field(default=None, repr=False)
     allow_pickle: tuple[str, ...] = ()
 
 

@@ -11,8 +11,8 @@ from pydantic import Discriminator, Field, Tag
 
 from mlops_assets.project.attributes import Attributes
 from mlops_assets.project.field_types import FileSize, FiniteNumber, Share, ShortTime
-from mlops_assets.project.gate_function import GateFunction
 from mlops_assets.project.names import Name
+from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import METRICS
 
 Rival = Literal["baseline", "champion"]
@@ -173,12 +173,12 @@ class CustomGate:
 
     name: str
     definition_hash: str
-    function: GateFunction = field(repr=False)
+    function: PythonFunction = field(repr=False)
 
     @property
     def description(self) -> str:
         """What it asks for, as a sentence."""
-        return f"The function {self.function.function.name} of the project says so."
+        return f"The function {self.function.name} of the project says so."
 
 
 Gate = ComparisonGate | LimitGate | SegmentGate | SizeGate | LatencyGate | CustomGate

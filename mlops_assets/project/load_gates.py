@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.gate_function import read_gate_function
 from mlops_assets.project.gates import (
     ENOUGH_ROWS,
     ComparisonGate,
@@ -22,6 +21,7 @@ from mlops_assets.project.gates import (
     SizeGateAttributes,
 )
 from mlops_assets.project.model_attributes import EvaluationChoice
+from mlops_assets.project.python_function import GATE, read_function_for
 from mlops_assets.project.tasks import METRICS, metrics_of
 from mlops_assets.project.yaml_files import Document
 
@@ -115,8 +115,8 @@ def _gate(
     place = ("gates", number)
     if isinstance(item, CustomGateAttributes):
         with document.located(*place, "python"):
-            function = read_gate_function(item.python, beside=document.file.parent, root=root)
-        return CustomGate(item.name or function.function.name, function.function.definition_hash, function)
+            function = read_function_for(item.python, GATE, beside=document.file.parent, root=root)
+        return CustomGate(item.name or function.name, function.definition_hash, function)
     if isinstance(item, SizeGateAttributes):
         return SizeGate(int(item.model_size_at_most.size))
     if isinstance(item, LatencyGateAttributes):

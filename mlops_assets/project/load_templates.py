@@ -9,8 +9,8 @@ from mlops_assets.lakehouse.schema import Column, is_number
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import EarlyStopping, FittingChoice, TemplateChoice
 from mlops_assets.project.model_attributes import Range, Search
+from mlops_assets.project.python_function import TEMPLATE, PythonFunction, read_function_for
 from mlops_assets.project.tasks import classes_of
-from mlops_assets.project.template_function import TemplateFunction, read_template_function
 from mlops_assets.project.yaml_files import Document
 from mlops_assets.templates import TEMPLATES, check_parameters, find_template
 
@@ -26,7 +26,7 @@ def load_template(
     chosen = parsed.template
     if chosen.python is not None:
         function = _own_function(document, chosen, root)
-        hash_, allowed = function.function.definition_hash, tuple(chosen.allow_pickle)
+        hash_, allowed = function.definition_hash, tuple(chosen.allow_pickle)
         return TemplateChoice(chosen.name, chosen.version, chosen.params, chosen.seed, hash_, function, allowed)
     if chosen.allow_pickle:
         raise DefinitionError(
@@ -59,7 +59,7 @@ def load_template(
     return TemplateChoice(chosen.name, chosen.version, chosen.params, chosen.seed, template.definition_hash)
 
 
-def _own_function(document: Document, chosen: written.TemplateAttributes, root: Path) -> TemplateFunction:
+def _own_function(document: Document, chosen: written.TemplateAttributes, root: Path) -> PythonFunction:
     if chosen.name in {template.name for template in TEMPLATES}:
         raise DefinitionError(
             f"an own template named '{chosen.name}', as one that comes with the platform",
@@ -68,7 +68,7 @@ def _own_function(document: Document, chosen: written.TemplateAttributes, root: 
             where=document.at("template", "name"),
         )
     with document.located("template", "python"):
-        function = read_template_function(chosen.python or "", beside=document.file.parent, root=root)
+        function = read_function_for(chosen.python or "", TEMPLATE, beside=document.file.parent, root=root)
     for name in chosen.params:
         if name not in function.parameters:
             raise DefinitionError(

@@ -1,6 +1,6 @@
-"""A Python function of the project that computes a feature table: found and read, and never imported here.
+"""Python functions of the project, which compute tables, judge candidates or give estimators: read, not imported here.
 
-The function is trusted code of the project. The sandbox that holds SQL does not hold it: that it asks for no clock,
+Such a function is trusted code of the project. The sandbox that holds SQL does not hold it: that it asks for no clock,
 no randomness and no file is up to its author, and `mlops-assets check` only sees whether it answers the same twice.
 """
 
@@ -67,7 +67,8 @@ class PythonFunction:
         name: Its name.
         modules: The module that defines it, then the modules of the project that it imports, directly or not.
         frames: What each input is given as, by the name of the table.
-        takes_period: Whether it wants the period to compute.
+        given: What else that the platform has for it is wanted, by the names of its parameters.
+        parameters: Those of its other parameters that the YAML may set; each has a default.
         line: The line of its definition.
         definition_hash: SHA-256 of the canonical modules and its name, in hex.
     """
@@ -75,7 +76,8 @@ class PythonFunction:
     name: str
     modules: tuple[ModuleSource, ...]
     frames: tuple[tuple[str, Frame], ...]
-    takes_period: bool
+    given: tuple[str, ...]
+    parameters: tuple[str, ...]
     line: int
     definition_hash: str
 
@@ -101,6 +103,29 @@ class PythonFunction:
         return (definition and ast.get_source_segment(self.modules[0].text, definition)) or ""
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What a function of the project is for.
+
+    Args:
+        name: What people call such a function.
+        given: What the platform has for it, by the names of parameters.
+        cure: What to do about a parameter that nothing fills.
+    """
+
+    name: str
+    given: tuple[str, ...]
+    cure: str
+
+
+GATE = Purpose("custom gate", ("figures", "rows", "truth", "scores"), "give it a default, or rename it")
+TEMPLATE = Purpose(
+    "template function",
+    ("categories", "numbers", "seed"),
+    "give it a default, which params may set, or rename it",
+)
+
+
 def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: Path) -> PythonFunction:
     """Find a function of the project and see that it can be called with its inputs, without importing anything.
 
@@ -114,18 +139,40 @@ def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: 
     Raises:
         DefinitionError: There is no such module or function, it does not parse, or its parameters are others.
     """
-    main, tree, definition = find_definition(reference, beside=beside, root=root)
+    main, tree, definition = _found(reference, beside, root)
     frames = _frames(main, tree, definition, inputs)
-    takes_period = PERIOD in [argument.arg for argument in (*definition.args.args, *definition.args.kwonlyargs)]
-    return function_of(main, definition, root=root, frames=frames, takes_period=takes_period)
+    given = (PERIOD,) if PERIOD in _parameters(definition)[0] else ()
+    return _function(main, definition, root, frames, given, ())
 
 
-def find_definition(reference: str, *, beside: Path, root: Path) -> tuple[ModuleSource, ast.Module, ast.FunctionDef]:
-    """Find the definition of a function of the project, without importing anything; see `read_function`.
+def read_function_for(reference: str, purpose: Purpose, *, beside: Path, root: Path) -> PythonFunction:
+    """Find a function of the project and see that it can be called for its purpose, without importing anything.
+
+    Args:
+        reference: As of `read_function`.
+        purpose: What it is for.
+        beside: The folder of the YAML.
+        root: The folder of the project.
 
     Raises:
-        DefinitionError: There is no such module or function, or it does not parse.
+        DefinitionError: There is no such module or function, it does not parse, or it wants what it is not given.
     """
+    main, _, definition = _found(reference, beside, root)
+    arguments, optional, surplus = _parameters(definition)
+    surplus += [name for name in arguments if name not in purpose.given and name not in optional]
+    if surplus:
+        raise DefinitionError(
+            f"{purpose.name} '{definition.name}' with the parameter {', '.join(surplus)}",
+            f"{', '.join(purpose.given)} as far as they are wanted, and parameters with defaults",
+            purpose.cure,
+            where=Location(main.file, definition.lineno),
+        )
+    given = tuple(name for name in purpose.given if name in arguments)
+    return _function(main, definition, root, {}, given, tuple(name for name in arguments if name not in purpose.given))
+
+
+def _found(reference: str, beside: Path, root: Path) -> tuple[ModuleSource, ast.Module, ast.FunctionDef]:
+    """The definition of a function of the project, with its module."""
     module, colon, name = reference.partition(":")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise DefinitionError(f"'{reference}'", "MODULE:FUNCTION", "write, say, 'weekly:features' for weekly.py")
@@ -151,13 +198,13 @@ def find_definition(reference: str, *, beside: Path, root: Path) -> tuple[Module
     return main, tree, definition
 
 
-def function_of(
+def _function(
     main: ModuleSource,
     definition: ast.FunctionDef,
-    *,
     root: Path,
-    frames: Mapping[str, Frame] | None = None,
-    takes_period: bool = False,
+    frames: Mapping[str, Frame],
+    given: tuple[str, ...],
+    parameters: tuple[str, ...],
 ) -> PythonFunction:
     """A function with the modules of the project that it rests on, and the hash of them all."""
     modules = _with_imports(main, root)
@@ -166,17 +213,11 @@ def function_of(
         for module in sorted(modules, key=lambda module: _relative(module, main))
         for part in (_relative(module, main), module.canonical())
     ]
-    return PythonFunction(
-        definition.name,
-        modules,
-        tuple((frames or {}).items()),
-        takes_period,
-        definition.lineno,
-        text_hash(definition.name, *texts),
-    )
+    hash_ = text_hash(definition.name, *texts)
+    return PythonFunction(definition.name, modules, tuple(frames.items()), given, parameters, definition.lineno, hash_)
 
 
-def parameters_of(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[str], list[str]]:
+def _parameters(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[str], list[str]]:
     """What a function takes by keyword; which of it has a default; and what it takes otherwise."""
     where = definition.args
     arguments = {argument.arg: argument for argument in (*where.args, *where.kwonlyargs)}
@@ -186,32 +227,12 @@ def parameters_of(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[
     return arguments, optional, others
 
 
-def given_parameters(
-    what: str, main: ModuleSource, definition: ast.FunctionDef, given: Sequence[str], cure: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which of what is given a function takes by name, and which further parameters it has, each with a default.
-
-    Raises:
-        DefinitionError: It needs something else.
-    """
-    arguments, optional, surplus = parameters_of(definition)
-    surplus += [name for name in arguments if name not in given and name not in optional]
-    if surplus:
-        raise DefinitionError(
-            f"{what} '{definition.name}' with the parameter {', '.join(surplus)}",
-            f"{', '.join(given)} as far as they are wanted, and parameters with defaults",
-            cure,
-            where=Location(main.file, definition.lineno),
-        )
-    return tuple(name for name in given if name in arguments), tuple(name for name in arguments if name not in given)
-
-
 def _frames(
     main: ModuleSource, tree: ast.Module, definition: ast.FunctionDef, inputs: Sequence[str]
 ) -> dict[str, Frame]:
     """What each input is given as; refuses parameters that no input fills, and inputs that no parameter takes."""
     given = Location(main.file, definition.lineno)
-    arguments, optional, surplus = parameters_of(definition)
+    arguments, optional, surplus = _parameters(definition)
     expected = f"the parameters {', '.join(inputs)}, and '{PERIOD}' where it is wanted"
     surplus += [name for name in arguments if name not in (*inputs, PERIOD) and name not in optional]
     if surplus:

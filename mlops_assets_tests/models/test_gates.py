@@ -13,7 +13,6 @@ from mlops_assets.models.judging import judge
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.verdict import GateOutcome, Verdict
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.gate_function import read_gate_function
 from mlops_assets.project.gates import (
     ComparisonGate,
     CustomGate,
@@ -24,6 +23,7 @@ from mlops_assets.project.gates import (
     SegmentGate,
     SizeGate,
 )
+from mlops_assets.project.python_function import GATE, read_function_for
 from mlops_assets_tests.models.judged import made_rows, of_task, small_model
 
 BETTER_THAN_BASELINE = ComparisonGate("mae", "baseline")
@@ -262,8 +262,8 @@ def test_a_model_may_be_too_slow(model: ModelDefinition, rows: JudgedRows) -> No
 
 def own_gate(folder: Path, text: str) -> CustomGate:
     (folder / "rules.py").write_text(text, encoding="utf-8")
-    function = read_gate_function("rules:rule", beside=folder, root=folder)
-    return CustomGate("rule", function.function.definition_hash, function)
+    function = read_function_for("rules:rule", GATE, beside=folder, root=folder)
+    return CustomGate("rule", function.definition_hash, function)
 
 
 def test_a_function_of_the_project_is_given_figures_rows_truth_and_scores(

@@ -59,7 +59,7 @@ def test_every_form_of_a_gate(project: SmallProject) -> None:
         SizeGate(1_500_000),
         LatencyGate(0.005),
     )
-    assert (own.function.given, own.definition_hash) == (("figures", "rows"), own.function.function.definition_hash)
+    assert (own.function.given, own.definition_hash) == (("figures", "rows"), own.function.definition_hash)
     assert {gate.name: gate.description for gate in gates} == {
         "mae_better_than_champion": "mae is below the champion's by 2.5% on the same rows.",
         "mae_at_most": "mae is at most 0.12.",

@@ -55,7 +55,7 @@ def function_of(project: SmallProject) -> PythonFunction:
 def test_a_function_is_read_with_the_modules_of_the_project_that_it_imports(weekly: SmallProject) -> None:
     function = function_of(weekly)
     assert dict(function.frames) == {"sales": "pandas.DataFrame", "shops": "pandas.DataFrame"}
-    assert function.takes_period
+    assert function.given == ("period",)
     assert [module.file.name for module in function.modules] == ["weekly.py", "helper.py", "further.py"]
     assert function.text.startswith("def features(sales: pd.DataFrame") and function.text.endswith("return sales")
     assert function.location.line == weekly.line("weekly/weekly.py", "def features")
@@ -86,7 +86,7 @@ def test_a_function_without_annotations_is_given_arrow_tables(weekly: SmallProje
     weekly.write("weekly/weekly.py", "def features(sales, *, shops): ...\n")
     function = function_of(weekly)
     assert dict(function.frames) == {"sales": "pyarrow.Table", "shops": "pyarrow.Table"}
-    assert not function.takes_period
+    assert function.given == ()
     weekly.write("weekly/weekly.py", "from polars import DataFrame as F\ndef features(sales: F, shops: F): ...\n")
     assert set(dict(function_of(weekly).frames).values()) == {"polars.DataFrame"}
 
