@@ -23,8 +23,7 @@ from mlops_assets.features.created_training_sets import FeatureLookup, look_up, 
 from mlops_assets.features.frames import arrow_rows, is_pandas, pandas_types
 from mlops_assets.features.labels import newest_labelled
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
-from mlops_assets.features.training_sets import TrainingSet as ModelTrainingSet
-from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.features.training_sets import BuiltTrainingSet, build_training_set
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period, in_utc, parse_moment
 from mlops_assets.lakehouse.tables import StateTable
@@ -365,7 +364,7 @@ class Project:
         given = rows.copy() if is_pandas(rows) else None
         return Predictions(scored.rows, scored.reads, read_at, scored.version, scored.added, given)
 
-    def training_set(self, model: str, at: str | None = None) -> ModelTrainingSet:
+    def training_set(self, model: str, at: str | None = None) -> BuiltTrainingSet:
         """What a training of a model would learn from: its labels, each with its features as known at its time.
 
         Args:

@@ -20,7 +20,7 @@ from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import ContractError, PlatformError
 from mlops_assets.features.feature_tables import evaluate_feature_table
-from mlops_assets.features.online.verifying import Difference
+from mlops_assets.features.online.verifying import WrongAnswer
 from mlops_assets.governance.access import AT_THE_MACHINE, Principal
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.masking import LEFT_OUT, MASK
@@ -294,7 +294,7 @@ def test_a_computed_feature_that_fails_quotes_no_person() -> None:
 
 def test_a_difference_between_the_stores_quotes_no_person() -> None:
     personal = frozenset({"person", "salary"})
-    found = Difference({"person": "p1"}, {"salary": 1.5, "site": "a"}, {"salary": 4711.0, "site": "b"}, personal)
+    found = WrongAnswer({"person": "p1"}, {"salary": 1.5, "site": "a"}, {"salary": 4711.0, "site": "b"}, personal)
     assert (
         str(found)
         == f"person={MASK}: salary is {MASK}, and {MASK} in the lakehouse, site is 'a', and 'b' in the lakehouse"

@@ -29,7 +29,7 @@ def shown_progress() -> Iterator[Progress]:
 
     Whoever sends either output to a file or another program wants text to keep or to read: there a bar is none.
     """
-    shown = Bar(sys.stderr) if sys.stdout.isatty() and sys.stderr.isatty() else Lines(sys.stderr)
+    shown = ProgressBar(sys.stderr) if sys.stdout.isatty() and sys.stderr.isatty() else Lines(sys.stderr)
     try:
         yield shown
     finally:
@@ -86,7 +86,7 @@ class Lines:
             self.tell_after_silence()
 
 
-class Bar:
+class ProgressBar:
     """A bar with position, time left and the newest step, for what takes a while; failures stay above it.
 
     Args:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
+class BuiltTrainingSet:
     """Labels and features to train on.
 
     Args:
@@ -100,7 +100,7 @@ def require_labels(platform: Platform, model: ModelDefinition, at: Period) -> No
         )
 
 
-def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -> TrainingSet:
+def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -> BuiltTrainingSet:
     """Build the training set of a model at a period.
 
     Labels are taken in their latest state known then; each is looked up at its own anchor and as_of, so nothing that
@@ -128,7 +128,7 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
     names = [*model.schema.names, "predicted_at", model.label.column, *by, *model.feature_names]
     order = [(name, "ascending") for name in (str(model.schema.timestamp), *model.schema.keys)]
     missing = sum(rows.column(name).null_count for name in model.feature_names)
-    return TrainingSet(
+    return BuiltTrainingSet(
         rows.select(names).sort_by(order),
         known_at,
         first,

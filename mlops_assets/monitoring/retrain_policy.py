@@ -63,7 +63,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainDecision:
     """Whether to train, and why or why not, in words.
 
     Args:
@@ -80,7 +80,7 @@ class Decision:
         return self.cause != "none"
 
 
-def decide(policy: RetrainPolicy, history: History) -> Decision:
+def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
     """Decide whether a model should be trained at the newest period.
 
     Example:
@@ -93,27 +93,33 @@ def decide(policy: RetrainPolicy, history: History) -> Decision:
     """
     since = _since_last_training(history)
     if since == 0:
-        return Decision("none", f"it was trained at {history.at.key} already")
+        return RetrainDecision("none", f"it was trained at {history.at.key} already")
     if history.lacks:
-        return Decision("none", f"a training waits: {history.lacks}")
+        return RetrainDecision("none", f"a training waits: {history.lacks}")
     if history.definitions and history.definitions.outcome == "waits":
-        return Decision("none", f"the definitions are new, and {history.definitions.reason}")
+        return RetrainDecision("none", f"the definitions are new, and {history.definitions.reason}")
     if history.definitions and not history.definitions.may_score:
-        return Decision("definitions", f"the last training was on other definitions, and {history.definitions.reason}")
+        return RetrainDecision(
+            "definitions", f"the last training was on other definitions, and {history.definitions.reason}"
+        )
     if since is not None and since < policy.cool_down:
-        return Decision("none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}")
+        return RetrainDecision(
+            "none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}"
+        )
     if history.champion is None or history.champion_training is None:
-        return Decision("first", "there is no champion yet")
+        return RetrainDecision("first", "there is no champion yet")
     age = history.calendar.distance(history.calendar.at_key(history.champion_training.at), history.at)
     if age >= policy.max_age:
-        return Decision("age", f"the champion was trained {age} periods ago, and the maximum age is {policy.max_age}")
+        return RetrainDecision(
+            "age", f"the champion was trained {age} periods ago, and the maximum age is {policy.max_age}"
+        )
     return _by_performance(policy, history, history.champion.version)
 
 
-def _by_performance(policy: RetrainPolicy, history: History, version: int) -> Decision:
+def _by_performance(policy: RetrainPolicy, history: History, version: int) -> RetrainDecision:
     newest = [record for record in history.performance if record.version == version][-policy.persistence :]
     if len(newest) < policy.persistence:
-        return Decision(
+        return RetrainDecision(
             "none",
             f"version {version} has {len(newest)} periods of performance, {policy.persistence} are needed",
         )
@@ -125,7 +131,7 @@ def _by_performance(policy: RetrainPolicy, history: History, version: int) -> De
         f"the error over the last {policy.persistence} periods is {error:.4f}; at training it was {level:.4f}, "
         f"and the limit is {limit:.4f}"
     )
-    return Decision("performance" if error > limit else "none", words)
+    return RetrainDecision("performance" if error > limit else "none", words)
 
 
 def _since_last_training(history: History) -> int | None:

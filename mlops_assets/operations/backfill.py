@@ -44,7 +44,7 @@ class Backfilled:
 
 
 @dataclass(frozen=True)
-class _Computed:
+class _ComputedTable:
     """A feature table or a model's labels: what is computed for each partition, from which inputs.
 
     ``stored`` is where the states of a partition lie: labels are stored under the period that they are about.
@@ -66,12 +66,12 @@ class _Computed:
         return dg.AssetKey(self.name.split("/"))
 
 
-def _computed(platform: Platform, name: str) -> _Computed:
+def _computed(platform: Platform, name: str) -> _ComputedTable:
     project = platform.project
     model_name, _, step = name.partition("/")
     if step == "labels" and model_name in project.models:
         model = project.models[model_name]
-        return _Computed(
+        return _ComputedTable(
             name,
             platform.labels(model),
             label_reads(project, model),
@@ -83,7 +83,7 @@ def _computed(platform: Platform, name: str) -> _Computed:
             partial(labelled_period, model),
         )
     table = _feature_table(project, name)
-    return _Computed(
+    return _ComputedTable(
         name,
         platform.table(name),
         table_reads(project, table),
@@ -170,7 +170,7 @@ def run_backfill(
     return Backfilled(name, len(current), tuple(keys), tuple(failed), waiting)
 
 
-def _periods(platform: Platform, computed: _Computed, first: str | None, last: str | None) -> list[Period]:
+def _periods(platform: Platform, computed: _ComputedTable, first: str | None, last: str | None) -> list[Period]:
     """The periods asked for whose as_of has come."""
     now = platform.clock.now()
     calendar = computed.states.schema.calendar
@@ -181,7 +181,7 @@ def _periods(platform: Platform, computed: _Computed, first: str | None, last: s
 
 
 def _current(
-    platform: Platform, instance: dg.DagsterInstance, computed: _Computed, periods: Sequence[Period]
+    platform: Platform, instance: dg.DagsterInstance, computed: _ComputedTable, periods: Sequence[Period]
 ) -> set[str]:
     """The keys of those that computing again would leave as they are."""
     events = newest_materializations(instance, computed.key, {period.key for period in periods})

@@ -18,7 +18,7 @@ from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
-from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLog, Search
+from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLogChoice, Search
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
 
@@ -253,7 +253,7 @@ class ModelDefinition:
     unknown_keys: Literal["predict", "null", "refuse"]
     drift_share: float
     metric: str
-    request_log: RequestLog
+    request_log: RequestLogChoice
     retrain: RetrainPolicy
     lag: timedelta
     first: Period

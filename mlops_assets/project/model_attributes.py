@@ -203,7 +203,7 @@ class MonitorAttributes(Attributes):
 
 
 @dataclass(frozen=True)
-class RequestLog:
+class RequestLogChoice:
     """Which requests for predictions over HTTP are kept."""
 
     log_share: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -279,7 +279,7 @@ class ModelAttributes(SharedAttributes):
     """What is kept how long."""
     monitor: MonitorAttributes = Field(default_factory=MonitorAttributes)
     """What is watched."""
-    serve: RequestLog = RequestLog()
+    serve: RequestLogChoice = RequestLogChoice()
     """Predictions over HTTP."""
     retrain: RetrainAttributes
     """When a training is asked for."""

@@ -104,7 +104,7 @@ def _require_name(document: Document, name: str, first: str) -> None:
         )
 
 
-class Limits(Protocol):
+class Bounds(Protocol):
     """A range and a set of values, as written."""
 
     minimum: float | None
@@ -112,7 +112,7 @@ class Limits(Protocol):
     allowed: list[str]
 
 
-def require_sensible(document: Document, place: tuple[str | int, ...], name: str, type_: str, limits: Limits) -> None:
+def require_sensible(document: Document, place: tuple[str | int, ...], name: str, type_: str, limits: Bounds) -> None:
     """See that a range is one of numbers, a set one of texts, and that some value can keep them.
 
     Raises:

@@ -11,7 +11,7 @@ from mlops_assets.platform import Platform
 from mlops_assets.serving import catalog, features, health, predict, push, reference, versions
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.limits import LimitedBody
-from mlops_assets.serving.metrics import Measured
+from mlops_assets.serving.metrics import MetricsMiddleware
 from mlops_assets.serving.pages import routes
 from mlops_assets.serving.problems import add_problem_handlers
 from mlops_assets.serving.settings import ServingSettings
@@ -67,5 +67,5 @@ def create_app(platform: Platform, settings: ServingSettings) -> FastAPI:
         app.router.routes.extend(make(context).routes)  # include_router looks a route up twice at each request
     reference.describe(app)
     app.add_middleware(LimitedBody, largest=settings.max_body_bytes)
-    app.add_middleware(Measured, metrics=context.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=context.metrics)
     return app

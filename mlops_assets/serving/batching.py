@@ -33,7 +33,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Asked:
+class _Waiting:
     rows: Rows
     answer: "asyncio.Future[Predicted]"
 
@@ -65,7 +65,7 @@ class Batches:
         self._max_waiting = max_waiting
         self._retry_seconds = retry_seconds
         self._counted = counted
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._rows_waiting = 0
         self._busy = False
 
@@ -86,7 +86,7 @@ class Batches:
                 headers={"Retry-After": str(self._retry_seconds)},
             )  # fmt: skip
         loop = asyncio.get_running_loop()
-        asked = _Asked(rows, loop.create_future())
+        asked = _Waiting(rows, loop.create_future())
         self._waiting.append(asked)
         self._rows_waiting += len(rows)
         if not self._busy:
@@ -102,7 +102,7 @@ class Batches:
             self._begin()
 
     def _begin(self) -> None:
-        batch: list[_Asked] = []
+        batch: list[_Waiting] = []
         together = 0
         while self._waiting and (not batch or together + len(self._waiting[0].rows) <= MAX_ROWS_TOGETHER):
             asked = self._waiting.popleft()
@@ -120,7 +120,7 @@ class Batches:
         predicting.add_done_callback(lambda done: self._end(by, batch, done))
 
     def _end(
-        self, by: LoadedVersion, batch: Sequence[_Asked], done: "asyncio.Future[Sequence[Rows | Exception]]"
+        self, by: LoadedVersion, batch: Sequence[_Waiting], done: "asyncio.Future[Sequence[Rows | Exception]]"
     ) -> None:
         if done.cancelled():  # the server ends
             return

@@ -104,7 +104,7 @@ class Metrics:
         return self._asked.labels(table), self._missing.labels(table), self._age.labels(table)
 
 
-class Measured:
+class MetricsMiddleware:
     """Counts every request of an application by its route's template."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

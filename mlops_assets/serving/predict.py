@@ -62,7 +62,7 @@ class AnsweredPrediction(BaseModel):
     )
 
 
-class Predictions(BaseModel):
+class AnsweredPredictions(BaseModel):
     """The answer to a request, all by one version."""
 
     request_id: str = Field(description="That of the header X-Request-ID, or a new one")
@@ -109,7 +109,7 @@ def router(context: ServingContext) -> APIRouter:
     """``POST /v1/models/{model}/predict``, for tokens with ``predict``."""
     routes = APIRouter(prefix="/v1/models", tags=["models"])
     plans = Plans(context)
-    signatures: dict[str, Signature] = {}
+    signatures: dict[str, GivenFeatures] = {}
 
     async def predict(request: Request, model: str) -> Response:
         """Predicts for each row, in their order, with the version that was promoted last.
@@ -136,7 +136,7 @@ def router(context: ServingContext) -> APIRouter:
             _require_known(served.model, found)
             features: Sequence[Mapping[str, Any]] = [answer.features for answer in found]
         else:
-            signature = signatures.get(model) or signatures.setdefault(model, Signature(served.model))
+            signature = signatures.get(model) or signatures.setdefault(model, GivenFeatures(served.model))
             features = signature.read(content["features"], context.settings.max_keys)
         predicted = await _predicted(served, features)
         predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
@@ -146,13 +146,13 @@ def router(context: ServingContext) -> APIRouter:
 
     routes.add_api_route(
         "/{model}/predict", predict, methods=["POST"], summary="Predictions of one or many rows",
-        response_model=Predictions, responses=_ANSWERED, openapi_extra=body_of(AskedPredictions, _EXAMPLES),
+        response_model=AnsweredPredictions, responses=_ANSWERED, openapi_extra=body_of(AskedPredictions, _EXAMPLES),
         route_class_override=DirectRoute,
     )  # fmt: skip
     return routes
 
 
-class Signature:
+class GivenFeatures:
     """What a model's features must be, where they are given.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Difference:
+class StatesToAppend:
     """What must be appended so that a table holds what was delivered.
 
     Args:
@@ -36,7 +36,7 @@ class Difference:
 
 def compare(
     platform: Platform, source: SourceDefinition, rows: "pa.Table", bad: BadRows, covered: Sequence[Period]
-) -> Difference:
+) -> StatesToAppend:
     """Compare the rows that a delivery holds of some periods with the table.
 
     Args:
@@ -58,18 +58,18 @@ def compare(
     )
     states = platform.engine.to_arrow(changes.states)
     if not bad.faults or not changes.removed:
-        return Difference(states, changes.held, changes.removed, 0)
+        return StatesToAppend(states, changes.held, changes.removed, 0)
     keys = [tuple(row.values()) for row in states.select(identity(source.schema)).to_pylist()]
     may_be_bad = pa.array(may_be_among(keys, bad.identities(source.schema)), pa.bool_())
     explained = pc.and_(states.column("removed"), may_be_bad)
     held_back = int(pc.sum(explained).as_py())
-    return Difference(states.filter(pc.invert(explained)), changes.held, changes.removed - held_back, held_back)
+    return StatesToAppend(states.filter(pc.invert(explained)), changes.held, changes.removed - held_back, held_back)
 
 
 def append(
     platform: Platform,
     source: SourceDefinition,
-    difference: Difference,
+    difference: StatesToAppend,
     delivery: Delivery,
     counters: Mapping[str, int],
     *,

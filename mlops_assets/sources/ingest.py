@@ -18,7 +18,7 @@ from mlops_assets.project.attributes import Database, Push
 from mlops_assets.project.definition import Files, SourceDefinition
 from mlops_assets.quality.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.quality.expectations import expected_figures, require_expected
-from mlops_assets.sources.appending import Difference, append, compare, first_known_at
+from mlops_assets.sources.appending import StatesToAppend, append, compare, first_known_at
 from mlops_assets.sources.databases import read_database
 from mlops_assets.sources.delivered import Delivered
 from mlops_assets.sources.files import SUFFIXES, read_delivery
@@ -283,7 +283,7 @@ def _count_inside(rows: "pa.Table", source: SourceDefinition, period: Period | N
     return sum(moment is not None and moment >= period.start for moment in moments(rows, source.schema))
 
 
-def require_few_removed(source: SourceDefinition, difference: Difference) -> None:
+def require_few_removed(source: SourceDefinition, difference: StatesToAppend) -> None:
     """Refuse what looks like a file cut short, because too much would be removed.
 
     Raises:

@@ -11,7 +11,7 @@ from mlops_assets.models.agreement import AgreementRecord, TrainedOn, agreement
 from mlops_assets.models.records import candidates
 from mlops_assets.models.scoring import periods_to_score
 from mlops_assets.monitoring.policy_history import policy_history
-from mlops_assets.monitoring.retrain_policy import Decision, decide
+from mlops_assets.monitoring.retrain_policy import RetrainDecision, decide
 from mlops_assets_tests.features.test_generations import add_cost
 from mlops_assets_tests.models.test_life_of_a_version import (
     FIRST_TRAINING,
@@ -53,7 +53,7 @@ def recompute(line: Line) -> None:
         line.features(key)
 
 
-def decision(line: Line) -> Decision:
+def decision(line: Line) -> RetrainDecision:
     history = policy_history(line.platform, line.model)
     assert history is not None
     return decide(line.model.retrain, history)
@@ -103,7 +103,7 @@ def test_an_added_column_makes_scoring_wait_until_the_past_is_found_the_same(lin
     assert (scored.version, scored.written.rows, scored.agreement.outcome) == (1, len(SHOPS), "agrees")
     assert "crowd, level of 'trend'" in scored.agreement.reason
     assert "are the same as in" in scored.agreement.reason
-    assert decision(line) == Decision("none", "the last training is 3 periods ago, and the cool-down 14")
+    assert decision(line) == RetrainDecision("none", "the last training is 3 periods ago, and the cool-down 14")
     assert score_at(line, SCORED).written.appended == len(SHOPS)  # only what the features were looked up in is other
     after = predictions(line, SCORED)
     versions = [{row.pop("feature_versions") for row in rows} for rows in (before, after)]

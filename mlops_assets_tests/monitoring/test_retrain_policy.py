@@ -10,7 +10,7 @@ from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
-from mlops_assets.monitoring.retrain_policy import Decision, History, decide
+from mlops_assets.monitoring.retrain_policy import History, RetrainDecision, decide
 from mlops_assets.project.definition import RetrainPolicy
 
 MONTHS = Calendar("month")
@@ -74,7 +74,7 @@ def history(at: int, *errors: float, trained: tuple[int, ...] = (0,), champion: 
 
 
 def test_without_a_champion_it_trains_but_for_the_cool_down_of_one_that_failed() -> None:
-    assert decide(POLICY, history(5, trained=(), champion=None)) == Decision("first", "there is no champion yet")
+    assert decide(POLICY, history(5, trained=(), champion=None)) == RetrainDecision("first", "there is no champion yet")
     waiting = decide(POLICY, history(5, trained=(3,), champion=None))
     assert (waiting.cause, waiting.reason) == ("none", "the last training is 2 periods ago, and the cool-down 3")
     assert decide(POLICY, history(6, trained=(3,), champion=None)).cause == "first"
@@ -87,7 +87,7 @@ def test_at_one_period_it_trains_once() -> None:
 
 def test_new_definitions_are_trained_on_at_once_whatever_the_cool_down() -> None:
     changed = replace(history(5, trained=(4,)), definitions=Agreement("differs", "'sales' has other values"))
-    assert decide(POLICY, changed) == Decision(
+    assert decide(POLICY, changed) == RetrainDecision(
         "definitions", "the last training was on other definitions, and 'sales' has other values"
     )
 
@@ -110,12 +110,12 @@ def test_a_training_waits_until_the_past_was_computed_under_new_definitions() ->
 def test_a_champion_that_is_too_old_is_replaced_however_well_it_does() -> None:
     assert decide(POLICY, history(11, 0.5, 0.5)).cause == "none"
     found = decide(POLICY, history(12, 0.5, 0.5))
-    assert found == Decision("age", "the champion was trained 12 periods ago, and the maximum age is 12")
+    assert found == RetrainDecision("age", "the champion was trained 12 periods ago, and the maximum age is 12")
 
 
 def test_performance_decides_by_the_mean_over_the_newest_periods() -> None:
     found = decide(POLICY, history(5, 1.0, 1.5))
-    assert found == Decision(
+    assert found == RetrainDecision(
         "performance",
         "the error over the last 2 periods is 1.2500; at training it was 1.0000, and the limit is 1.2000",
     )

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops_assets import Project
-from mlops_assets.features.online.reading import FoundRow, OnlineAnswer
+from mlops_assets.features.online.reading import AnsweringRow, OnlineAnswer
 from mlops_assets.serving.looked_up import found_as_json
 from mlops_assets.serving.metrics import Metrics
 from mlops_assets_tests.serving.conftest import CHANGES, Shop, application, lived_shop
@@ -110,7 +110,7 @@ def test_a_notebook_sees_how_sensitive_what_it_reads_is(derived: Shop) -> None:
 
 def test_of_a_row_whose_time_is_personal_it_is_told_only_that_it_answered() -> None:
     now = datetime(2024, 1, 2, tzinfo=UTC)
-    answer = OnlineAnswer({}, {"born": FoundRow(0, now), "seen": FoundRow(0, now), "none": None})
+    answer = OnlineAnswer({}, {"born": AnsweringRow(0, now), "seen": AnsweringRow(0, now), "none": None})
     (found,) = found_as_json(Metrics(), now, [answer], frozenset({"born", "none"}))
     assert found["born"] == {"event_time": None, "age_seconds": None}
     assert (found["seen"]["event_time"], found["none"]) == ("1970-01-01T00:00:00Z", None)

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from mlops_assets.models.records import present_champion
 from mlops_assets.serving import request_log
 from mlops_assets.serving.app import create_app
-from mlops_assets.serving.predict import AskedPredictions, Predictions
+from mlops_assets.serving.predict import AnsweredPredictions, AskedPredictions
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.serving.conftest import publish_all
 from mlops_assets_tests.serving.predicting import KEYS, broken, put_in_service, serving, shared_line, token
@@ -293,5 +293,5 @@ def test_the_description_names_the_route_its_model_and_both_forms(client: TestCl
     assert [one["name"] for one in described["parameters"]] == ["model"]
     for example in described["requestBody"]["content"]["application/json"]["examples"].values():
         AskedPredictions.model_validate(example["value"])
-    Predictions.model_validate(described["responses"]["200"]["content"]["application/json"]["example"])
+    AnsweredPredictions.model_validate(described["responses"]["200"]["content"]["application/json"]["example"])
     assert "POST /v1/models/{model}/predict" in client.get("/docs").text

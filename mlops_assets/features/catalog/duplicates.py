@@ -62,7 +62,7 @@ def repeat_warnings(project: ProjectDefinition) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Computed:
+class _ComputedColumn:
     """What a column computes, and whether it only copies another feature table's."""
 
     sql: str
@@ -85,8 +85,8 @@ def _alike(project: ProjectDefinition) -> Iterator[dict[TableColumn, str]]:
         yield {column: same[column].sql for column in ordered}
 
 
-def _by_form(project: ProjectDefinition) -> Iterator[dict[TableColumn, _Computed]]:
-    by_form: dict[str, dict[TableColumn, _Computed]] = {}
+def _by_form(project: ProjectDefinition) -> Iterator[dict[TableColumn, _ComputedColumn]]:
+    by_form: dict[str, dict[TableColumn, _ComputedColumn]] = {}
     for name, table in project.feature_tables.items():  # inputs come before those that read them
         expressions = table_expressions(project, table)
         for column in table.schema.value_names:
@@ -99,9 +99,9 @@ def _by_form(project: ProjectDefinition) -> Iterator[dict[TableColumn, _Computed
                 if read not in project.feature_tables or copied not in project.feature_tables[read].schema.value_names:
                     continue
                 form = f"{read}.{copied}"
-                by_form.setdefault(form, {TableColumn(read, copied): _Computed(copied, False)})
+                by_form.setdefault(form, {TableColumn(read, copied): _ComputedColumn(copied, False)})
             same = by_form.setdefault(form, {})
-            same[TableColumn(name, column)] = _Computed(expression.sql, expression.copies is not None)
+            same[TableColumn(name, column)] = _ComputedColumn(expression.sql, expression.copies is not None)
             by_form[f"{name}.{column}"] = same  # what copies this column is like it, too
     distinct = {id(same): same for same in by_form.values()}
     yield from (same for same in distinct.values() if len(same) > 1)

@@ -45,7 +45,7 @@ State = Literal["fresh", "late", "never"]
 
 
 @dataclass(frozen=True)
-class Freshness:
+class TableFreshness:
     """Whether a table is as new as it should be by the platform clock.
 
     Args:
@@ -119,7 +119,7 @@ class TableStatistics:
     rows: int
     columns: Mapping[str, ColumnStatistics]
     sample: tuple[Mapping[str, object], ...]
-    freshness: Freshness
+    freshness: TableFreshness
 
 
 def table_statistics(platform: Platform, name: str) -> TableStatistics:
@@ -149,7 +149,7 @@ def table_statistics(platform: Platform, name: str) -> TableStatistics:
     return replace(found, freshness=fresh)
 
 
-def table_freshness(platform: Platform, name: str) -> Freshness:
+def table_freshness(platform: Platform, name: str) -> TableFreshness:
     """How fresh a table is; looks at no row unless its freshness is declared as an expectation.
 
     Raises:
@@ -221,17 +221,17 @@ def _known(moments: Mapping[str, tuple[StateMoment, ...]], now: datetime) -> tup
     return tuple(moment for found in moments.values() for moment in found if moment.known_at <= now)
 
 
-def _freshness(platform: Platform, table: TableDefinition, newest: _Newest | None) -> Freshness:
+def _freshness(platform: Platform, table: TableDefinition, newest: _Newest | None) -> TableFreshness:
     now, period = platform.clock.now(), newest.period if newest else None
     sources = [source for source in platform.project.upstream_sources(table.name) if not source.static]
     expected = not sources or any(not source.pushed for source in sources)
     due = _next_due(table, period) if expected else None
     if newest is None:
-        return Freshness("never", None, due, None)
+        return TableFreshness("never", None, due, None)
     patience = max((source.overdue_after for source in sources), default=timedelta(0))
     overdue = due is not None and now > due + patience
     broken = any(not outcome.passed for outcome in judged_freshness(platform, table))
-    return Freshness(
+    return TableFreshness(
         "late" if overdue or broken else "fresh",
         period.key if period else None,
         due,

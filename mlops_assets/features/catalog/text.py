@@ -7,7 +7,7 @@ from datetime import timedelta
 from mlops_assets.features.catalog.entries import Catalog, TableEntry, lines_to_paste
 from mlops_assets.features.catalog.search import BEGIN, END, Found, Hit
 from mlops_assets.features.catalog.shown import masked_columns
-from mlops_assets.features.catalog.statistics import Freshness, TableStatistics
+from mlops_assets.features.catalog.statistics import TableFreshness, TableStatistics
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.lakehouse.schema import TableSchema
@@ -82,7 +82,7 @@ def table_as_text(
     return "\n".join(lines)
 
 
-def freshness_as_text(freshness: Freshness) -> str:
+def freshness_as_text(freshness: TableFreshness) -> str:
     """How fresh a table is, in words."""
     if freshness.state == "never":
         return "never, nothing is known of it yet"

@@ -30,7 +30,7 @@ MAX_PREPARED = 256
 """Different questions that are kept resolved; an application asks a few, again and again."""
 
 
-class FoundRow(NamedTuple):
+class AnsweringRow(NamedTuple):
     """The row of one table that answered.
 
     Args:
@@ -62,7 +62,7 @@ class OnlineAnswer(NamedTuple):
     """
 
     features: dict[str, object]
-    found: dict[str, FoundRow | None]
+    found: dict[str, AnsweringRow | None]
     known: bool = True
 
 
@@ -194,12 +194,12 @@ class _Bound:
             if values[0] > latest:
                 older = values[earlier] if len(values) > earlier else ()
                 values = next((one for one in older if one[0] <= latest), _NO_ROW)
-            found: FoundRow | None = None
+            found: AnsweringRow | None = None
             if earliest < values[0]:
                 features: dict[str, object] = dict(zip(names, pick(values)))  # noqa: B905
                 if special:
                     self._decode(features)
-                found = FoundRow(None if static else values[0], now)
+                found = AnsweringRow(None if static else values[0], now)
             else:
                 features = self._missing.copy()
             if self._found:

@@ -27,7 +27,7 @@ MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Difference:
+class WrongAnswer:
     """A key that the store answers otherwise than the lookup.
 
     Args:
@@ -74,7 +74,7 @@ class Verification:
     keys: int
     rows: int
     different: int
-    first: tuple[Difference, ...]
+    first: tuple[WrongAnswer, ...]
 
 
 def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress = untold) -> Verification:
@@ -102,7 +102,7 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     moments = [micros(one) for one in (now, *earlier_anchors(platform.project, name, now))]
     answers = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
-    first: list[Difference] = []
+    first: list[WrongAnswer] = []
     personal = frozenset(column.name for column in table.schema.columns if column.sensitivity == "personal")
     for key, expected in _expected(platform, table, now, oldest, progress):
         keys += 1
@@ -147,6 +147,6 @@ def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list
 
 def _difference(
     key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout, personal: frozenset[str]
-) -> Difference:
+) -> WrongAnswer:
     there, wanted = (None if row is None else shown_row(row, layout) for row in (stored, expected))
-    return Difference(shown_key(key, layout), there, wanted, personal)
+    return WrongAnswer(shown_key(key, layout), there, wanted, personal)

@@ -14,13 +14,13 @@ from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.operations.migration.backup import STATE_FILE, back_up
-from mlops_assets.operations.migration.steps import STEPS, Step
+from mlops_assets.operations.migration.steps import STEPS, MigrationStep
 
 SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedStep:
     """What a step would do.
 
     Args:
@@ -28,7 +28,7 @@ class Planned:
         changes: What it would change.
     """
 
-    step: Step
+    step: MigrationStep
     changes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -50,12 +50,12 @@ def needs_migration(home: Home) -> int | None:
     return found.number
 
 
-def plan(home: Home) -> list[Planned]:
+def plan(home: Home) -> list[PlannedStep]:
     """What a migration would do, step by step; writes nothing."""
     number = needs_migration(home)
     if number is None:
         return []
-    return [Planned(step, tuple(one.what for one in step.changes(home))) for step in STEPS if step.to > number]
+    return [PlannedStep(step, tuple(one.what for one in step.changes(home))) for step in STEPS if step.to > number]
 
 
 def migrate(home: Home, backup: Path | None = None, report: Callable[[str], None] = lambda words: None) -> None:

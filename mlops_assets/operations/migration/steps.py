@@ -36,7 +36,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Step:
+class MigrationStep:
     """A step on the way to a format.
 
     Args:
@@ -129,11 +129,11 @@ def _rename_sensor(home: Home, name: str) -> None:
 
 
 STEPS = (
-    Step(2, "give each table the number of its format", _number_tables),
-    Step(2, "give each delivery the number of its format", _number_deliveries),
-    Step(2, "give the clock and the replay's state the number of their format", _number_clock_and_replay),
-    Step(2, "let MLflow look for its files where the home is now", _follow_the_home),
-    Step(3, "let a replay go on under the new name of the sensor of conditions", _rename_in_replay),
-    Step(3, "let Dagster go on under the new name of the sensor of conditions", _rename_in_dagster),
+    MigrationStep(2, "give each table the number of its format", _number_tables),
+    MigrationStep(2, "give each delivery the number of its format", _number_deliveries),
+    MigrationStep(2, "give the clock and the replay's state the number of their format", _number_clock_and_replay),
+    MigrationStep(2, "let MLflow look for its files where the home is now", _follow_the_home),
+    MigrationStep(3, "let a replay go on under the new name of the sensor of conditions", _rename_in_replay),
+    MigrationStep(3, "let Dagster go on under the new name of the sensor of conditions", _rename_in_dagster),
 )
 """All steps there ever were, in their order."""

@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.features.catalog.duplicates import Repeat
 from mlops_assets.features.catalog.entries import catalog
-from mlops_assets.features.catalog.statistics import Bin, ColumnStatistics, Freshness, TableStatistics
+from mlops_assets.features.catalog.statistics import Bin, ColumnStatistics, TableFreshness, TableStatistics
 from mlops_assets.features.lineage import LineageGraph, TableColumn, lineage_graph
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal
 from mlops_assets.lakehouse.masking import MASK
@@ -31,7 +31,7 @@ def nothing(name: str) -> ColumnStatistics:
 
 def statistics(**columns: ColumnStatistics) -> TableStatistics:
     sample = ({"shop": "north-7", "day": date(2024, 3, 1), "level": 4.25, "crowd": 31},)
-    fresh = Freshness("fresh", "2024-03-01", NOW + timedelta(hours=18), timedelta(days=1))
+    fresh = TableFreshness("fresh", "2024-03-01", NOW + timedelta(hours=18), timedelta(days=1))
     return TableStatistics(
         "2024-03-01",
         NOW,
@@ -61,7 +61,7 @@ def content(files: SmallProject, name: str = "trend", **changes: Any) -> TableCo
     graph = lineage_graph(project)
     around = graph.around(graph.named(name), up=True, down=True)
     entry = catalog(project).table(name)
-    never = Freshness("never", None, None, None)
+    never = TableFreshness("never", None, None, None)
     unknown = TableStatistics(None, None, 0, {column.name: nothing(column.name) for column in entry.columns}, (), never)
     made = TableContent(project.table(name), entry, unknown, (), (), (), around)
     return replace(made, **changes)
