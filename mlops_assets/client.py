@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
 
 from mlops_assets.errors import AnswerError, DefinitionError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import urllib3
 
 __all__ = [
-    "AnswerError", "Client", "Comparison", "Decision", "Features", "FoundRow", "Gate", "Model", "Prediction",
+    "AnswerError", "Client", "Comparison", "Decision", "Features", "FoundRow", "GateOutcome", "Model", "Prediction",
     "Predictions", "Row", "Version",
 ]  # fmt: skip
 
@@ -111,7 +111,7 @@ class Model:
     """A model and its versions.
 
     Args:
-        name: The model.
+        model: Its name.
         champion: The version that serves; None for none, as of the others.
         previous: The version that served before it.
         challenger: The version that competes with it, or waits for approval.
@@ -119,23 +119,31 @@ class Model:
         versions: How many there are.
     """
 
-    name: str
+    model: str
     champion: int | None
     previous: int | None
     challenger: int | None
-    approval: str
+    approval: Literal["automatic", "required"]
     versions: int
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What a gate said of a version: whether it passed, why, and what it measured and its limit, where numbers."""
+class GateOutcome:
+    """What one gate said.
+
+    Args:
+        name: The gate; its asset check is called the same.
+        passed: Whether the candidate may become a version, as far as this gate is asked.
+        reason: Its reason in words.
+        measured: What it measured, where that is a number; else None.
+        limit: What that was held against.
+    """
 
     name: str
     passed: bool
     reason: str
-    measured: float | None
-    limit: float | None
+    measured: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,10 +169,11 @@ class Comparison:
 
     Args:
         champion: The version that served.
-        until: The newest period that both predicted from and whose labels are known.
+        until: Key of the newest period that both predicted from and whose labels are known.
         periods: How many periods.
         rows: Rows that both predicted and that have a label.
-        figures: All metrics, by ``champion_…``, ``challenger_…`` and ``difference_…`` (challenger minus champion).
+        figures: All metrics that these rows define, by ``champion_…``, ``challenger_…`` and ``difference_…``
+            (challenger minus champion).
         words: The same in one line, by the metric that the model is watched by.
     """
 
@@ -197,7 +206,7 @@ class Version:
     state: str
     trained_at: datetime
     requested_by: str
-    gates: tuple[Gate, ...]
+    gates: tuple[GateOutcome, ...]
     figures: Mapping[str, float]
     model_hash: str
     approvals: tuple[Decision, ...]
@@ -333,7 +342,7 @@ class Client:
         Raises:
             AnswerError: The server refused, or did not answer.
         """
-        return tuple(Model(one.pop("model"), **one) for one in self._ask("GET", "/v1/models"))
+        return tuple(Model(**one) for one in self._ask("GET", "/v1/models"))
 
     def versions(self, model: str) -> tuple[Version, ...]:
         """The versions of a model, in the order of numbers.
@@ -470,7 +479,7 @@ def _version(content: Mapping[str, Any]) -> Version:
 
     return Version(
         content["version"], content["state"], datetime.fromisoformat(content["trained_at"]), content["requested_by"],
-        tuple(Gate(**one) for one in content["gates"]), content["figures"],
+        tuple(GateOutcome(**one) for one in content["gates"]), content["figures"],
         content["model_hash"], decisions("approvals", "meaning", "at"), decisions("transitions", "kind", "happened_at"),
         Comparison(**compared) if (compared := content["comparison"]) else None,
     )  # fmt: skip

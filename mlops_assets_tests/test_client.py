@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.client import AnswerError, Client, Comparison, Decision, FoundRow, Gate, Model, Version
+from mlops_assets.client import AnswerError, Client, Comparison, Decision, FoundRow, GateOutcome, Model, Version
 from mlops_assets.errors import DefinitionError
 from mlops_assets.governance import tokens
 from mlops_assets.lakehouse.home import HOME_VARIABLE
@@ -179,7 +179,9 @@ def test_versions_say_how_they_were_judged_and_what_was_decided() -> None:
         assert client.version("forecast", 2) == version
     decided = datetime(2024, 2, 2, tzinfo=UTC)
     assert (version.version, version.state, version.requested_by) == (2, "champion", "policy")
-    assert version.gates == (Gate("mae_better_than_baseline", True, "mae 1 is below the baseline's 2", 1.0, 2.0),)
+    assert version.gates == (
+        GateOutcome("mae_better_than_baseline", True, "mae 1 is below the baseline's 2", 1.0, 2.0),
+    )
     assert version.comparison == Comparison(1, "2024-01", 2, 20, {"difference_mae": -0.5}, "so")
     assert version.approvals == (Decision("approved", decided, "ana", "better"),)
     assert version.transitions == (Decision("promotion", decided, "ana", "better"),)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.client import GateOutcome
 from mlops_assets.components import constants
 from mlops_assets.components.column_lineage import model_lineage_figures
 from mlops_assets.components.conditions import ReadsChanged, carry_on, due_periods
@@ -32,7 +33,6 @@ from mlops_assets.models.promotion import newest_candidate, promote, register
 from mlops_assets.models.records import TransitionRecord, candidate_of_version
 from mlops_assets.models.states import version_in, version_states
 from mlops_assets.models.training import Request, train
-from mlops_assets.models.verdict import GateOutcome
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mlops_assets.client import GateOutcome
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.frames import pandas_types
 from mlops_assets.features.python_functions import called
@@ -16,7 +17,6 @@ from mlops_assets.models.evaluation import JudgedRows, Who, levels
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.footprint import seconds_for_one_row
 from mlops_assets.models.metrics import Measured, measure
-from mlops_assets.models.verdict import GateOutcome
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import (
     ComparisonGate,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.client import GateOutcome
 from mlops_assets.errors import ContractError
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.periods import Period
@@ -17,7 +18,7 @@ from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
 from mlops_assets.models.split import Split, split
-from mlops_assets.models.verdict import GateOutcome, Verdict
+from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS
 

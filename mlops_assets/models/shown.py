@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
+from mlops_assets.client import Comparison, GateOutcome, Model
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.evaluation_text import as_lines, in_brief
@@ -19,59 +19,9 @@ from mlops_assets.models.records import (
     versions,
 )
 from mlops_assets.models.states import State, version_in, version_states
-from mlops_assets.models.verdict import GateOutcome, Verdict
+from mlops_assets.models.verdict import Verdict
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-
-
-@dataclass(frozen=True)
-class ShownModel:
-    """One model.
-
-    Args:
-        model: Its name.
-        champion: The version that serves; None for none, as of the others.
-        previous: The version that served before it.
-        challenger: The version that competes with it, or waits for approval.
-        approval: Whether a person's approval is required before a version serves.
-        versions: How many there are.
-    """
-
-    model: str
-    champion: int | None
-    previous: int | None
-    challenger: int | None
-    approval: Literal["automatic", "required"]
-    versions: int
-
-
-@dataclass(frozen=True)
-class ShownComparison:
-    """How a version did in the shadow of a champion, on the rows of all periods so far.
-
-    Args:
-        champion: The version that served.
-        until: Key of the newest period that both predicted from and whose labels are known.
-        periods: How many periods.
-        rows: Rows that both predicted and that have a label.
-        figures: All metrics that these rows define, by ``champion_…``, ``challenger_…`` and ``difference_…``
-            (challenger minus champion).
-        words: The same in one line, by the metric that the model is watched by.
-    """
-
-    champion: int
-    until: str
-    periods: int
-    rows: int
-    figures: Mapping[str, float]
-    words: str
-
-    @classmethod
-    def of(cls, record: ComparisonRecord) -> "ShownComparison":
-        """What a record says of all periods so far."""
-        return cls(
-            record.champion, record.about, record.periods, record.running_rows, record.running_values, record.words
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,16 +60,16 @@ class ShownVersion:
     evaluation: Evaluation | None
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
-    comparison: ShownComparison | None
+    comparison: Comparison | None
 
 
-def shown_models(platform: Platform) -> list[ShownModel]:
+def shown_models(platform: Platform) -> list[Model]:
     """The models of a project, in its order."""
     found = []
     for model in platform.project.models.values():
         states = version_states(platform, model)
         found.append(
-            ShownModel(
+            Model(
                 model=model.name,
                 champion=version_in(states, "champion"),
                 previous=version_in(states, "previous"),
@@ -138,7 +88,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
         MissingDataError: There is no such version.
     """
     made, states = transitions(platform, model), version_states(platform, model)
-    compared = {one.challenger: ShownComparison.of(one) for one in comparisons(platform, model)}
+    compared = {one.challenger: _comparison(one) for one in comparisons(platform, model)}
     if version is not None:
         require_version(model, version, states)
     chosen = [record for record in versions(platform, model) if version in (None, record.version)]
@@ -167,6 +117,13 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
             )
         )
     return shown
+
+
+def _comparison(record: ComparisonRecord) -> Comparison:
+    """What a record says of all periods so far."""
+    return Comparison(
+        record.champion, record.about, record.periods, record.running_rows, record.running_values, record.words
+    )
 
 
 def as_text(shown: ShownVersion, *, whole: bool = True) -> str:

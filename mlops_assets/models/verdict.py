@@ -3,24 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-
-@dataclass(frozen=True)
-class GateOutcome:
-    """What one gate said.
-
-    Args:
-        name: The gate; its asset check is called the same.
-        passed: Whether the candidate may become a version, as far as this gate is asked.
-        reason: Its reason in words.
-        measured: What it measured, where that is a number; else None.
-        limit: What that was held against.
-    """
-
-    name: str
-    passed: bool
-    reason: str
-    measured: float | None = None
-    limit: float | None = None
+from mlops_assets.client import GateOutcome
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from mlops_assets.client import Model
 from mlops_assets.governance.access import Principal
 from mlops_assets.models.approving import approve, reject
 from mlops_assets.models.promotion import rollback
 from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.retirement import retire
-from mlops_assets.models.shown import ShownModel, ShownVersion, shown_models, shown_versions
+from mlops_assets.models.shown import ShownVersion, shown_models, shown_versions
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.asked import json_of
@@ -64,7 +65,7 @@ def router(context: ServingContext) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["models"])
     platform = context.platform
 
-    @routes.get("", summary="All models", response_model=list[ShownModel])
+    @routes.get("", summary="All models", response_model=list[Model])
     def all_models(principal: Reader) -> Response:
         """Each model with its champion, what competes with it, and what served before."""
         return _answer([asdict(model) for model in shown_models(platform)])

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.client import GateOutcome
 from mlops_assets.models.evaluation import JudgedRows
 from mlops_assets.models.footprint import TIMED, UNTIMED, seconds_for_one_row
 from mlops_assets.models.gates import Facts
 from mlops_assets.models.judging import judge
 from mlops_assets.models.metrics import Measured, measure
-from mlops_assets.models.verdict import GateOutcome, Verdict
+from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import (
     ComparisonGate,

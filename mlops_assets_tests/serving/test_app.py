@@ -131,7 +131,7 @@ def test_every_member_of_what_is_asked_and_answered_is_described(client: TestCli
     members = {f"{of}.{name}": member for of in schemas for name, member in schemas[of]["properties"].items()}
     assert [name for name, member in members.items() if not member.get("description")] == []
     assert not [of for of in schemas if "Args:" in schemas[of]["description"]]
-    challenger = schemas["ShownModel"]["properties"]["challenger"]
+    challenger = schemas["Model"]["properties"]["challenger"]
     assert challenger["description"] == "The version that competes with it, or waits for approval."
 
 

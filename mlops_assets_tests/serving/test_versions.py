@@ -8,8 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
+from mlops_assets.client import Model
 from mlops_assets.models.records import candidate_of_version, transitions
-from mlops_assets.models.shown import ShownModel, ShownVersion
+from mlops_assets.models.shown import ShownVersion
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets.serving.versions import AskedDecision, AskedRollback
@@ -75,7 +76,7 @@ def test_models_and_versions_are_read_with_the_scope_that_reading_needs(shared: 
     assert (second["model_hash"], second["figures"]) == (training.model_hash, dict(training.figure_values))
     assert [gate["name"] for gate in second["gates"]] == ["enough_rows", "mae_better_than_baseline"]
     assert [(one["kind"], one["by"]) for one in second["transitions"]] == [("promotion", "the gates")]
-    TypeAdapter(list[ShownModel]).validate_python(models)
+    TypeAdapter(list[Model]).validate_python(models)
     TypeAdapter(list[ShownVersion]).validate_python(versions)
     assert "models show forecast" in refused(reader.get(f"{VERSIONS}/7"), 404)["cure"]
     assert refused(reader.get("/v1/models/forcast/versions"), 404)["cure"] == "write 'forecast'"
