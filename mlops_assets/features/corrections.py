@@ -43,10 +43,7 @@ def seqs_of(states: Mapping[str, Mapping[str, Sequence[StateMoment]]]) -> Seqs:
 
 
 def moments_due(
-    states: Mapping[str, Mapping[str, Sequence[StateMoment]]],
-    as_of: datetime,
-    now: datetime,
-    computed: Computed | None,
+    states: Mapping[str, Mapping[str, Sequence[StateMoment]]], as_of: datetime, now: datetime, computed: Computed | None
 ) -> list[datetime]:
     """The moments at which a partition must be computed now, in their order.
 

@@ -194,9 +194,7 @@ def _check_free(name: str, table: str, columns: Collection[str], features: Colle
 
 
 def _reads(
-    platform: Platform,
-    lookups: Sequence[contract.FeatureLookup],
-    asked: Mapping[str, "pa.ChunkedArray"],
+    platform: Platform, lookups: Sequence[contract.FeatureLookup], asked: Mapping[str, "pa.ChunkedArray"]
 ) -> dict[str, Read]:
     """What is read of each table, over all lookups in it."""
     import pyarrow.compute as pc

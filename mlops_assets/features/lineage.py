@@ -15,12 +15,7 @@ from mlops_assets.engines.column_lineage import ColumnOrigin, SqlHow, query_line
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.definition import (
-    FeatureTableDefinition,
-    ModelDefinition,
-    ProjectDefinition,
-    TableDefinition,
-)
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
 
 How = SqlHow | Literal["learned"]
 """How one column comes from another: as in SQL, or ``learned``: a prediction, from what its model was trained on."""

@@ -150,10 +150,7 @@ def contract_figures(schema: TableSchema) -> dict[str, str]:
 
 def rule_figures(rule: RowRule, place: int | str) -> dict[str, str]:
     """How many rows break a rule, and one of their values; ``place`` tells rules apart."""
-    return {
-        f"broken {place}": count_where(rule.broken),
-        **({f"example {place}": rule.example} if rule.example else {}),
-    }
+    return {f"broken {place}": count_where(rule.broken), **({f"example {place}": rule.example} if rule.example else {})}
 
 
 def rule_found(rule: RowRule, place: int | str, measured: Mapping[str, Any]) -> tuple[int, str]:

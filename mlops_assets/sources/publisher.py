@@ -96,9 +96,7 @@ def split_by_period(source: SourceDefinition) -> dict[str, bytes]:
     """The content of each period's file, by period key, from the source's one big file."""
     if source.published_from is None or source.schema.timestamp is None:
         raise DefinitionError(
-            f"source '{source.name}' without published_from",
-            "a source with a file to publish from",
-            "declare it",
+            f"source '{source.name}' without published_from", "a source with a file to publish from", "declare it"
         )
     seen = source.published_from.stat()
     return _split(source.published_from, source.schema, source.schema.timestamp, (seen.st_mtime_ns, seen.st_size))

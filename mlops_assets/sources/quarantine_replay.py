@@ -18,12 +18,7 @@ from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.quality.contract import identity, moments
 from mlops_assets.sources.appending import append, compare
-from mlops_assets.sources.ingest import (
-    read_kept,
-    require_few_removed,
-    require_inside,
-    require_kept_by,
-)
+from mlops_assets.sources.ingest import read_kept, require_few_removed, require_inside, require_kept_by
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined, refreshed, write_quarantine
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 from mlops_assets.sources.statements import covered_periods, runs, stated_later, within

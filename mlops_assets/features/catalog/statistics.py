@@ -292,11 +292,7 @@ def _figures(column: Column) -> dict[str, str]:
 
 
 def _column(
-    column: Column,
-    rows: int,
-    measured: Mapping[str, Any],
-    edges: Sequence[float],
-    counted: Sequence[tuple[Any, int]],
+    column: Column, rows: int, measured: Mapping[str, Any], edges: Sequence[float], counted: Sequence[tuple[Any, int]]
 ) -> ColumnStatistics:
     nulls = int(measured["nulls"])
     by_bin = dict(counted) if edges else {}

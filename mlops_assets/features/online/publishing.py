@@ -14,14 +14,7 @@ from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.errors import ConflictError, ContractError, DefinitionError, MissingDataError
 from mlops_assets.features.created_training_sets import TIMES, periods_held
 from mlops_assets.features.generations import missing_history, newest_earlier, require_history
-from mlops_assets.features.online.contract import (
-    Guard,
-    OnlineStore,
-    Outcome,
-    Published,
-    Space,
-    SpaceGoneError,
-)
+from mlops_assets.features.online.contract import Guard, OnlineStore, Outcome, Published, Space, SpaceGoneError
 from mlops_assets.features.online.encoding import entries_of, layout_of, micros, moment
 from mlops_assets.lakehouse.periods import EPOCH, ONE_MICROSECOND, Duration, Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD

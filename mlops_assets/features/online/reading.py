@@ -9,14 +9,7 @@ from mlops_assets.engines import contract
 from mlops_assets.errors import DefinitionError, MissingDataError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
 from mlops_assets.features.online.contract import Layout, OnlineStore
-from mlops_assets.features.online.encoding import (
-    decoder,
-    key_encoder,
-    layout_of,
-    micros,
-    moment,
-    unpacker,
-)
+from mlops_assets.features.online.encoding import decoder, key_encoder, layout_of, micros, moment, unpacker
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.request_features import request_features
@@ -177,12 +170,7 @@ class _Bound:
         self._found = lookup.found
 
     def __call__(
-        self,
-        answers: list[OnlineAnswer],
-        rows: Sequence[bytes | None],
-        now: datetime,
-        anchor: datetime,
-        latest: int,
+        self, answers: list[OnlineAnswer], rows: Sequence[bytes | None], now: datetime, anchor: datetime, latest: int
     ) -> None:
         """Add the features of rows to answers, or make these of the first; ``latest`` is the anchor in microseconds."""
         unpack, pick, names, table = self._unpack, self._pick, self._names, self._table
@@ -256,10 +244,7 @@ class OnlineFeatures:
         return cls(platform, open_store(platform))
 
     def look_up(
-        self,
-        rows: Sequence[Mapping[str, object]],
-        lookups: Sequence[FeatureLookup],
-        now: datetime | None = None,
+        self, rows: Sequence[Mapping[str, object]], lookups: Sequence[FeatureLookup], now: datetime | None = None
     ) -> list[OnlineAnswer]:
         """Look features up for rows by their keys, as known now.
 
