@@ -66,7 +66,7 @@ def corrections_of(platform: Platform, name: str, since: datetime | None = None)
     """
     table = platform.table(name)
     definition = platform.project.table(name)
-    first, last, static = definition.first, _newest(table), table.schema.timestamp is None
+    first, last, static = definition.first, table.newest_period(), table.schema.timestamp is None
     pushed = isinstance(definition, SourceDefinition) and definition.pushed
     if not static and (first is None or last is None):
         return []
@@ -88,7 +88,7 @@ def effects_of(platform: Platform, correction: Correction) -> list[Effect]:
     tables |= {f"{name}/labels": platform.labels(model) for name, model in project.models.items()}
     effects = []
     for name, bounds in reach.tables.items():
-        table, newest = tables[name], _newest(tables[name])
+        table, newest = tables[name], tables[name].newest_period()
         if newest is None:
             continue
         calendar = table.schema.calendar
@@ -159,11 +159,6 @@ def _widen(reached: dict[str, _Span], name: str, spans: Sequence[_Span]) -> None
     if spans:
         ends = [end for _, end in spans if end is not None]
         reached[name] = min(begin for begin, _ in spans), max(ends) if len(ends) == len(spans) else None
-
-
-def _newest(table: StateTable) -> Period | None:
-    key = table.delta.newest_period()
-    return None if key is None or key == STATIC_PERIOD else table.schema.calendar.at_key(key)
 
 
 def _first_seq(moments: Sequence[StateMoment], as_of: datetime | None) -> int:

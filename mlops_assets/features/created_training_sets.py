@@ -229,8 +229,5 @@ def _periods(
 
 def periods_held(platform: Platform, table: StateTable) -> list[Period]:
     """From the first period that a table can have to the newest that it holds rows of; none of a static table."""
-    newest, first = table.delta.newest_period(), platform.project.table(table.name).first
-    if table.schema.timestamp is None or newest is None or first is None:
-        return []
-    calendar = table.schema.calendar
-    return list(calendar.between(first, calendar.at_key(newest)))
+    newest, first = table.newest_period(), platform.project.table(table.name).first
+    return list(table.schema.calendar.between(first, newest)) if newest and first else []

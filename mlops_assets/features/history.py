@@ -174,7 +174,7 @@ def differing_columns(fewer: "pa.Table", more: "pa.Table", schema: TableSchema) 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    names = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+    names = list(schema.identity)
     order = [(name, "ascending") for name in (*names, *schema.value_names)]  # generated rows may repeat a key
     fewer, more = fewer.sort_by(order), more.sort_by(order)
     if not fewer.select(names).equals(more.select(names)):
@@ -214,7 +214,7 @@ def min_history(agrees: Callable[[int], bool], history: int, most: int) -> int |
 
 def _repeated(subject: Subject, rows: "pa.Table") -> Iterator[str]:
     """A warning where rows have the key and time of another, though each key of the inputs has one row in a period."""
-    names = [*subject.schema.keys, *([subject.schema.timestamp] if subject.schema.timestamp else [])]
+    names = list(subject.schema.identity)
     repeated = rows.num_rows - rows.group_by(names).aggregate([]).num_rows
     if repeated and subject.schema.value_names:  # of keys and times alone, the same row twice says nothing else
         written = subject.computation
@@ -304,11 +304,10 @@ def _periods_with_data(home: Platform, subject: Subject) -> list[Period]:
     """The newest period that the home has all inputs of, and some that lie before it."""
     calendar = subject.schema.calendar
     tables = [home.table(name) for name in subject.inputs if home.table(name).schema.timestamp]
-    newest = [table.delta.newest_period() for table in tables]
-    keys = [key for key in newest if key is not None]
-    if not keys or len(keys) < len(newest):
+    newest = [period for table in tables if (period := table.newest_period())]
+    if not newest or len(newest) < len(tables):
         return []
-    last = calendar.at_key(min(keys))
+    last = min(newest)
     count = calendar.distance(subject.first, last) + 1 - subject.ahead
     offsets = dict.fromkeys(number * max(count, 0) // SPREAD for number in range(SPREAD)) if count > 0 else {}
     candidates = [calendar.shift(last, -offset) for offset in offsets]

@@ -15,7 +15,7 @@ from mlops_assets.engines.column_lineage import ColumnOrigin, SqlHow, query_line
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
 
 How = SqlHow | Literal["learned"]
 """How one column comes from another: as in SQL, or ``learned``: a prediction, from what its model was trained on."""
@@ -127,13 +127,12 @@ class LineageGraph:
 
 def lineage_graph(project: ProjectDefinition) -> LineageGraph:
     """The column lineage of a whole project; each SQL is read once in a process, which takes some milliseconds."""
-    tables = {
-        **{name: source.schema.names for name, source in project.sources.items()},
-        **{name: table.schema.names for name, table in project.feature_tables.items()},
-    }
+    tables = {name: table.schema.names for name, table in project.tables.items()}
     edges = [edge for table in project.feature_tables.values() for edge in feature_table_lineage(project, table)]
     described = {
-        TableColumn(name, column.name): column for name in tables for column in project.table(name).schema.columns
+        TableColumn(name, column.name): column
+        for name, table in project.tables.items()
+        for column in table.schema.columns
     }
     for model in project.models.values():
         own = {column.name: column for column in (*model.training_columns, *model.predictions_schema.columns)}
@@ -262,10 +261,9 @@ def _looked_up(
 ) -> Iterator[ColumnEdge]:
     for lookup in model.lookups:
         schema = project.table(lookup.table).schema
-        finding = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
         asked_by = [*(lookup.lookup_key or schema.keys), str(model.schema.timestamp), "predicted_at"]
         deciding = [column for key in asked_by for column in asking.get(key, ())]
-        deciding += [TableColumn(lookup.table, column) for column in finding]
+        deciding += [TableColumn(lookup.table, column) for column in schema.identity]
         for column, feature in zip(lookup.columns, lookup.names, strict=True):
             target = TableColumn(name, feature)
             yield ColumnEdge(TableColumn(lookup.table, column), target, "copied" if column == feature else "renamed")
@@ -287,8 +285,7 @@ def _population(project: ProjectDefinition, model: ModelDefinition) -> dict[str,
 def _origins(
     project: ProjectDefinition, query: Query, inputs: tuple[str, ...], names: tuple[str, ...]
 ) -> dict[str, tuple[ColumnOrigin, ...]]:
-    tables: dict[str, TableDefinition] = {name: project.table(name) for name in inputs}
-    return query_lineage(query, {name: table.schema.names for name, table in tables.items()}, names)
+    return query_lineage(query, {name: project.table(name).schema.names for name in inputs}, names)
 
 
 def _edges(origins: Iterable[ColumnOrigin], table: str, column: str, *, how: How | None = None) -> Iterator[ColumnEdge]:

@@ -66,18 +66,26 @@ def _of_kind(table: PeriodTable, kind: type) -> PeriodTable:
     return table if table.delta.records == number else PeriodTable(replace(table.delta, records=number))
 
 
-def _as_row(record: Any) -> tuple[str, "pa.Table"]:
-    """The key of a record as text, and all else of it as a table of one row."""
+def schema_of(kind: Any) -> "pa.Schema":
+    """The fields of records of a kind as a table has them, without their key."""
     import pyarrow as pa
 
     types: dict[Any, pa.DataType] = {
         datetime: pa.timestamp("us", "UTC"),
+        datetime | None: pa.timestamp("us", "UTC"),
         str: pa.string(),
         float: pa.float64(),
         int: pa.int64(),
         bool: pa.bool_(),
     }
-    key, *others = fields(record)
+    _, *others = fields(kind)
+    return pa.schema([(item.name, types[str if get_origin(item.type) is Literal else item.type]) for item in others])
+
+
+def _as_row(record: Any) -> tuple[str, "pa.Table"]:
+    """The key of a record as text, and all else of it as a table of one row."""
+    import pyarrow as pa
+
+    key, *_ = fields(record)
     values = asdict(record)
-    schema = pa.schema([(item.name, types[str if get_origin(item.type) is Literal else item.type]) for item in others])
-    return str(values.pop(key.name)), pa.Table.from_pylist([values], schema=schema)
+    return str(values.pop(key.name)), pa.Table.from_pylist([values], schema=schema_of(record))

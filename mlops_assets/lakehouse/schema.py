@@ -149,9 +149,15 @@ class TableSchema:
         return tuple(column.name for column in self.columns)
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns that tell one row from another: its keys, and its time where it has one."""
+        return (*self.keys, *([self.timestamp] if self.timestamp else []))
+
+    @property
     def value_names(self) -> tuple[str, ...]:
         """The names of the columns that are neither key nor timestamp."""
-        return tuple(name for name in self.names if name not in self.keys and name != self.timestamp)
+        fixed = self.identity
+        return tuple(name for name in self.names if name not in fixed)
 
     def column(self, name: str) -> Column:
         """The column of a name; KeyError where there is none."""
@@ -162,10 +168,8 @@ class TableSchema:
 
     def narrowed(self, columns: Container[str]) -> "TableSchema":
         """The same of its key, its timestamp and some columns."""
-        fixed = (*self.keys, self.timestamp)
-        return replace(
-            self, columns=tuple(column for column in self.columns if column.name in fixed or column.name in columns)
-        )
+        fixed = self.identity
+        return replace(self, columns=tuple(one for one in self.columns if one.name in fixed or one.name in columns))
 
     def arrow(self) -> "pa.Schema":
         """The user's columns as an Arrow schema."""

@@ -78,6 +78,11 @@ class StateTable:
         """All states of the periods from first to last (or of all), as stored but for ``period``; in no order."""
         return _read(self.files(first, last, version), _without_period(self.schema.stored()))
 
+    def newest_period(self) -> Period | None:
+        """The newest period that it holds states of; None of a static table, and where it holds none."""
+        key = None if self.schema.timestamp is None else self.delta.newest_period()
+        return None if key is None else self.schema.calendar.at_key(key)
+
     def data_version(self, period: Period | None) -> str:
         """The content hash of a partition: of a period, or (None) of a static table.
 

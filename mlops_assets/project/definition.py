@@ -32,6 +32,10 @@ class Documentation:
     tags: Mapping[str, str]
 
 
+SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
+"""The suffix of a file, by format; ``.gz`` follows where the file is compressed as a whole."""
+
+
 @dataclass(frozen=True)
 class Files:
     """Deliveries that arrive as files.
@@ -449,14 +453,18 @@ class ProjectDefinition:
         """The package that the project's definitions are in."""
         return self.folder.parent.name
 
+    @property
+    def tables(self) -> Mapping[str, TableDefinition]:
+        """Sources and feature tables by name, each before those that read it."""
+        return {**self.sources, **self.feature_tables}
+
     def table(self, name: str) -> TableDefinition:
         """A source or feature table.
 
         Raises:
             DefinitionError: There is none of that name.
         """
-        tables: dict[str, TableDefinition] = {**self.sources, **self.feature_tables}
-        return _named("table", name, tables)
+        return _named("table", name, self.tables)
 
     def source(self, name: str) -> SourceDefinition:
         """A source.
@@ -490,7 +498,7 @@ class ProjectDefinition:
     @property
     def online_tables(self) -> tuple[str, ...]:
         """The tables that are published for applications."""
-        return tuple(name for name in (*self.sources, *self.feature_tables) if self.table(name).online)
+        return tuple(name for name, table in self.tables.items() if table.online)
 
     def upstream_sources(self, *names: str) -> Iterator[SourceDefinition]:
         """The sources that tables rest on, through feature tables; each once."""

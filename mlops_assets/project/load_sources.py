@@ -10,7 +10,7 @@ from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
 from mlops_assets.project.attributes import Database, Push
-from mlops_assets.project.definition import Files, SourceDefinition
+from mlops_assets.project.definition import SUFFIXES, Files, SourceDefinition
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.one_select import what_is_no_select, without_quotes
@@ -122,9 +122,6 @@ def _written(parsed: written.SourceAttributes, origin: Files | Database | Push) 
     return found
 
 
-_SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json_lines": ".jsonl"}
-
-
 def _files(
     document: Document,
     parsed: written.SourceAttributes,
@@ -140,7 +137,7 @@ def _files(
             made.require_periods(first, last)
         return made
 
-    names = pattern("pattern", given.pattern or f"{{period}}{_SUFFIXES[given.format]}")
+    names = pattern("pattern", given.pattern or f"{{period}}{SUFFIXES[given.format]}")
     complete = pattern("complete", given.complete) if given.complete else None
     published = parsed.published_from is not None
     refusals = [

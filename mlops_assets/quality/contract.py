@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import Engine, Rows
@@ -20,7 +20,7 @@ from mlops_assets.engines.figures import (
 )
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.masking import told
-from mlops_assets.lakehouse.schema import Column, TableSchema
+from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,8 @@ def moments(rows: "pa.Table", schema: TableSchema) -> list[datetime | None]:
     """The event_time of each row, in UTC; None where it is null or the table is static."""
     if schema.timestamp is None:
         return [None] * rows.num_rows
-    return [_moment(value) for value in rows.column(schema.timestamp).to_pylist()]
+    times: list[datetime | None] = rows.column(schema.timestamp).cast(arrow_type("timestamp")).to_pylist()
+    return times
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def value_rules(column: Column, minimum: float | None, maximum: float | None, al
 
 def contract_figures(schema: TableSchema) -> dict[str, str]:
     """What `judge_contract` must be told of rows, for `Engine.measure`."""
-    figures = {"rows": COUNT, "different keys": count_distinct(identity(schema))}
+    figures = {"rows": COUNT, "different keys": count_distinct(schema.identity)}
     for place, rule in enumerate(row_rules(schema)):
         figures |= rule_figures(rule, place)
     return figures
@@ -202,11 +203,6 @@ def require_kept(outcomes: list[CheckOutcome], table: str) -> list[CheckOutcome]
     return outcomes
 
 
-def identity(schema: TableSchema) -> list[str]:
-    """The columns that tell one row from another: its keys, and its time where it has one."""
-    return [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
-
-
 def key_in_words(schema: TableSchema, key: Mapping[str, Any]) -> str:
     """Some values by column, as messages tell them."""
     return ", ".join(f"{name}={told(schema.column(name), value)}" for name, value in key.items())
@@ -216,13 +212,7 @@ def _keys_unique(engine: Engine, rows: Rows, schema: TableSchema, measured: Mapp
     repeated = int(measured["rows"]) - int(measured["different keys"])
     if not repeated:
         return CheckOutcome("keys_unique", True, f"{measured['rows']} rows, each key once", 0)
-    names = identity(schema)
+    names = schema.identity
     values = engine.measure(rows, {"example": most_frequent(names)})["example"].values()
     example = key_in_words(schema, dict(zip(names, values, strict=True)))
     return CheckOutcome("keys_unique", False, f"{repeated} duplicate keys, such as {example}", repeated)
-
-
-def _moment(value: datetime | date | None) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime(value.year, value.month, value.day, tzinfo=UTC)

@@ -22,8 +22,7 @@ def freshness(platform: Platform, table: TableDefinition) -> list[CheckOutcome]:
 
 def stale_tables(platform: Platform) -> Iterator[tuple[TableDefinition, CheckOutcome]]:
     """The expectations of freshness that are broken now, with their tables."""
-    tables: list[TableDefinition] = [*platform.project.sources.values(), *platform.project.feature_tables.values()]
-    for table in tables:
+    for table in platform.project.tables.values():
         for outcome in freshness(platform, table):
             if not outcome.passed:
                 yield table, outcome
@@ -59,17 +58,15 @@ def _is_complete(platform: Platform, table: TableDefinition, rule: Freshness, ne
 def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:
     """The time of the newest row that is known by now."""
     states, engine = platform.table(table.name), platform.engine_of(table.name)
-    key = states.delta.newest_period()
-    if key is None or table.first is None:
-        return None
-    calendar = table.schema.calendar
-    last = calendar.at_key(key)
-    while last >= table.first:  # the newest period may hold nothing that is known already, or removed rows alone
+    last = states.newest_period()
+    while (
+        last and table.first and last >= table.first
+    ):  # the newest period may hold nothing that is known already, or removed rows alone
         rows = engine.known_rows(states, platform.clock.now(), first=last, last=last)
         found: datetime | None = engine.measure(rows, {"newest": largest("event_time")})["newest"]
         if found is not None:
             return found
-        last = calendar.shift(last, -1)
+        last = table.schema.calendar.shift(last, -1)
     return None
 
 

@@ -10,7 +10,6 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.quality.contract import identity
 from mlops_assets.sources.row_faults import BadRows, may_be_among
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def compare(
     states = platform.engine.to_arrow(changes.states)
     if not bad.faults or not changes.removed:
         return StatesToAppend(states, changes.held, changes.removed, 0)
-    keys = [tuple(row.values()) for row in states.select(identity(source.schema)).to_pylist()]
+    keys = [tuple(row.values()) for row in states.select(source.schema.identity).to_pylist()]
     may_be_bad = pa.array(may_be_among(keys, bad.identities(source.schema)), pa.bool_())
     explained = pc.and_(states.column("removed"), may_be_bad)
     held_back = int(pc.sum(explained).as_py())

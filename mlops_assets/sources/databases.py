@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -137,7 +138,7 @@ def _statement(connection: "sqlalchemy.Connection", schema: TableSchema, databas
             time = quoted(schema.timestamp)
             query += f" WHERE {time} >= :period_start AND {time} < :period_end"
     query = _BOUND.sub(lambda found: f"(:{found[1]})" if found[1] else r"\:", query)
-    order = ", ".join(map(quoted, [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]))
+    order = ", ".join(map(quoted, schema.identity))
     return f"SELECT * FROM (\n{query}\n) delivered ORDER BY {order}"
 
 
@@ -167,7 +168,8 @@ def _write(
     declared = [schema.column(name) if name in schema.names else None for name in names]
     writer, types, before = None, None, 0
     try:
-        for batch in _with_one_at_least(batches):
+        batches = iter(batches)
+        for batch in chain([next(batches, [])], batches):  # without any rows the file has its columns, too
             values = [list(column) for column in zip(*batch, strict=True)] or [[] for _ in names]
             types = types or [_kind(column, of, loose=loose) for column, of in zip(values, declared, strict=True)]
             arrays = [
@@ -196,15 +198,6 @@ def _finite(name: str, values: list[Any], declared: Column | None, before: int, 
                 )
             values[place] = None
     return values
-
-
-def _with_one_at_least(batches: "Iterable[Sequence[Any]]") -> Iterator[Sequence[Any]]:
-    none = True
-    for batch in batches:
-        none = False
-        yield batch
-    if none:
-        yield []
 
 
 def _as_it_came(

@@ -3,7 +3,6 @@
 import json
 from datetime import datetime, timedelta
 
-from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import Database
@@ -30,17 +29,8 @@ def due_periods(
     """
     now = platform.clock.now()
     memory = json.loads(before) if before else {"accepted": None, "asked": {}}
-    waiting: list[str] = []
-    accepted, unbroken = memory["accepted"], True
-    candidates = (
-        [STATIC_PERIOD] if source.static else [period.key for period in _published(source, now, memory["accepted"])]
-    )
-    for key in candidates:
-        if platform.deliveries.first_accepted(source.name, key) is None:
-            waiting.append(key)
-            unbroken = False
-        elif unbroken:
-            accepted = key
+    candidates = _published(source, now, memory["accepted"])
+    waiting, accepted = _not_accepted(platform, source, candidates, memory["accepted"])
     asked = memory["asked"]
     open_ = dict.fromkeys([*waiting, *candidates[-1:]])
     due = [key for key in open_ if key not in asked or now >= datetime.fromisoformat(asked[key]) + database.check_every]
@@ -69,13 +59,8 @@ def pushed_periods(platform: Platform, source: SourceDefinition, before: str | N
     now = platform.clock.now()
     memory = json.loads(before) if before else {"accepted": None, "asked": {}}
     wanted = platform.pushed.waiting_periods(source.name)
-    accepted, unbroken = memory["accepted"], True
-    for period in _published(source, now, accepted):
-        if platform.deliveries.first_accepted(source.name, period.key) is None:
-            wanted.setdefault(period.key, 0)
-            unbroken = False
-        elif unbroken:
-            accepted = period.key
+    over, accepted = _not_accepted(platform, source, _published(source, now, memory["accepted"]), memory["accepted"])
+    wanted |= {key: 0 for key in over if key not in wanted}
     asked = {key: memory["asked"].get(key) for key in wanted}
     due = {
         key: number
@@ -86,11 +71,21 @@ def pushed_periods(platform: Platform, source: SourceDefinition, before: str | N
     return due, json.dumps({"accepted": accepted, "asked": remembered})
 
 
-def _published(source: SourceDefinition, now: datetime, accepted: str | None) -> list[Period]:
-    """The periods that are due, from the last one before which all are accepted, in their order."""
+def _not_accepted(
+    platform: Platform, source: SourceDefinition, keys: list[str], accepted: str | None
+) -> tuple[list[str], str | None]:
+    """Which periods no delivery was accepted of, and the last one up to which all have one; by their keys."""
+    waiting = [key for key in keys if platform.deliveries.first_accepted(source.name, key) is None]
+    before = keys[: keys.index(waiting[0])] if waiting else keys
+    return waiting, before[-1] if before else accepted
+
+
+def _published(source: SourceDefinition, now: datetime, accepted: str | None) -> list[str]:
+    """The keys of the periods that are due, from the last one before which all are accepted, in their order."""
     if source.first is None:
-        return []
+        return [STATIC_PERIOD] if source.static else []
     calendar = source.schema.calendar
     newest = calendar.newest_over(now - source.lag)
     last = min(newest, source.last) if source.last else newest
-    return list(calendar.between(calendar.at_key(accepted) if accepted else source.first, last))
+    due = calendar.between(calendar.at_key(accepted) if accepted else source.first, last)
+    return [period.key for period in due]

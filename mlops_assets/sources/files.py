@@ -22,9 +22,6 @@ from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_pytho
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
-"""The suffix of a kept file, by format; ``.gz`` follows where the file is compressed as a whole."""
-
 
 @dataclass(frozen=True)
 class _Format:
@@ -40,8 +37,8 @@ def read_delivery(files: Sequence[Path], schema: TableSchema, table: str, *, esc
     """Read the files of a delivery into rows of the declared types.
 
     Args:
-        files: One or more, whose suffixes are of `SUFFIXES`. A CSV has a header that names exactly the declared
-            columns, in any order; in JSON lines each line is an object, and a name that a line lacks is null.
+        files: One or more, with suffixes of `project.definition.SUFFIXES`. A CSV has a header that names exactly the
+            declared columns, in any order; in JSON lines each line is an object, and a name that a line lacks is null.
         schema: What is declared.
         table: The source's name, for messages.
         escape: How CSV escapes quotation marks, see `Files`.
@@ -69,8 +66,7 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
     """
     import pyarrow as pa
 
-    compressed = file.suffix == ".gz"
-    form = _FORMATS.get(file.with_suffix("").suffix if compressed else file.suffix)
+    form = _FORMATS.get(_suffix(file))
     if form is None:
         raise ContractError(
             f"a file {file.name}", f"one of: {', '.join(f'*{suffix}' for suffix in _FORMATS)}, or one of them with .gz",
@@ -78,11 +74,10 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
         )  # fmt: skip
     known = [column.name for column in columns]
     try:
-        content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
-        names, values = form.read(content, columns, None)
-    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+        names, values = _columns_of(file, form, columns, None)
+    except ValueError as error:
         raise ContractError(
-            f"the file {file.name} cannot be read ({_words(error, columns)})",
+            f"the file {file.name} cannot be read ({error})",
             f"{form.whole} columns among {', '.join(known)}",
             "correct it",
         ) from error
@@ -110,14 +105,12 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
 def _read_file(file: Path, schema: TableSchema, table: str, place: str, escape: str | None) -> DeliveredFile:
     import pyarrow as pa
 
-    compressed = file.suffix == ".gz"
-    form = _FORMATS[file.with_suffix("").suffix if compressed else file.suffix]
+    form = _FORMATS[_suffix(file)]
     try:
-        content = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
-        names, values = form.read(content, schema.columns, escape)
-    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+        names, values = _columns_of(file, form, schema.columns, escape)
+    except ValueError as error:
         raise wrong_structure(
-            f"the delivery cannot be read{place} ({_words(error, schema.columns)})",
+            f"the delivery cannot be read{place} ({error})",
             table,
             f"{form.whole} the columns {', '.join(schema.names)}",
             "ask for the file again: it may have been cut short",
@@ -132,12 +125,32 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str, escape: 
     return DeliveredFile(pa.table(typed, schema=schema.arrow()), wrong, originals, form.row + place)
 
 
-def _words(error: Exception, columns: Sequence[Column]) -> str:
-    """What a reader says, in one line; Arrow's may quote a row that has too many or too few values."""
+def unpacked(file: Path) -> bytes:
+    """The bytes of a file; of one that is compressed as a whole what they were before."""
+    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+
+
+def _suffix(file: Path) -> str:
+    """What a file's name says of its format."""
+    return file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
+
+
+def _columns_of(
+    file: Path, form: _Format, columns: Sequence[Column], escape: str | None
+) -> tuple[list[str], Mapping[str, Any]]:
+    """The names and values of a file's columns.
+
+    Raises:
+        ValueError: It cannot be read; with what a reader says, in one line. Arrow's words may quote a row that has too
+            many or too few values.
+    """
     import pyarrow as pa
 
-    words = str(error).splitlines()[0]
-    return words_about(columns, words) if isinstance(error, pa.ArrowException) else words
+    try:
+        return form.read(unpacked(file), columns, escape)
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+        words = str(error).splitlines()[0]
+        raise ValueError(words_about(columns, words) if isinstance(error, pa.ArrowException) else words) from error
 
 
 def _require_columns(names: Sequence[str], schema: TableSchema, table: str, place: str) -> None:

@@ -1,6 +1,6 @@
 """Bringing one delivery into the lakehouse: kept as it came, read against its contract, appended as states."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +15,15 @@ from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import Database, Push
-from mlops_assets.project.definition import Files, SourceDefinition
+from mlops_assets.project.definition import SUFFIXES, Files, SourceDefinition
 from mlops_assets.quality.contract import BrokenContractError, CheckOutcome, moments
 from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.appending import StatesToAppend, append, compare, first_known_at
 from mlops_assets.sources.databases import read_database
 from mlops_assets.sources.delivered import Delivered
-from mlops_assets.sources.files import SUFFIXES, read_delivery
+from mlops_assets.sources.files import read_delivery
 from mlops_assets.sources.landing import landed_files
-from mlops_assets.sources.pushed import keep_pushed, last_of_each, require_over
+from mlops_assets.sources.pushed import last_of_each, require_over, write_waiting
 from mlops_assets.sources.quarantine import put_aside, quarantined
 from mlops_assets.sources.row_faults import BadRows, find_bad_rows
 from mlops_assets.sources.statements import covered_periods, stated_later, within
@@ -99,10 +99,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
     # Before what waits is read: were it ingested between, and newer rows with it, appending it is a conflict.
     counters = table.delta.counters(table.period_keys(covered))
     waiting = platform.pushed.waiting(source.name, key) if source.pushed else None
-    if waiting is not None and period is not None:
-        delivery = keep_pushed(platform, source, period, waiting, arrived_at=now)
-    else:
-        delivery = _keep(platform, source, period, covered, arrived_at=now)
+    delivery = _keep(platform, source, period, covered, waiting, arrived_at=now)
     delivered = read_kept(platform, source, delivery)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
@@ -185,31 +182,44 @@ def require_kept_by(
 
 
 def _keep(
-    platform: Platform, source: SourceDefinition, period: Period | None, covered: list[Period], *, arrived_at: datetime
+    platform: Platform,
+    source: SourceDefinition,
+    period: Period | None,
+    covered: list[Period],
+    waiting: Waiting | None,
+    *,
+    arrived_at: datetime,
 ) -> Delivery:
-    """Keep what was delivered for a period: what landed, or what the database holds of the periods covered."""
+    """Keep what was delivered for a period: what landed, what the database holds of the periods covered, or what waits.
 
-    def keep(files: Sequence[Path], suffix: str) -> Delivery:
+    Of what is pushed it is the newest delivery again, if nothing waits.
+    """
+    key = period.key if period else STATIC_PERIOD
+    newest = platform.deliveries.newest(source.name, key) if waiting and not waiting.rows else None
+    if newest and newest.accepted:
+        return newest
+    platform.home.scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=platform.home.scratch) as name:
+        folder = Path(name)
+        if isinstance(source.origin, Files):
+            files = landed_files(platform, source, period)
+            suffix = SUFFIXES[source.origin.format] + (".gz" if source.origin.pattern.text.endswith(".gz") else "")
+        elif isinstance(source.origin, Database):
+            files, suffix = [folder / "read.parquet"], SUFFIXES["parquet"]
+            between = (covered[0].start, covered[-1].end) if covered else None
+            read_database(source, source.origin, files[0], between=between)
+        else:
+            assert waiting is not None and period is not None  # for it is pushed
+            files = [write_waiting(platform, source, period, waiting, folder)]
+            suffix = files[0].suffix
         return platform.deliveries.keep(
             files,
             source.name,
-            period.key if period else STATIC_PERIOD,
+            key,
             suffix=suffix,
             arrived_at=arrived_at,
             known_at=first_known_at(source, period, arrived_at),
         )
-
-    if isinstance(source.origin, Files):
-        compressed = source.origin.pattern.text.endswith(".gz")
-        return keep(
-            landed_files(platform, source, period), SUFFIXES[source.origin.format] + (".gz" if compressed else "")
-        )
-    assert isinstance(source.origin, Database)
-    platform.home.scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=platform.home.scratch) as folder:
-        file = Path(folder) / "read.parquet"
-        read_database(source, source.origin, file, between=(covered[0].start, covered[-1].end) if covered else None)
-        return keep([file], SUFFIXES["parquet"])
 
 
 def read_kept(platform: Platform, source: SourceDefinition, delivery: Delivery) -> Delivered:

@@ -16,7 +16,7 @@ from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.csv_files import require_whole_rows
-from mlops_assets.sources.files import read_delivery
+from mlops_assets.sources.files import read_delivery, unpacked
 from mlops_assets.sources.landing import landing_file
 
 _MAX_TEXT_LENGTH = 2**31 - 1
@@ -70,7 +70,7 @@ def _publish(platform: Platform, name: str) -> Iterator[Path]:
     if source.static:
         file = landing_file(platform, source, None)
         if not file.exists():
-            write_atomically(file, _packed(_read(source.published_from), file))
+            write_atomically(file, _packed(unpacked(source.published_from), file))
             write_point(f"publish {name}")
             yield file
         return
@@ -107,7 +107,7 @@ def _split(file: Path, schema: TableSchema, timestamp: str, seen: tuple[int, int
     """Split a file; ``seen`` only tells the cache that it was replaced."""
     csv.field_size_limit(_MAX_TEXT_LENGTH)
     try:
-        text = _read(file).decode("utf-8-sig")
+        text = unpacked(file).decode("utf-8-sig")
         require_whole_rows(text.encode(), schema.columns)
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     except UnicodeDecodeError as error:
@@ -136,10 +136,6 @@ def _split(file: Path, schema: TableSchema, timestamp: str, seen: tuple[int, int
             csv.writer(parts[key], lineterminator="\n").writerow(header)
         csv.writer(parts[key], lineterminator="\n").writerow(row)
     return {key: parts[key].getvalue().encode() for key in sorted(parts)}
-
-
-def _read(file: Path) -> bytes:
-    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
 
 
 def _packed(content: bytes, file: Path) -> bytes:

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import ContractError, DefinitionError, MissingDataError, nearest
-from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import Waiting
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.platform import Platform
 from mlops_assets.project.attributes import Push
-from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.quality.contract import identity, key_in_words, moments
-from mlops_assets.sources.appending import first_known_at
-from mlops_assets.sources.files import SUFFIXES
+from mlops_assets.project.definition import SUFFIXES, SourceDefinition
+from mlops_assets.quality.contract import key_in_words, moments
 from mlops_assets.sources.values import from_python
 
 if TYPE_CHECKING:
@@ -103,43 +99,31 @@ def accept(
     return Accepted(sum(batch.rows.values()), tuple(sorted(batch.rows)), batch.repeated)
 
 
-def keep_pushed(
-    platform: Platform, source: SourceDefinition, period: Period, waiting: Waiting, *, arrived_at: datetime
-) -> Delivery:
-    """Keep what waits for a period as one delivery; the newest one again, if nothing waits.
+def write_waiting(platform: Platform, source: SourceDefinition, period: Period, waiting: Waiting, folder: Path) -> Path:
+    """Write what waits for a period into a file.
 
     A period that is over without a batch gets a delivery without rows, so that what rests on it need not wait.
 
     Raises:
-        MissingDataError: Nothing was ever pushed for the period, and it is not over.
+        MissingDataError: Nothing waits, and the period is not over.
     """
-    newest = platform.deliveries.newest(source.name, period.key)
-    if not waiting.rows and newest and newest.accepted:
-        return newest
-    if not waiting.rows:
+    import pyarrow.parquet as pq
+
+    if waiting.rows:
+        file = folder / f"pushed{SUFFIXES['json_lines']}"
+        file.write_text("".join(_as_declared(line, source.schema) for line in waiting.rows), encoding="utf-8")
+    else:
         require_over(platform, source, period)
-    platform.home.scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=platform.home.scratch) as folder:
-        file = Path(folder) / f"pushed{SUFFIXES['json_lines' if waiting.rows else 'parquet']}"
-        if waiting.rows:
-            file.write_text("".join(_as_declared(line, source.schema) for line in waiting.rows), encoding="utf-8")
-        else:
-            _write_nothing(file, source.schema)
-        return platform.deliveries.keep(
-            [file],
-            source.name,
-            period.key,
-            suffix=file.suffix,
-            arrived_at=arrived_at,
-            known_at=first_known_at(source, period, arrived_at),
-        )
+        file = folder / f"pushed{SUFFIXES['parquet']}"
+        pq.write_table(source.schema.arrow().empty_table(), file)
+    return file
 
 
 def last_of_each(rows: "pa.Table", source: SourceDefinition) -> "pa.Table":
     """The last of the rows that have the same key and time: the one that was accepted last."""
     import pyarrow as pa
 
-    names = identity(source.schema)
+    names = source.schema.identity
     last = {tuple(row.values()): place for place, row in enumerate(rows.select(names).to_pylist())}
     return rows if len(last) == rows.num_rows else rows.take(pa.array(sorted(last.values()), pa.int64()))
 
@@ -220,7 +204,7 @@ def _faults_of_rows(source: SourceDefinition, typed: "pa.Table", now: datetime) 
             yield number, time, words, f"a time from first_period on, {source.first.start.isoformat()}"
         elif source.last and moment >= source.last.end:
             yield number, time, words, f"a time before the end of last_period, {source.last.end.isoformat()}"
-    names = identity(schema)
+    names = schema.identity
     first: dict[tuple[Any, ...], int] = {}
     for number, row in enumerate(typed.select(names).to_pylist(), start=1):
         earlier = first.setdefault(tuple(row.values()), number)
@@ -265,9 +249,3 @@ def _as_declared(line: str, schema: TableSchema) -> str:
     """A row with the columns that are declared today, a line."""
     row = json.loads(line)
     return json.dumps({name: row.get(name) for name in schema.names}, ensure_ascii=False) + "\n"
-
-
-def _write_nothing(file: Path, schema: TableSchema) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(schema.arrow().empty_table(), file)

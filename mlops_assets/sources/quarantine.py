@@ -5,20 +5,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mlops_assets.governance.access import Principal, visible
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.masking import MASK
+from mlops_assets.lakehouse.records import schema_of
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
 from mlops_assets.quality.contract import CheckOutcome
 from mlops_assets.sources.row_faults import BadRows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 QUARANTINE_EMPTY = "quarantine_empty"
 
@@ -135,8 +132,7 @@ def write_quarantine(platform: Platform, source: SourceDefinition, period: str, 
     if not rows and table.data_version(period) is None:
         return
     ordered = sorted(rows, key=lambda row: (row.delivery, row.row))
-    columns = [{name: value for name, value in vars(row).items() if name != "period"} for row in ordered]
-    table.write(period, pa.Table.from_pylist(columns, schema=_schema()))
+    table.write(period, pa.Table.from_pylist([vars(row) for row in ordered], schema=schema_of(QuarantinedRow)))
 
 
 def _rows(delivery: Delivery, bad: BadRows) -> Iterable[QuarantinedRow]:
@@ -152,23 +148,3 @@ def _rows(delivery: Delivery, bad: BadRows) -> Iterable[QuarantinedRow]:
             reason="; ".join(fault.reason for fault in faults),
             arrived_at=delivery.arrived_at,
         )
-
-
-def _schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    moment = pa.timestamp("us", "UTC")
-    return pa.schema(
-        [
-            ("delivery", pa.int64()),
-            ("sha256", pa.string()),
-            ("row", pa.int64()),
-            ("place", pa.string()),
-            ("original", pa.string()),
-            ("rules", pa.string()),
-            ("reason", pa.string()),
-            ("arrived_at", moment),
-            ("outcome", pa.string()),
-            ("settled_at", moment),
-        ]
-    )

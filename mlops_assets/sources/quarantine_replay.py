@@ -16,7 +16,7 @@ from mlops_assets.lakehouse.schema import STATIC_PERIOD
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import SourceDefinition
-from mlops_assets.quality.contract import identity, moments
+from mlops_assets.quality.contract import moments
 from mlops_assets.sources.appending import append, compare
 from mlops_assets.sources.ingest import read_kept, require_few_removed, require_inside, require_kept_by
 from mlops_assets.sources.quarantine import QuarantinedRow, quarantined, refreshed, write_quarantine
@@ -151,4 +151,4 @@ def _append(
 
 
 def _identities(rows: "pa.Table", source: SourceDefinition) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in rows.select(identity(source.schema)).to_pylist()]
+    return [tuple(row.values()) for row in rows.select(source.schema.identity).to_pylist()]

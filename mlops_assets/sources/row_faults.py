@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.engines.contract import Engine
 from mlops_assets.engines.figures import values_where
 from mlops_assets.lakehouse.schema import TableSchema
-from mlops_assets.quality.contract import CONTRACT_CHECKS, CheckOutcome, identity, key_in_words, row_rules
+from mlops_assets.quality.contract import CONTRACT_CHECKS, CheckOutcome, key_in_words, row_rules
 from mlops_assets.sources.delivered import Delivered
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class BadRows:
 
     def identities(self, schema: TableSchema) -> Iterable[tuple[Any, ...]]:
         """The key and time of each bad row; None where it could not be read, so that it may be any."""
-        bad = self.delivered.at(self.faults).select(identity(schema))
+        bad = self.delivered.at(self.faults).select(schema.identity)
         return (tuple(row.values()) for row in bad.to_pylist())
 
 
@@ -110,7 +110,7 @@ def may_be_among(rows: Iterable[tuple[Any, ...]], identities: Iterable[tuple[Any
 
 def _repeated(rows: "pa.Table", schema: TableSchema) -> Iterable[tuple[str, list[int]]]:
     """The keys that more than one row has, in words, and the places of these rows; nulls are no key."""
-    names = identity(schema)
+    names = schema.identity
     grouped = rows.select([*names, PLACE]).drop_null().group_by(names).aggregate([(PLACE, "list")])
     for group in grouped.to_pylist():
         places = group.pop(f"{PLACE}_list")

@@ -23,7 +23,7 @@ from mlops_assets.errors import (
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE, LOG_VARIABLE
-from mlops_assets.sources.pushed import keep_pushed
+from mlops_assets.sources import ingest
 from mlops_assets_tests import forks
 from mlops_assets_tests.engines import oracle
 from mlops_assets_tests.serving.running import until
@@ -392,7 +392,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
     shop: Pushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.push("one", row("a", "2024-01-09", 1))
-    keep, others = keep_pushed, [True]
+    keep, others = ingest._keep, [True]
 
     def keep_while_another_ingests(*args: Any, **kwargs: Any) -> Any:
         kept = keep(*args, **kwargs)
@@ -402,7 +402,7 @@ def test_an_ingestion_that_read_before_another_one_took_newer_rows_looks_again(
             shop.ingest("2024-01")
         return kept
 
-    monkeypatch.setattr("mlops_assets.sources.ingest.keep_pushed", keep_while_another_ingests)
+    monkeypatch.setattr(ingest, "_keep", keep_while_another_ingests)
     shop.ingest("2024-01")
     assert [units for _, units, _, _ in shop.states()] == [2]
 

@@ -126,8 +126,7 @@ class Catalog:
 
 def catalog(project: ProjectDefinition) -> Catalog:
     """What a project's tables are; needs no home, and reads each SQL once in a process."""
-    tables: list[TableDefinition] = [*project.sources.values(), *project.feature_tables.values()]
-    return Catalog({table.name: _entry(project, table) for table in tables})
+    return Catalog({name: _entry(project, table) for name, table in project.tables.items()})
 
 
 def table_expressions(project: ProjectDefinition, table: FeatureTableDefinition) -> Mapping[str, ColumnExpression]:
