@@ -1,6 +1,6 @@
 """The two kinds of tables: states of rows, which are only ever appended, and one set of rows for each period."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -82,6 +82,13 @@ class StateTable:
         """The newest period that it holds states of; None of a static table, and where it holds none."""
         key = None if self.schema.timestamp is None else self.delta.newest_period()
         return None if key is None else self.schema.calendar.at_key(key)
+
+    def newest_first(self, first: Period | None) -> Iterator[Period]:
+        """The periods from the newest that it holds states of back to the first; none of a static table."""
+        period = self.newest_period()
+        while first and period and period >= first:
+            yield period
+            period = self.schema.calendar.shift(period, -1)
 
     def data_version(self, period: Period | None) -> str:
         """The content hash of a partition: of a period, or (None) of a static table.

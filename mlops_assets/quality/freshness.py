@@ -58,15 +58,11 @@ def _is_complete(platform: Platform, table: TableDefinition, rule: Freshness, ne
 def _newest_row(platform: Platform, table: TableDefinition) -> datetime | None:
     """The time of the newest row that is known by now."""
     states, engine = platform.table(table.name), platform.engine_of(table.name)
-    last = states.newest_period()
-    while (
-        last and table.first and last >= table.first
-    ):  # the newest period may hold nothing that is known already, or removed rows alone
-        rows = engine.known_rows(states, platform.clock.now(), first=last, last=last)
+    for period in states.newest_first(table.first):  # some hold nothing that is known already, or removed rows alone
+        rows = engine.known_rows(states, platform.clock.now(), first=period, last=period)
         found: datetime | None = engine.measure(rows, {"newest": largest("event_time")})["newest"]
         if found is not None:
             return found
-        last = table.schema.calendar.shift(last, -1)
     return None
 
 

@@ -5,12 +5,10 @@ masked: whoever shows values does that, by who is looking.
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from threading import Lock
 from typing import Any, Literal
 
 from mlops_assets.engines.contract import Engine, Rows
@@ -145,7 +143,9 @@ def table_statistics(platform: Platform, name: str) -> TableStatistics:
         count, columns = _measured(engine, rows, table.schema)
         sample = engine.first_rows(rows, MAX_SAMPLED).select(table.schema.names).to_pylist()
         period = newest.period.key if newest.period else None
-        found = _KEPT.put(key, TableStatistics(period, known, count, columns, tuple(sample), fresh))
+        if len(_KEPT) >= MAX_TABLES_KEPT:
+            _KEPT.clear()
+        found = _KEPT[key] = TableStatistics(period, known, count, columns, tuple(sample), fresh)
     return replace(found, freshness=fresh)
 
 
@@ -161,8 +161,7 @@ def table_freshness(platform: Platform, name: str) -> TableFreshness:
 
 def freshness_of_all(platform: Platform) -> dict[str, str]:
     """The state of freshness of every table, for the search."""
-    names = [*platform.project.sources, *platform.project.feature_tables]
-    return {name: table_freshness(platform, name).state for name in names}
+    return {name: table_freshness(platform, name).state for name in platform.project.tables}
 
 
 @dataclass(frozen=True)
@@ -173,52 +172,17 @@ class _Newest:
     moments: tuple[StateMoment, ...]
 
 
-class _Kept:
-    """Statistics by what they are of; the ones that were not asked for the longest go first."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._found: OrderedDict[Any, TableStatistics] = OrderedDict()
-
-    def get(self, key: tuple[StateTable, tuple[str, ...], tuple[StateMoment, ...]]) -> TableStatistics | None:
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-            return self._found.get(key)
-
-    def put(
-        self, key: tuple[StateTable, tuple[str, ...], tuple[StateMoment, ...]], statistics: TableStatistics
-    ) -> TableStatistics:
-        with self._lock:
-            self._found[key] = statistics
-            while len(self._found) > MAX_TABLES_KEPT:
-                self._found.popitem(last=False)
-        return statistics
-
-
-_KEPT = _Kept()
+_KEPT: dict[tuple[StateTable, tuple[str, ...], tuple[StateMoment, ...]], TableStatistics] = {}
+"""What this process measured, by the table, its newest files and what was known of them."""
 
 
 def _newest(platform: Platform, table: TableDefinition) -> _Newest | None:
     states, now = platform.table(table.name), platform.clock.now()
-    key = states.delta.newest_period()
-    if key is None:
-        return None
-    calendar, first = table.schema.calendar, table.first
-    if table.schema.timestamp is None or first is None:
-        known = _known(states.moments(None, None), now)
-        return _Newest(None, known) if known else None
-    period = calendar.at_key(key)
-    while period >= first:  # the clock may stand before the newest
-        known = _known(states.moments(period, period), now)
-        if known:
+    for period in states.newest_first(table.first) if table.schema.timestamp else [None]:
+        (moments,) = states.moments(period, period).values()
+        if known := tuple(moment for moment in moments if moment.known_at <= now):  # the clock may stand before it
             return _Newest(period, known)
-        period = calendar.shift(period, -1)
     return None
-
-
-def _known(moments: Mapping[str, tuple[StateMoment, ...]], now: datetime) -> tuple[StateMoment, ...]:
-    return tuple(moment for found in moments.values() for moment in found if moment.known_at <= now)
 
 
 def _freshness(platform: Platform, table: TableDefinition, newest: _Newest | None) -> TableFreshness:

@@ -2,24 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.created_training_sets import periods_held
-from mlops_assets.features.online.contract import Layout, OnlineStore
-from mlops_assets.features.online.encoding import entries_of, layout_of, micros, shown_key, shown_row, unpacker
-from mlops_assets.features.online.publishing import (
-    EVENT,
-    KEYS_AT_ONCE,
-    earlier_anchors,
-    earlier_answers,
-    look_up_now,
-    oldest_wanted,
-)
+from mlops_assets.features.online.answers import KEYS_AT_ONCE, Answers, oldest_wanted
+from mlops_assets.features.online.contract import Entry, Layout, OnlineStore
+from mlops_assets.features.online.encoding import layout_of, micros, shown_key, shown_row, unpacker
 from mlops_assets.lakehouse.masking import MASK
-from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 
@@ -95,23 +86,23 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
             f"materialize {name}/online, or run: mlops-assets features rebuild-online {name}",
         )
     now = platform.clock.now()
-    oldest = oldest_wanted(platform.project, name, now)
+    oldest, unpack = oldest_wanted(platform.project, name, now), unpacker()
     earliest = micros(oldest) if oldest else -(2**63)
-    unpack = unpacker()
     stored = {key: row for key, row in store.rows(served) if unpack(row)[0] > earliest}
-    moments = [micros(one) for one in (now, *earlier_anchors(platform.project, name, now))]
-    answers = partial(_answers, moments=moments, columns=len(layout.columns))
+    expected = Answers(platform, table, now, table.delta.version() or 0)
+    moments = [micros(one) for one in (expected.now, *expected.earlier)]
+    answered = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
     first: list[WrongAnswer] = []
     personal = frozenset(column.name for column in table.schema.columns if column.sensitivity == "personal")
-    for key, expected in _expected(platform, table, now, oldest, progress):
+    for key, wanted, _ in _entries(expected, layout, progress):
         keys += 1
-        rows += expected is not None
+        rows += wanted is not None
         found = stored.pop(key, None)
-        if found != expected and answers(found) != answers(expected):
+        if found != wanted and answered(found) != answered(wanted):
             different += 1
             if len(first) < MAX_SHOWN:
-                first.append(_difference(key, found, expected, layout, personal))
+                first.append(_difference(key, found, wanted, layout, personal))
     for key, row in stored.items():
         different += 1
         if len(first) < MAX_SHOWN:
@@ -119,19 +110,14 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     return Verification(name, keys + len(stored), rows, different, tuple(first))
 
 
-def _expected(
-    platform: Platform, table: StateTable, now: datetime, oldest: datetime | None, progress: Progress
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each key that the table ever had, with the row that the lookup finds for it."""
-    version = table.delta.version() or 0
+def _entries(answers: Answers, layout: Layout, progress: Progress) -> Iterator[Entry]:
+    """What the lookup finds for each key that the table ever had."""
+    platform, table = answers.platform, answers.table
     held = periods_held(platform, table)
     first, last = (held[0], held[-1]) if held else (None, None)
-    keys = platform.engine.changed_keys(table, first=first, last=last, after=None, version=version)
+    keys = platform.engine.changed_keys(table, first=first, last=last, after=None, version=answers.version)
     for start in range(0, keys.num_rows, KEYS_AT_ONCE):
-        answers = look_up_now(platform, table, keys.slice(start, KEYS_AT_ONCE), oldest, now, version)
-        earlier = earlier_answers(platform, table, answers, now, version)
-        for entry in entries_of(answers, layout_of(table), EVENT, earlier):
-            yield entry.key, entry.row
+        yield from answers.entries(answers.of(keys.slice(start, KEYS_AT_ONCE)), layout)
         done = min(start + KEYS_AT_ONCE, keys.num_rows)
         progress(Step(table.name, done, keys.num_rows, "keys", minor=True))
 

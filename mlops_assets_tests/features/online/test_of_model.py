@@ -8,7 +8,8 @@ import pytest
 
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.labels import population
-from mlops_assets.features.online.publishing import earlier_anchors, publish
+from mlops_assets.features.online.answers import earlier_anchors
+from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.reading import OnlineFeatures
 from mlops_assets.features.online.store import open_store
 from mlops_assets.features.training_sets import with_features
