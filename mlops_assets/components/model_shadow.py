@@ -17,7 +17,6 @@ from mlops_assets.components.loading import (
 from mlops_assets.components.model_asset import Partitions, asset_key, model_asset, unblocking_check
 from mlops_assets.components.model_scoring import due_with_labels
 from mlops_assets.components.results import in_words, result
-from mlops_assets.features.feature_tables import existing_periods
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.governance.evidence import InputEvidence, evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
@@ -120,7 +119,7 @@ def challenger_comparison_asset(
             return
         record, data_version = compared
         first = first_shadowed(platform, model, record.challenger)
-        window = existing_periods(model.schema.calendar, first, about, model.first)
+        window = list(model.schema.calendar.between(max(first, model.first), about))
         tables = (platform.predictions(model), platform.challenger_predictions(model), platform.labels(model))
         read, known_at = [window_evidence(table, window) for table in tables], platform.labels_as_of(model, period)
         words = f"version {record.challenger} {record.words}"

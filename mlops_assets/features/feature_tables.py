@@ -1,10 +1,9 @@
 """Evaluating a feature table for a period P: at as_of(P), and at each correction of what it rests on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
-from mlops_assets.engines.contract import Engine, QueryInput, Rows
+from mlops_assets.engines.contract import Engine, QueryInput
 from mlops_assets.engines.limits import told_of
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import MissingDataError
@@ -42,16 +41,12 @@ def evaluate_feature_table(
     record_generation(platform, table)
     inputs = query_inputs(platform, table.inputs, period, table.history)
     checks: list[CheckOutcome] = []
-    not_finite: dict[str, int] = {}
-
     engine, states = platform.engine_of(table.name), platform.table(table.name)
     before = table.schema.calendar.shift(period, -1)
     figures = expected_figures(table.schema, table.expectations)
 
-    def rows_at(moment: datetime) -> Rows:
+    def rows_at(moment: datetime) -> FiniteRows:
         computed = feature_rows(platform, table, period, inputs, moment, figures)
-        not_finite.clear()
-        not_finite.update(computed.not_finite)
         _require_finite(table, computed.not_finite)
         checks[:] = require_expected(
             engine,
@@ -62,11 +57,10 @@ def evaluate_feature_table(
             table.expectations,
             last_count=lambda: engine.known_at(states, moment, first=before, last=before).num_rows,
         )
-        return computed.rows
+        return computed
 
     as_of = platform.feature_table_as_of(table, period)
-    written = compute(platform, states, period, as_of, inputs, rows_at)
-    return replace(written, not_finite=not_finite), checks
+    return compute(platform, states, period, as_of, inputs, rows_at), checks
 
 
 def feature_rows(
@@ -203,8 +197,3 @@ def history_evidence(
 ) -> list[InputEvidence]:
     """Evidence of reading the ``history`` periods that end with one, as `tables_evidence`."""
     return tables_evidence(platform, reads, calendar.shift(last, 1 - history), last)
-
-
-def existing_periods(calendar: Calendar, first: Period, last: Period, table_first: Period) -> list[Period]:
-    """The periods of a window that the table has."""
-    return list(calendar.between(max(first, table_first), last))

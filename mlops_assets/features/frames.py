@@ -4,8 +4,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DefinitionError
-from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, exactly
-from mlops_assets.lakehouse.schema import ColumnType, arrow_type, is_number
+from mlops_assets.lakehouse.exact import decoded, exactly, is_accepted
+from mlops_assets.lakehouse.schema import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,56 +69,19 @@ def _check_one_kind_of_times(name: str, values: Any) -> None:
 def typed_values(name: str, values: "pa.ChunkedArray", type_: ColumnType, what: str = "column") -> "pa.ChunkedArray":
     """The values of a column in a type, where nothing can be lost by it, as `mlops_assets.lakehouse.exact` says.
 
-    Other widths of whole numbers, floats without a fraction (pandas makes them of whole numbers and nulls), decimals,
-    ones and zeros as booleans, categories, other kinds of text, midnights as dates, and nulls of any type are taken.
-    Texts are left as they are, and none is read as a number or a time: a frame has types of its own.
+    Floats without a fraction are whole numbers (pandas makes them of whole numbers and nulls), and categories are what
+    they stand for.
 
     Raises:
         DefinitionError: The column has another type, or a value that the type does not hold.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = _decoded(values)
-    found, expected = values.type, arrow_type(type_)
-    if found == expected:
-        return values
-    if values.null_count == len(values):
-        return _nulls(len(values), expected)
-    number = pa.types.is_integer(found) or pa.types.is_floating(found)
-    text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
-    temporal = pa.types.is_timestamp(found) or pa.types.is_date(found)
-    lost = False
-    try:
-        if (pa.types.is_decimal(expected) and number) or (pa.types.is_decimal(found) and is_number(type_)):
+    values, lost = decoded(values), ""
+    if is_accepted(values, type_):
+        try:
             return exactly(values, type_)
-        if type_ == "bigint" and pa.types.is_floating(found):
-            largest = pc.max(pc.abs(values)).as_py()
-            lost = largest is not None and not largest < EXACT_IN_FLOATS
-        if not lost and ((type_ in ("bigint", "double") and number) or (type_ == "string" and text)):
-            try:
-                return values.cast(expected)
-            except pa.ArrowInvalid:  # Arrow takes no whole number from 2^53 on as a double, not even an even one
-                return exactly(values, type_)
-        if type_ == "boolean" and pa.types.is_integer(found):
-            return exactly(values, type_)
-        if type_ in ("date", "timestamp") and temporal:
-            if pa.types.is_timestamp(found) and found.unit == "ns":
-                values = values.cast(pa.timestamp("us", found.tz))  # not where digits below them would be lost
-            moments = moment_values(name, values)
-            days = moments.cast(pa.date32(), safe=False)
-            if type_ == "timestamp":
-                return moments
-            if pc.all(pc.equal(days.cast(moments.type), moments), min_count=0).as_py():
-                return days
-            lost = True
-    except (pa.ArrowInvalid, TypeError, ValueError, OverflowError):
-        lost = True
-    raise DefinitionError(
-        f"{what} '{name}' of type {found}" + (f" with a value that no {type_} holds" if lost else ""),
-        f"type {type_}",
-        "cast the column",
-    )
+        except ValueError as error:
+            lost = f" with {error}"
+    raise DefinitionError(f"{what} '{name}' of type {values.type}{lost}", f"type {type_}", "cast the column")
 
 
 def moment_values(name: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":
@@ -132,10 +95,10 @@ def moment_values(name: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = _decoded(values)
+    values = decoded(values)
     found = values.type
     if values.null_count == len(values):
-        return _nulls(len(values), pa.timestamp("us", "UTC"))
+        return pa.chunked_array([pa.nulls(len(values), pa.timestamp("us", "UTC"))])
     if not (pa.types.is_timestamp(found) or pa.types.is_date(found)):
         raise DefinitionError(
             f"column '{name}' of type {found} as a time",
@@ -161,21 +124,3 @@ def pandas_types(type_: "pa.DataType") -> Any:
     import pyarrow as pa
 
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(type_)
-
-
-def _nulls(count: int, type_: "pa.DataType") -> "pa.ChunkedArray":
-    """A column without values has no type of its own that could be wrong."""
-    import pyarrow as pa
-
-    return pa.chunked_array([pa.nulls(count, type_)])
-
-
-def _decoded(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Categories as the values that they stand for."""
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(values.type):
-        return values
-    kept = values.type.value_type
-    taken = pa.string() if pa.types.is_string_view(kept) else kept  # Arrow cannot take from views
-    return pa.chunked_array([chunk.dictionary.cast(taken).take(chunk.indices) for chunk in values.chunks], type=taken)

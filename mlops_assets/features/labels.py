@@ -1,15 +1,14 @@
 """Labels: what became known in a period Q about the period that lies horizon + delay before it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import QueryInput, Rows
+from mlops_assets.engines.contract import QueryInput
 from mlops_assets.engines.limits import told_of
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
-from mlops_assets.features.finite import finite_table
+from mlops_assets.features.finite import FiniteRows, finite_table
 from mlops_assets.features.generations import earlier_generations
 from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.masking import told
@@ -87,19 +86,17 @@ def compute_labels(platform: Platform, model: ModelDefinition, known_in: Period)
     keys = population(platform, model, period)
     inputs = query_inputs(platform, model.label.inputs, known_in, model.history)
     table = platform.labels(model)
-    not_finite: dict[str, int] = {}
 
-    def rows_at(moment: datetime) -> Rows:
+    def rows_at(moment: datetime) -> FiniteRows:
         found, counts = finite_table(_label_rows(platform, model, period, inputs, moment))
-        not_finite.clear()
-        not_finite.update(counts)
         names = [(name, "ascending") for name in model.schema.names]
         joined = keys.join(found, keys=list(model.schema.names), join_type="left outer").sort_by(names)
         predicted = pa.array([predicted_at] * joined.num_rows, pa.timestamp("us", "UTC"))
         rows = joined.append_column("predicted_at", predicted)
-        return platform.engine.rows(rows.select(list(table.schema.names)).cast(table.schema.arrow()))
+        given = platform.engine.rows(rows.select(list(table.schema.names)).cast(table.schema.arrow()))
+        return FiniteRows(given, counts, {})
 
-    return replace(compute(platform, table, period, known_at, inputs, rows_at), not_finite=not_finite)
+    return compute(platform, table, period, known_at, inputs, rows_at)
 
 
 def _label_rows(

@@ -22,10 +22,10 @@ from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, told_once, words_of
 from mlops_assets.features.finite import finite_table
 from mlops_assets.features.frames import pandas_types
-from mlops_assets.lakehouse.exact import doubles, exactly
+from mlops_assets.lakehouse.exact import decoded, doubles, exactly, is_accepted
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.lakehouse.schema import Column, Family, TableSchema, arrow_type, family
+from mlops_assets.lakehouse.schema import Column, TableSchema, is_number
 from mlops_assets.platform import Platform
 from mlops_assets.project.python_function import PERIOD, Frame, ModuleSource, PythonFunction
 
@@ -120,56 +120,22 @@ def _declared(rows: "pa.Table", schema: TableSchema, function: PythonFunction) -
                 "return it, or take it out of the YAML",
                 where=function.location,
             )
-        values = rows.column(column.name)
-        try:
-            if not _is_accepted(values.type, column):
-                raise pa.ArrowInvalid(f"no {column.type}")
-            columns.append(_cast(values, column))
-        except pa.ArrowInvalid as error:
-            raise ContractError(
-                f"column '{column.name}' of '{function.name}' has type {values.type} "
-                f"({words_about([column], str(error))})",
-                f"values of type {column.type}, as declared",
-                "convert it in the function, or declare the type that it has",
-                where=function.location,
-            ) from error
+        values, why = decoded(rows.column(column.name)), f"no {column.type}"
+        if column.type == "double" and pa.types.is_decimal(values.type):
+            values = doubles(values)
+        if is_accepted(values, column.type):
+            try:
+                columns.append(exactly(values, column.type))
+                continue
+            except ValueError as error:
+                why = f"{error}: round it" if is_number(column.type) else str(error)
+        raise ContractError(
+            f"column '{column.name}' of '{function.name}' has type {values.type} ({why})",
+            f"values of type {column.type}, as declared",
+            "convert it in the function, or declare the type that it has",
+            where=function.location,
+        )
     return pa.table(columns, schema=schema.arrow())
-
-
-def _cast(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = arrow_type(column.type)
-    if pa.types.is_decimal(values.type) and column.type == "double":
-        return doubles(values)
-    if pa.types.is_decimal(wanted):
-        try:
-            return exactly(values, column.type)
-        except ValueError:
-            raise pa.ArrowInvalid(f"a value that no {column.type} holds: round it") from None
-    cast = values.cast(wanted)
-    if column.type == "date" and pa.types.is_timestamp(values.type):
-        back = cast.cast(pa.timestamp("us"))
-        if pc.any(pc.not_equal(back, values.cast(pa.timestamp("us", values.type.tz)).cast(pa.timestamp("us")))).as_py():
-            raise pa.ArrowInvalid("some are not at midnight")
-    return cast
-
-
-def _is_accepted(type_: "pa.DataType", column: Column) -> bool:
-    import pyarrow as pa
-
-    is_, number = pa.types, (pa.types.is_integer, pa.types.is_floating)
-    accepted: Mapping[Family, tuple[Callable[[Any], bool], ...]] = {
-        "string": (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_dictionary),
-        "bigint": number,  # pandas has no whole numbers beside missing ones, unless asked; a fraction does not cast
-        "double": (*number, is_.is_decimal),
-        "decimal": (*number, is_.is_decimal),
-        "boolean": (is_.is_boolean,),
-        "date": (is_.is_date, is_.is_timestamp),
-        "timestamp": (is_.is_timestamp, is_.is_date),
-    }
-    return is_.is_null(type_) or any(holds(type_) for holds in accepted[family(column.type)])
 
 
 def _kept(rows: "pa.Table", schema: TableSchema, period: Period) -> "pa.Table":

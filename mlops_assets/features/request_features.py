@@ -33,21 +33,6 @@ def check_computed_features(platform: Platform, model: ModelDefinition) -> None:
         raise error.at(model.location) from None
 
 
-def computed_features(platform: Platform, model: ModelDefinition, values: Mapping[str, object]) -> dict[str, object]:
-    """What a model computes for one request.
-
-    Args:
-        platform: The platform.
-        model: The model.
-        values: The request's keys and columns, and the features that were looked up for it, by name; None is null.
-            Those that no expression reads may be left out.
-
-    Raises:
-        ContractError: A value that an expression reads is missing or of another type, or an expression failed.
-    """
-    return _computed(platform, model, [values])[0]
-
-
 def request_features(
     platform: Platform, model: ModelDefinition, rows: Sequence[Mapping[str, object]]
 ) -> list[dict[str, object]]:
@@ -56,7 +41,8 @@ def request_features(
     Args:
         platform: The platform.
         model: The model.
-        rows: As ``values`` of `computed_features`, of each request; dates and timestamps may be ISO texts.
+        rows: The keys and columns of each request, and the features that were looked up for it, by name; None is null,
+            and dates and timestamps may be ISO texts.
 
     Raises:
         ContractError: A value that is a feature, or that an expression reads, is missing or of another type, or an
@@ -67,7 +53,7 @@ def request_features(
     computed = {feature.name for feature in model.computed}
     types = {column.name: column.type for column in model.request}
     given = {name: _typed(model, name, types[name], rows).to_pylist() for name in model.feature_names if name in types}
-    made = _computed(platform, model, rows) if computed else [{} for _ in rows]
+    made = computed_features(platform, model, rows) if computed else [{} for _ in rows]
     return [
         {
             name: made[place][name] if name in computed else given[name][place] if name in given else row[name]
@@ -77,9 +63,14 @@ def request_features(
     ]
 
 
-def _computed(
+def computed_features(
     platform: Platform, model: ModelDefinition, rows: Sequence[Mapping[str, object]]
 ) -> list[dict[str, object]]:
+    """What a model computes for some requests; values that no expression reads may be left out.
+
+    Raises:
+        ContractError: A value that an expression reads is missing or of another type, or an expression failed.
+    """
     import pyarrow as pa
 
     types = {column.name: column.type for column in (*model.population_schema.columns, *model.features)}

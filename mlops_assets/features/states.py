@@ -14,6 +14,7 @@ from mlops_assets.features.corrections import (
     record_computed,
     seqs_of,
 )
+from mlops_assets.features.finite import FiniteRows
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
@@ -48,7 +49,7 @@ def compute(
     period: Period,
     as_of: datetime,
     inputs: Sequence[QueryInput],
-    rows_at: Callable[[datetime], Rows],
+    rows_at: Callable[[datetime], FiniteRows],
 ) -> Written:
     """Compute a partition at its as_of and at each correction of its inputs since, and append what changed.
 
@@ -68,13 +69,14 @@ def compute(
     record = platform.computed(table)
     appended, corrections = 0, {}
     for moment in moments_due(states, as_of, now, read_computed(record, period)):
-        written = append_computed(platform, table, rows_at(moment), period, moment)
+        computed = rows_at(moment)
+        written = append_computed(platform, table, computed.rows, period, moment)
         appended += written.appended
         if moment > as_of:
             corrections[moment] = written.appended
     if corrections:  # before the first correction, the as_of is all there is to compute
         record_computed(record, period, Computed(seqs_of(states), now))
-    return replace(written, appended=appended, corrections=corrections)
+    return replace(written, appended=appended, corrections=corrections, not_finite=computed.not_finite)
 
 
 def append_computed(platform: Platform, table: StateTable, rows: Rows, period: Period, known_at: datetime) -> Written:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.engines.contract import FeatureLookup, Rows
 from mlops_assets.errors import ContractError, MissingDataError
-from mlops_assets.features.feature_tables import existing_periods, tables_evidence
+from mlops_assets.features.feature_tables import tables_evidence
 from mlops_assets.features.generations import require_history
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import is_computed
@@ -140,10 +140,9 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
 
 def training_evidence(platform: Platform, model: ModelDefinition, at: Period) -> list[InputEvidence]:
     """What a training set at a period rests on, as it stands: its labels, and the periods of each feature table."""
-    calendar = model.schema.calendar
     first, last = label_window(model, at)
     return [
-        window_evidence(platform.labels(model), existing_periods(calendar, first, last, model.first)),
+        window_evidence(platform.labels(model), list(model.schema.calendar.between(first, last))),
         *tables_evidence(platform, lookup_reads(model), first, last),
     ]
 

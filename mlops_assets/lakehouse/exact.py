@@ -19,6 +19,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from functools import cache
@@ -97,12 +98,71 @@ def doubles(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.cast(values, pa.float64(), safe=False)
 
 
+def is_accepted(values: "pa.ChunkedArray", type_: ColumnType) -> bool:
+    """Whether a column may be taken as a type, unless a single value speaks against it; `decoded` before.
+
+    Other widths of numbers, decimals, ones and zeros as booleans, other kinds of text, midnights as dates, and nulls of
+    any type are. Texts are left as they are, and none is read as a number or a time: a frame has types of its own.
+    """
+    from pyarrow import types
+
+    numbers, times = (types.is_integer, types.is_floating, types.is_decimal), (types.is_timestamp, types.is_date)
+    accepted: Mapping[Family, tuple[Callable[[Any], bool], ...]] = {
+        "string": (types.is_string, types.is_large_string, types.is_string_view),
+        "bigint": numbers,
+        "double": numbers,
+        "decimal": numbers,
+        "boolean": (types.is_boolean, types.is_integer),
+        "date": times,
+        "timestamp": times,
+    }
+    return values.null_count == len(values) or any(is_one(values.type) for is_one in accepted[family(type_)])
+
+
 def exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
-    """The values of a column in a type, one by one as `exact` takes them, with its errors."""
+    """The values of a column that is accepted in a type: whole where nothing can be bent, and else as `exact` does.
+
+    Raises:
+        ValueError: The type does not hold one of them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found, wanted = values.type, arrow_type(type_)
+    try:
+        if values.null_count == len(values):  # a column without values has no type of its own that could be wrong
+            return pa.chunked_array([pa.nulls(len(values), wanted)])
+        if pa.types.is_temporal(found):
+            moments = values.cast(pa.timestamp("us")) if pa.types.is_date(found) else values
+            moments = moments.cast(pa.timestamp("us", "UTC"))
+            kept = moments.cast(wanted, safe=False)
+            if not pc.all(pc.equal(kept.cast(moments.type), moments), min_count=0).as_py():
+                raise ValueError
+            return kept
+        if pa.types.is_floating(found) and type_ == "bigint":
+            bent = not pc.max(pc.abs(values)).as_py() < EXACT_IN_FLOATS
+        else:
+            bent = pa.types.is_decimal(found) or pa.types.is_decimal(wanted) or type_ == "boolean"
+        if found == wanted or not bent:
+            with suppress(
+                pa.ArrowInvalid
+            ):  # Arrow takes no whole number from 2^53 on as a double, not even an even one
+                return values.cast(wanted)
+        taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
+        return pa.chunked_array([pa.array(taken, wanted)])
+    except (pa.ArrowInvalid, TypeError, ValueError, OverflowError):
+        raise ValueError(f"a value that no {type_} holds") from None
+
+
+def decoded(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Categories as the values that they stand for; others as they are."""
     import pyarrow as pa
 
-    taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
-    return pa.chunked_array([pa.array(taken, arrow_type(type_))])
+    if not pa.types.is_dictionary(values.type):
+        return values
+    kept = values.type.value_type
+    taken = pa.string() if pa.types.is_string_view(kept) else kept  # Arrow cannot take from views
+    return pa.chunked_array([chunk.dictionary.cast(taken).take(chunk.indices) for chunk in values.chunks], type=taken)
 
 
 def object_of_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.errors import ContractError, DefinitionError
-from mlops_assets.lakehouse.exact import doubles, finite
+from mlops_assets.lakehouse.exact import decoded, doubles, finite
 from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.monitoring.drift_statistics import (
@@ -307,7 +307,7 @@ def _values(
                 raise _wrong_type(name, kind, "a column of numbers or booleans")
             columns[side][name] = doubles(finite(column))
     for name in categories:
-        pair = [_decoded(table.column(name)) for table in (reference, current)]
+        pair = [decoded(table.column(name)) for table in (reference, current)]
         # The same level is 1 in a table of integers and 1.0 once nulls made it a table of doubles.
         if all(_is_number(column.type) for column in pair) and any(
             pa.types.is_floating(column.type) for column in pair
@@ -351,12 +351,6 @@ def _is_number(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _decoded(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    import pyarrow as pa
-
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _wrong_type(name: str, kind: object, expected: str) -> ContractError:

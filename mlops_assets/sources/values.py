@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PlatformError
-from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, exact, finite
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, decoded, exact, finite
 from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.schema import Column, Family, arrow_type, family, is_number
 
@@ -56,8 +56,7 @@ def from_arrow(values: "pa.ChunkedArray | Sequence[Any]", column: Column) -> Rea
 
     if not isinstance(values, pa.ChunkedArray):
         return from_python(values, column)
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = decoded(values)
     if pa.types.is_timestamp(values.type) and values.type.tz is None:
         values = pc.assume_timezone(values, "UTC")
     if pa.types.is_null(values.type):

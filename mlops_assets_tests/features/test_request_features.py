@@ -107,7 +107,7 @@ def test_training_batch_and_a_single_request_compute_the_same(line: Line) -> Non
             assert row["lead"] == row["level"] - row["sister_level"]
             assert row["dear"] is (row["price"] > 2 and row["region"] == "north")
             assert row["ratio"] == (row["level"] / row["lead"] if row["lead"] else None)
-            asked = computed_features(line.platform, line.model, request)
+            (asked,) = computed_features(line.platform, line.model, [request])
             assert asked == {name: row[name] for name in ("lead", "dear", "ratio")}
     assert any(row["price"] == 4.5 for row in trained)
     own = {row["shop"]: row for row in scored}["s00"]
@@ -138,12 +138,12 @@ def test_a_default_stands_where_nothing_was_found(line: Line, tmp_path: Path) ->
 
 def test_a_request_says_what_it_lacks(line: Line) -> None:
     values = {"level": 1.0, "sister_level": None, "price": 3, "region": "north"}
-    made = computed_features(line.platform, line.model, values)
+    (made,) = computed_features(line.platform, line.model, [values])
     assert made == {"lead": None, "dear": True, "ratio": None}
     with pytest.raises(ContractError) as missing:
-        computed_features(line.platform, line.model, {name: values[name] for name in ("level", "price", "region")})
+        computed_features(line.platform, line.model, [{name: values[name] for name in ("level", "price", "region")}])
     assert missing.value.found == "no value of 'sister_level', which forecast computes with"
     with pytest.raises(ContractError) as wrong:
-        computed_features(line.platform, line.model, {**values, "price": "dear"})
+        computed_features(line.platform, line.model, [{**values, "price": "dear"}])
     assert wrong.value.found == "the value 'dear' of 'price'"
     assert wrong.value.expected == "a value of type double"

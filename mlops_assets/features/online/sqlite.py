@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.errors import StoreUnavailableError
 from mlops_assets.features.online.contract import Entry, Guard, Layout, Outcome, Published, Space, SpaceGoneError
@@ -89,15 +90,8 @@ class SqliteStore:
 
     def served(self, table: str) -> Space | None:
         """See `OnlineStore.served`."""
-        with self._failing():
-            found = (
-                self._connection()
-                .execute(
-                    "SELECT number, layout FROM spaces JOIN served ON space = number WHERE served.name = ?", (table,)
-                )
-                .fetchone()
-            )
-        return Space(found[0], layout_from(found[1])) if found else None
+        asked = "SELECT number, layout FROM spaces JOIN served ON space = number WHERE served.name = ?"
+        return next((Space(number, layout_from(text)) for number, text in self._found(asked, table)), None)
 
     def begin(self, layout: Layout, *, fresh: bool) -> Space:
         """See `OnlineStore.begin`."""
@@ -143,12 +137,9 @@ class SqliteStore:
 
     def published(self, space: Space, periods: Collection[str]) -> Mapping[str, Published]:
         """See `OnlineStore.published`."""
-        with self._failing():
-            found = self._connection().execute(
-                "SELECT period, seq, known_us, version FROM published WHERE space = ?", (space.number,)
-            )
-            wanted = set(periods)
-            return {row[0]: Published(row[1], Guard(*row[2:])) for row in found if row[0] in wanted}
+        found = self._found("SELECT period, seq, known_us, version FROM published WHERE space = ?", space.number)
+        wanted = set(periods)
+        return {period: Published(seq, Guard(*guard)) for period, seq, *guard in found if period in wanted}
 
     def record(self, space: Space, published: Mapping[str, Published]) -> None:
         """See `OnlineStore.record`."""
@@ -169,13 +160,8 @@ class SqliteStore:
 
     def clean(self, table: str) -> None:
         """See `OnlineStore.clean`."""
-        while True:
-            with self._failing():
-                gone = (
-                    self._connection().execute("SELECT number FROM spaces WHERE name = ? AND gone", (table,)).fetchone()
-                )
-            if not gone:
-                return
+        while found := self._found("SELECT number FROM spaces WHERE name = ? AND gone", table):
+            gone = found[0]
             with self._transaction() as connection:
                 # Rows go first, and their space with the last of them: a kill between leaves a space to clean again.
                 done = connection.execute(
@@ -189,27 +175,19 @@ class SqliteStore:
 
     def rows(self, space: Space) -> Iterator[tuple[bytes, bytes]]:
         """See `OnlineStore.rows`."""
+        asked = "SELECT key, row FROM rows WHERE space = ? AND key > ? AND row IS NOT NULL ORDER BY key LIMIT ?"
         last = b""
-        while True:
-            with self._failing():
-                found = (
-                    self._connection()
-                    .execute(
-                        "SELECT key, row FROM rows WHERE space = ? AND key > ? AND row IS NOT NULL "
-                        "ORDER BY key LIMIT ?",
-                        (space.number, last, BATCH),
-                    )
-                    .fetchall()
-                )
-            if not found:
-                return
+        while found := self._found(asked, space.number, last, BATCH):
             yield from found
             last = found[-1][0]
 
     def check(self) -> None:
         """See `OnlineStore.check`."""
+        self._found("SELECT count(*) FROM served")
+
+    def _found(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._failing():
-            self._connection().execute("SELECT count(*) FROM served").fetchone()
+            return self._connection().execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self, space: Space | None = None) -> Iterator[sqlite3.Connection]:
