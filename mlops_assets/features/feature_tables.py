@@ -103,10 +103,11 @@ def computed_rows(
         The rows, with null in place of numbers that are not finite, and the ``figures`` of them.
     """
     if isinstance(computation, PythonFunction):
-        computed, counts = call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
-        rows = engine.rows(computed)
-        return FiniteRows(rows, counts, engine.measure(rows, figures) if figures else {})
-    rows = engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
+        rows = engine.rows(
+            call_function(platform, computation, inputs, known_at=known_at, schema=schema, period=period)
+        )
+    else:
+        rows = engine.evaluate(computation, inputs, known_at=known_at, schema=schema, keep=period)
     return finite_rows(engine, rows, schema.columns, figures)
 
 

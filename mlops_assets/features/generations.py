@@ -84,11 +84,8 @@ def require_same_types(platform: Platform, table: TableDefinition) -> None:
     held, is_source = _types_held(platform, table), isinstance(table, SourceDefinition)
     for column in table.schema.columns:
         was = held.get(column.name, column.type)
-        using = [
-            f"{model.name} ({model.location})"
-            for model in platform.project.models.values()
-            if any(lookup.table == table.name and column.name in lookup.columns for lookup in model.lookups)
-        ]
+        models = platform.project.models_using(table.name, column.name)
+        using = [f"{model.name} ({model.location})" for model in models]
         if was != column.type and (is_source or using):
             looked_up = f", and is looked up by {', '.join(using)}" if using else ""
             raise DefinitionError(

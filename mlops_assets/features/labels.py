@@ -9,7 +9,7 @@ from mlops_assets.engines.limits import told_of
 from mlops_assets.errors import ContractError
 from mlops_assets.features.feature_tables import query_inputs, require_inputs
 from mlops_assets.features.finite import FiniteRows, finite_table
-from mlops_assets.features.generations import earlier_generations
+from mlops_assets.features.generations import newest_earlier
 from mlops_assets.features.states import Written, compute
 from mlops_assets.lakehouse.masking import told
 from mlops_assets.lakehouse.periods import Period
@@ -39,10 +39,8 @@ def label_history(model: ModelDefinition) -> int:
 def newest_labelled(platform: Platform, model: ModelDefinition) -> Period | None:
     """The newest period in which labels became known, in any generation; None where none has."""
     labels = platform.labels(model)
-    keys = [folder.newest_period() for folder in (labels.delta, *earlier_generations(labels))]
-    calendar = model.schema.calendar
-    newest = max((calendar.at_key(key) for key in keys if key), default=None)
-    return calendar.shift(newest, model.label.known_after) if newest else None
+    newest = max(filter(None, (labels.newest_period(), newest_earlier(labels))), default=None)
+    return model.schema.calendar.shift(newest, model.label.known_after) if newest else None
 
 
 def population(platform: Platform, model: ModelDefinition, period: Period) -> "pa.Table":

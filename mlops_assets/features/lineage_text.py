@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from mlops_assets.features.lineage import ColumnEdge, LineageGraph, TableColumn
@@ -44,11 +45,9 @@ def as_json(graph: LineageGraph, asked: Sequence[TableColumn]) -> str:
     columns = [TableColumn(table, column) for table, names in graph.tables.items() for column in names]
     document = {
         "format": JSON_FORMAT,
-        "asked": [_as_object(column) for column in asked],
-        "columns": [{**_as_object(column), **_described(graph, column)} for column in columns],
-        "edges": [
-            {"from": _as_object(edge.source), "to": _as_object(edge.target), "how": edge.how} for edge in graph.edges
-        ],
+        "asked": [asdict(column) for column in asked],
+        "columns": [{**asdict(column), **_described(graph, column)} for column in columns],
+        "edges": [{"from": asdict(edge.source), "to": asdict(edge.target), "how": edge.how} for edge in graph.edges],
     }
     return json.dumps(document, indent=2)
 
@@ -105,10 +104,6 @@ def _sensitivity(graph: LineageGraph, column: TableColumn) -> str:
 def _described(graph: LineageGraph, column: TableColumn) -> dict[str, str]:
     of = graph.described.get(column)
     return {"sensitivity": of.sensitivity, "sensitivity_reason": of.sensitivity_reason} if of else {}
-
-
-def _as_object(column: TableColumn) -> dict[str, str]:
-    return {"table": column.table, "column": column.column}
 
 
 def _branches(

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ContractError, DefinitionError
-from mlops_assets.features.generated_rows import Shape
-from mlops_assets.features.history import Subject, differing_columns, generated_platform
+from mlops_assets.features.history import WHOLE, Subject, differing_columns, generated_platform
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.platform import Platform
@@ -104,6 +103,5 @@ def _thinned(
         return rows.filter(pa.array([not shown or source.random() < share for shown in after]))
 
     most = subject.history + subject.ahead + beyond
-    shape = Shape(0.0, 0, False, (), frozenset(), seed=1)
-    platform, period = generated_platform(project, subject, most, shape, folder, thin)
+    platform, period = generated_platform(project, subject, most, WHOLE, folder, thin)
     return platform, calendar.shift(period, -beyond)

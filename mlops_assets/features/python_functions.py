@@ -8,7 +8,7 @@ import importlib
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.abc import Loader, MetaPathFinder
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput, columns_read
 from mlops_assets.errors import ContractError, Location, told_once, words_of
-from mlops_assets.features.finite import finite_table
 from mlops_assets.features.frames import pandas_types
 from mlops_assets.lakehouse.exact import decoded, doubles, exactly, is_accepted
 from mlops_assets.lakehouse.masking import words_about
@@ -44,7 +43,7 @@ def call_function(
     known_at: datetime,
     schema: TableSchema,
     period: Period,
-) -> "tuple[pa.Table, Mapping[str, int]]":
+) -> "pa.Table":
     """Call a function with its inputs as known at a moment, and bring its answer to the declared columns.
 
     Args:
@@ -57,8 +56,7 @@ def call_function(
             refuse.
 
     Returns:
-        The user's columns in the schema's order and types, ordered by key and time, with null in place of numbers
-        that are not finite; and how many these were, by column.
+        The user's columns in the schema's order and types, ordered by key and time.
 
     Raises:
         ContractError: The function raised, or its answer is no table, lacks a column, or has one of another type.
@@ -74,7 +72,7 @@ def call_function(
     expected = "a function that answers for all rows that the contracts of its inputs allow"
     with called(function, expected, columns_read(inputs)) as call:
         answer = call(**arguments)
-    return finite_table(_kept(_declared(_as_arrow(answer, function), schema, function), schema, period))
+    return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
 
 
 def _as_frame(rows: "pa.Table", frame: Frame) -> Any:

@@ -142,7 +142,7 @@ def exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
         if pa.types.is_floating(found) and type_ == "bigint":
             bent = not pc.max(pc.abs(values)).as_py() < EXACT_IN_FLOATS
         else:
-            bent = pa.types.is_decimal(found) or pa.types.is_decimal(wanted) or type_ == "boolean"
+            bent = pa.types.is_decimal(found) != pa.types.is_decimal(wanted) or pa.types.is_boolean(wanted)
         if found == wanted or not bent:
             with suppress(
                 pa.ArrowInvalid

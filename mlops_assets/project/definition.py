@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -489,6 +490,19 @@ class ProjectDefinition:
             DefinitionError: There is none of that name.
         """
         return _named("model", name, self.models)
+
+    def models_using(self, table: str, column: str) -> list[ModelDefinition]:
+        """The models that look a column of a table up."""
+        return list(self._users.get((table, column), {}).values())
+
+    @cached_property
+    def _users(self) -> Mapping[tuple[str, str], dict[str, ModelDefinition]]:
+        users: dict[tuple[str, str], dict[str, ModelDefinition]] = {}
+        for model in self.models.values():
+            for lookup in model.lookups:
+                for column in lookup.columns:
+                    users.setdefault((lookup.table, column), {})[model.name] = model
+        return users
 
     def calendar_of(self, asset: str) -> Calendar:
         """How an asset is cut into periods: TABLE, TABLE/TABLE_online, or a step of a model such as MODEL/labels."""

@@ -5,14 +5,15 @@ Whole columns are converted at once where that cannot bend a value, and one by o
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PlatformError
-from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, decoded, exact, finite
+from mlops_assets.lakehouse.exact import EXACT_IN_FLOATS, NotFiniteError, decoded, exact, exactly, finite, is_accepted
 from mlops_assets.lakehouse.masking import told
-from mlops_assets.lakehouse.schema import Column, Family, arrow_type, family, is_number
+from mlops_assets.lakehouse.schema import Column, arrow_type, family, is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,22 +60,11 @@ def from_arrow(values: "pa.ChunkedArray | Sequence[Any]", column: Column) -> Rea
     values = decoded(values)
     if pa.types.is_timestamp(values.type) and values.type.tz is None:
         values = pc.assume_timezone(values, "UTC")
-    if pa.types.is_null(values.type):
-        return pa.nulls(len(values), arrow_type(column.type)), []
-    if _widens(values.type, column):
-        values = _nulled(values, column)
-        try:
-            cast = values.cast(arrow_type(column.type))
-        except pa.ArrowInvalid:
-            cast = None  # some value does not fit: it is looked for below
-        if cast is not None and column.type == "string":
-            return _trimmed(cast).combine_chunks(), []
-        if cast is not None and _usable(cast, column):
-            return cast.combine_chunks(), []
-    elif column.type == "bigint" and pa.types.is_floating(values.type):
-        whole = _whole(_nulled(values, column))
-        if whole is not None:
-            return whole.combine_chunks(), []
+    if is_accepted(values, column.type):
+        with suppress(ValueError):  # some value does not fit: it is looked for below
+            typed = exactly(_nulled(values, column), column.type)
+            if _usable(typed, column):
+                return (_trimmed(typed) if column.type == "string" else typed).combine_chunks(), []
     return from_python([plain(value) for value in values], column)
 
 
@@ -108,22 +98,6 @@ def _one_by_one(values: Sequence[Any], column: Column, read: Callable[[Any], Any
 def _nulled(values: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray":
     """The values, without those that are not finite where the column declares that such are null."""
     return values if column.not_finite == "refuse" else finite(values)
-
-
-def _widens(given: "pa.DataType", column: Column) -> bool:
-    """Whether a type goes into the declared one, if no single value speaks against it."""
-    from pyarrow import types
-
-    ways: Mapping[Family, Sequence[Callable[[Any], bool]]] = {
-        "string": (types.is_string, types.is_large_string, types.is_string_view),
-        "bigint": (types.is_integer,),
-        "double": (types.is_floating, types.is_integer),
-        "decimal": (types.is_decimal,),
-        "boolean": (types.is_boolean,),
-        "date": (types.is_date,),
-        "timestamp": (types.is_timestamp, types.is_date),
-    }
-    return any(is_one(given) for is_one in ways[family(column.type)])
 
 
 def _usable(values: "pa.ChunkedArray", column: Column) -> bool:

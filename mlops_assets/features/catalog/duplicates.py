@@ -74,14 +74,8 @@ def _alike(project: ProjectDefinition) -> Iterator[dict[TableColumn, str]]:
 
     That is one that copies no other; of several one that a model looks up; of several the first in the project.
     """
-    used = {
-        TableColumn(lookup.table, column)
-        for model in project.models.values()
-        for lookup in model.lookups
-        for column in lookup.columns
-    }
     for same in _by_form(project):
-        ordered = sorted(same, key=lambda column: (same[column].copied, column not in used))
+        ordered = sorted(same, key=lambda of: (same[of].copied, not project.models_using(of.table, of.column)))
         yield {column: same[column].sql for column in ordered}
 
 

@@ -13,7 +13,7 @@ from mlops_assets.engines.column_expressions import ColumnExpression, column_exp
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition, TableDefinition
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
         keys=table.schema.keys,
         timestamp=table.schema.timestamp,
         columns=tuple(
-            _column(table, column, expressions.get(column.name) or None, sources.get(column.name, ()), users)
+            _column(project, table, column, expressions.get(column.name) or None, sources.get(column.name, ()))
             for column in table.schema.columns
         ),
         online=table.online,
@@ -230,11 +230,7 @@ def _entry(project: ProjectDefinition, table: TableDefinition) -> TableEntry:
 
 
 def _column(
-    table: TableDefinition,
-    column: Column,
-    expression: str | None,
-    sources: Iterable[str],
-    users: Iterable[ModelDefinition],
+    project: ProjectDefinition, table: TableDefinition, column: Column, expression: str | None, sources: Iterable[str]
 ) -> ColumnEntry:
     return ColumnEntry(
         table=table.name,
@@ -247,9 +243,5 @@ def _column(
         sensitivity_reason=column.sensitivity_reason,
         expression=expression,
         sources=tuple(sources),
-        used_by=tuple(
-            model.name
-            for model in users
-            if any(lookup.table == table.name and column.name in lookup.columns for lookup in model.lookups)
-        ),
+        used_by=tuple(model.name for model in project.models_using(table.name, column.name)),
     )

@@ -267,7 +267,7 @@ class OnlineFeatures:
 
     def prepare(self, lookups: Sequence[FeatureLookup]) -> PreparedLookups:
         """Check lookups once, to ask them many times: ``prepared(rows)`` is ``look_up(rows, lookups)``."""
-        key = tuple(map(_text_of, lookups))
+        key = tuple(map(repr, lookups))  # in which a default of 1 is not one of True
         found = self._prepared.get(key)
         if found:
             return found
@@ -352,16 +352,3 @@ class OnlineFeatures:
                 nearest(table, online, "write online: true in its YAML, and publish it"),
             )
         return self._platform.table(table)
-
-
-def _text_of(lookup: FeatureLookup) -> object:
-    """What a lookup asks, as a value that tells it from others; a default of 1 is not one of True."""
-    features, keys = lookup.features, lookup.lookup_key
-    return (
-        lookup.table,
-        features if features is None or isinstance(features, str) else tuple(features),
-        keys if keys is None or isinstance(keys, str) else tuple(keys),
-        lookup.lookback,
-        tuple(lookup.rename.items()),
-        repr(lookup.default) if lookup.default else None,
-    )

@@ -95,19 +95,21 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     keys = rows = different = 0
     first: list[WrongAnswer] = []
     personal = frozenset(column.name for column in table.schema.columns if column.sensitivity == "personal")
-    for key, wanted, _ in _entries(expected, layout, progress):
+
+    def compared() -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+        for entry in _entries(expected, layout, progress):
+            yield entry.key, stored.pop(entry.key, None), entry.row
+        yield from ((key, row, None) for key, row in stored.items())
+
+    for key, found, wanted in compared():
         keys += 1
         rows += wanted is not None
-        found = stored.pop(key, None)
         if found != wanted and answered(found) != answered(wanted):
             different += 1
             if len(first) < MAX_SHOWN:
-                first.append(_difference(key, found, wanted, layout, personal))
-    for key, row in stored.items():
-        different += 1
-        if len(first) < MAX_SHOWN:
-            first.append(_difference(key, row, None, layout, personal))
-    return Verification(name, keys + len(stored), rows, different, tuple(first))
+                there, expect = (None if row is None else shown_row(row, layout) for row in (found, wanted))
+                first.append(WrongAnswer(shown_key(key, layout), there, expect, personal))
+    return Verification(name, keys, rows, different, tuple(first))
 
 
 def _entries(answers: Answers, layout: Layout, progress: Progress) -> Iterator[Entry]:
@@ -129,10 +131,3 @@ def _answers(row: bytes | None, *, moments: Sequence[int], columns: int) -> list
     values = unpacker()(row)
     rows = [values[: 1 + columns], *(values[1 + columns] if len(values) > 1 + columns else ())]
     return [repr(next((one for one in rows if one[0] <= moment), None)) for moment in moments]
-
-
-def _difference(
-    key: bytes, stored: bytes | None, expected: bytes | None, layout: Layout, personal: frozenset[str]
-) -> WrongAnswer:
-    there, wanted = (None if row is None else shown_row(row, layout) for row in (stored, expected))
-    return WrongAnswer(shown_key(key, layout), there, wanted, personal)
