@@ -454,7 +454,7 @@ class ProjectDefinition:
         """The package that the project's definitions are in."""
         return self.folder.parent.name
 
-    @property
+    @cached_property
     def tables(self) -> Mapping[str, TableDefinition]:
         """Sources and feature tables by name, each before those that read it."""
         return {**self.sources, **self.feature_tables}

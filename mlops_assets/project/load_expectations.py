@@ -117,47 +117,32 @@ def _of_table(
     schema: TableSchema,
     delivers: str | None,
 ) -> tuple[str, RowCount | Freshness]:
+    def wrong(found: str, expected: str, *place: str) -> DefinitionError:
+        cure = "correct the expectation, or take it out"
+        return DefinitionError(found, expected, cure, where=document.at(*at, *place))
+
     if item.rows is not None:
         ends = item.rows.against_last_period
-        _require(
-            document,
-            (*at, "rows"),
-            schema.timestamp is not None and delivers != "increment",
-            f"rows against the last period of {'additions only' if schema.timestamp else 'a table without time'}",
-            "a table that is made or delivered period by period",
-        )
-        _require(
-            document,
-            (*at, "rows"),
-            (ends.least > 0 or ends.most is not None) and (ends.most is None or ends.least <= ends.most),
-            str(ends).removesuffix("."),
-            "a range in which some numbers of rows lie, and others do not",
-        )
+        if schema.timestamp is None or delivers == "increment":
+            what = "additions only" if schema.timestamp else "a table without time"
+            expected = "a table that is made or delivered period by period"
+            raise wrong(f"rows against the last period of {what}", expected, "rows")
+        if (ends.least == 0 and ends.most is None) or (ends.most is not None and ends.least > ends.most):
+            expected = "a range in which some numbers of rows lie, and others do not"
+            raise wrong(str(ends).removesuffix("."), expected, "rows")
         return "rows_against_last_period", ends
     fresh = item.freshness or written.FreshnessAttributes()
-    _require(
-        document,
-        (*at, "freshness"),
-        (fresh.newest_row is None) != (fresh.newest_delivery is None),
-        "a freshness of " + ("both newest_row and newest_delivery" if fresh.newest_row else "nothing"),
-        "either newest_row or newest_delivery",
-    )
-    of_row = fresh.newest_row is not None
-    place = (*at, "freshness", "newest_row" if of_row else "newest_delivery")
-    _require(
-        document,
-        place,
-        schema.timestamp is not None if of_row else delivers is not None,
-        "the age of the newest row of a table without time"
-        if of_row
-        else "the age of the newest delivery of a feature table, which is not delivered",
-        "newest_row of a table with a time, or newest_delivery of a source",
-    )
-    oldest = fresh.newest_row if fresh.newest_row is not None else fresh.newest_delivery
-    assert oldest is not None  # one of the two was written
-    return str(place[-1]), Freshness("row" if of_row else "delivery", oldest)
-
-
-def _require(document: Document, place: tuple[str | int, ...], holds: bool, found: str, expected: str) -> None:
-    if not holds:
-        raise DefinitionError(found, expected, "correct the expectation, or take it out", where=document.at(*place))
+    if fresh.newest_row is not None and fresh.newest_delivery is not None:
+        found, expected = "a freshness of both newest_row and newest_delivery", "either newest_row or newest_delivery"
+        raise wrong(found, expected, "freshness")
+    expected = "newest_row of a table with a time, or newest_delivery of a source"
+    if fresh.newest_row is not None:
+        if schema.timestamp is None:
+            raise wrong("the age of the newest row of a table without time", expected, "freshness", "newest_row")
+        return "newest_row", Freshness("row", fresh.newest_row)
+    if fresh.newest_delivery is None:
+        raise wrong("a freshness of nothing", "either newest_row or newest_delivery", "freshness")
+    if delivers is None:
+        found = "the age of the newest delivery of a feature table, which is not delivered"
+        raise wrong(found, expected, "freshness", "newest_delivery")
+    return "newest_delivery", Freshness("delivery", fresh.newest_delivery)

@@ -8,7 +8,7 @@ from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import ProjectDefinition
 from mlops_assets.project.lookups import check_lookup_key, checked_lookup
 from mlops_assets.project.request import taken_names
 from mlops_assets.project.yaml_files import Document
@@ -86,12 +86,11 @@ def require_features(documents: Sequence[tuple[Document, written.ModelAttributes
     Raises:
         DefinitionError: One is, with every model that looks it up.
     """
-    tables: dict[str, TableDefinition] = {**project.sources, **project.feature_tables}
     gone: dict[tuple[str, str], dict[str, Location]] = {}
     for document, parsed in documents:
         for number, lookup in enumerate(parsed.features):
             for position, name in enumerate(lookup.columns):
-                if lookup.table in tables and name not in tables[lookup.table].schema.names:
+                if lookup.table in project.tables and name not in project.table(lookup.table).schema.names:
                     place = document.at("features", number, "columns", position)
                     gone.setdefault((lookup.table, name), {})[parsed.name] = place
     for (table, name), places in gone.items():
@@ -99,7 +98,7 @@ def require_features(documents: Sequence[tuple[Document, written.ModelAttributes
             listed = ", ".join(f"{model} ({place})" for model, place in places.items())
             raise DefinitionError(
                 f"column '{name}', which '{table}' does not have, and which {len(places)} models look up: {listed}",
-                f"one of: {', '.join(tables[table].schema.value_names)}",
+                f"one of: {', '.join(project.table(table).schema.value_names)}",
                 "put the column back, or take it out of these models first",
                 where=next(iter(places.values())),
             )

@@ -25,12 +25,10 @@ from mlops_assets.project.load_lookups import load_lookups, lookup_parts, requir
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.model_attributes import LookupDefinition
 from mlops_assets.project.model_columns import (
-    computed_columns,
     label_and_prediction,
     looked_up_columns,
     population_columns,
     require_own_names,
-    with_read,
 )
 from mlops_assets.project.reads import parts_read
 from mlops_assets.project.request import computed_features, request_columns, request_parts
@@ -171,10 +169,9 @@ def _retrain(parsed: written.ModelAttributes, periods: Callable[..., int]) -> Re
 def _queries(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> _Queries:
     population = read_query(document, parsed.population, "population")
     label = read_query(document, parsed.label.sql, "label", "sql")
-    declared = [*project.sources, *project.feature_tables]
     for query in (population, label):
-        for name in sorted(query.tables - set(declared)):
-            raise unknown_table(name, declared, query)
+        for name in sorted(query.tables - set(project.tables)):
+            raise unknown_table(name, [*project.tables], query)
     inputs = {name: project.table(name) for name in sorted(population.tables)}
     label_inputs = {name: project.table(name) for name in sorted(label.tables)}
     calendar = common_calendar({**inputs, **label_inputs}, document.at("population"))
@@ -200,9 +197,8 @@ def _columns(
     require_keys(document, parsed, project, lookups, given)
     by = {name for lookup in lookups for name in lookup.lookup_key or ()}
     features = looked_up_columns(document, parsed, project, lookups, features, request)
-    computed, made = computed_features(document, parsed, [*given, *(column.name for column in features)])
-    computed = with_read(computed, [*own_columns, *request, *features])
-    made = computed_columns(document, parsed, computed, made)
+    read = [column for column in (*own_columns, *request) if column.name in given]
+    computed, made = computed_features(document, parsed, [*read, *features])
     features = (*features, *(column for column in request if column.name not in by), *made)
     return _Columns(schema, lookups, {**inputs, **looked_up}, request, computed, made, features)
 
@@ -239,7 +235,7 @@ def _parts(
         **schema_parts(replace(columns.schema, columns=(*columns.schema.columns, *columns.request))),
     }
     read = parts_read(
-        {**project.sources, **project.feature_tables},
+        project.tables,
         (queries.population, queries.inputs, columns.asked),
         (queries.label, queries.label_inputs, [*columns.schema.names, label.column]),
     )

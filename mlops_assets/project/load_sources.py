@@ -140,40 +140,23 @@ def _files(
     names = pattern("pattern", given.pattern or f"{{period}}{SUFFIXES[given.format]}")
     complete = pattern("complete", given.complete) if given.complete else None
     published = parsed.published_from is not None
-    refusals = [
-        (
-            given.format == "parquet" and names.text.endswith(".gz"),
-            ("pattern", "Parquet files whose name ends with .gz", "Parquet as it is: it is compressed inside"),
-        ),
-        (
-            names.several and complete is None,
-            (
-                "pattern",
-                f"a pattern that several files match ('{names.text}'), and nothing that says when all are there",
-                "complete: a file that is written last, such as {period}/_SUCCESS",
-            ),
-        ),
-        (
-            complete is not None and complete.several,
-            ("complete", f"a wildcard in complete ('{complete and complete.text}')", "the path of one file"),
-        ),
-        (
-            given.escape is not None and given.format != "csv",
-            ("escape", f"an escape in files of format {given.format}", "an escape in CSV alone"),
-        ),
-        (
-            published and (given.format != "csv" or names.several or complete is not None or given.escape is not None),
-            (
-                "format",
-                "published_from with other files than one CSV a period",
-                "plain CSV, which the publisher writes",
-            ),
-        ),
-    ]
-    for refused, (field, found, expected) in refusals:
-        if refused:
-            cure = "correct the files' fields, or take them out"
-            raise DefinitionError(found, expected, cure, where=document.at("files", field))
+
+    def wrong(field: str, found: str, expected: str) -> DefinitionError:
+        cure = "correct the files' fields, or take them out"
+        return DefinitionError(found, expected, cure, where=document.at("files", field))
+
+    if given.format == "parquet" and names.text.endswith(".gz"):
+        raise wrong("pattern", "Parquet files whose name ends with .gz", "Parquet as it is: it is compressed inside")
+    if names.several and complete is None:
+        found = f"a pattern that several files match ('{names.text}'), and nothing that says when all are there"
+        raise wrong("pattern", found, "complete: a file that is written last, such as {period}/_SUCCESS")
+    if complete is not None and complete.several:
+        raise wrong("complete", f"a wildcard in complete ('{complete.text}')", "the path of one file")
+    if given.escape is not None and given.format != "csv":
+        raise wrong("escape", f"an escape in files of format {given.format}", "an escape in CSV alone")
+    if published and (given.format != "csv" or names.several or complete is not None or given.escape is not None):
+        found = "published_from with other files than one CSV a period"
+        raise wrong("format", found, "plain CSV, which the publisher writes")
     landing = (document.file.parent / parsed.landing).resolve() if parsed.landing else None
     return Files(given.format, names, complete, landing, given.escape)
 

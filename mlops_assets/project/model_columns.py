@@ -1,9 +1,7 @@
 """The columns of a model with how sensitive each is, which follows from where it comes from; see `sensitivity`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, Sensitivity
@@ -64,34 +62,6 @@ def population_columns(
         resolved(column, declared[column.name], origins[column.name], document, *place, column.name)
         for column in request
     )
-
-
-def with_read(computed: Sequence[ComputedFeature], columns: Sequence[Column]) -> tuple[ComputedFeature, ...]:
-    """Computed features with the columns that their expressions read, which may spell them otherwise."""
-    spelled = {column.name.lower(): column for column in columns}
-    return tuple(
-        replace(feature, read=tuple(spelled[name.lower()] for name in feature.expression.columns))
-        for feature in computed
-    )
-
-
-def computed_columns(
-    document: Document, parsed: written.ModelAttributes, computed: Sequence[ComputedFeature], columns: Sequence[Column]
-) -> tuple[Column, ...]:
-    """Computed features with their sensitivity: that of what their expressions read.
-
-    Raises:
-        DefinitionError: One is declared less sensitive than what it comes from, without a reason.
-    """
-    return tuple(
-        resolved(
-            column,
-            parsed.computed[number],
-            {column.name: column.sensitivity for column in feature.read},
-            document, "computed", number,
-        )
-        for number, (feature, column) in enumerate(zip(computed, columns, strict=True))
-    )  # fmt: skip
 
 
 def looked_up_columns(

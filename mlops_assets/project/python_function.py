@@ -9,18 +9,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.project.text_files import read_text
 
 Frame = Literal["pyarrow.Table", "pandas.DataFrame", "polars.DataFrame"]
-FRAMES: Mapping[str, Frame] = {
-    "pyarrow.Table": "pyarrow.Table",
-    "pandas.DataFrame": "pandas.DataFrame",
-    "polars.DataFrame": "polars.DataFrame",
-}
 """What a parameter's annotation may name."""
 
 PERIOD = "period"
@@ -253,14 +248,16 @@ def _frame(argument: ast.arg, aliases: Mapping[str, str], file: Path) -> Frame:
     text = ast.unparse(annotation).strip("\"'")  # an annotation may stand between quotation marks
     first, dot, rest = text.partition(".")
     meant = f"{aliases.get(first, first)}{dot}{rest}"
-    if meant not in FRAMES:
-        raise DefinitionError(
-            f"parameter '{argument.arg}' of type {meant}",
-            f"one of: {', '.join(FRAMES)}",
-            "annotate it so; without an annotation it is given a pyarrow.Table",
-            where=Location(file, argument.lineno),
-        )
-    return FRAMES[meant]
+    frames: tuple[Frame, ...] = get_args(Frame)
+    for frame in frames:
+        if frame == meant:
+            return frame
+    raise DefinitionError(
+        f"parameter '{argument.arg}' of type {meant}",
+        f"one of: {', '.join(frames)}",
+        "annotate it so; without an annotation it is given a pyarrow.Table",
+        where=Location(file, argument.lineno),
+    )
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:

@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.periods import Duration
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.model_attributes import LookupDefinition
-from mlops_assets.project.model_columns import with_read
+from mlops_assets.project.request import with_read
 
 _CHOSEN = re.compile(
     r"(?P<column>\S+) (?P<type>\S+) (?P<kind>\S+) as (?P<name>\S+) default "
@@ -81,7 +81,7 @@ def recorded_features(model: ModelDefinition, parts: Mapping[str, str]) -> Recor
             "use the release that recorded it",
         ) from None
     found = [column for lookup in lookups for column in lookup.features]
-    computed = with_read([feature for feature, _ in made], [*model.schema.columns, *request, *found])
+    computed = tuple(with_read(feature, [*model.schema.columns, *request, *found]) for feature, _ in made)
     by = {own for lookup in lookups for own in _only_looked_up_by(model, lookup)}
     asked = (column for column in request if column.name not in by)
     return RecordedFeatures(lookups, request, computed, (*found, *asked, *(column for _, column in made)))

@@ -1,12 +1,14 @@
 """Request-time features of a model: the columns that come with a request, and what is computed from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, ColumnKind
 from mlops_assets.project import model_attributes as written
+from mlops_assets.project.sensitivity import resolved
 from mlops_assets.project.yaml_files import Document
 
 OWN_COLUMNS = (
@@ -35,29 +37,32 @@ def request_columns(document: Document, parsed: written.ModelAttributes, feature
     """
     columns = parsed.request.columns if parsed.request else {}
     for name in columns:
-        _check_name(document, name, {*taken_names(parsed), *features}, "request", "columns", name)
+        _require_free(document, name, {*taken_names(parsed), *features}, "request", "columns", name)
     return tuple(_column(name, column) for name, column in columns.items())
 
 
 def computed_features(
-    document: Document, parsed: written.ModelAttributes, columns: Sequence[str]
+    document: Document, parsed: written.ModelAttributes, columns: Sequence[Column]
 ) -> tuple[tuple[ComputedFeature, ...], tuple[Column, ...]]:
-    """The features that are computed, and the same as columns.
+    """The features that are computed, and the same as columns, as sensitive as what their expressions read.
 
     Args:
         document: Where they stand.
         parsed: The model.
-        columns: Names of the keys, the request's columns, and what is looked up: what expressions may read.
+        columns: The keys, the request's columns, and what is looked up: what expressions may read.
 
     Raises:
-        DefinitionError: An expression is refused or reads something else, or a name is taken.
+        DefinitionError: An expression is refused or reads something else, a name is taken, or one is declared less
+            sensitive than what it comes from, without a reason.
     """
     features: list[ComputedFeature] = []
-    known = {name.lower() for name in columns}
+    made: list[Column] = []
+    names = [column.name for column in columns]
+    known = {name.lower() for name in names}
     for number, computed in enumerate(parsed.computed):
         place = ("computed", number, "expression")
-        names = {*taken_names(parsed), *columns, *(feature.name for feature in features)}
-        _check_name(document, computed.name, names, "computed", number, "name")
+        taken = {*taken_names(parsed), *names, *(feature.name for feature in features)}
+        _require_free(document, computed.name, taken, "computed", number, "name")
         with document.located(*place):
             expression = parse_expression(computed.expression, file=document.file)
         for name in expression.columns:
@@ -65,12 +70,21 @@ def computed_features(
                 raise DefinitionError(
                     f"column '{name}' in the expression of '{computed.name}', which is no key, request column or "
                     "looked-up feature",
-                    f"one of: {', '.join(columns)}",
-                    nearest(name, columns, "look it up in features, or declare it in request"),
+                    f"one of: {', '.join(names)}",
+                    nearest(name, names, "look it up in features, or declare it in request"),
                     where=document.at(*place),
                 )
-        features.append(ComputedFeature(computed.name, computed.type, expression))
-    return tuple(features), tuple(_column(computed.name, computed) for computed in parsed.computed)
+        feature = with_read(ComputedFeature(computed.name, computed.type, expression), columns)
+        origins = {column.name: column.sensitivity for column in feature.read}
+        features.append(feature)
+        made.append(resolved(_column(computed.name, computed), computed, origins, document, "computed", number))
+    return tuple(features), tuple(made)
+
+
+def with_read(feature: ComputedFeature, columns: Iterable[Column]) -> ComputedFeature:
+    """A computed feature with the columns that its expression reads, which may spell them otherwise."""
+    spelled = {column.name.lower(): column for column in columns}
+    return replace(feature, read=tuple(spelled[name.lower()] for name in feature.expression.columns))
 
 
 def request_parts(
@@ -85,7 +99,7 @@ def request_parts(
     }
 
 
-def _check_name(document: Document, name: str, taken: set[str], *place: str | int) -> None:
+def _require_free(document: Document, name: str, taken: set[str], *place: str | int) -> None:
     if name in taken:
         raise DefinitionError(
             f"a second column '{name}' of the model",
