@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_assets.project.expectations import RowCount
+from mlops_assets.lakehouse.periods import Unit
+from mlops_assets.lakehouse.schema import NotFinite, Sensitivity
+from mlops_assets.project.engine_settings import EngineName
+from mlops_assets.project.expectations import RowCount, Severity
 from mlops_assets.project.field_types import (
     DeclaredType,
     FiniteNumber,
@@ -19,7 +22,6 @@ from mlops_assets.project.field_types import (
 from mlops_assets.project.names import Name, Owner, TableName, TagText
 
 ONE_DAY = timedelta(days=1)
-Unit = Literal["day", "week", "month"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
@@ -32,7 +34,7 @@ class Attributes(BaseModel):
 class SensitivityAttributes(Attributes):
     """Who may see a column that is computed from others."""
 
-    sensitivity: Literal["public", "internal", "personal"] | None = None
+    sensitivity: Sensitivity | None = None
     """Who may see it: public everybody, internal the organisation, personal only who needs it; by default as the most
     sensitive of what it is computed from.
     """
@@ -58,21 +60,21 @@ class ContractAttributes(Attributes):
     """The texts allowed; empty for all."""
     owners: list[Owner] | None = None
     """Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners."""
-    not_finite: Literal["refuse", "null"] = "refuse"
+    not_finite: NotFinite = "refuse"
     """What becomes of a number that is not finite (NaN, infinity): refuse, as a fault of its row, or null."""
 
 
 class SourceColumnAttributes(ContractAttributes):
     """One column of a source."""
 
-    sensitivity: Literal["public", "internal", "personal"] = "internal"
+    sensitivity: Sensitivity = "internal"
     """Who may see it: public everybody, internal the organisation, personal only who needs it."""
 
 
 class ColumnAttributes(ContractAttributes, SensitivityAttributes):
     """One column of a feature table."""
 
-    not_finite: Literal["refuse", "null"] = "null"
+    not_finite: NotFinite = "null"
     """What becomes of a number that is not finite (NaN, infinity): null, which is counted, or refuse."""
 
 
@@ -87,13 +89,6 @@ class SharedAttributes(Attributes):
     """Who answers for it: e-mail addresses, or team:NAME."""
     tags: dict[TagText, TagText] = Field(default_factory=dict)
     """Labels to search by, such as domain: sales."""
-
-
-class TableAttributes(SharedAttributes):
-    """What sources and feature tables have."""
-
-    online: bool = False
-    """Whether applications read its newest rows by key, from the online store."""
 
 
 class RowsAttributes(Attributes):
@@ -129,10 +124,19 @@ class ExpectationAttributes(Attributes):
     """How many rows are expected."""
     freshness: FreshnessAttributes | None = None
     """How old the newest row or delivery may be; also looked at when nothing arrives."""
-    severity: Literal["warn", "block"] = "warn"
+    severity: Severity = "warn"
     """warn: shown, and stops nothing; block: the rows are kept out and the last good state stays."""
     description: str = ""
     """Why this is expected, for people."""
+
+
+class TableAttributes(SharedAttributes):
+    """What sources and feature tables have."""
+
+    expectations: list[ExpectationAttributes] = Field(default_factory=list)
+    """What is expected beyond the contract, each a check of its own."""
+    online: bool = False
+    """Whether applications read its newest rows by key, from the online store."""
 
 
 class FilesAttributes(Attributes):
@@ -225,8 +229,6 @@ class SourceAttributes(TableAttributes):
     """How many periods a window restates, its own included."""
     max_removed_share: float = Field(default=0.1, ge=0, le=1)
     """A delivery that removes a larger share of the rows it covers is refused."""
-    expectations: list[ExpectationAttributes] = Field(default_factory=list)
-    """What is expected beyond the contract, each a check of its own."""
     max_bad_share: float = Field(default=0, ge=0, le=1)
     """Share of a delivery's rows that may break the contract and are put aside in quarantine; with more of them it is
     refused.
@@ -292,7 +294,5 @@ class FeatureTableAttributes(TableAttributes):
     """How far back it looks, the period itself included, such as 13 months; windows know it themselves."""
     columns: dict[str, ColumnAttributes] = Field(default_factory=dict)
     """Every column that it gives, keys included; of windows only those to be described otherwise."""
-    expectations: list[ExpectationAttributes] = Field(default_factory=list)
-    """What is expected beyond the contract, each a check of its own."""
-    engine: Literal["duckdb", "spark"] | None = None
+    engine: EngineName | None = None
     """What computes it, with the same rows; by default the platform's engine."""

@@ -83,13 +83,8 @@ def _of_column(
     document: Document, at: tuple[str | int, ...], item: written.ExpectationAttributes, schema: TableSchema, rule: str
 ) -> tuple[str, NullShare | Values]:
     name = str(item.column)
-    if name not in schema.names:
-        raise DefinitionError(
-            f"an expectation of '{name}', which is not among the columns",
-            f"one of: {', '.join(schema.names)}",
-            "correct the name, or add the column",
-            where=document.at(*at, "column"),
-        )
+    found = f"an expectation of '{name}', which is not among the columns"
+    document.require_among(name, schema.names, found, "correct the name, or add the column", *at, "column")
     column = schema.column(name)
     check = re.sub(r"\W", "_", name, flags=re.ASCII)  # what Dagster takes in the name of a check
     if item.null_share is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.errors import DefinitionError
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.gates import (
     ENOUGH_ROWS,
@@ -87,23 +87,6 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
                 )
 
 
-def require_metric(
-    document: Document, parsed: written.ModelAttributes, metric: str, known: Sequence[str], cure: str, *place: str | int
-) -> None:
-    """See that a metric is one of those that may stand at a place.
-
-    Raises:
-        DefinitionError: It is none of them.
-    """
-    if metric not in known:
-        raise DefinitionError(
-            f"metric '{metric}' of a {parsed.task} model",
-            f"one of: {', '.join(known)}",
-            nearest(metric, known, cure),
-            where=document.at(*place),
-        )
-
-
 def _gate(
     document: Document,
     parsed: written.ModelAttributes,
@@ -121,14 +104,15 @@ def _gate(
         return SizeGate(int(item.model_size_at_most.size))
     if isinstance(item, LatencyGateAttributes):
         return LatencyGate(item.latency_at_most.size)
+    found = f"metric '{item.metric}' of a {parsed.task} model"
     if isinstance(item, LimitGate):
         known = [metric.name for metric in metrics_of(parsed.task)]
-        require_metric(document, parsed, item.metric, known, "choose one of them", *place, "metric")
+        document.require_among(item.metric, known, found, "choose one of them", *place, "metric")
         _require_limit(document, item, *place)
         return item
     # Of metrics for which one of two figures is the better one.
     ordered = [metric.name for metric in metrics_of(parsed.task) if metric.is_loss or metric.greater_is_better]
-    require_metric(document, parsed, item.metric, ordered, "choose one of them", *place, "metric")
+    document.require_among(item.metric, ordered, found, "choose one of them", *place, "metric")
     if isinstance(item, ComparisonGate):
         return item
     for position, name in enumerate(item.by):
@@ -157,10 +141,5 @@ def _require_limit(document: Document, item: LimitGate, *place: str | int) -> No
 
 
 def _require_column(document: Document, name: str, columns: Sequence[str], *place: str | int) -> None:
-    if name not in columns:
-        raise DefinitionError(
-            f"segments by '{name}', which judged rows do not have",
-            f"one of: {', '.join(columns)}",
-            nearest(name, columns, "choose one of them, or add it to features or request"),
-            where=document.at(*place),
-        )
+    cure = "choose one of them, or add it to features or request"
+    document.require_among(name, columns, f"segments by '{name}', which judged rows do not have", cure, *place)

@@ -20,7 +20,7 @@ from mlops_assets.project.definition import (
     common_calendar,
 )
 from mlops_assets.project.gates import CustomGate, Gate
-from mlops_assets.project.load_gates import load_evaluation, load_gates, require_metric, require_no_personal_segments
+from mlops_assets.project.load_gates import load_evaluation, load_gates, require_no_personal_segments
 from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.model_attributes import LookupDefinition
@@ -316,7 +316,8 @@ def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
     """The metric that decides on retraining: one of which less is better, for it is held against a level."""
     metric = parsed.monitor.metric or DEFAULT_METRIC[parsed.task]
     losses = [found.name for found in metrics_of(parsed.task) if found.is_loss]
-    require_metric(document, parsed, metric, losses, "choose one of which less is better", "monitor", "metric")
+    found, cure = f"metric '{metric}' of a {parsed.task} model", "choose one of which less is better"
+    document.require_among(metric, losses, found, cure, "monitor", "metric")
     return metric
 
 

@@ -102,13 +102,10 @@ def load_fitting(
     """
     train = parsed.train
     numbers = [column.name for column in features if is_number(column.type)]
-    if train.weight is not None and train.weight not in numbers:
-        raise DefinitionError(
-            f"'{train.weight}' as the weight of rows",
-            f"a feature or request column of numbers: {', '.join(numbers)}",
-            nearest(train.weight, numbers, "name one of them, or let the population's SQL give it"),
-            where=document.at("train", "weight"),
-        )
+    if train.weight is not None:
+        found, what = f"'{train.weight}' as the weight of rows", "a feature or request column of numbers"
+        cure = "name one of them, or let the population's SQL give it"
+        document.require_among(train.weight, numbers, found, cure, "train", "weight", what=what)
     class_weight, stopping = _class_weight(document, parsed), None
     if train.early_stopping is not None:
         rounds = _rounds(document, template, train.early_stopping.rounds)
@@ -123,14 +120,10 @@ def _require_searchable(document: Document, search: Search, template: TemplateCh
     takes = own.parameters if own else find_template(template.name, template.version).parameters
     names = [name for name in takes if name != rounds]
     for name, values in search.params.items():
-        place = document.at("train", "search", "params", name)
-        if name not in names:
-            raise DefinitionError(
-                f"a search for '{name}'" + (", which early stopping sets" if name == rounds else ""),
-                f"among: {', '.join(names)}",
-                nearest(name, names, "correct the name, or leave it out"),
-                where=place,
-            )
+        path = ("train", "search", "params", name)
+        place = document.at(*path)
+        found = f"a search for '{name}'" + (", which early stopping sets" if name == rounds else "")
+        document.require_among(name, names, found, "correct the name, or leave it out", *path, what="among")
         if not isinstance(values, Range):
             if not values:
                 raise DefinitionError(f"no value of '{name}' to try", "at least one", "list some", where=place)
@@ -196,13 +189,8 @@ def _class_weight(
     # YAML reads true and false as booleans, and a class such as 1 as a number.
     weights = {str(name).lower() if isinstance(name, bool) else str(name): weight for name, weight in declared.items()}
     for name, weight in weights.items():
-        if name not in classes:
-            raise DefinitionError(
-                f"a weight of the class '{name}'",
-                f"among: {', '.join(classes)}",
-                nearest(name, classes, "name one of them"),
-                where=place,
-            )
+        found = f"a weight of the class '{name}'"
+        document.require_among(name, classes, found, "name one of them", "train", "class_weight", what="among")
         if weight <= 0:
             raise DefinitionError(
                 f"the weight {weight:g} of the class '{name}'", "greater than 0", "correct it", where=place

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from mlops_assets.engines.query import Query
-from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, Sensitivity
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import LabelDefinition, ProjectDefinition, TableDefinition
@@ -21,13 +20,9 @@ def require_own_names(document: Document, parsed: written.ModelAttributes, names
     """
     known = [*names, parsed.label.column, PREDICTION]
     for name in parsed.columns:
-        if name not in known:
-            raise DefinitionError(
-                f"column '{name}', which is no key, timestamp, label, looked-up feature or prediction of the model",
-                f"one of: {', '.join(known)}",
-                nearest(name, known, "correct the name; of request and computed columns it is said where they stand"),
-                where=document.at("columns", name),
-            )
+        found = f"column '{name}', which is no key, timestamp, label, looked-up feature or prediction of the model"
+        cure = "correct the name; of request and computed columns it is said where they stand"
+        document.require_among(name, known, found, cure, "columns", name)
 
 
 def population_columns(

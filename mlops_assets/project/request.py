@@ -58,7 +58,7 @@ def computed_features(
     features: list[ComputedFeature] = []
     made: list[Column] = []
     names = [column.name for column in columns]
-    known = {name.lower() for name in names}
+    known = [name.lower() for name in names]
     for number, computed in enumerate(parsed.computed):
         place = ("computed", number, "expression")
         taken = {*taken_names(parsed), *names, *(feature.name for feature in features)}

@@ -63,13 +63,9 @@ def _require_key_and_time(
     document: Document, columns: Mapping[str, written.ContractAttributes], keys: Sequence[str], timestamp: str | None
 ) -> None:
     for field, name in [*(("primary_keys", key) for key in keys), *([("timestamp", timestamp)] if timestamp else [])]:
-        if name not in columns:
-            raise DefinitionError(
-                f"{'primary key' if field == 'primary_keys' else 'timestamp'} '{name}', which is not among the columns",
-                f"one of: {', '.join(columns)}",
-                "add the column, or correct the name",
-                where=document.at(field),
-            )
+        what = "primary key" if field == "primary_keys" else "timestamp"
+        found = f"{what} '{name}', which is not among the columns"
+        document.require_among(name, columns, found, "add the column, or correct the name", field)
     if timestamp in keys:
         raise DefinitionError(
             f"the timestamp '{timestamp}' among the primary keys",

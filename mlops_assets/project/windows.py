@@ -261,13 +261,8 @@ def _interval(window: Duration) -> str:
 
 
 def _column(document: Document, source: TableDefinition, name: str, *place: str | int) -> Column:
-    if name not in source.schema.names:
-        raise DefinitionError(
-            f"column '{name}', which '{source.name}' does not have",
-            f"one of: {', '.join(source.schema.names)}",
-            "correct the name",
-            where=document.at(*place),
-        )
+    found = f"column '{name}', which '{source.name}' does not have"
+    document.require_among(name, source.schema.names, found, "correct the name", *place)
     return source.schema.column(name)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from mlops_assets.errors import DefinitionError, Location, PlatformError, cannot_open
+from mlops_assets.errors import DefinitionError, Location, PlatformError, cannot_open, nearest
 from mlops_assets.project.attributes import RENAMED, Attributes
 from mlops_assets.project.text_files import read_text
 
@@ -94,6 +94,26 @@ class Document:
             cure = "put it between quotation marks"
         more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
         return DefinitionError(found + more, expected, cure, where=self.at(*path))
+
+    def require_among(
+        self, name: str, names: Iterable[str], found: str, cure: str, *path: str | int, what: str = "one of"
+    ) -> None:
+        """See that a name is one that is there.
+
+        Args:
+            name: The name.
+            names: Those that there are.
+            found: What to say that it is, in an error.
+            cure: What to do where no name is near to it.
+            path: Where it is written.
+            what: What those are that there are.
+
+        Raises:
+            DefinitionError: It is none of them.
+        """
+        if name not in (there := list(names)):
+            expected, where = f"{what}: {', '.join(there)}", self.at(*path)
+            raise DefinitionError(found, expected, nearest(name, there, cure), where=where)
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:
