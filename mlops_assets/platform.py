@@ -20,8 +20,9 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
-from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, periods_behind
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
 from mlops_assets.project.engine_settings import EngineName
+from mlops_assets.project.spans import periods_behind
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from mlops_assets.governance.evidence import InputEvidence, window_evidence
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, periods_behind
+from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.reads import Reads
+from mlops_assets.project.spans import periods_behind
 from mlops_assets.quality.contract import BrokenContractError, CheckOutcome
 from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.ingest import require_delivered

@@ -14,7 +14,8 @@ from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.models.folds import newest
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import scores_of_values, truth_of
-from mlops_assets.project.definition import EarlyStopping, ModelDefinition
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_parts import EarlyStopping
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.templates import build_estimator, find_template, require_valid
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from mlops_assets.errors import ConflictError, DefinitionError
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.platform import Platform
-from mlops_assets.project.definition import ModelDefinition, TemplateChoice
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_parts import TemplateChoice
 
 
 @dataclass(frozen=True)

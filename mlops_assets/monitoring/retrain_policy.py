@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
-from mlops_assets.project.definition import RetrainPolicy
+from mlops_assets.project.model_parts import RetrainPolicy
 
 Cause = Literal["first", "definitions", "performance", "age", "request", "none"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_assets.lakehouse.periods import Unit
-from mlops_assets.lakehouse.schema import NotFinite, Sensitivity
+from mlops_assets.lakehouse.schema import ColumnKind, NotFinite, Sensitivity
 from mlops_assets.project.engine_settings import EngineName
 from mlops_assets.project.expectations import RowCount, Severity
 from mlops_assets.project.field_types import (
@@ -42,14 +42,24 @@ class SensitivityAttributes(Attributes):
     """Why it may be less sensitive than what it is computed from; needed where it is."""
 
 
-class ContractAttributes(Attributes):
-    """One column and its contract."""
+class ValueAttributes(Attributes):
+    """What a column holds."""
 
     type: DeclaredType
     description: str
     """What a value means, with its unit."""
     kind: Literal["number", "category"] | None = None
     """How a model uses it; by default text and booleans are categories, others numbers."""
+
+    @property
+    def used_as(self) -> ColumnKind:
+        """How a model uses it."""
+        return self.kind or ("category" if self.type in ("string", "boolean") else "number")
+
+
+class ContractAttributes(ValueAttributes):
+    """One column and its contract."""
+
     nullable: bool = True
     """Whether nulls are allowed; keys and timestamps never have any."""
     minimum: FiniteNumber | None = None

@@ -13,13 +13,14 @@ from mlops_assets.errors import DefinitionError, Location, nearest
 from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
-from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema, greatest
+from mlops_assets.lakehouse.schema import Column, TableSchema, greatest
 from mlops_assets.project.attributes import Database, Push
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
-from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLogChoice, Search
+from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLogChoice
+from mlops_assets.project.model_parts import FittingChoice, LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
 
@@ -135,81 +136,6 @@ class FeatureTableDefinition:
     def query(self) -> Query | None:
         """Its SQL; None where a Python function computes it."""
         return self.computation if isinstance(self.computation, Query) else None
-
-
-@dataclass(frozen=True)
-class LabelDefinition:
-    """What a model predicts.
-
-    ``classes`` are those of a multiclass model, in the order that its YAML declares, and empty otherwise. ``first`` and
-    ``last`` bound the periods in which labels become known: what the label's SQL reads may begin later and end earlier
-    than what is predicted from.
-    """
-
-    query: Query
-    inputs: tuple[str, ...]
-    column: str
-    horizon: int
-    delay: int
-    unit: str
-    first: Period
-    last: Period | None
-    type: ColumnType = "double"
-    classes: tuple[str, ...] = ()
-
-    @property
-    def known_after(self) -> int:
-        """Periods from the period that is predicted from to the one in which the label becomes known."""
-        return self.horizon + self.delay
-
-
-@dataclass(frozen=True)
-class TemplateChoice:
-    """Which recipe, with which parameters.
-
-    ``function`` is what makes an own template's estimator; ``definition_hash`` is that of the recipe, whoever wrote it;
-    ``allow_pickle`` are classes of an own template whose fits may be kept as pickles.
-    """
-
-    name: str
-    version: int
-    params: Mapping[str, object]
-    seed: int
-    definition_hash: str
-    function: PythonFunction | None = field(default=None, repr=False)
-    allow_pickle: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Fewer rounds, by the loss on the newest ``periods`` of a fit's rows; the parameter ``rounds`` counts them."""
-
-    periods: int
-    patience: int
-    rounds: str
-
-
-@dataclass(frozen=True)
-class FittingChoice:
-    """How a template is fitted: the column that weighs rows, what classes weigh, early stopping, and search.
-
-    The weights of classes are in the order of the model's classes; those that were not named are not among them.
-    """
-
-    weight: str | None = None
-    class_weight: Literal["balanced"] | tuple[tuple[str, float], ...] | None = None
-    early_stopping: EarlyStopping | None = None
-    search: Search | None = None
-
-
-@dataclass(frozen=True)
-class RetrainPolicy:
-    """When a training is asked for; times in periods."""
-
-    worse_by: float
-    persistence: int
-    cool_down: int
-    max_age: int
 
 
 @dataclass(frozen=True)
@@ -409,26 +335,6 @@ class ModelDefinition:
 TableDefinition = SourceDefinition | FeatureTableDefinition
 
 
-def span_in(calendar: Calendar, first: Period, last: Period | None) -> tuple[Period, Period | None]:
-    """The first and last period of a calendar for which a table has something, from its own first and last ones.
-
-    That is a period of the table's that ends in it, or the newest that ended before. The last is None where they go on.
-    """
-    return calendar.of(first.anchor), calendar.newest_over(last.end) if last else None
-
-
-def periods_behind(table: TableDefinition, first: Period, last: Period) -> list[Period]:
-    """The periods of a table that stand behind a span of periods of any calendar; none of a static table.
-
-    Those that end within the span, or the newest that ended before it, as far as the table has them.
-    """
-    if table.first is None:
-        return []
-    calendar = table.schema.calendar
-    begin, end = calendar.ending_within(first, last)
-    return list(calendar.between(max(begin, table.first), min(end, table.last) if table.last else end))
-
-
 @dataclass(frozen=True)
 class ProjectDefinition:
     """All that a project declares.
@@ -537,25 +443,3 @@ def _named(what: str, name: str, declared: Mapping[str, Declared]) -> Declared:
         listed = ", ".join(declared) or "none is declared"
         raise DefinitionError(f"{what} '{name}'", f"one of: {listed}", nearest(name, declared, "correct the name"))
     return declared[name]
-
-
-def common_calendar(tables: Mapping[str, TableDefinition], where: Location) -> Calendar:
-    """The calendar that all tables with a time share.
-
-    Raises:
-        DefinitionError: They differ, or none has a time.
-    """
-    calendars = {table.schema.calendar: name for name, table in tables.items() if table.schema.timestamp is not None}
-    if not calendars:
-        raise DefinitionError(
-            "only static tables as inputs", "at least one input with a time", "read a table with a time", where=where
-        )
-    if len(calendars) > 1:
-        listed = ", ".join(f"{name} ({calendar.unit})" for calendar, name in calendars.items())
-        raise DefinitionError(
-            f"inputs of different periods: {listed}",
-            "inputs of one period",
-            "look one of them up among the model's features, which takes a table of any periods",
-            where=where,
-        )
-    return next(iter(calendars))

@@ -11,7 +11,7 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, TableDefinition, common_calendar
+from mlops_assets.project.definition import FeatureTableDefinition, SourceDefinition, TableDefinition
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.lookups import typed_default
 from mlops_assets.project.python_function import PythonFunction, read_function
@@ -25,10 +25,10 @@ from mlops_assets.project.resolving import (
     generation_of,
     read_query,
     schema_parts,
-    span_of_tables,
     unknown_table,
 )
 from mlops_assets.project.sensitivity import resolved, sql_origins, table_origins
+from mlops_assets.project.spans import common_calendar, span_of_tables
 from mlops_assets.project.windows import Windows, expand_windows
 from mlops_assets.project.yaml_files import Document
 

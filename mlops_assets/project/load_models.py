@@ -10,15 +10,7 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import (
-    LabelDefinition,
-    ModelDefinition,
-    ProjectDefinition,
-    RetrainPolicy,
-    TableDefinition,
-    TemplateChoice,
-    common_calendar,
-)
+from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 from mlops_assets.project.gates import CustomGate, Gate
 from mlops_assets.project.load_gates import load_evaluation, load_gates, require_no_personal_segments
 from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
@@ -30,6 +22,7 @@ from mlops_assets.project.model_columns import (
     population_columns,
     require_own_names,
 )
+from mlops_assets.project.model_parts import LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.reads import parts_read
 from mlops_assets.project.request import computed_features, request_columns, request_parts
 from mlops_assets.project.resolving import (
@@ -39,9 +32,9 @@ from mlops_assets.project.resolving import (
     generation_of,
     read_query,
     schema_parts,
-    span_of_tables,
     unknown_table,
 )
+from mlops_assets.project.spans import common_calendar, span_of_tables
 from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, metrics_of
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document

@@ -7,8 +7,8 @@ from typing import Literal
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.lakehouse.schema import Column, is_number
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import EarlyStopping, FittingChoice, TemplateChoice
 from mlops_assets.project.model_attributes import Range, Search
+from mlops_assets.project.model_parts import EarlyStopping, FittingChoice, TemplateChoice
 from mlops_assets.project.python_function import TEMPLATE, PythonFunction, read_function_for
 from mlops_assets.project.tasks import classes_of
 from mlops_assets.project.yaml_files import Document

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.project.attributes import Attributes, SensitivityAttributes, SharedAttributes
-from mlops_assets.project.field_types import DeclaredType, FeatureName, FiniteNumber, Length, Lookback
+from mlops_assets.project.attributes import Attributes, SensitivityAttributes, SharedAttributes, ValueAttributes
+from mlops_assets.project.field_types import FeatureName, FiniteNumber, Length, Lookback
 from mlops_assets.project.gates import GateAttributes
 from mlops_assets.project.names import Name
 from mlops_assets.project.tasks import Task
@@ -67,14 +67,8 @@ class LookupDefinition:
         )
 
 
-class RequestColumnAttributes(SensitivityAttributes):
+class RequestColumnAttributes(ValueAttributes, SensitivityAttributes):
     """A value that comes with a request, and in training and scoring from a column of the population's SQL."""
-
-    type: DeclaredType
-    description: str
-    """What a value means, with its unit."""
-    kind: Literal["number", "category"] | None = None
-    """How the model uses it; by default text and booleans are categories, others numbers."""
 
 
 class RequestAttributes(Attributes):

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from mlops_assets.engines.query import Query
 from mlops_assets.lakehouse.schema import Column, Sensitivity
 from mlops_assets.project import model_attributes as written
-from mlops_assets.project.definition import LabelDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import ProjectDefinition, TableDefinition
+from mlops_assets.project.model_parts import LabelDefinition
 from mlops_assets.project.sensitivity import resolved, sql_origins
 from mlops_assets.project.yaml_files import Document
 

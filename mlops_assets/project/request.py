@@ -6,7 +6,7 @@ from dataclasses import replace
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.expression import parse_expression
 from mlops_assets.errors import DefinitionError, nearest
-from mlops_assets.lakehouse.schema import Column, ColumnKind
+from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.sensitivity import resolved
 from mlops_assets.project.yaml_files import Document
@@ -110,5 +110,4 @@ def _require_free(document: Document, name: str, taken: set[str], *place: str | 
 
 
 def _column(name: str, column: written.RequestColumnAttributes) -> Column:
-    kind: ColumnKind = column.kind or ("category" if column.type in ("string", "boolean") else "number")
-    return Column(name, column.type, column.description, kind)
+    return Column(name, column.type, column.description, column.used_as)

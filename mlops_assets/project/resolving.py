@@ -1,16 +1,16 @@
 """What the loading of all three components shares: columns, SQL files, durations, and where an error stands."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.content_hash import text_hash
-from mlops_assets.lakehouse.periods import Calendar, Duration, Period
+from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, is_number
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import Documentation, TableDefinition, span_in
+from mlops_assets.project.definition import Documentation
 from mlops_assets.project.text_files import read_text
 from mlops_assets.project.yaml_files import Document
 
@@ -40,14 +40,13 @@ def columns_of(
                 "take not_finite out, or correct the type",
                 where=document.at("columns", name, "not_finite"),
             )
-        kind = column.kind or ("category" if column.type in ("string", "boolean") else "number")
         fixed = name in keys or name == timestamp
         result.append(
             Column(
                 name=name,
                 type=column.type,
                 description=column.description,
-                kind="key" if name in keys else "time" if name == timestamp else kind,
+                kind="key" if name in keys else "time" if name == timestamp else column.used_as,
                 nullable=column.nullable and not fixed,
                 minimum=column.minimum,
                 maximum=column.maximum,
@@ -161,32 +160,6 @@ def read_query(document: Document, name: str, *place: str) -> Query:
     file = document.file.parent / name
     text = read_text(file, "a file in UTF-8 with one SELECT", document.at(*place))
     return parse_query(text, file=file)
-
-
-def span_of_tables(
-    tables: Iterable[TableDefinition], calendar: Calendar, where: Location
-) -> tuple[Period, Period | None]:
-    """The first and last period of a calendar for which all tables have something: a period that ends in it or before.
-
-    Raises:
-        DefinitionError: One table ends before another begins.
-    """
-    spans = {table.name: span_in(calendar, table.first, table.last) for table in tables if table.first}
-    first_of = {name: first for name, (first, _) in spans.items()}
-    last_of = {name: last for name, (_, last) in spans.items() if last}
-    begins = max(first_of, key=lambda name: first_of[name])
-    if not last_of:
-        return first_of[begins], None
-    ends = min(last_of, key=lambda name: last_of[name])
-    first, last = first_of[begins], last_of[ends]
-    if last < first:
-        raise DefinitionError(
-            f"'{ends}', which ends with {last.key}, beside '{begins}', which begins with {first.key}",
-            f"tables with at least one {calendar.unit} in common",
-            "correct last_period or first_period, or take one of the two out",
-            where=where,
-        )
-    return first, last
 
 
 def documentation_of(parsed: written.SharedAttributes) -> Documentation:

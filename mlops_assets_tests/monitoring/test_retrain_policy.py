@@ -11,7 +11,7 @@ from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.monitoring.retrain_policy import History, RetrainDecision, decide
-from mlops_assets.project.definition import RetrainPolicy
+from mlops_assets.project.model_parts import RetrainPolicy
 
 MONTHS = Calendar("month")
 POLICY = RetrainPolicy(worse_by=0.2, persistence=2, cool_down=3, max_age=12)

@@ -12,11 +12,12 @@ from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.operations.check import check_parameter_values
 from mlops_assets.project.attributes import RENAMED
-from mlops_assets.project.definition import Files, RetrainPolicy, TemplateChoice
+from mlops_assets.project.definition import Files
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import ComparisonGate
 from mlops_assets.project.load import load_project
 from mlops_assets.project.model_attributes import LookupDefinition
+from mlops_assets.project.model_parts import RetrainPolicy, TemplateChoice
 from mlops_assets.templates import find_template
 from mlops_assets_tests.project.small_project import FORECAST, SALES, SHOPS, TREND, VISITS, SmallProject
 

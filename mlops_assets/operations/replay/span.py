@@ -11,8 +11,8 @@ from mlops_assets.project.definition import (
     ModelDefinition,
     ProjectDefinition,
     SourceDefinition,
-    span_in,
 )
+from mlops_assets.project.spans import span_in
 
 Lived = SourceDefinition | FeatureTableDefinition | ModelDefinition
 """What a replay lives through the periods of: a project's models, or where it has none, its tables with a time."""
