@@ -14,7 +14,7 @@ from mlops_assets.errors import ConflictError, DefinitionError, MissingDataError
 from mlops_assets.features.corrections import read_computed
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
-from mlops_assets.lakehouse.periods import Period
+from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.lakehouse.schema import Column, TableSchema, type_of
 from mlops_assets.lakehouse.tables import StateTable, that_were_known
@@ -120,6 +120,13 @@ def earlier_generations(table: StateTable) -> list[DeltaFolder]:
     if not folder.parent.is_dir():
         return []
     return [DeltaFolder(other, table.name) for other in folder.parent.iterdir() if other.is_dir() and other != folder]
+
+
+def computed_periods(generation: DeltaFolder, calendar: Calendar, first: Period) -> list[str]:
+    """The keys of the periods, from the first on, that a generation of a table was computed for."""
+    newest = generation.newest_period()
+    keys = [period.key for period in calendar.between(first, calendar.at_key(newest))] if newest else []
+    return [key for key, count in generation.counters(keys).items() if count]
 
 
 def newest_earlier(table: StateTable) -> Period | None:
@@ -233,11 +240,8 @@ def compare_generations(
         columns: Which columns, beside key and time; None for all, and then no column may have been added.
         first: The first period that counts.
     """
-    newest = before.newest_period()
     calendar = now.schema.calendar
-    keys = [period.key for period in calendar.between(first, calendar.at_key(newest))] if newest else []
-    counted = before.counters(keys)
-    keys = [key for key in keys if counted[key]]
+    keys = computed_periods(before, calendar, first)
     chosen = tuple(columns if columns is not None else now.schema.value_names)
     found = TableAgreement(now.name, before.folder.name, now.delta.folder.name, chosen, tuple(keys))
     missing = tuple(key for key, count in now.delta.counters(keys).items() if not count)
@@ -297,9 +301,7 @@ def _history_hash(
     """The hash of what was known of some columns up to a moment, whatever else changed in their rows."""
     import pyarrow.compute as pc
 
-    fixed = (*table.schema.keys, table.schema.timestamp)
-    columns = tuple(column for column in table.schema.columns if column.name in (*fixed, *names))
-    narrow = StateTable(table.delta, replace(table.schema, columns=columns))
+    narrow = table.narrowed(names)
     if until is None or all(moment.known_at <= until for moment in narrow.moments(period, period)[period.key]):
         return platform.engine_of(table.name).data_versions(narrow, [period])[period.key]
     states = narrow.states(period, period)

@@ -168,7 +168,7 @@ def feature_table_lineage(project: ProjectDefinition, table: FeatureTableDefinit
             for source in read
         )
     origins = _origins(project, table.query, table.inputs, table.schema.names)
-    return _distinct(edge for name in table.schema.names for edge in _edges(origins[name], table.name, name))
+    return _distinct(_edges(origins, table.name))
 
 
 def labels_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
@@ -177,14 +177,8 @@ def labels_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[
     asked = (*model.schema.names, model.label.column)
     label = _origins(project, model.label.query, model.label.inputs, asked)
     joined = [origin for name in model.schema.names for origin in (*population[name], *label[name])]
-    name = f"{model.name}.labels"
-    return _distinct(
-        [
-            *(edge for key in population for edge in _edges(population[key], name, key)),
-            *_edges(label[model.label.column], name, model.label.column),
-            *_edges(joined, name, model.label.column, how="rows"),
-        ]
-    )
+    name, own = f"{model.name}.labels", model.label.column
+    return _distinct([*_edges({**population, own: label[own]}, name), *_edges({own: joined}, name, how="rows")])
 
 
 def training_set_lineage(project: ProjectDefinition, model: ModelDefinition) -> tuple[ColumnEdge, ...]:
@@ -218,12 +212,8 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
     by_baseline = [] if model.task == "regression" else [name for name in (model.baseline, model.label.column) if name]
     return _distinct(
         [
-            *(edge for key in population for edge in _edges(population[key], name, key)),
-            *(
-                ColumnEdge(TableColumn(name, origin), to, "computed")
-                for to in predicted
-                for origin in model.feature_names
-            ),
+            *_edges(population, name),
+            *(ColumnEdge(TableColumn(name, of), to, "computed") for to in predicted for of in model.feature_names),
             *(ColumnEdge(TableColumn(training, column), to, "learned") for to in predicted for column in learned),
             *(ColumnEdge(TableColumn(name, model.baseline), to, "computed") for to in baselines if model.baseline),
             *(ColumnEdge(TableColumn(training, of), to, "learned") for to in baselines for of in by_baseline),
@@ -288,9 +278,13 @@ def _origins(
     return query_lineage(query, {name: project.table(name).schema.names for name in inputs}, names)
 
 
-def _edges(origins: Iterable[ColumnOrigin], table: str, column: str, *, how: How | None = None) -> Iterator[ColumnEdge]:
-    for origin in origins:
-        yield ColumnEdge(TableColumn(origin.table, origin.column), TableColumn(table, column), how or origin.how)
+def _edges(
+    origins: Mapping[str, Iterable[ColumnOrigin]], table: str, *, how: How | None = None
+) -> Iterator[ColumnEdge]:
+    """The edges to the columns of a table, from their origins by name."""
+    for column, of_column in origins.items():
+        for origin in of_column:
+            yield ColumnEdge(TableColumn(origin.table, origin.column), TableColumn(table, column), how or origin.how)
 
 
 def _distinct(edges: Iterable[ColumnEdge]) -> tuple[ColumnEdge, ...]:

@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.contract import QueryInput, columns_read
-from mlops_assets.errors import ContractError, Location, told_once, words_of
-from mlops_assets.features.frames import pandas_types
+from mlops_assets.errors import ContractError, DefinitionError, Location, told_once, words_of
+from mlops_assets.features.frames import arrow_rows, pandas_types
 from mlops_assets.lakehouse.exact import decoded, doubles, exactly, is_accepted
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.periods import Period
@@ -87,18 +87,14 @@ def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
 
 
 def _as_arrow(answer: Any, function: PythonFunction) -> "pa.Table":
-    import pyarrow as pa
-
-    kind = type(answer).__module__.partition(".")[0]
-    if isinstance(answer, pa.Table):
-        return answer
-    if kind == "pandas" and hasattr(answer, "columns"):
-        return pa.Table.from_pandas(answer, preserve_index=False)
-    if kind == "polars" and hasattr(answer, "to_arrow") and hasattr(answer, "columns"):
-        arrow: pa.Table = answer.to_arrow()
-        return arrow
+    found = type(answer).__name__
+    if hasattr(answer, "columns"):
+        try:
+            return arrow_rows(answer)
+        except DefinitionError as error:
+            found = error.found
     raise ContractError(
-        f"'{function.name}' answered with {type(answer).__name__}",
+        f"'{function.name}' answered with {found}",
         "a pyarrow.Table, pandas.DataFrame or polars.DataFrame",
         "return one of them",
         where=function.location,

@@ -123,7 +123,7 @@ def build_training_set(platform: Platform, model: ModelDefinition, at: Period) -
             f"at least {model.min_rows} (train.min_rows)",
             "train later, widen the window, or lower min_rows",
         )
-    rows = with_features(platform, model, labelled, as_of="predicted_at")
+    rows = platform.engine.to_arrow(rows_with_features(platform, model, labelled, as_of="predicted_at"))
     by = [column.name for column in model.looked_up_by]
     names = [*model.schema.names, "predicted_at", model.label.column, *by, *model.feature_names]
     order = [(name, "ascending") for name in (str(model.schema.timestamp), *model.schema.keys)]
@@ -151,18 +151,6 @@ def training_set_evidence(platform: Platform, model: ModelDefinition, at: Period
     """Evidence of reading the training set of a period, of a content that is known."""
     table = platform.training_sets(model)
     return InputEvidence(table.delta.name, table.delta.version(), data_version, (at.key, at.key))
-
-
-def with_features(
-    platform: Platform,
-    model: ModelDefinition,
-    rows: "pa.Table",
-    *,
-    as_of: str,
-    lookups: Sequence[FeatureLookup] | None = None,
-) -> "pa.Table":
-    """As `rows_with_features`, in this process."""
-    return platform.engine.to_arrow(rows_with_features(platform, model, rows, as_of=as_of, lookups=lookups))
 
 
 def rows_with_features(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import count_of, generation_as_stored, generations, missing_history
-from mlops_assets.features.training_sets import span_looked_up, with_features
+from mlops_assets.features.training_sets import rows_with_features, span_looked_up
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models import registry as mlflow_registry
@@ -115,7 +115,7 @@ def _looked_up(
     first, last = (its.schema.calendar.of(time) for time in (min(times), max(times)))
     generation = TrainedOn.from_json(training.trained_on).tables
     pinned = [_pinned(platform, its, lookup, generation, first, last) for lookup in lookups]
-    return with_features(platform, its, bare, as_of="predicted_at", lookups=pinned)
+    return platform.engine.to_arrow(rows_with_features(platform, its, bare, as_of="predicted_at", lookups=pinned))
 
 
 def _pinned(

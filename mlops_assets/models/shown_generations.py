@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops_assets.features.differences import differences
-from mlops_assets.features.generations import count_of, generations
+from mlops_assets.features.generations import computed_periods, count_of, generations
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.records import candidates
 from mlops_assets.platform import Platform
@@ -35,7 +35,6 @@ class ShownGeneration:
 
 def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list[ShownGeneration]:
     """The generations of a feature table that the home holds, in the order in which they were first seen."""
-    calendar = table.schema.calendar
     trained = {
         (TrainedOn.from_json(record.trained_on).tables.get(table.name), f"{model.name} at {record.at}"): None
         for model in platform.project.models.values()
@@ -44,16 +43,13 @@ def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list
     shown = []
     for record in generations(platform, table.name):
         folder = platform.generation_folder(table.name, record.generation)
-        newest = folder.newest_period()
-        keys = [period.key for period in calendar.between(table.first, calendar.at_key(newest))] if newest else []
-        counted = folder.counters(keys)
         shown.append(
             ShownGeneration(
                 record.generation,
                 record.generation == table.generation,
                 record.first_seen,
                 record.definition,
-                tuple(key for key in keys if counted[key]),
+                tuple(computed_periods(folder, table.schema.calendar, table.first)),
                 tuple(words for generation, words in trained if generation == record.generation),
             )
         )

@@ -167,22 +167,17 @@ def judge_contract(engine: Engine, rows: Rows, schema: TableSchema, measured: Ma
         count, found = rule_found(rule, place, measured)
         if count:
             by_check[rule.check].append((count, found))
-    nulls, values = by_check["values_not_null"], by_check["values_allowed"]
+
+    def outcome(check: str, between: str, kept: str) -> CheckOutcome:
+        broken = by_check[check]
+        words = between.join(found for _, found in broken)
+        return CheckOutcome(check, not broken, words or kept, sum(count for count, _ in broken))
+
     return [
         CheckOutcome("columns_and_types", True, f"{len(schema.columns)} columns as declared", 0),
         _keys_unique(engine, rows, schema, measured),
-        CheckOutcome(
-            "values_not_null",
-            not nulls,
-            ", ".join(found for _, found in nulls) or "no nulls where none are allowed",
-            sum(count for count, _ in nulls),
-        ),
-        CheckOutcome(
-            "values_allowed",
-            not values,
-            "; ".join(found for _, found in values) or "all values allowed",
-            sum(count for count, _ in values),
-        ),
+        outcome("values_not_null", ", ", "no nulls where none are allowed"),
+        outcome("values_allowed", "; ", "all values allowed"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Appending what a delivery changed: compared with the table, given its times, and written in one commit."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,7 @@ def append(
     if states.num_rows:
         touched = sorted(set(states.column("period").to_pylist()))
         platform.table(source.name).delta.append(states, {key: counters[key] for key in touched})
-    return _count(states)
+    return Counter(states.column("period").to_pylist())
 
 
 def first_known_at(source: SourceDefinition, period: Period | None, arrived_at: datetime) -> datetime:
@@ -153,10 +154,3 @@ def _states(
         "period": pa.array(periods, pa.string()),
     }
     return pa.table(columns, schema=schema)
-
-
-def _count(states: "pa.Table") -> Mapping[str, int]:
-    counts: dict[str, int] = {}
-    for period in states.column("period").to_pylist():
-        counts[period] = counts.get(period, 0) + 1
-    return counts

@@ -51,10 +51,6 @@ def require_published_keeps_contract(platform: Platform, source: SourceDefinitio
     """
     if source.published_from is None or source.max_bad_share:  # else bad rows are put aside, delivery by delivery
         return
-    if not source.published_from.is_file():
-        raise ContractError(
-            f"{source.published_from}, which is no file", "the CSV that is published from", "correct published_from"
-        )
     delivered = read_delivery([source.published_from], source.schema, source.name)
     if delivered.wrong:
         raise delivered.refusal(source.name)

@@ -8,6 +8,7 @@ import secrets
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -131,10 +132,9 @@ class RedisStore:
             self._seen.update(zip(tables, served, strict=True))  # other spaces are served: their rows are asked for
         numbers = {table: int(space) if space else None for table, space in zip(tables, spaces, strict=True)}
         answers: list[tuple[int | None, list[bytes | None]]] = []
-        start = len(tables)
+        values = iter(found[len(tables) :])
         for table, keys in asked:
-            rows = [value[16:] or None if value else None for value in found[start : start + len(keys)]]
-            start += len(keys)
+            rows = [value[16:] or None if value else None for value in islice(values, len(keys))]
             answers.append((numbers[table], rows))
         return answers
 

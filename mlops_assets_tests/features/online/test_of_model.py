@@ -12,7 +12,7 @@ from mlops_assets.features.online.answers import earlier_anchors
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.reading import OnlineFeatures
 from mlops_assets.features.online.store import open_store
-from mlops_assets.features.training_sets import with_features
+from mlops_assets.features.training_sets import rows_with_features
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets_tests.small_line import SHOPS, Line, hours, units_of
 
@@ -39,7 +39,8 @@ def offline(line: Line, period: Period, now: datetime) -> dict[str, dict[str, An
     moment = pa.timestamp("us", "UTC")
     asked = keys.append_column("event_time", pa.array([period.start] * keys.num_rows, moment))
     asked = asked.append_column("known", pa.array([now] * keys.num_rows, moment))
-    rows = with_features(line.platform, line.model, asked, as_of="known").to_pylist()
+    found = rows_with_features(line.platform, line.model, asked, as_of="known")
+    rows = line.platform.engine.to_arrow(found).to_pylist()
     return {row["shop"]: {name: row[name] for name in line.model.feature_names} for row in rows}
 
 
