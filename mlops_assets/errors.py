@@ -155,6 +155,22 @@ def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
     return f"write {' or '.join(repr(one) for one in near)}" if near else otherwise
 
 
+def none_of(
+    found: str, name: str, names: Iterable[str], cure: str = "correct the name", *, empty: str = ""
+) -> DefinitionError:
+    """The error of a name that is none of those there are: they are listed, and what was likely meant is proposed.
+
+    Args:
+        found: What is there, with the name.
+        name: The name.
+        names: Those there are.
+        cure: What to do where none of them is near.
+        empty: What is listed where there are none at all.
+    """
+    there = list(names)
+    return DefinitionError(found, f"one of: {', '.join(there) or empty}", nearest(name, there, cure))
+
+
 class AnswerError(PlatformError):
     """A server answered with an error, or not at all.
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines import contract
-from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.errors import DefinitionError, none_of
 from mlops_assets.features.frames import moment_values, typed_values
 from mlops_assets.features.read_versions import Read, ReadVersions, read_again
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Duration, Period
@@ -174,13 +174,8 @@ def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 def _existing(rows: "pa.Table", name: str, argument: str) -> str:
     if name in rows.column_names:
         return name
-    raise DefinitionError(
-        f"rows without the column '{name}'",
-        f"one of: {', '.join(rows.column_names)}",
-        nearest(
-            name, rows.column_names, f"add the column (a pandas index with reset_index()), or name it in {argument}"
-        ),
-    )
+    cure = f"add the column (a pandas index with reset_index()), or name it in {argument}"
+    raise none_of(f"rows without the column '{name}'", name, rows.column_names, cure)
 
 
 def _check_free(name: str, table: str, columns: Collection[str], features: Collection[str]) -> None:

@@ -132,10 +132,9 @@ def _at_once(texts: "pa.ChunkedArray", column: Column) -> "pa.ChunkedArray | Non
     except pa.ArrowInvalid:
         if column.type != "bigint":
             return None
-    try:
-        return _whole(_nulled(pc.cast(texts, pa.float64()), column))
-    except pa.ArrowInvalid:
-        return None
+    with suppress(ValueError):
+        return exactly(_nulled(pc.cast(texts, pa.float64()), column), column.type)
+    return None
 
 
 def _may_be_bent(texts: "pa.ChunkedArray", values: "pa.ChunkedArray", column: Column) -> bool:
@@ -148,18 +147,6 @@ def _may_be_bent(texts: "pa.ChunkedArray", values: "pa.ChunkedArray", column: Co
         digits = pc.match_substring_regex(texts, "^-?[0-9]+$")
         return bool(pc.any(pc.and_(digits, pc.greater_equal(pc.abs(values), EXACT_IN_FLOATS)), min_count=0).as_py())
     return False
-
-
-def _whole(values: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
-    """Doubles as whole numbers; None where one has a fraction, or may stand for another."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        below = pc.all(pc.less(pc.abs(values), EXACT_IN_FLOATS), min_count=0).as_py()
-        return values.cast(pa.int64()) if below else None
-    except pa.ArrowInvalid:
-        return None
 
 
 def _from_text(text: str, column: Column) -> Any:

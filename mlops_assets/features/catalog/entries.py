@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlops_assets.engines.column_expressions import ColumnExpression, column_expressions, written_expressions
-from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.errors import DefinitionError, none_of
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.lakehouse.schema import Column
 from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition, TableDefinition
@@ -91,12 +91,7 @@ class TableEntry:
         for column in self.columns:
             if column.name == name:
                 return column
-        names = [column.name for column in self.columns]
-        raise DefinitionError(
-            f"no column '{name}' in '{self.name}'",
-            f"one of: {', '.join(names)}",
-            nearest(name, names, "correct the name"),
-        )
+        raise none_of(f"no column '{name}' in '{self.name}'", name, (column.name for column in self.columns))
 
 
 @dataclass(frozen=True)
@@ -116,11 +111,7 @@ class Catalog:
             DefinitionError: There is none.
         """
         if name not in self.tables:
-            raise DefinitionError(
-                f"no table '{name}' in the catalog",
-                f"one of: {', '.join(self.tables) or 'none is declared'}",
-                nearest(name, self.tables, "correct the name"),
-            )
+            raise none_of(f"no table '{name}' in the catalog", name, self.tables, empty="none is declared")
         return self.tables[name]
 
 
@@ -155,11 +146,8 @@ def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> s
     for name in chosen:
         if name not in values:
             found = "which is a key or the timestamp of" if entry.column(name) else ""
-            raise DefinitionError(
-                f"column '{name}', {found} '{entry.name}'",
-                f"one of: {', '.join(values)}",
-                nearest(name, values, "leave it out: models look up by key and time"),
-            )
+            cure = "leave it out: models look up by key and time"
+            raise none_of(f"column '{name}', {found} '{entry.name}'", name, values, cure)
     if not chosen:
         raise DefinitionError(
             f"no column of '{entry.name}' to look up",

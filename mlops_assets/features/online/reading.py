@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mlops_assets.engines import contract
-from mlops_assets.errors import DefinitionError, MissingDataError, nearest
+from mlops_assets.errors import DefinitionError, MissingDataError, none_of
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
 from mlops_assets.features.online.contract import Layout, OnlineStore
 from mlops_assets.features.online.encoding import decoder, key_encoder, layout_of, micros, moment, unpacker
@@ -109,11 +109,8 @@ class _Prepared:
         except KeyError:
             given = next(row for row in rows if not set(names) <= set(row))
             name = next(name for name in names if name not in given)
-            raise DefinitionError(
-                f"rows without the column '{name}'",
-                f"one of: {', '.join(given)}",
-                nearest(name, given, "add the column, or name it in lookup_key"),
-            ) from None
+            cure = "add the column, or name it in lookup_key"
+            raise none_of(f"rows without the column '{name}'", name, given, cure) from None
 
     def bind(self, space: int | None, store: OnlineStore) -> "_Bound | None":
         """Prepare to read the rows of a space; None where it is no longer the one that is served."""
@@ -346,9 +343,6 @@ class OnlineFeatures:
     def _online(self, table: str) -> StateTable:
         if not self._platform.project.table(table).online:
             online = self._platform.project.online_tables
-            raise DefinitionError(
-                f"table '{table}', which is not published",
-                f"one of: {', '.join(online) or 'none is published'}",
-                nearest(table, online, "write online: true in its YAML, and publish it"),
-            )
+            cure = "write online: true in its YAML, and publish it"
+            raise none_of(f"table '{table}', which is not published", table, online, cure, empty="none is published")
         return self._platform.table(table)
