@@ -14,14 +14,14 @@ here (a subquery within an expression, unnest, lambdas …), a column has no for
 that differ are not taken for one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.column_lineage import is_aggregate
 from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
-from mlops_assets.engines.named_windows import windows_written_out
+from mlops_assets.engines.names import Scope, UnresolvedError, conjunction, lowered, resolved, sources
 from mlops_assets.engines.query import Query, parsed_tree
 from mlops_assets.lakehouse.schema import TableSchema
 
@@ -100,8 +100,8 @@ class _Value:
         return self.copies[1].lower() if self.copies else self.text
 
 
-_Columns = tuple[tuple[str, _Value | None], ...]
-"""Names and values; None for what is not followed."""
+_Columns = Mapping[str, _Value | None]
+"""Columns by name; None for what is not followed."""
 
 
 @dataclass(frozen=True)
@@ -109,80 +109,42 @@ class _Relation:
     """Something that is read from.
 
     Args:
-        name: What it is called.
         columns: Its columns.
         rows: What decides which rows it has.
         identity: What tells a row of it from others.
         bases: The inputs that it comes from.
     """
 
-    name: str
     columns: _Columns
     rows: str
-    identity: frozenset[str]
-    bases: frozenset[str]
-
-    def called(self, alias: "exp.Expr | None") -> "_Relation":
-        """The same under an alias, with its names of columns."""
-        given = [column.name for column in alias.args.get("columns") or ()] if alias else []
-        renamed = tuple((new, value) for new, (_, value) in zip(given, self.columns, strict=False))
-        columns = renamed + self.columns[len(renamed) :]
-        return replace(self, name=alias.name.lower() if alias and alias.name else self.name, columns=columns)
+    identity: frozenset[str] = frozenset()
+    bases: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class _Scope:
+class _Scope(Scope[_Value | None]):
     """What names mean within one SELECT.
 
     Args:
-        tables: Inputs, and what WITH introduces.
-        relations: What FROM and joins read.
-        columns: Their columns, in the order of ``*``.
-        merged: Columns that USING merged.
-        aliases: What the select list defines before this place.
         rows: What decides which rows there are; windows are over them.
         identity: What tells a row from others.
         bases: The inputs that the rows come from.
         grouped: The same as ``rows`` for aggregates; None where there are none, or within one.
         bounded: Whether the groups are of one time each.
-        behind: Whether this is a clause where a column and an alias of one name may be meant.
     """
 
-    tables: Mapping[str, _Relation]
-    relations: tuple[_Relation, ...] = ()
-    columns: _Columns = ()
-    merged: Mapping[str, _Value | None] = field(default_factory=dict)
-    aliases: Mapping[str, _Value | None] = field(default_factory=dict)
     rows: str = ""
     identity: frozenset[str] = frozenset()
     bases: frozenset[str] = frozenset()
     grouped: str | None = None
     bounded: bool = False
-    behind: bool = False
 
-    def resolve(self, parts: list[str]) -> _Value:
-        *table, name = parts
-        if len(table) > 1:
+    def value(self, column: "exp.Expr") -> _Value:
+        """The one value that a column may be."""
+        found, *others = set(self.meant(column)) or {None}
+        if found is None or others:
             raise _NotFollowed
-        if table:
-            found = [
-                value
-                for relation in self.relations
-                if relation.name == table[0]
-                for known, value in relation.columns
-                if known.lower() == name
-            ]
-        elif name in self.merged:
-            found = [self.merged[name]]
-        else:
-            found = [value for known, value in self.columns if known.lower() == name][:1]
-            if name in self.aliases and (not found or self.behind):
-                if found and found[0] != self.aliases[name]:
-                    raise _NotFollowed  # one or the other
-                found = [self.aliases[name]]
-        if not found or found[0] is None:
-            raise _NotFollowed
-        return found[0]
+        return found
 
 
 @lru_cache(maxsize=1024)
@@ -190,15 +152,15 @@ def _expressions(
     query: Query, inputs: tuple[tuple[str, TableSchema], ...], schema: TableSchema, history: int
 ) -> Mapping[str, ColumnExpression]:
     walk = _Walk({(name, schema.timestamp) for name, schema in inputs})
-    tables = {name.lower(): _input(name, schema, alone=len(inputs) == 1) for name, schema in inputs}
-    moments = ((name, _Value(of := f"{PERIOD_TABLE}.{name}", of, constant=True)) for name in PERIOD_SCHEMA.names)
-    tables[PERIOD_TABLE] = _Relation("", tuple(moments), "", frozenset(), frozenset())
+    tables = {lowered(name): _input(name, schema, alone=len(inputs) == 1) for name, schema in inputs}
+    moments = (f"{PERIOD_TABLE}.{name}" for name in PERIOD_SCHEMA.names)
+    tables[PERIOD_TABLE] = _Relation({of.rpartition(".")[2]: _Value(of, of, constant=True) for of in moments}, "")
     try:
-        answer = walk.query(windows_written_out(parsed_tree(query)), tables)
-    except _NotFollowed:
+        answer = walk.query(resolved(query, {name: schema.names for name, schema in inputs}), tables)
+    except (_NotFollowed, UnresolvedError):
         return {}
-    found = {name.lower(): value for name, value in reversed(answer.columns) if value is not None}
-    values = {name: found[name.lower()] for name in schema.names if name.lower() in found}
+    found = {name: value for name, value in answer.columns.items() if value is not None}
+    values = {name: found[lowered(name)] for name in schema.names if lowered(name) in found}
     keys = [
         values[name] for name in (*schema.keys, *([schema.timestamp] if schema.timestamp else [])) if name in values
     ]
@@ -219,11 +181,11 @@ def _whole_form(value: _Value, rows: str, told: frozenset[str], history: int) ->
 
 def _input(name: str, schema: TableSchema, *, alone: bool) -> _Relation:
     identity = frozenset(key.lower() for key in (*schema.keys, *([schema.timestamp] if schema.timestamp else [])))
-    columns = tuple(
-        (column, _Value(f"{name}.{column.lower()}", _name(name, column, alone), (name, column), identity))
+    columns = {
+        (lower := lowered(column)): _Value(f"{name}.{lower}", _name(name, column, alone), (name, column), identity)
         for column in schema.names
-    )
-    return _Relation(name.lower(), columns, name, identity, frozenset({name}))
+    }
+    return _Relation(columns, name, identity, frozenset({name}))
 
 
 def _name(table: str, column: str, alone: bool) -> str:
@@ -234,7 +196,7 @@ def _name(table: str, column: str, alone: bool) -> str:
 
 
 class _Walk:
-    """Goes through a tree, whose nodes are told apart by the names of their classes."""
+    """Goes through a resolved tree, whose nodes are told apart by the names of their classes."""
 
     def __init__(self, timestamps: set[tuple[str, str | None]]) -> None:
         self._timestamps = timestamps
@@ -247,9 +209,8 @@ class _Walk:
         """
         kind = type(node).__name__
         if introduced := node.args.get("with_"):
-            tables = dict(tables)
             for cte in introduced.expressions:
-                tables[cte.alias.lower()] = self.query(cte.this, tables).called(cte.args.get("alias"))
+                tables = {**tables, cte.alias: self.query(cte.this, tables)}
         if kind == "Select":
             return self._select(node, tables)
         if kind == "Subquery":
@@ -257,61 +218,45 @@ class _Walk:
         if kind in ("Union", "Except", "Intersect") and not node.args.get("by_name"):
             left, right = self.query(node.this, tables), self.query(node.expression, tables)
             rows = f"{kind} {bool(node.args.get('distinct'))} ({left.rows}) ({right.rows})"
-            pairs = zip(left.columns, right.columns, strict=False)
-            columns = tuple((name, _either(kind, left, one, right, other)) for (name, one), (_, other) in pairs)
-            rows += self._taken(node, _Scope(tables), columns)
-            return _Relation("", columns, rows, left.identity | right.identity, left.bases | right.bases)
+            pairs = zip(left.columns.items(), right.columns.values(), strict=False)
+            columns = {name: _either(kind, left, one, right, other) for (name, one), other in pairs}
+            rows += self._taken(node, _Scope(aliases=columns))
+            return _Relation(columns, rows, left.identity | right.identity, left.bases | right.bases)
         raise _NotFollowed
 
     def _select(self, node: "exp.Expr", tables: Mapping[str, _Relation]) -> _Relation:
-        if node.args.get("laterals") or not node.args.get("from_"):
+        scope = self._read(node, tables)
+        items = {item.alias: item.unalias() for item in node.expressions}
+        if any(type(item).__name__ in ("Explode", "Unnest", "Star") or item.is_star for item in items.values()):
             raise _NotFollowed
-        first = self._source(node.args["from_"].this, tables)
-        scope = _Scope(tables, (first,), first.columns, rows=first.rows, identity=first.identity, bases=first.bases)
-        for join in node.args.get("joins") or ():
-            scope = self._joined(join, scope)
-        items = list(self._items(node))
-        named = {item.alias.lower(): item.unalias() for item in items if item.alias and type(item).__name__ == "Alias"}
         if where := node.args.get("where"):
-            scope = replace(scope, rows=f"{scope.rows} where {self._condition(where.this, scope, named)}")
+            scope = replace(scope, rows=f"{scope.rows} where {self._condition(where.this, scope, items)}")
         group = node.args.get("group")
-        if group or any(_aggregates(item) for item in items):
-            scope = self._grouped(group, items, scope, named)
+        if group or any(_aggregates(item) for item in items.values()):
+            scope = self._grouped(group, items, scope)
         over = scope
         if having := node.args.get("having"):
-            over = replace(scope, rows=f"{scope.rows} having {self._condition(having.this, scope, named)}")
-        columns: list[tuple[str, _Value | None]] = []
-        for item in items:
-            star = _star(item)
-            if star is not None:
-                columns += self._starred(star, item, over)
-                continue
-            value = self._item(item, over)
-            columns.append((item.alias_or_name or item.sql("duckdb"), value))
-            if item.alias:
-                over = replace(over, aliases={item.alias.lower(): value, **over.aliases})
+            over = replace(scope, rows=f"{scope.rows} having {self._condition(having.this, scope, items)}")
+        columns: dict[str, _Value | None] = {}
+        for name, item in items.items():
+            columns[name] = self._item(item, replace(over, aliases=columns))
+        over = replace(over, aliases=dict(columns))
         if scope.grouped is not None:  # whatever is selected of a group, the group tells
-            columns = [(name, value and replace(value, needs=scope.identity)) for name, value in columns]
+            columns = {name: value and replace(value, needs=scope.identity) for name, value in columns.items()}
         rows = over.rows
         if qualify := node.args.get("qualify"):
             rows += f" qualify {self._condition(qualify.this, over, {})}"
         if distinct := node.args.get("distinct"):
             on = distinct.args.get("on")
-            rows += f" distinct {self._condition(on, over, {}) if on else _forms(columns)}"
-        rows += self._taken(node, over, tuple(columns))
-        return _Relation("", tuple(columns), rows, over.identity, over.bases)
-
-    def _items(self, node: "exp.Expr") -> "Iterator[exp.Expr]":
-        for item in node.expressions:
-            if type(item.unalias()).__name__ in ("Explode", "Unnest"):
-                raise _NotFollowed
-            yield item
+            rows += f" distinct {self._condition(on, over, {}) if on else _forms(columns.values())}"
+        rows += self._taken(node, over)
+        return _Relation(columns, rows, over.identity, over.bases)
 
     def _item(self, node: "exp.Expr", scope: _Scope) -> _Value | None:
         """A value with its SQL."""
         from sqlglot import exp
 
-        value, node = self._tried(node, scope), node.unalias()
+        value = self._tried(node, scope)
         if value is None or value.sql:
             return value
         whole = isinstance(node, exp.Func | exp.Window | exp.Filter) and not isinstance(node, exp.Binary)
@@ -325,52 +270,43 @@ class _Walk:
 
     def _condition(self, node: "exp.Expr", scope: _Scope, named: "Mapping[str, exp.Expr]") -> str:
         """The form of a condition, which may name what the select list defines."""
-        aliases = {name: self._tried(item, scope) for name, item in named.items()}
-        return self.value(node, replace(scope, aliases={**aliases, **scope.aliases}, behind=True)).text
+        from sqlglot import exp
 
-    def _taken(self, node: "exp.Expr", scope: _Scope, columns: _Columns) -> str:
-        """What takes some rows of an ordered answer, where something does."""
+        used = {column.name for column in node.find_all(exp.Column)}
+        aliases = {name: self._tried(item, scope) for name, item in named.items() if name in used}
+        return self.value(node, replace(scope, aliases={**aliases, **scope.aliases})).text
+
+    def _taken(self, node: "exp.Expr", scope: _Scope) -> str:
+        """What takes some rows of an ordered answer, whose columns are the aliases, where something does."""
+        from sqlglot import exp
+
         limits = [node.args[part].sql("duckdb") for part in ("limit", "offset", "fetch") if node.args.get(part)]
-        distinct = node.args.get("distinct")
+        distinct, columns = node.args.get("distinct"), scope.aliases
         if not limits and not (distinct and distinct is not True and distinct.args.get("on")):
             return ""
         order = node.args.get("order")
         forms = []
         for part in order.expressions if order else ():
             key, how = part.this, f"{part.args.get('desc')} {part.args.get('nulls_first')}"
-            plain = type(key).__name__ == "Column" and not key.args.get("table")
-            if type(key).__name__ == "Literal" and not key.args.get("is_string"):
-                forms.append(_forms(columns[int(key.name) - 1 :][:1]) + how)
-            elif key.name.lower() == "all":
-                forms.append(_forms(columns) + how)
-            elif plain and any(name.lower() == key.name.lower() for name, _ in columns):
-                forms.append(_forms([("", _first_of(key.name.lower(), columns))]) + how)
+            if key.name.lower() == "all":
+                forms.append(_forms(columns.values()) + how)
+            elif isinstance(key, exp.Column) and not key.table and key.name in columns:
+                forms.append(_forms([columns[key.name]]) + how)
             else:
                 forms.append(self._condition(key, scope, {}) + how)
         return f" first {' '.join(limits)} by [{', '.join(forms)}]"
 
-    def _grouped(
-        self, group: "exp.Expr | None", items: "list[exp.Expr]", scope: _Scope, named: "Mapping[str, exp.Expr]"
-    ) -> _Scope:
-        keys: list[exp.Expr] = []
-        if group:
-            keys = list(group.expressions)
-            if any(type(key).__name__ in ("Rollup", "Cube", "GroupingSets") for key in keys):
-                raise _NotFollowed
-            if group.args.get("all"):
-                keys = [item.unalias() for item in items if not _aggregates(item)]
-        values = []
-        for key in keys:
-            if type(key).__name__ == "Literal" and not key.args.get("is_string"):
-                key = items[int(key.name) - 1].unalias()
-            aliased = (
-                named.get(key.name.lower()) if type(key).__name__ == "Column" and not key.args.get("table") else None
-            )
-            found = self._tried(key, scope)
-            values.append(found if found is not None or aliased is None else self.value(aliased, scope))
-        if None in values:
+    def _grouped(self, group: "exp.Expr | None", items: "Mapping[str, exp.Expr]", scope: _Scope) -> _Scope:
+        from sqlglot import exp
+
+        keys = list(group.expressions) if group else []
+        if group and group.args.get("all"):
+            keys = [item for item in items.values() if not _aggregates(item)]
+        if any(type(key).__name__ in ("Rollup", "Cube", "GroupingSets") for key in keys):
             raise _NotFollowed
-        told = [value for value in values if value is not None and not value.constant]
+        named = [items.get(key.name) if isinstance(key, exp.Column) and not key.table else None for key in keys]
+        values = [self.value(item or key, scope) for item, key in zip(named, keys, strict=True)]
+        told = [value for value in values if not value.constant]
         forms = ", ".join(sorted(value.text for value in told))
         rows = f"{scope.rows} group by [{forms}]"
         return replace(
@@ -381,65 +317,45 @@ class _Walk:
             bounded=any(value.copies in self._timestamps for value in told),
         )
 
-    def _starred(self, star: "exp.Expr", item: "exp.Expr", scope: _Scope) -> Iterator[tuple[str, _Value | None]]:
-        columns = scope.columns
-        if type(item).__name__ == "Column" and item.args.get("table"):
-            table = item.args["table"].name.lower()
-            columns = tuple(
-                column for relation in scope.relations if relation.name == table for column in relation.columns
-            )
-        elif type(item).__name__ not in ("Star", "Column"):
-            raise _NotFollowed  # * LIKE …
-        left_out = {column.name.lower() for column in star.args.get("except_") or ()}
-        replaced = {part.alias.lower(): self._item(part.this, scope) for part in star.args.get("replace") or ()}
-        renamed = {part.this.name.lower(): part.alias for part in star.args.get("rename") or ()}
-        for name, value in columns:
-            if name.lower() not in left_out:
-                yield renamed.get(name.lower(), name), replaced.get(name.lower(), value)
-
     # What is read from
 
-    def _source(self, node: "exp.Expr", tables: Mapping[str, _Relation]) -> _Relation:
-        kind, alias = type(node).__name__, node.args.get("alias")
-        if node.args.get("joins"):
+    def _read(self, node: "exp.Expr", tables: Mapping[str, _Relation]) -> _Scope:
+        """The scope of what FROM and joins read, without parentheses around joins."""
+        scope = _Scope()
+        for source, join in sources(node):
+            if type(source).__name__ == "Subquery":
+                right = self.query(source.this, tables)
+            elif type(source).__name__ == "Table" and source.name in tables:
+                right = tables[source.name]
+            else:
+                raise _NotFollowed
+            if join is None:
+                scope = _Scope({source.alias_or_name: right.columns}, {}, right.rows, right.identity, right.bases)
+            elif join.parent is node:
+                scope = self._joined(source.alias_or_name, right, join, scope)
+            else:
+                raise _NotFollowed
+        if not scope.relations:
             raise _NotFollowed
-        if kind == "Table" and type(node.this).__name__ == "Identifier" and node.name.lower() in tables:
-            return replace(tables[node.name.lower()], name=node.name.lower()).called(alias)
-        if kind == "Subquery":
-            return self.query(node.this, tables).called(alias)
-        raise _NotFollowed
+        return scope
 
-    def _joined(self, join: "exp.Expr", scope: _Scope) -> _Scope:
+    def _joined(self, alias: str, right: _Relation, join: "exp.Expr", scope: _Scope) -> _Scope:
         """What a join makes of a scope; a column of its right side carries the condition, unless that is natural."""
-        right = self._source(join.this, scope.tables)
         side, kind, method = (str(join.args.get(part) or "").upper() for part in ("side", "kind", "method"))
-        names = [name.name.lower() for name in join.args.get("using") or ()]
-        if method == "NATURAL":
-            here = {name.lower() for name, _ in scope.columns}
-            names = [name.lower() for name, _ in right.columns if name.lower() in here]
-        marked = tuple((name, value and replace(value, text=f"joined {value.text}")) for name, value in right.columns)
-        there = replace(right, columns=marked)
-        both = replace(scope, relations=(*scope.relations, there), columns=(*scope.columns, *marked))
-        parts = list(_conjunction(join.args.get("on")))
-        conditions = sorted(self.value(part, both).text for part in parts)
-        natural = all(self._is_natural(part, both) for part in parts) and not right.bases & scope.bases
-        how = f"{method} on {conditions} using {sorted(names)}"
+        there = {name: value and replace(value, text=f"joined {value.text}") for name, value in right.columns.items()}
+        both = replace(scope, relations={**scope.relations, alias: there})
+        parts = list(conjunction(join.args.get("on")))
+        how = f"{method} on {sorted(self.value(part, both).text for part in parts)}"
         rows = f"{scope.rows} {side} {kind} join ({right.rows}) {how}"
         if kind in ("SEMI", "ANTI"):
             return replace(scope, rows=rows)
         columns = right.columns
+        natural = all(self._is_natural(part, both) for part in parts) and not right.bases & scope.bases
         if not natural or method == "ASOF":
-            columns = tuple((name, _joined_value(value, f"@[{how}]", scope.identity)) for name, value in right.columns)
-        mine = {name: _first_of(name, scope.columns) for name in names}
-        theirs = {name: _first_of(name, columns) for name in names}
-        keys = {name: None if side == "FULL" else (theirs if side == "RIGHT" else mine)[name] for name in names}
-        kept = tuple((name, keys.get(name.lower(), value)) for name, value in scope.columns)
-        added = tuple((name, value) for name, value in columns if name.lower() not in keys)
+            columns = {name: _joined_value(value, f"@[{how}]", scope.identity) for name, value in columns.items()}
         return replace(
             scope,
-            relations=(*scope.relations, replace(right, columns=columns)),
-            columns=kept + added,
-            merged={**scope.merged, **keys},
+            relations={**scope.relations, alias: columns},
             rows=rows,
             identity=scope.identity | right.identity,
             bases=scope.bases | right.bases,
@@ -465,10 +381,7 @@ class _Walk:
         if kind in ("Paren", "Alias"):
             return self.value(node.this, scope)
         if kind == "Column":
-            if type(node.this).__name__ == "Star":
-                raise _NotFollowed
-            parts = [node.args[part].name.lower() for part in ("catalog", "db", "table") if node.args.get(part)]
-            return scope.resolve([*parts, node.name.lower()])
+            return scope.value(node)
         if kind in _NOT_FOLLOWED or "query" in node.args and node.args["query"]:
             raise _NotFollowed
         found: list[_Value] = []
@@ -521,8 +434,7 @@ class _Walk:
         def replaced(part: exp.Expr) -> exp.Expr:
             if not isinstance(part, exp.Column):
                 return part
-            names = [part.args[name].name.lower() for name in ("catalog", "db", "table") if part.args.get(name)]
-            value = scope.resolve([*names, part.name.lower()])
+            value = scope.value(part)
             alone = isinstance(part.parent, exp.Func) and not isinstance(part.parent, exp.Binary)
             return exp.Var(this=value.sql if value.whole or alone else f"({value.sql})")
 
@@ -532,7 +444,7 @@ class _Walk:
         """Whether an aggregate's FILTER says from which time on rows count."""
         if type(node).__name__ != "Filter":
             return False
-        for part in _conjunction(node.expression.this):
+        for part in conjunction(node.expression.this):
             kind = type(part).__name__
             later = {"GTE": "this", "GT": "this", "LTE": "expression", "LT": "expression"}.get(kind)
             value = self._tried(part.args[later], replace(scope, grouped=None)) if later else None
@@ -542,7 +454,19 @@ class _Walk:
 
 
 _NOT_FOLLOWED = frozenset(
-    ["Select", "Union", "Except", "Intersect", "Subquery", "Exists", "Lambda", "Comprehension", "Explode", "Unnest"]
+    [
+        "Select",
+        "Union",
+        "Except",
+        "Intersect",
+        "Subquery",
+        "Exists",
+        "Lambda",
+        "Comprehension",
+        "Explode",
+        "Unnest",
+        "TableColumn",
+    ]
 )
 _INNER = frozenset(
     ["Order", "Ordered", "Where", "WindowSpec", "Distinct", "If", "Interval", "Var", "DataType", "Identifier", "Star"]
@@ -580,23 +504,11 @@ def _is_bounded(spec: "exp.Expr | None") -> bool:
     return all(str(spec.args.get(side) or "CURRENT ROW").upper() != "UNBOUNDED" for side in ("start", "end"))
 
 
-def _conjunction(node: "exp.Expr | None") -> "Iterator[exp.Expr]":
-    if node is None:
-        return
-    if type(node).__name__ == "Paren":
-        yield from _conjunction(node.this)
-    elif type(node).__name__ == "And":
-        yield from _conjunction(node.this)
-        yield from _conjunction(node.expression)
-    else:
-        yield node
-
-
-def _forms(columns: Sequence[tuple[str, _Value | None]]) -> str:
-    values = [value for _, value in columns]
-    if None in values:
+def _forms(values: Iterable[_Value | None]) -> str:
+    forms = [value.text if value else None for value in values]
+    if None in forms:
         raise _NotFollowed
-    return f"[{', '.join(value.text for value in values if value is not None)}]"
+    return f"[{', '.join(filter(None, forms))}]"
 
 
 def _joined_value(value: _Value | None, words: str, identity: frozenset[str]) -> _Value | None:
@@ -617,15 +529,3 @@ def _either(kind: str, left: _Relation, one: _Value | None, right: _Relation, ot
         one.bounded and other.bounded,
         one.constant and other.constant,
     )
-
-
-def _first_of(name: str, columns: _Columns) -> _Value | None:
-    return next((value for known, value in columns if known.lower() == name), None)
-
-
-def _star(item: "exp.Expr") -> "exp.Expr | None":
-    """The star of a select item, also of ``t.*``."""
-    node = item
-    while type(node).__name__ in ("Not", "Like", "ILike", "Glob", "SimilarTo", "Column"):
-        node = node.this
-    return node if type(node).__name__ == "Star" else None

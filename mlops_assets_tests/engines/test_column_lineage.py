@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 
 from mlops_assets.engines.column_lineage import query_lineage
 from mlops_assets.engines.query import parse_query
@@ -127,6 +127,10 @@ CASES = [
      "shops.region copied | prices.product sales.product sales.shop shops.shop"),
     ("select shop as place from sales join shops using (shop) where place is not null", "place",
      "sales.shop renamed | sales.place shops.shop"),
+    ("select product from sales left join prices using (product) full join (select product, ts from prices) o "
+     "using (product)", "product", "prices.product computed, sales.product computed |"),
+    ("select units from sales semi join shops as product on product.shop = sales.shop and product.region = 'x'",
+     "units", "sales.units copied | sales.shop shops.region shops.shop"),
     # with
     ("with a as (select units as u from sales), b as (select u * 2 as v from a) select v as w from b", "w",
      "sales.units computed |"),
@@ -179,6 +183,10 @@ CASES = [
      "sales.cost computed, sales.units computed |"),
     ("select cost as units, units + 1 as more from sales", "more", "sales.units computed |"),
     ("select units as u from sales where u > 0 and cost > 0", "u", "sales.units renamed | sales.cost"),
+    ("select cost as units, units as z from sales group by all having units > 1", "z",
+     "sales.units renamed | sales.cost"),
+    ("select (select max(u) from (select price as units, units as u from prices)) as m from sales", "m",
+     "prices.price aggregated |"),
     # names
     ('select "Units" as "Sold" from SALES as S where s."COST" > 1', "sold", "sales.units renamed | sales.cost"),
     ('select UNITS from "Sales"', "Units", "sales.units copied |"),
@@ -197,6 +205,9 @@ CASES = [
     ("select code, w from sales join (values (1, 'a')) as v(shop, code) using (shop), (select units as w from sales)",
      "w", "sales.units renamed | sales.shop"),
     ("select struct_pack(a := units).a as a from sales", "a", "sales.units computed |"),
+    # columns that an alias names of a star over columns of one name
+    ("with c(a, b, c) as (select * from (select * from shops x join shops y using (shop))) select c from c", "c",
+     "shops.opened unknown, shops.region unknown, shops.shop unknown |"),
 ]  # fmt: skip
 
 
@@ -258,8 +269,13 @@ def test_no_column_changes_a_value_without_being_among_its_origins(sql: str, fea
 def test_no_random_query_has_a_value_that_a_column_changes_without_being_among_its_origins(
     made: random_sql.Made, small_tables: Any
 ) -> None:
+    import duckdb
+
     query = parse_query(made.text, file=Path("demand.sql"))
-    before = values_of(small_tables, query.canonical)
+    try:
+        before = values_of(small_tables, query.canonical)
+    except duckdb.BinderException:  # some forms of LATERAL
+        reject()
     told = query_lineage(query, {name: random_sql.TABLES[name] for name in query.tables}, list(before))
     assert all(origin.how != "unknown" for found in told.values() for origin in found)
     for table in query.tables:
