@@ -68,7 +68,7 @@ def predictions_asset(
         period = calendar.at_key(context.partition_key)
         with in_words():
             scored = score(platform, open_registry(platform.home.mlflow), model, period)
-        by = InputEvidence(f"{model.name} version {scored.version}", None, scored.training.model_hash, None)
+        by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
         read_now, known_at = [*read(context.partition_key), by], scored.written.known_at
         return result(
             platform,
@@ -77,9 +77,9 @@ def predictions_asset(
             scored.written.data_version,
             rows=scored.written.rows,
             figures={
-                "version": scored.version,
+                "version": scored.by.version,
                 "scored after its labels were known": scored.late,
-                "definitions": scored.agreement.reason,
+                "definitions": scored.by.agreement.reason,
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
                 "rows without a prediction": scored.without,

@@ -40,7 +40,7 @@ def approve(
     """
     principal.require("models:approve", platform.project.roles)
     require_decider(platform, model, principal, reason)
-    require_version(model, version, version_states(platform, model))
+    require_version(platform, model, version)
     champion = present_champion(platform, model)
     if champion is not None and champion.version == version:
         return promote(platform, registry, model, version)
@@ -75,7 +75,7 @@ def reject(
     """
     principal.require("models:approve", platform.project.roles)
     require_decider(platform, model, principal, reason)
-    state = require_version(model, version, version_states(platform, model))
+    state = require_version(platform, model, version)
     cure = f"to let another version serve: mlops-assets models rollback {model.name}"
     require_never_served(model, version, state, cure)
     champion = present_champion(platform, model)

@@ -15,14 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.lakehouse.exact import doubles
-from mlops_assets.models.metrics import (
-    Measured,
-    confidence,
-    equal_count_bins,
-    measure,
-    measure_each,
-    predicted_classes,
-)
+from mlops_assets.models.metrics import Measured, confidence, equal_count_bins, measure, measure_each, predicted_classes
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
@@ -319,11 +312,7 @@ def _values(model: ModelDefinition, judged: JudgedRows, places: "Places | None")
 
 
 def _drawn(
-    model: ModelDefinition,
-    judged: JudgedRows,
-    codes: "Places",
-    parts: "Sequence[Places | None]",
-    few: Sequence[bool],
+    model: ModelDefinition, judged: JudgedRows, codes: "Places", parts: "Sequence[Places | None]", few: Sequence[bool]
 ) -> list[dict[Who, "dict[str, Floats]"]]:
     """The metrics of everybody under each draw, NaN where one is not defined: all of all rows, one of each segment."""
     import numpy as np

@@ -12,12 +12,11 @@ from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.champion_scores import NotComparableError
 from mlops_assets.models.evaluation import JudgedRows, Who
 from mlops_assets.models.fitting import feature_frame, fit
-from mlops_assets.models.folds import parts_of, period_starts
+from mlops_assets.models.folds import Split, parts_of, period_starts, split
 from mlops_assets.models.gates import Facts, outcome_of
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
-from mlops_assets.models.split import Split, split
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import ENOUGH_ROWS

@@ -11,7 +11,7 @@ from mlops_assets.lakehouse.exact import doubles
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.environment import requirements
 from mlops_assets.models.fit_files import Form, trust_to_write, write_fit
-from mlops_assets.models.model_folder import LoggedFit, Signature
+from mlops_assets.models.model_folder import LoggedFit
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
@@ -49,7 +49,7 @@ class Contents:
         metrics: How well the judged fit did.
         tags: Why, and by which definitions and code.
         fits: Its fits, by name; the metrics are those of the first.
-        signature: What they take and give.
+        model: The model that they are of.
         example: A few rows as they were looked up, or None.
     """
 
@@ -58,7 +58,7 @@ class Contents:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     fits: Mapping[str, LoggedFit]
-    signature: Signature
+    model: ModelDefinition
     example: "pd.DataFrame | None"
 
 
@@ -127,7 +127,6 @@ def contents_of(
         commit: The project's commit, if there is one.
     """
     template = model.template
-    classes: tuple[Any, ...] = (False, True) if model.task == "binary" else model.label.classes
     code = {
         **({"mlflow.source.git.commit": commit} if commit else {}),
         "generation": model.generation,
@@ -148,7 +147,7 @@ def contents_of(
         metrics,
         {"model": model.name, "period": at.key, **tags, **code},
         fits,
-        Signature(model.features, model.numbers, classes, model.prediction_columns),
+        model,
         _example(model, rows),
     )
 

@@ -74,11 +74,7 @@ def measure(
 
 
 def measure_each(
-    task: Task,
-    truth: "npt.ArrayLike",
-    scores: "npt.ArrayLike",
-    weights: "Floats",
-    only: Collection[str] | None = None,
+    task: Task, truth: "npt.ArrayLike", scores: "npt.ArrayLike", weights: "Floats", only: Collection[str] | None = None
 ) -> "dict[str, Floats]":
     """Every metric of the task under each column of the weights; NaN where it is not defined.
 

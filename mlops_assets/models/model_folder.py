@@ -11,6 +11,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.schema import Column, family
 from mlops_assets.models import raw_rows
 from mlops_assets.models.fit_files import FILES, FitFile
+from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,25 +38,8 @@ class LoggedFit:
     modules: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Signature:
-    """What a logged model takes and gives.
-
-    Args:
-        features: What it takes: raw values, null where they are missing.
-        numbers: Names of those that are numbers; the others are categories.
-        classes: Of a classification its classes; none of a regression.
-        predictions: What it gives.
-    """
-
-    features: tuple[Column, ...]
-    numbers: tuple[str, ...]
-    classes: tuple[Any, ...]
-    predictions: tuple[Column, ...]
-
-
 def save_model(
-    folder: Path, description: Any, fit: LoggedFit, signature: Signature, example: "pd.DataFrame | None"
+    folder: Path, description: Any, fit: LoggedFit, model: ModelDefinition, example: "pd.DataFrame | None"
 ) -> Path:
     """Save a logged model as MLflow has it.
 
@@ -63,7 +47,7 @@ def save_model(
         folder: An empty folder, for the model and what it is made of.
         description: MLflow's ``Model`` with the identity of the logged model.
         fit: The fit.
-        signature: What it takes and gives.
+        model: Says what it takes and gives.
         example: A few rows of raw features.
 
     Returns:
@@ -71,13 +55,13 @@ def save_model(
     """
     import mlflow
 
-    data, code, model = folder / FILES[fit.file.form], folder / "code", folder / "model"
+    data, code, saved = folder / FILES[fit.file.form], folder / "code", folder / "model"
     data.write_bytes(fit.data)
     loader = f"raw_rows_{text_hash(_source())[:8]}"  # two versions of it may be loaded in one process
     for path, text in {f"{loader}.py": _source(), **fit.modules}.items():
         (code / path).parent.mkdir(parents=True, exist_ok=True)
         (code / path).write_text(text, encoding="utf-8")
-    description.signature = _as_mlflow(signature)  # as an argument below, MLflow would hold the example against it
+    description.signature = _signature(model)  # as an argument below, MLflow would hold the example against it
     description.add_flavor(
         "sklearn",
         pickled_model=f"data/{data.name}",
@@ -87,25 +71,28 @@ def save_model(
         skops_trusted_types=list(fit.types),
     )
     mlflow.pyfunc.save_model(
-        str(model),
+        str(saved),
         mlflow_model=description,
         loader_module=loader,
         data_path=str(data),
         code_paths=[str(path) for path in sorted(code.iterdir())],
         model_config={
-            "names": [column.name for column in signature.features],
-            "numbers": list(signature.numbers),
-            "classes": list(signature.classes),
-            "columns": [column.name for column in signature.predictions],
+            "names": list(model.feature_names),
+            "numbers": list(model.numbers),
+            "classes": [False, True] if model.task == "binary" else list(model.label.classes),
+            "columns": [column.name for column in model.prediction_columns],
         },
         pip_requirements=list(fit.requirements),
         input_example=example,
     )
-    return model
+    return saved
 
 
-def _as_mlflow(signature: Signature) -> Any:
-    """As MLflow has it: whole numbers and booleans beside a null have no type of MLflow's, so they may be anything."""
+def _signature(model: ModelDefinition) -> Any:
+    """What a model takes, which are raw values, and gives.
+
+    Whole numbers and booleans beside a null have no type of MLflow's, so they may be anything.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
@@ -113,11 +100,11 @@ def _as_mlflow(signature: Signature) -> Any:
         if column.type == "string":
             return DataType.string
         fraction = family(column.type) in ("double", "decimal")
-        return DataType.double if fraction and column.name in signature.numbers else AnyType()
+        return DataType.double if fraction and column.name in model.numbers else AnyType()
 
     given = {"string": DataType.string, "boolean": DataType.boolean, "double": DataType.double}
-    inputs: Sequence[Any] = [ColSpec(taken(column), column.name) for column in signature.features]
-    outputs = [ColSpec(given[column.type], column.name) for column in signature.predictions]
+    inputs: Sequence[Any] = [ColSpec(taken(column), column.name) for column in model.features]
+    outputs = [ColSpec(given[column.type], column.name) for column in model.prediction_columns]
     return ModelSignature(Schema(list(inputs)), Schema(outputs))
 
 

@@ -128,15 +128,14 @@ def rollback(
     """
     require_decider(platform, model, principal, reason)
     made = transitions(platform, model)
-    states = version_states(platform, model)
-    version = to if to is not None else version_in(states, "previous")
+    version = to if to is not None else version_in(version_states(platform, model), "previous")
     if version is None:
         raise MissingDataError(
             f"no version of '{model.name}' that served before the champion and was not rolled back from",
             "one to go back to",
             f"name one with --to (mlops-assets models show {model.name})",
         )
-    state = require_version(model, version, states)
+    state = require_version(platform, model, version)
     champion = champion_after(made)
     if champion is None or champion.version != version:
         if state not in ("previous", "served"):
@@ -164,15 +163,14 @@ def require_promotable(
             or is not what was registered; or the definitions say something else now.
         MissingDataError: There is no such version, what it rests on was not computed, or its fit is gone.
     """
-    states = version_states(platform, model)
-    state = require_version(model, version, states)
+    state = require_version(platform, model, version)
     named = f"version {version} of '{model.name}'"
     again = f"; to let it serve again: mlops-assets models rollback {model.name} --to {version} --reason …"
     require_never_served(model, version, state, f"name another{again if state in ('previous', 'served') else ''}")
-    champion = version_in(states, "champion")
-    if champion is not None and version < champion:
+    champion = present_champion(platform, model)
+    if champion is not None and version < champion.version:
         raise ContractError(
-            f"{named} is older than the champion, version {champion}, and was never compared with it",
+            f"{named} is older than the champion, version {champion.version}, and was never compared with it",
             "a version newer than the champion",
             "name a newer one, or train again",
         )
@@ -230,12 +228,13 @@ def require_decider(platform: Platform, model: ModelDefinition, principal: Princ
         raise ContractError("no reason", "why, in words: it is recorded", "give a reason")
 
 
-def require_version(model: ModelDefinition, version: int, states: dict[int, State]) -> State:
+def require_version(platform: Platform, model: ModelDefinition, version: int) -> State:
     """The state of a version.
 
     Raises:
         MissingDataError: There is none of this number.
     """
+    states = version_states(platform, model)
     if version not in states:
         raise MissingDataError(
             f"no version {version} of '{model.name}'",

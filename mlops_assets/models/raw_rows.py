@@ -35,13 +35,7 @@ class RawPredictor:
     """
 
     def __init__(
-        self,
-        fit: Any,
-        *,
-        names: Sequence[str],
-        numbers: Sequence[str],
-        classes: Sequence[Any],
-        columns: Sequence[str],
+        self, fit: Any, *, names: Sequence[str], numbers: Sequence[str], classes: Sequence[Any], columns: Sequence[str]
     ) -> None:
         self._fit = fit
         self._names = list(names)

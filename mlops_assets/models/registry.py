@@ -126,7 +126,7 @@ def log_candidate(registry: Registry, run_id: str, contents: Contents) -> Mappin
         # Its place is MLflow's to know: in the file it would name the home that it was logged in.
         description = mlflow.models.Model(name, run_id, **identity)
         with TemporaryDirectory() as folder:
-            saved = save_model(Path(folder), description, fit, contents.signature, contents.example)
+            saved = save_model(Path(folder), description, fit, contents.model, contents.example)
             client.log_model_artifacts(model.model_id, str(saved))
         client.finalize_logged_model(model.model_id, "READY")
         ids[name] = model.model_id

@@ -16,7 +16,6 @@ from mlops_assets.models.fitting import fit, fitting_of
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version
 from mlops_assets.models.registry import open_registry
-from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_hash
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
@@ -96,7 +95,7 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int, progress
         ContractError: A definition, the template or how it is fitted is another than then; says which.
         MissingDataError: There is no such version, or what it was made of is gone.
     """
-    require_version(model, version, version_states(platform, model))
+    require_version(platform, model, version)
     training = candidate_of_version(platform, model, version)
     changed = list(_changed(platform, model, training))
     if changed:

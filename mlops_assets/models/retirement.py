@@ -78,7 +78,7 @@ def retire(
     """
     require_decider(platform, model, principal, reason)
     made = transitions(platform, model)
-    state = require_version(model, version, version_states(platform, model))
+    state = require_version(platform, model, version)
     if state in ("champion", "deleted"):
         raise ContractError(
             f"version {version} of '{model.name}' is {'the champion' if state == 'champion' else state}",
@@ -173,7 +173,7 @@ def _delete(
     platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int, by: str, reason: str
 ) -> TransitionRecord:
     made = transitions(platform, model)
-    state = require_version(model, version, version_states(platform, model))
+    state = require_version(platform, model, version)
     if any(one.version == version and one.kind in PROMOTIONS for one in made):
         raise ContractError(
             f"version {version} of '{model.name}' served",

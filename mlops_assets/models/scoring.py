@@ -23,7 +23,6 @@ from mlops_assets.models.baseline import Baseline
 from mlops_assets.models.predictor import Predictor
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version, champion_at, periods_with_champion
-from mlops_assets.models.states import version_states
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -33,23 +32,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ReadyVersion:
+    """A version that may score.
+
+    Args:
+        version: Its number.
+        training: The training that it came from.
+        agreement: How the definitions relate to those that it was trained on.
+    """
+
+    version: int
+    training: CandidateRecord
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
 class Scored:
     """What scoring a period did.
 
     Args:
         written: What the partition holds now.
-        version: The version that predicted.
-        agreement: How the definitions relate to those that it was trained on.
-        training: The training that the version came from.
+        by: The version that predicted.
         null_share: Share of feature values that were missing.
         without: Rows that nothing was predicted for, such as those of unknown keys.
         late: Whether what it predicted was known by then (see `scored_late`).
     """
 
     written: Written
-    version: int
-    agreement: Agreement
-    training: CandidateRecord
+    by: ReadyVersion
     null_share: float
     without: int
     late: bool
@@ -66,21 +76,6 @@ class ScoringRecord:
 
     key: str
     scored_at: datetime
-
-
-@dataclass(frozen=True)
-class ReadyVersion:
-    """A version that may score.
-
-    Args:
-        version: Its number.
-        training: The training that it came from.
-        agreement: How the definitions relate to those that it was trained on.
-    """
-
-    version: int
-    training: CandidateRecord
-    agreement: Agreement
 
 
 def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, period: Period) -> Scored:
@@ -115,7 +110,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     written = append_computed(platform, predictions, rows, period, platform.model_as_of(model, period))
     cells = max(written.rows * len(model.feature_names), 1)
     late = bool(scored_late(platform, model, [period]))
-    return Scored(written, by.version, by.agreement, by.training, sum(counted.values()) / cells, without, late)
+    return Scored(written, by, sum(counted.values()) / cells, without, late)
 
 
 def ready_version(platform: Platform, model: ModelDefinition, version: int) -> ReadyVersion:
@@ -125,7 +120,7 @@ def ready_version(platform: Platform, model: ModelDefinition, version: int) -> R
         MissingDataError: There is no such version, or what a new definition says of the past is not computed yet.
         ContractError: It was deleted, or trained on definitions that say something else.
     """
-    if require_version(model, version, version_states(platform, model)) == "deleted":
+    if require_version(platform, model, version) == "deleted":
         raise ContractError(
             f"version {version} of '{model.name}' was deleted",
             "a version whose fit is there",

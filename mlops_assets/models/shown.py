@@ -90,7 +90,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
     made, states = transitions(platform, model), version_states(platform, model)
     compared = {one.challenger: _comparison(one) for one in comparisons(platform, model)}
     if version is not None:
-        require_version(model, version, states)
+        require_version(platform, model, version)
     chosen = [record for record in versions(platform, model) if version in (None, record.version)]
     trainings = {record.key: record for record in candidates(platform, model)}
     reports = evaluations(platform, model, [record.candidate for record in chosen])

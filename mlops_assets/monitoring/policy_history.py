@@ -6,12 +6,12 @@ from mlops_assets.features.training_sets import label_window, require_training_h
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.models.agreement import agreement
+from mlops_assets.models.folds import split
 from mlops_assets.models.records import (
     candidate_of_version,
     candidates,
     present_champion,
 )
-from mlops_assets.models.split import split
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
 from mlops_assets.platform import Platform

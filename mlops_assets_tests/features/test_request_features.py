@@ -97,7 +97,7 @@ def test_a_model_sees_what_was_looked_up_asked_and_computed_and_no_mere_key(line
 def test_training_batch_and_a_single_request_compute_the_same(line: Line) -> None:
     champion = promote_at(line, FIRST_TRAINING)
     scored_at = line.model.schema.calendar.shift(line.period(FIRST_TRAINING), 1).key
-    assert score_at(line, scored_at).version == champion.version
+    assert score_at(line, scored_at).by.version == champion.version
     trained = build_training_set(line.platform, line.model, line.period(FIRST_TRAINING)).rows.to_pylist()
     scored = predictions(line, scored_at)
     assert {row["shop"] for row in scored} == set(SHOPS)

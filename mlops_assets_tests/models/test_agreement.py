@@ -77,7 +77,7 @@ def test_a_comment_changes_nothing(line: Line) -> None:
     line.files.change("trend/trend.sql", "FROM sales", "-- of all shops\nFROM sales")
     line.open()
     assert agreement(line.platform, line.model, candidates(line.platform, line.model)[0]).outcome == "same"
-    assert score_at(line, "2024-01-19").version == 1
+    assert score_at(line, "2024-01-19").by.version == 1
     assert decision(line).cause == "none"
 
 
@@ -100,9 +100,9 @@ def test_an_added_column_makes_scoring_wait_until_the_past_is_found_the_same(lin
     recompute(line)
     assert ready(line, SCORED, "2024-01-19") == {SCORED, "2024-01-19"}
     scored = score_at(line, "2024-01-19")
-    assert (scored.version, scored.written.rows, scored.agreement.outcome) == (1, len(SHOPS), "agrees")
-    assert "crowd, level of 'trend'" in scored.agreement.reason
-    assert "are the same as in" in scored.agreement.reason
+    assert (scored.by.version, scored.written.rows, scored.by.agreement.outcome) == (1, len(SHOPS), "agrees")
+    assert "crowd, level of 'trend'" in scored.by.agreement.reason
+    assert "are the same as in" in scored.by.agreement.reason
     assert decision(line) == RetrainDecision("none", "the last training is 3 periods ago, and the cool-down 14")
     assert score_at(line, SCORED).written.appended == len(SHOPS)  # only what the features were looked up in is other
     after = predictions(line, SCORED)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.client import GateOutcome
-from mlops_assets.models.split import split
+from mlops_assets.models.folds import split
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets_tests.project.small_project import SmallProject

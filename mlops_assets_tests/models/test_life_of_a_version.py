@@ -234,12 +234,12 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert caught.value.found == "no champion of 'forecast' before 2024-01-19T00:00:00+00:00"
     assert caught.value.cure.endswith("a past period is never scored by a later champion")
 
-    assert score_at(line, "2024-01-17").version == 1
+    assert score_at(line, "2024-01-17").by.version == 1
     gates = "{metric: rmse, better_than: champion, margin: 0.1}", "{metric: rmse, better_than: baseline}"
     line.files.change("forecast/defs.yaml", *gates)
     assert promote_at(line.open(), SECOND_TRAINING).version == 2
     again = score_at(line, "2024-01-17")
-    assert (again.version, again.written.appended) == (1, 0)
+    assert (again.by.version, again.written.appended) == (1, 0)
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
 
 
