@@ -16,7 +16,6 @@ from mlops_assets.features.feature_tables import evaluate_feature_table
 from mlops_assets.features.labels import compute_labels
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Period
-from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score
 from mlops_assets.monitoring.batch_drift import report_drift
 from mlops_assets.monitoring.performance import measure_performance
@@ -88,7 +87,7 @@ def _bare(platform: Platform, period: Period) -> float:
     for table in platform.project.feature_tables.values():
         evaluate_feature_table(platform, table, period)
     compute_labels(platform, model, period)
-    score(platform, open_registry(platform.home.mlflow), model, period)
+    score(platform, model, period)
     measure_performance(platform, model, period)
     report_drift(platform, model, period)
     return time.perf_counter() - begun

@@ -93,11 +93,11 @@ def _promoted(platform: Platform, registry: Registry, model: ModelDefinition, at
     platform.home.clock.set(platform.labels_as_of(model, at))
     platform.training_sets(model).write(at.key, rows)
     with start_run(registry, "predict-http") as run:
-        train(platform, registry, model, at, run, Request("a benchmark", "benchmarks"))
-    version = register(platform, registry, model, at)
+        train(platform, model, at, run, Request("a benchmark", "benchmarks"))
+    version = register(platform, model, at)
     if version is None:
         raise RuntimeError("the candidate did not pass its gates")
-    champion = promote(platform, registry, model, version.version)
+    champion = promote(platform, model, version.version)
     return candidate_of_version(platform, model, champion.version).model_uri
 
 

@@ -158,11 +158,11 @@ def _promoted(platform: Platform, at: Period) -> int:
     names = ["thing", "day", "predicted_at", "tomorrow", *model.feature_names]
     platform.training_sets(model).write(at.key, rows.select(names))
     with start_run(registry, "score-batch") as run:
-        train(platform, registry, model, at, run, Request("a benchmark", "benchmarks"))
-    version = register(platform, registry, model, at)
+        train(platform, model, at, run, Request("a benchmark", "benchmarks"))
+    version = register(platform, model, at)
     if version is None:
         raise RuntimeError("the candidate did not pass its gates")
-    return promote(platform, registry, model, version.version).version
+    return promote(platform, model, version.version).version
 
 
 def _write(platform: Platform, features: "pa.Table", day: Period) -> None:

@@ -67,10 +67,9 @@ def _look(
 
 
 def _finish(context: dg.SensorEvaluationContext, platform: Platform, model: ModelDefinition) -> Iterator[str]:
-    from mlops_assets.models.registry import open_registry
 
     try:
-        done = finish_approved(platform, open_registry(platform.home.mlflow), model)
+        done = finish_approved(platform, model)
     except PlatformError as error:
         context.log.error(f"{model.name}: an approved version cannot be promoted: {error}")
         return
@@ -106,11 +105,8 @@ def _report(
             words = f"version {record.version}: {record.kind} by {record.by}"
             new.append((record.happened_at, words, _transition_event(platform, model, key, record)))
     if new:
-        from mlops_assets.models.registry import open_registry
-
-        registry = open_registry(platform.home.mlflow)
-        finish_deletions(platform, registry, model)
-        sync_aliases(platform, registry, model)
+        finish_deletions(platform, model)
+        sync_aliases(platform, model)
     for _, words, event in sorted(new, key=lambda item: item[0]):
         instance.report_runless_asset_event(event)
         yield f"{model.name}: {words}"

@@ -19,10 +19,9 @@ def retention_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
         for model in project.models.values():
             if not prunable(platform, model):
                 continue
-            from mlops_assets.models.registry import open_registry
 
             with in_words():
-                for done in prune(platform, open_registry(platform.home.mlflow), model):
+                for done in prune(platform, model):
                     context.log.info(f"{model.name}: the fits of {done.candidate} were deleted")
 
     @dg.job(name="prune", description="Delete the fits of candidates that never served, as models' retention says.")

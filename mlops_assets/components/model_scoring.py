@@ -62,12 +62,11 @@ def predictions_asset(
         automation_condition=_when_to_score(project, model, ReadsChanged(model.generation, read)),
     )
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
         period = calendar.at_key(context.partition_key)
         with in_words():
-            scored = score(platform, open_registry(platform.home.mlflow), model, period)
+            scored = score(platform, model, period)
         by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
         read_now, known_at = [*read(context.partition_key), by], scored.written.known_at
         return result(

@@ -57,12 +57,11 @@ def challenger_predictions_asset(
         ),
     )
     def challenger_predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
         period = model.schema.calendar.at_key(context.partition_key)
         with in_words():
-            scored = score_in_shadow(platform, open_registry(platform.home.mlflow), model, period)
+            scored = score_in_shadow(platform, model, period)
         by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
         read, known_at = [window_evidence(platform.predictions(model), [period]), by], scored.written.known_at
         return result(

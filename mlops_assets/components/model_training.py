@@ -203,15 +203,12 @@ def candidate_asset(project: ProjectDefinition, model: ModelDefinition, partitio
         code_version=definition,
     )
     def candidate(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from mlops_assets.models.registry import open_registry
-
         platform = platform_of(project)
         at = model.schema.calendar.at_key(context.partition_key)
         request = _request(context.run.tags)
         with in_words():
-            registry = open_registry(platform.home.mlflow)
             run_id = context.resources.mlflow.active_run().info.run_id
-            record, verdict = train(platform, registry, model, at, run_id, request, context.log.info)
+            record, verdict = train(platform, model, at, run_id, request, context.log.info)
         read = training_set_evidence(platform, model, at, record.training_set)
         return result(
             platform,
@@ -262,12 +259,11 @@ def version_asset(project: ProjectDefinition, model: ModelDefinition, partitions
         output_required=False,
     )
     def version(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
         at = model.schema.calendar.at_key(context.partition_key)
         with in_words():
-            record = register(platform, open_registry(platform.home.mlflow), model, at)
+            record = register(platform, model, at)
         if record is None:
             context.log.info(f"The champion stays: {newest_candidate(platform, model, at).verdict}.")
             return
@@ -302,7 +298,6 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
         output_required=False,
     )
     def champion(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        from mlops_assets.models.registry import open_registry
 
         platform = platform_of(project)
         states = version_states(platform, model)
@@ -316,7 +311,7 @@ def champion_asset(project: ProjectDefinition, model: ModelDefinition, partition
             context.log.info("No version waits: the champion stays.")
             return
         with in_words():
-            record = promote(platform, open_registry(platform.home.mlflow), model, chosen)
+            record = promote(platform, model, chosen)
         yield champion_result(platform, model, record)
 
     return champion

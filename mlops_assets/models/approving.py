@@ -3,7 +3,6 @@
 from mlops_assets.errors import ContractError
 from mlops_assets.governance.access import Principal
 from mlops_assets.governance.approvals import Approval, Meaning
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.promotion import (
     decided_meanwhile,
     promote,
@@ -22,7 +21,6 @@ from mlops_assets.project.definition import ModelDefinition
 
 def approve(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     version: int,
     principal: Principal,
@@ -43,24 +41,23 @@ def approve(
     require_version(platform, model, version)
     champion = present_champion(platform, model)
     if champion is not None and champion.version == version:
-        return promote(platform, registry, model, version)
+        return promote(platform, model, version)
     try:
-        require_promotable(platform, registry, model, version)
+        require_promotable(platform, model, version)
         _record(platform, model, version, principal, reason, "approved", champion)
         if present_champion(platform, model) == champion:
-            return promote(platform, registry, model, version)
+            return promote(platform, model, version)
     except ContractError:
         if present_champion(platform, model) == champion:
             raise
     now = present_champion(platform, model)
     if now is not None and now.version != version:
         raise decided_meanwhile(model, version, "promotion", now)
-    return promote(platform, registry, model, version)
+    return promote(platform, model, version)
 
 
 def reject(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     version: int,
     principal: Principal,
@@ -80,13 +77,11 @@ def reject(
     require_never_served(model, version, state, cure)
     champion = present_champion(platform, model)
     approval = _record(platform, model, version, principal, reason, "rejected", champion)
-    sync_aliases(platform, registry, model)
+    sync_aliases(platform, model)
     return approval
 
 
-def finish_approved(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition
-) -> TransitionRecord | None:
+def finish_approved(platform: Platform, model: ModelDefinition) -> TransitionRecord | None:
     """Promote the version whose approval holds, if who approved it was ended before that; None where none waits.
 
     Raises:
@@ -98,7 +93,7 @@ def finish_approved(
     for approval in reversed(platform.approvals.of(model.name)):
         waits = states.get(approval.version) in NEVER_SERVED
         if waits and valid_approval(platform, model, approval.version) == approval:
-            return promote(platform, registry, model, approval.version)
+            return promote(platform, model, approval.version)
     return None
 
 

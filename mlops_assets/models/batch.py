@@ -10,7 +10,6 @@ from mlops_assets.features.created_training_sets import TIMES, FeatureLookup, lo
 from mlops_assets.features.frames import typed_values
 from mlops_assets.features.read_versions import Read
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.records import present_champion
 from mlops_assets.models.scoring import predict_rows, ready_version
 from mlops_assets.platform import Platform
@@ -98,7 +97,6 @@ def score_table(
     predicted = engine.to_arrow(
         predict_rows(
             platform,
-            mlflow_registry.open_registry(platform.home.mlflow),
             model,
             by,
             engine.compute(seen, computed) if computed else seen,

@@ -14,7 +14,6 @@ from mlops_assets.features.generations import count_of, generation_as_stored, ge
 from mlops_assets.features.training_sets import rows_with_features, span_looked_up
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn, agreement
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.predicting import scores_of_fit
@@ -38,7 +37,6 @@ class NotComparableError(ContractError):
 
 def judged_scores(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     training: CandidateRecord,
     rows: "pa.Table",
@@ -47,7 +45,6 @@ def judged_scores(
 
     Args:
         platform: The platform.
-        registry: Where the fit is.
         model: The model as it is defined now.
         training: The champion's training.
         rows: What is judged.
@@ -60,7 +57,7 @@ def judged_scores(
     if not may_be_read(model, training):
         raise _not_comparable("its fit is kept in a form that the model's YAML does not allow")
     try:
-        fit = stored_fit(registry, model, training, "judged")
+        fit = stored_fit(platform, model, training, "judged")
     except MissingDataError as error:
         raise _not_comparable(error.found) from error
     if agreement(platform, model, training).may_score:

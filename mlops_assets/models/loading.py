@@ -12,7 +12,6 @@ from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.frames import Frames
 from mlops_assets.models.predicting import predicting, prediction_arrays, scores_by_threads_there_are
 from mlops_assets.models.records import CandidateRecord, TransitionRecord, candidate_of_version
-from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -64,7 +63,7 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     """
     training = candidate_of_version(platform, model, promotion.version)
     require_agreement(agreement(platform, model, training), model, promotion.version)
-    fit = stored_fit(open_registry(platform.home.mlflow), model, training)
+    fit = stored_fit(platform, model, training)
     with predicting(model, f"version {promotion.version}"):
         _answers(model, fit, _rows_to_try(platform, model, training))
     return LoadedVersion(promotion.version, promotion.happened_at, model, fit, Frames(model))

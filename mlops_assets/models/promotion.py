@@ -10,7 +10,6 @@ from mlops_assets.governance.access import AT_THE_MACHINE, Principal
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import agreement, record_agreement, require_agreement
 from mlops_assets.models.records import (
     CandidateRecord,
@@ -24,6 +23,7 @@ from mlops_assets.models.records import (
     transitions,
     versions,
 )
+from mlops_assets.models.registry import register_version, registry_of
 from mlops_assets.models.registry_index import show_states
 from mlops_assets.models.states import NEVER_SERVED, State, version_in, version_states
 from mlops_assets.models.stored_fits import reread_fit
@@ -45,9 +45,7 @@ IN_WORDS = {
 }
 
 
-def register(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, at: Period
-) -> VersionRecord | None:
+def register(platform: Platform, model: ModelDefinition, at: Period) -> VersionRecord | None:
     """Register the newest candidate of a period as a version; None where its gates said no.
 
     Raises:
@@ -59,8 +57,8 @@ def register(
         return None
     record = version_of(platform, model, candidate)
     if record is None:
-        version = mlflow_registry.register_version(
-            registry,
+        version = register_version(
+            registry_of(platform),
             model_name=model.name,
             model_uri=candidate.model_uri,
             run_id=candidate.run_id,
@@ -68,13 +66,11 @@ def register(
         )
         record = VersionRecord(version, candidate.key, at.key)
         write_new_record(platform.records(model, "version"), record)
-    sync_aliases(platform, registry, model)
+    sync_aliases(platform, model)
     return record
 
 
-def promote(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
-) -> TransitionRecord:
+def promote(platform: Platform, model: ModelDefinition, version: int) -> TransitionRecord:
     """Make a version the champion, from now on; running it again changes nothing.
 
     Raises:
@@ -85,7 +81,7 @@ def promote(
     made = transitions(platform, model)
     champion = champion_after(made)
     if champion is None or champion.version != version:
-        training = require_promotable(platform, registry, model, version)
+        training = require_promotable(platform, model, version)
         approval = valid_approval(platform, model, version)
         if approval is None and model.approval == "required":
             raise ContractError(
@@ -96,13 +92,12 @@ def promote(
             )
         by, reason = (approval.by, approval.reason) if approval else (BY_GATES, training.verdict)
         champion = decide(platform, model, made, version, "promotion", by, reason)
-    sync_aliases(platform, registry, model)
+    sync_aliases(platform, model)
     return champion
 
 
 def rollback(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     principal: Principal,
     reason: str,
@@ -114,7 +109,6 @@ def rollback(
 
     Args:
         platform: The platform.
-        registry: The registry.
         model: The model.
         principal: Who decides it.
         reason: Why, in words.
@@ -144,15 +138,13 @@ def rollback(
                 "a version that served before, and was not retired",
                 f"name another (mlops-assets models show {model.name})",
             )
-        require_servable(platform, registry, model, version)
+        require_servable(platform, model, version)
         champion = decide(platform, model, made, version, "rollback", principal.name, reason)
-    sync_aliases(platform, registry, model)
+    sync_aliases(platform, model)
     return champion
 
 
-def require_promotable(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
-) -> CandidateRecord:
+def require_promotable(platform: Platform, model: ModelDefinition, version: int) -> CandidateRecord:
     """See, from what is recorded and stored, that a version may become champion, whoever approves it.
 
     Returns:
@@ -182,13 +174,11 @@ def require_promotable(
             "a version whose candidate passed every gate",
             "train again, or change the gates in the model's YAML and train again",
         )
-    require_servable(platform, registry, model, version)
+    require_servable(platform, model, version)
     return training
 
 
-def require_servable(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int
-) -> None:
+def require_servable(platform: Platform, model: ModelDefinition, version: int) -> None:
     """See that a version may score on the definitions as they stand, loads, and is the fit that was recorded.
 
     Raises:
@@ -199,7 +189,7 @@ def require_servable(
     agreed = agreement(platform, model, training)
     require_agreement(agreed, model, version)
     record_agreement(platform, model, training, agreed)
-    reread_fit(registry, model, training)  # what lies there now, not what this process keeps in memory
+    reread_fit(platform, model, training)  # what lies there now, not what this process keeps in memory
 
 
 def valid_approval(platform: Platform, model: ModelDefinition, version: int) -> Approval | None:
@@ -303,11 +293,11 @@ def decided_meanwhile(
     )
 
 
-def sync_aliases(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> None:
+def sync_aliases(platform: Platform, model: ModelDefinition) -> None:
     """Let MLflow show what is recorded: aliases champion, challenger and previous, and the state of each version."""
     states = version_states(platform, model)
     aliases: dict[str, int | None] = {state: version_in(states, state) for state in ALIASES}
-    show_states(registry, model.name, aliases, states)
+    show_states(registry_of(platform), model.name, aliases, states)
 
 
 def newest_candidate(platform: Platform, model: ModelDefinition, at: Period) -> CandidateRecord:

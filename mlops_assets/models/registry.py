@@ -22,6 +22,7 @@ from mlops_assets.models import fit_files, mlflow_paths
 from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
 from mlops_assets.models.logged import Contents, LoggedInput
 from mlops_assets.models.model_folder import save_model
+from mlops_assets.platform import Platform
 from mlops_assets.system_errors import of_the_system
 
 EXPERIMENT = "mlops-assets"
@@ -78,6 +79,11 @@ def open_registry(folder: Path) -> Registry:
     registry = Registry(f"sqlite:///{file}", str(folder / mlflow_paths.ARTIFACTS))
     _prepare(registry, folder)
     return registry
+
+
+def registry_of(platform: Platform) -> Registry:
+    """The registry in a platform's home; raises as `open_registry`."""
+    return open_registry(platform.home.mlflow)
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,6 @@ from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fitting import fit, fitting_of
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version
-from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_hash
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
@@ -108,7 +107,7 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int, progress
     rows = build_training_set(platform, model, model.schema.calendar.at_key(training.at)).rows
     progress(Step("reproduce", 1, 2, training.at, f"fit on {rows.num_rows} rows", minor=True))
     made = estimator_hash(fit(model, rows, json.loads(training.params)))
-    stored = stored_hash(open_registry(platform.home.mlflow), model, training)
+    stored = stored_hash(platform, model, training)
     progress(Step("reproduce", 2, 2, training.at, minor=True))
     return Reproduction(
         model.name,

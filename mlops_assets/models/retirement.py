@@ -8,7 +8,6 @@ from mlops_assets.errors import ContractError
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.periods import add_months
 from mlops_assets.lakehouse.records import read_records, write_new_record
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.promotion import decide, require_decider, require_version, sync_aliases, version_of
 from mlops_assets.models.records import (
     PROMOTIONS,
@@ -19,6 +18,7 @@ from mlops_assets.models.records import (
     transitions,
     versions,
 )
+from mlops_assets.models.registry import registry_of
 from mlops_assets.models.registry_index import delete_fit, delete_version
 from mlops_assets.models.states import version_states
 from mlops_assets.platform import Platform
@@ -62,7 +62,6 @@ class Pruned:
 
 def retire(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     version: int,
     principal: Principal,
@@ -89,13 +88,12 @@ def retire(
         record = _last_of(made, version)
     else:
         record = decide(platform, model, made, version, "retirement", principal.name, reason)
-    sync_aliases(platform, registry, model)
+    sync_aliases(platform, model)
     return record
 
 
 def delete(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     version: int,
     principal: Principal,
@@ -110,14 +108,14 @@ def delete(
         ConflictError: Something else was decided at the same time.
     """
     require_decider(platform, model, principal, reason)
-    return _delete(platform, registry, model, version, principal.name, reason)
+    return _delete(platform, model, version, principal.name, reason)
 
 
-def finish_deletions(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> None:
+def finish_deletions(platform: Platform, model: ModelDefinition) -> None:
     """Take out of MLflow what was deleted, if who deleted it was ended before that."""
     for one in transitions(platform, model):
         if one.kind == "deletion":
-            _remove(platform, registry, model, one.version)
+            _remove(platform, model, one.version)
 
 
 def prunable(platform: Platform, model: ModelDefinition) -> list[Pruned]:
@@ -150,7 +148,7 @@ def deleted_candidates(platform: Platform, model: ModelDefinition) -> set[str]:
     return pruned | {one.candidate for one in versions(platform, model) if one.version in deleted}
 
 
-def prune(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition) -> list[Pruned]:
+def prune(platform: Platform, model: ModelDefinition) -> list[Pruned]:
     """Delete what `prunable` names; killed anywhere and run again, the same in the end.
 
     Raises:
@@ -161,17 +159,15 @@ def prune(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     reason = f"it never served, and is older than {model.candidate_retention}"
     for item in found:
         if item.version is not None:
-            _delete(platform, registry, model, item.version, BY_RETENTION, reason)
+            _delete(platform, model, item.version, BY_RETENTION, reason)
             continue
-        _delete_fits(registry, trained[item.candidate])
+        _delete_fits(platform, trained[item.candidate])
         record = PrunedRecord(item.candidate, platform.clock.note(), BY_RETENTION, reason)
         write_new_record(platform.records(model, "pruned"), record)
     return found
 
 
-def _delete(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int, by: str, reason: str
-) -> TransitionRecord:
+def _delete(platform: Platform, model: ModelDefinition, version: int, by: str, reason: str) -> TransitionRecord:
     made = transitions(platform, model)
     state = require_version(platform, model, version)
     if any(one.version == version and one.kind in PROMOTIONS for one in made):
@@ -184,19 +180,19 @@ def _delete(
         record = _last_of(made, version)
     else:
         record = decide(platform, model, made, version, "deletion", by, reason)
-    _remove(platform, registry, model, version)
-    sync_aliases(platform, registry, model)
+    _remove(platform, model, version)
+    sync_aliases(platform, model)
     return record
 
 
-def _remove(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, version: int) -> None:
-    delete_version(registry, model.name, version)
-    _delete_fits(registry, candidate_of_version(platform, model, version))
+def _remove(platform: Platform, model: ModelDefinition, version: int) -> None:
+    delete_version(registry_of(platform), model.name, version)
+    _delete_fits(platform, candidate_of_version(platform, model, version))
 
 
-def _delete_fits(registry: mlflow_registry.Registry, training: CandidateRecord) -> None:
+def _delete_fits(platform: Platform, training: CandidateRecord) -> None:
     for uri in (training.model_uri, training.judged_uri):
-        delete_fit(registry, uri)
+        delete_fit(registry_of(platform), uri)
 
 
 def _last_of(made: Sequence[TransitionRecord], version: int) -> TransitionRecord:

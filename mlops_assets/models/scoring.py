@@ -17,7 +17,6 @@ from mlops_assets.features.training_sets import rows_with_features, span_looked_
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.lakehouse.tables import StateTable
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import Agreement, agreement, record_agreement, require_agreement
 from mlops_assets.models.baseline import Baseline
 from mlops_assets.models.predictor import Predictor
@@ -78,7 +77,7 @@ class ScoringRecord:
     scored_at: datetime
 
 
-def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition, period: Period) -> Scored:
+def score(platform: Platform, model: ModelDefinition, period: Period) -> Scored:
     """Score every key of a period's population as of its as_of.
 
     Raises:
@@ -99,7 +98,7 @@ def score(platform: Platform, registry: mlflow_registry.Registry, model: ModelDe
     by = ready_version(platform, model, champion.version)
     record_agreement(platform, model, by.training, by.agreement)
     asked, known = features_to_score(platform, model, period), tuple(model.known_columns.values())
-    rows = predict_rows(platform, registry, model, by, asked, known=known)
+    rows = predict_rows(platform, model, by, asked, known=known)
     missing = {name: count_where(is_null(name)) for name in (*model.feature_names, "prediction")}
     counted = platform.engine.measure(rows, missing)
     without = counted.pop("prediction")
@@ -134,7 +133,6 @@ def ready_version(platform: Platform, model: ModelDefinition, version: int) -> R
 
 def predict_rows(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     by: ReadyVersion,
     rows: Rows,
@@ -147,7 +145,6 @@ def predict_rows(
 
     Args:
         platform: The platform.
-        registry: Where the version's fit is.
         model: The model.
         by: The version that predicts.
         rows: With the model's features; any other column is carried along.
@@ -168,7 +165,7 @@ def predict_rows(
     predictor = Predictor(
         model,
         by.version,
-        stored_fit(registry, model, by.training),
+        stored_fit(platform, model, by.training),
         json.dumps(dict(looked_up), sort_keys=True),
         Baseline.from_json(by.training.baseline) if baseline else None,
         tuple(known),

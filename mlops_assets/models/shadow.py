@@ -9,7 +9,6 @@ from mlops_assets.features.states import Written, append_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.agreement import agreement, record_agreement
 from mlops_assets.models.records import candidate_of_version
-from mlops_assets.models.registry import Registry
 from mlops_assets.models.scoring import ReadyVersion, predict_rows, ready_version, scored_rows
 from mlops_assets.models.states import challengers_at
 from mlops_assets.platform import Platform
@@ -31,7 +30,7 @@ class Shadowed:
     champion: int | None
 
 
-def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefinition, period: Period) -> Shadowed:
+def score_in_shadow(platform: Platform, model: ModelDefinition, period: Period) -> Shadowed:
     """Let the challenger of a period's time score the rows that the champion scored, with the features it saw.
 
     Raises:
@@ -56,7 +55,7 @@ def score_in_shadow(platform: Platform, registry: Registry, model: ModelDefiniti
     seen = seen.append_column("champion_version", scored.column("version"))
     said = "what the champion said"  # of what it said nothing, neither is its challenger to
     seen = platform.engine.rows(seen.append_column(said, scored.column("prediction")))
-    rows = predict_rows(platform, registry, model, by, seen, looked_up=looked_up, baseline=False, known=[said])
+    rows = predict_rows(platform, model, by, seen, looked_up=looked_up, baseline=False, known=[said])
     written = append_computed(platform, platform.challenger_predictions(model), rows, period, known_at)
     return Shadowed(written, by, champion)
 

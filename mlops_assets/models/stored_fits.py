@@ -6,38 +6,35 @@ One that is not what was recorded is never used: neither to score, nor to serve,
 from typing import Any, Literal
 
 from mlops_assets.errors import MissingDataError
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.content import estimator_hash
 from mlops_assets.models.fit_files import FitFile, Trust, is_allowed, trust_of
 from mlops_assets.models.records import CandidateRecord
+from mlops_assets.models.registry import load_fit, read_fit, registry_of
+from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
 Part = Literal["model", "judged"]
 PARTS: tuple[Part, ...] = ("model", "judged")
 
 
-def stored_fit(
-    registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord, part: Part = "model"
-) -> Any:
+def stored_fit(platform: Platform, model: ModelDefinition, training: CandidateRecord, part: Part = "model") -> Any:
     """A fit of a training, from memory where it was loaded before; raises as `mlops_assets.models.registry.read_fit`.
 
     Args:
-        registry: The registry.
+        platform: The platform.
         model: The model as it is defined now.
         training: The training.
         part: The fit that serves, or the one that was judged.
     """
-    return mlflow_registry.load_fit(registry, *_asked(model, training, part))
+    return load_fit(registry_of(platform), *_asked(model, training, part))
 
 
-def reread_fit(
-    registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord, part: Part = "model"
-) -> Any:
+def reread_fit(platform: Platform, model: ModelDefinition, training: CandidateRecord, part: Part = "model") -> Any:
     """A fit as `stored_fit`, from what lies there now."""
-    return mlflow_registry.read_fit(registry, *_asked(model, training, part))
+    return read_fit(registry_of(platform), *_asked(model, training, part))
 
 
-def stored_hash(registry: mlflow_registry.Registry, model: ModelDefinition, training: CandidateRecord) -> str | None:
+def stored_hash(platform: Platform, model: ModelDefinition, training: CandidateRecord) -> str | None:
     """The content hash of the fit that serves, whichever lies there now; None where none does.
 
     Raises:
@@ -45,7 +42,7 @@ def stored_hash(registry: mlflow_registry.Registry, model: ModelDefinition, trai
     """
     uri, trust, kept, _ = _asked(model, training, "model")
     try:
-        return estimator_hash(mlflow_registry.read_fit(registry, uri, trust, kept))
+        return estimator_hash(read_fit(registry_of(platform), uri, trust, kept))
     except MissingDataError:
         return None
 

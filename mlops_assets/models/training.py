@@ -12,7 +12,6 @@ from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
-from mlops_assets.models import registry as mlflow_registry
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import fit_baseline
 from mlops_assets.models.champion_scores import judged_scores
@@ -31,6 +30,7 @@ from mlops_assets.models.records import (
     candidates,
     present_champion,
 )
+from mlops_assets.models.registry import git_commit, log_candidate, log_files, log_trial, registry_of
 from mlops_assets.models.search import Trial
 from mlops_assets.models.used_templates import record_recipe, require_same_recipe
 from mlops_assets.models.verdict import Verdict
@@ -81,7 +81,6 @@ class _Trained:
 
 def train(
     platform: Platform,
-    registry: mlflow_registry.Registry,
     model: ModelDefinition,
     at: Period,
     run_id: str,
@@ -106,19 +105,21 @@ def train(
         if record.key == candidate_key(at, inputs_hash):
             return record, Verdict.from_json(record.outcomes)
 
+    registry = registry_of(platform)
+
     def report(trial: Trial, words: str) -> None:
-        mlflow_registry.log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
+        log_trial(registry, run_id, trial.number, trial.params, model.metric, trial.error)
         progress(words)
 
-    fitted = fit_candidate(model, rows, at, _champion_scores(platform, registry, model), report)
+    fitted = fit_candidate(model, rows, at, _champion_scores(platform, model), report)
     evaluation = evaluate(model, fitted.judged_on)
     fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
     size = len(fits["model"].data)
     facts = Facts(model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks)
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
     trained = _Trained(at, rows, training_set, request, fitted, fits, verdict)
-    uris = mlflow_registry.log_candidate(registry, run_id, _contents(platform, model, trained))
-    mlflow_registry.log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
+    uris = log_candidate(registry, run_id, _contents(platform, model, trained))
+    log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
     record = _record(platform, model, trained, inputs_hash, run_id, uris)
     record_recipe(platform, model)
     record_generation(platform, model)
@@ -128,14 +129,12 @@ def train(
     return record, verdict
 
 
-def _champion_scores(
-    platform: Platform, registry: mlflow_registry.Registry, model: ModelDefinition
-) -> "Callable[[pa.Table], npt.NDArray[Any]] | None":
+def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[pa.Table], npt.NDArray[Any]] | None":
     """What the champion's judged fit says of rows; None where there is no champion."""
     champion = present_champion(platform, model)
     if champion is None:
         return None
-    return partial(judged_scores, platform, registry, model, candidate_of_version(platform, model, champion.version))
+    return partial(judged_scores, platform, model, candidate_of_version(platform, model, champion.version))
 
 
 def _contents(platform: Platform, model: ModelDefinition, trained: _Trained) -> Contents:
@@ -147,7 +146,7 @@ def _contents(platform: Platform, model: ModelDefinition, trained: _Trained) -> 
         params={**fitted.chosen.params, **split},
         metrics=trained.figures,
         tags={"reason": request.reason, "requested_by": request.requested_by, "verdict": trained.verdict.reason},
-        commit=mlflow_registry.git_commit(model.location.file.parent),
+        commit=git_commit(model.location.file.parent),
     )  # fmt: skip
 
 

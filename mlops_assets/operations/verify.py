@@ -12,7 +12,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.verifying import Verified, verified, verify_deliveries, verify_table
 from mlops_assets.models.mlflow_paths import DATABASE
 from mlops_assets.models.records import candidates
-from mlops_assets.models.registry import open_registry
+from mlops_assets.models.registry import registry_of
 from mlops_assets.models.retirement import deleted_candidates
 from mlops_assets.models.stored_fits import PARTS, reread_fit
 from mlops_assets.operations.replay.state import STATE_FILE, kept_state
@@ -57,12 +57,12 @@ def _parts(platform: Platform) -> Iterator[Callable[[], Verified]]:
 def _verify_fits(platform: Platform, model: ModelDefinition) -> Verified:
     try:
         _require_whole(platform.home.mlflow / DATABASE)
-        registry = open_registry(platform.home.mlflow)
+        registry_of(platform)  # opened once, so that one message tells of a registry that cannot be
         deleted = deleted_candidates(platform, model)
         kept = [record for record in candidates(platform, model) if record.key not in deleted]
     except PlatformError as error:
         return Verified(f"fits of {model.name}", 1, (str(error),))
-    looks = [partial(reread_fit, registry, model, training, part) for training in kept for part in PARTS]
+    looks = [partial(reread_fit, platform, model, training, part) for training in kept for part in PARTS]
     return verified(f"fits of {model.name}", looks)
 
 

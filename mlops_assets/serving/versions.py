@@ -13,7 +13,6 @@ from mlops_assets.client import Model
 from mlops_assets.governance.access import Principal
 from mlops_assets.models.approving import approve, reject
 from mlops_assets.models.promotion import rollback
-from mlops_assets.models.registry import Registry, open_registry
 from mlops_assets.models.retirement import retire
 from mlops_assets.models.shown import ShownVersion, shown_models, shown_versions
 from mlops_assets.platform import Platform
@@ -26,7 +25,7 @@ from mlops_assets.serving.reference import body_of
 from mlops_assets.serving.values import to_json
 
 Reader = Annotated[Principal, Depends(require("features:read"))]
-Decide = Callable[[Platform, Registry, ModelDefinition, int, Principal, str], object]
+Decide = Callable[[Platform, ModelDefinition, int, Principal, str], object]
 _decider = require("models:approve")
 
 
@@ -107,8 +106,7 @@ def router(context: ServingContext) -> APIRouter:
         asked = await _read(request, AskedRollback)
 
         def decided() -> Response:
-            registry = open_registry(platform.home.mlflow)
-            done = rollback(platform, registry, definition, principal, asked.reason, asked.to)
+            done = rollback(platform, definition, principal, asked.reason, asked.to)
             return _shown(platform, definition, done.version)
 
         return await run_in_threadpool(decided)
@@ -125,7 +123,7 @@ def _deciding(context: ServingContext, decide: Decide) -> Callable[..., Any]:
         asked = await _read(request, AskedDecision)
 
         def decided() -> Response:
-            decide(platform, open_registry(platform.home.mlflow), definition, version, principal, asked.reason)
+            decide(platform, definition, version, principal, asked.reason)
             return _shown(platform, definition, version)
 
         return await run_in_threadpool(decided)

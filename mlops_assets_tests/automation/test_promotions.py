@@ -54,11 +54,11 @@ def test_decisions_become_events_of_the_champion_once_and_those_of_runs_are_not_
     cursor = shop.tick("promotions").cursor
     assert events(shop, made) == before
     made.later()
-    approve(platform, made.registry, model, 2, ANA, "better by a tenth")
+    approve(platform, model, 2, ANA, "better by a tenth")
     made.later()
-    rollback(platform, made.registry, model, MACHINE, "wrong prices")
+    rollback(platform, model, MACHINE, "wrong prices")
     made.later()
-    retire(platform, made.registry, model, 2, MACHINE, "never again")
+    retire(platform, model, 2, MACHINE, "never again")
     ticked = shop.tick("promotions", cursor)
     assert "version 2 was approved by ana@example.com" in ticked.skip_message
     new = events(shop, made)[len(before) :]
@@ -85,7 +85,7 @@ def test_the_next_period_is_scored_by_what_was_decided_and_a_run_decides_nothing
         return [event.materialization.metadata["version"].value for event in done.get_asset_materialization_events()]  # type: ignore[misc]
 
     assert materialize() == [2]
-    rollback(platform, made.registry, model, MACHINE, "wrong prices")
+    rollback(platform, model, MACHINE, "wrong prices")
     assert materialize() == []
     champion = present_champion(platform, model)
     assert champion is not None and (champion.version, champion.kind) == (1, "rollback")

@@ -60,16 +60,16 @@ def test_the_last_months_are_predicted_over_http_as_in_batch(example: Platform) 
             compute_labels(example, model, month)
     example.training_sets(model).write(last.key, build_training_set(example, model, last).rows)
     with start_run(registry, "the example") as run:
-        train(example, registry, model, last, run, Request("a test", "tests"))
-    version = register(example, registry, model, last)
+        train(example, model, last, run, Request("a test", "tests"))
+    version = register(example, model, last)
     assert version is not None
-    promote(example, registry, model, version.version)
+    promote(example, model, version.version)
     predicted = 0
     for month in months[-PREDICTED:]:
         live(example, month, compute=True)
         assert example.clock.now() == example.model_as_of(model, month)
         publish_all(example)
-        score(example, registry, model, month)
+        score(example, model, month)
         table = example.predictions(model)
         rows = example.engine.known_at(table, example.clock.now(), first=month, last=month).to_pylist()
         with serving_platform(example) as client:

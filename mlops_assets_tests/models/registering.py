@@ -71,13 +71,13 @@ class Decided:
         """Another version, of another candidate."""
         self.candidate()
         at = self.model.schema.calendar.at_key(self.trained.at)
-        made = register(self.platform, self.registry, self.model, at)
+        made = register(self.platform, self.model, at)
         assert made is not None
         return made
 
     def promoted(self) -> TransitionRecord:
         """Another version, which serves from now on."""
-        return promote(self.platform, self.registry, self.model, self.version().version)
+        return promote(self.platform, self.model, self.version().version)
 
     @property
     def states(self) -> dict[int, State]:

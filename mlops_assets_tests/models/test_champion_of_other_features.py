@@ -65,7 +65,7 @@ def expected_error(shared: Line) -> float:
 
 def require_kept(line: Line, record: CandidateRecord, key: str) -> None:
     assert not record.passed and "no champion" not in record.verdict
-    assert register(line.platform, registry_of(line), line.model, line.period(key)) is None
+    assert register(line.platform, line.model, line.period(key)) is None
     assert len(promotions(line.platform, line.model)) == 1
 
 

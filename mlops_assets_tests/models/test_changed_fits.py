@@ -111,8 +111,8 @@ def test_a_candidate_is_not_compared_with_a_judged_fit_that_was_changed(line: Li
 
 
 def test_both_fits_of_a_training_carry_the_hash_of_what_is_read(line: Line) -> None:
-    training, registry = candidate_of_version(line.platform, line.model, 2), open_registry(line.platform.home.mlflow)
+    training = candidate_of_version(line.platform, line.model, 2)
     for part in PARTS:
-        fit = stored_fit(registry, line.model, training, part)
+        fit = stored_fit(line.platform, line.model, training, part)
         assert training.kept[part].content == estimator_hash(fit)
     assert training.kept["model"].content == training.model_hash

@@ -38,7 +38,7 @@ def waiting(trained: tuple[Platform, CandidateRecord]) -> Decided:
     """A champion, and a version that waits for approval."""
     made = Decided.anew(*trained, approval="required")
     made.version()
-    approve(made.platform, made.registry, made.model, 1, ANA, "the first")
+    approve(made.platform, made.model, 1, ANA, "the first")
     made.version()
     return made
 
@@ -98,7 +98,7 @@ def test_killed_after_any_write_and_run_again_an_approval_promotes_once(
     left = killed_everywhere(lambda: waiting(trained), approve, tmp_path / "points")
     assert len(left) >= 4  # the approval, the promotion, and what MLflow shows
     for made in left:
-        approve(made.platform, made.registry, made.model, 2, ANA, "well considered")
+        approve(made.platform, made.model, 2, ANA, "well considered")
         assert [one.version for one in transitions(made.platform, made.model)] == [1, 2]
         assert [one.version for one in made.platform.approvals.of(made.model.name)] == [1, 2]
         assert made.aliases() == {"previous": 1, "champion": 2}
@@ -109,8 +109,8 @@ def test_killed_after_any_write_a_deletion_is_finished_and_deletes_nothing_else(
     trained: tuple[Platform, CandidateRecord], tmp_path: Path
 ) -> None:
     for made in killed_everywhere(lambda: waiting(trained), delete, tmp_path / "points"):
-        finish_deletions(made.platform, made.registry, made.model)
-        sync_aliases(made.platform, made.registry, made.model)
+        finish_deletions(made.platform, made.model)
+        sync_aliases(made.platform, made.model)
         assert [one.kind for one in transitions(made.platform, made.model)] == ["promotion", "deletion"]
         assert [int(one.version) for one in made.versions_shown()] == [1]
         assert made.aliases() == {"champion": 1}
@@ -174,7 +174,7 @@ class Decisions(RuleBasedStateMachine):
     def decide(self, work: Callable[..., object], version: int, newest: bool) -> None:
         chosen = max(self.numbers, default=1) if newest else version
         before = transitions(self.made.platform, self.made.model)
-        place = (self.made.platform, self.made.registry, self.made.model)
+        place = (self.made.platform, self.made.model)
         try:
             if work is rollback:
                 rollback(*place, ANA, "why", chosen)
@@ -195,7 +195,7 @@ class Decisions(RuleBasedStateMachine):
         assert list(states.values()).count("champion") == (1 if served else 0)
         assert not served & {version for version, state in states.items() if state == "deleted"}
         if states:
-            sync_aliases(self.made.platform, self.made.registry, self.made.model)
+            sync_aliases(self.made.platform, self.made.model)
             shown = ("champion", "challenger", "previous")
             assert self.made.aliases() == {state: version for version, state in states.items() if state in shown}
             assert self.made.tags() == {version: state for version, state in states.items() if state != "deleted"}

@@ -337,7 +337,7 @@ def test_a_training_logs_each_trial_below_its_run_and_records_what_was_chosen(li
     line.platform.training_sets(line.model).write(at.key, rows_of(line))
     registry, words = open_registry(line.platform.home.mlflow), list[str]()
     with start_run(registry, "search") as run_id:
-        record, _ = train(line.platform, registry, line.model, at, run_id, Request("a test", "ana"), words.append)
+        record, _ = train(line.platform, line.model, at, run_id, Request("a test", "ana"), words.append)
     assert [text.partition(":")[0] for text in words] == ["trial 1 of 3", "trial 2 of 3", "trial 3 of 3"]
     client = mlflow.MlflowClient(registry.tracking_uri)
     experiment = client.get_run(run_id).info.experiment_id

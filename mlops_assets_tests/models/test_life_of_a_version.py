@@ -97,21 +97,20 @@ def train_at(line: Line, key: str, request: Request = BY_POLICY) -> tuple[Candid
     line.platform.training_sets(line.model).write(key, rows)
     registry = registry_of(line)
     with start_run(registry, f"test {key}") as run_id:
-        return train(line.platform, registry, line.model, period, run_id, request)
+        return train(line.platform, line.model, period, run_id, request)
 
 
 def promote_at(line: Line, key: str) -> TransitionRecord:
     """Train, register and promote; the candidate must have passed its gates."""
     record, _ = train_at(line, key)
     assert record.passed, record.verdict
-    registry = registry_of(line)
-    version = register(line.platform, registry, line.model, line.period(key))
+    version = register(line.platform, line.model, line.period(key))
     assert version is not None
-    return promote(line.platform, registry, line.model, version.version)
+    return promote(line.platform, line.model, version.version)
 
 
 def score_at(line: Line, key: str) -> Scored:
-    return score(line.platform, registry_of(line), line.model, line.period(key))
+    return score(line.platform, line.model, line.period(key))
 
 
 def predictions(line: Line, key: str) -> list[dict[str, Any]]:
@@ -188,9 +187,9 @@ def test_registering_and_promoting_twice_is_once(line: Line) -> None:
     first = promote_at(line, FIRST_TRAINING)
     line.platform.home.clock.set(line.platform.clock.now() + hours(5))
     registry = registry_of(line)
-    version = register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
+    version = register(line.platform, line.model, line.period(FIRST_TRAINING))
     assert version == VersionRecord(1, candidates(line.platform, line.model)[0].key, FIRST_TRAINING)
-    assert promote(line.platform, registry, line.model, version.version) == first
+    assert promote(line.platform, line.model, version.version) == first
     assert (versions(line.platform, line.model), promotions(line.platform, line.model)) == ([version], [first])
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("forecast", "champion").version == 1
@@ -211,7 +210,7 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
     assert not record.passed
     assert "is not below the baseline's" in record.verdict
     assert [outcome.passed for outcome in verdict.outcomes][:2] == [True, False]
-    assert register(line.platform, registry_of(line), line.model, line.period(SECOND_TRAINING)) is None
+    assert register(line.platform, line.model, line.period(SECOND_TRAINING)) is None
     assert promotions(line.platform, line.model) == [first]
 
 
@@ -300,10 +299,10 @@ def test_a_model_that_does_not_wait_scores_with_what_is_known(tmp_path_factory: 
 def test_a_training_set_that_is_not_there(line: Line) -> None:
     registry = registry_of(line)
     with start_run(registry, "test") as run_id, pytest.raises(MissingDataError) as caught:
-        train(line.platform, registry, line.model, line.period(FIRST_TRAINING), run_id, BY_POLICY)
+        train(line.platform, line.model, line.period(FIRST_TRAINING), run_id, BY_POLICY)
     assert caught.value.found == f"no training set of 'forecast' at {FIRST_TRAINING}"
     with pytest.raises(MissingDataError) as missing:
-        register(line.platform, registry, line.model, line.period(FIRST_TRAINING))
+        register(line.platform, line.model, line.period(FIRST_TRAINING))
     assert missing.value.found == f"no candidate of 'forecast' at {FIRST_TRAINING}"
 
 

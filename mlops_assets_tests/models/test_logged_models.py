@@ -155,7 +155,7 @@ def ours(line: Line, record: CandidateRecord, rows: Rows) -> Rows:
 
     schema = line.platform.predictions(line.model).schema.arrow()
     table = pa.Table.from_pylist(rows, pa.schema([schema.field(name) for name in line.model.feature_names]))
-    fit = stored_fit(registry_of(line), line.model, record)
+    fit = stored_fit(line.platform, line.model, record)
     scores = scores_of_fit(line.model, fit, feature_frame(line.model, table))
     return pa.table(dict(prediction_arrays(line.model, scores))).to_pylist()  # type: ignore[no-any-return]
 
@@ -218,7 +218,7 @@ def test_models_predict_from_raw_rows_in_a_process_without_our_package_as_we_sco
             places.append(str(files_of(registry_of(line), trained.model_uri)))
             expected.append([ours(line, trained, rows) for rows in (ALL_THERE, WITH_NULLS)])
         if not any(kept.classes for kept in trained.kept.values()):  # whatever template the model has by now
-            assert estimator_hash(reread_fit(registry_of(line), line.model, trained)) == trained.model_hash
+            assert estimator_hash(reread_fit(line.platform, line.model, trained)) == trained.model_hash
     done = subprocess.run(
         [sys.executable, "-c", IN_ANOTHER_PROCESS],
         input=json.dumps({"models": places, "rows": [ALL_THERE, WITH_NULLS]}),
@@ -264,12 +264,12 @@ def test_an_own_class_is_held_by_skops_and_bound_to_the_recipe_that_it_was_train
     with varied(line, own("mean")):
         record, _ = train_at(line, FIRST_TRAINING)
         assert (record.kept["model"].form, record.kept["model"].classes) == ("skops", (MEAN,))
-        fit = reread_fit(registry_of(line), line.model, record)
+        fit = reread_fit(line.platform, line.model, record)
         assert (type(fit).__name__, estimator_hash(fit)) == ("Mean", record.model_hash)
         line.files.change("forecast/mine.py", "truth.mean()", "truth.max()")
         assert may_be_read(line.model, record) and not may_be_read(line.open().model, record)
         with pytest.raises(ContractError) as caught:
-            reread_fit(registry_of(line), line.model, record)
+            reread_fit(line.platform, line.model, record)
     assert f" with {MEAN} of the recipe {record.template_hash[:8]}, which is " in caught.value.found
     assert caught.value.cure == "take the change of the template back, or train again"
 
@@ -288,19 +288,19 @@ def test_what_skops_cannot_hold_is_refused_by_the_name_of_its_class_until_it_is_
         record, _ = train_at(line, FIRST_TRAINING)
         assert len(ours(line, record, ALL_THERE)) == 2
     assert (record.kept["judged"].form, record.kept["model"].classes) == ("cloudpickle", (ODD,))
-    assert estimator_hash(reread_fit(registry, model, record)) == record.model_hash
+    assert estimator_hash(reread_fit(line.platform, model, record)) == record.model_hash
     folder = files_of(registry, record.model_uri)
     assert "cloudpickle==" in (folder / "requirements.txt").read_text(encoding="utf-8")
 
     with pytest.raises(ContractError) as forbidden:
-        reread_fit(registry, forbidding, record)
+        reread_fit(line.platform, forbidding, record)
     assert may_be_read(model, record) and not may_be_read(forbidding, record)
     assert forbidden.value.found.endswith(f"as a pickle of {ODD}, which the model does not allow now")
 
     marker = line.folder / "it ran"
     (folder / "data" / "model.pkl").write_bytes(f"cpathlib\nPath.touch\n(cpathlib\nPath\n(V{marker}\ntRtR.".encode())
     with pytest.raises(ContractError) as replaced:
-        reread_fit(registry, model, record)
+        reread_fit(line.platform, model, record)
     assert "it was not read" in replaced.value.found and not marker.exists()
 
 
@@ -316,7 +316,7 @@ def test_types_that_a_model_file_claims_for_itself_are_not_trusted(line: Line, r
     description["flavors"]["sklearn"]["skops_trusted_types"] = ["posix.system"]
     (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")
     with pytest.raises(ContractError) as caught:
-        reread_fit(registry, line.model, other)
+        reread_fit(line.platform, line.model, other)
     assert "with types that nobody trusts" in caught.value.found and "posix.system" in caught.value.found
 
 

@@ -41,7 +41,7 @@ def waiting(trained: tuple[Platform, CandidateRecord]) -> Decided:
     """A model that requires approval, with two versions, of which the first was approved."""
     made = Decided.anew(*trained, approval="required")
     made.version()
-    approve(made.platform, made.registry, made.model, 1, ANA, "the first")
+    approve(made.platform, made.model, 1, ANA, "the first")
     made.version()
     return made
 
@@ -61,7 +61,7 @@ def test_promotions_are_numbered_and_mlflow_shows_what_is_recorded(model: Decide
     assert second.reason == model.trained.verdict
     assert model.states == model.tags() == {1: "previous", 2: "champion", 3: "challenger"}
     assert model.aliases() == {"previous": 1, "champion": 2, "challenger": 3}
-    again = promote(model.platform, model.registry, model.model, versions(model.platform, model.model)[1].version)
+    again = promote(model.platform, model.model, versions(model.platform, model.model)[1].version)
     assert again == second
     assert transitions(model.platform, model.model) == [first, second]
 
@@ -76,7 +76,7 @@ def test_mlflow_is_an_index_that_is_mended(model: Decided) -> None:
     client.set_registered_model_alias(model.model.name, "challenger", "1")
     client.set_model_version_tag(model.model.name, "1", "state", "champion")
     assert promotions(model.platform, model.model)[-1].version == 2
-    sync_aliases(model.platform, model.registry, model.model)
+    sync_aliases(model.platform, model.model)
     assert model.aliases() == {"previous": 1, "champion": 2}
     assert model.tags() == {1: "previous", 2: "champion"}
 
@@ -85,17 +85,17 @@ def test_what_is_no_version_or_older_than_the_champion_is_not_promoted(model: De
     first = model.version()
     model.promoted()
     with pytest.raises(ContractError) as older:
-        promote(model.platform, model.registry, model.model, first.version)
+        promote(model.platform, model.model, first.version)
     told(older, "is older than the champion, version 2, and was never compared with it")
     with pytest.raises(MissingDataError) as missing:
-        promote(model.platform, model.registry, model.model, 7)
+        promote(model.platform, model.model, 7)
     told(missing, "no version 7 of", "one of: 1, 2")
 
 
 def test_a_candidate_that_failed_becomes_no_version_and_one_whose_record_says_so_no_champion(model: Decided) -> None:
     at = model.model.schema.calendar.at_key(FIRST_TRAINING)
     model.candidate(passed=False)
-    assert register(model.platform, model.registry, model.model, at) is None
+    assert register(model.platform, model.model, at) is None
     version = model.version()
     training = candidate_of_version(model.platform, model.model, version.version)
     outcomes = json.loads(training.outcomes)
@@ -103,7 +103,7 @@ def test_a_candidate_that_failed_becomes_no_version_and_one_whose_record_says_so
     table = model.platform.records(model.model, "candidate")
     write_record(table, replace(training, outcomes=json.dumps(outcomes)))
     with pytest.raises(ContractError) as caught:
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
     told(caught, "version 1 of", "did not pass its gates")
     assert transitions(model.platform, model.model) == []
 
@@ -118,18 +118,18 @@ def test_a_fit_that_was_exchanged_or_is_gone_or_broken_does_not_serve(model: Dec
     fit = next(files.rglob("*.skops"))
     fit.write_bytes(next(other.rglob("*.skops")).read_bytes())
     with pytest.raises(ContractError) as exchanged:
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
     told(exchanged, str(fit), "with a fit of the hash", "which was recorded when it was trained")
     fit.write_bytes(fit.read_bytes()[:100])
     with pytest.raises(ContractError) as broken:
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
     told(broken, str(fit), "which cannot be read")
     shutil.rmtree(files)
     with pytest.raises((MissingDataError, ContractError)):
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
     assert transitions(model.platform, model.model) == [] and model.states == {1: "challenger"}
     shutil.move(kept, files)
-    assert promote(model.platform, model.registry, model.model, version.version).number == 1
+    assert promote(model.platform, model.model, version.version).number == 1
 
 
 def test_of_two_candidates_of_one_moment_the_one_that_passed_is_registered(model: Decided) -> None:
@@ -137,7 +137,7 @@ def test_of_two_candidates_of_one_moment_the_one_that_passed_is_registered(model
     failed = model.candidate(passed=False)
     passed = replace(model.trained, key=f"{FIRST_TRAINING}.ffffffff", trained_at=failed.trained_at)
     write_record(model.platform.records(model.model, "candidate"), passed)
-    version = register(model.platform, model.registry, model.model, at)
+    version = register(model.platform, model.model, at)
     assert version is not None and version.candidate == passed.key
 
 
@@ -145,7 +145,7 @@ def test_a_version_of_another_definition_does_not_serve(model: Decided) -> None:
     version = model.version()
     other = replace(model.model, generation="another")
     with pytest.raises(ContractError) as caught:
-        promote(model.platform, model.registry, other, version.version)
+        promote(model.platform, other, version.version)
     told(caught, "was trained on other definitions")
     assert transitions(model.platform, model.model) == []
 
@@ -159,7 +159,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told_who_won(model:
     def attempt(version: VersionRecord) -> str:
         ready.wait()
         try:
-            promote(model.platform, model.registry, model.model, version.version)
+            promote(model.platform, model.model, version.version)
         except (ConflictError, ContractError) as error:
             return str(error)
         return "won"
@@ -192,30 +192,30 @@ def test_a_decision_on_what_was_looked_at_before_another_was_made_is_refused(mod
 
 
 def test_a_version_that_needs_approval_waits_until_a_person_may_and_does_approve_it(waiting: Decided) -> None:
-    platform, registry, model = waiting.platform, waiting.registry, waiting.model
+    platform, model = waiting.platform, waiting.model
     second = versions(platform, model)[1]
     assert waiting.states == {1: "champion", 2: "challenger"}
     with pytest.raises(ContractError) as nobody:
-        promote(platform, registry, model, second.version)
+        promote(platform, model, second.version)
     told(nobody, "which nobody approved in place of version 1", f"models approve {model.name} 2")
     for who in (MACHINE, BEN):
         with pytest.raises(ForbiddenError) as forbidden:
-            approve(platform, registry, model, 2, who, "better")
+            approve(platform, model, 2, who, "better")
         told(forbidden, f"'{who.name}' without the scope models:approve")
     with pytest.raises(ContractError, match="no reason"):
-        approve(platform, registry, model, 2, ANA, " ")
-    done = approve(platform, registry, model, 2, ANA, "better by a tenth")
+        approve(platform, model, 2, ANA, " ")
+    done = approve(platform, model, 2, ANA, "better by a tenth")
     assert (done.number, done.version, done.by, done.reason) == (2, 2, "ana@example.com", "better by a tenth")
     approval = platform.approvals.last(model.name, 2)
     assert approval is not None
     assert (approval.replaces, approval.roles, approval.signature) == (1, ("approver",), None)
     assert approval.model_hash == candidate_of_version(platform, model, 2).model_hash
-    assert approve(platform, registry, model, 2, ANA, "better by a tenth") == done
+    assert approve(platform, model, 2, ANA, "better by a tenth") == done
     assert len(platform.approvals.of(model.name)) == 2
 
 
 def test_an_approval_holds_for_one_fit_in_place_of_one_champion(waiting: Decided) -> None:
-    platform, registry, model = waiting.platform, waiting.registry, waiting.model
+    platform, model = waiting.platform, waiting.model
     second, third = versions(platform, model)[1], waiting.version()
     one = platform.approvals.last(model.name, 1)
     assert one is not None
@@ -224,12 +224,12 @@ def test_an_approval_holds_for_one_fit_in_place_of_one_champion(waiting: Decided
     for approval in (other_fit, other_champion):
         platform.approvals.record(approval)
         with pytest.raises(ContractError, match="nobody approved"):
-            promote(platform, registry, model, second.version)
-        assert finish_approved(platform, registry, model) is None
+            promote(platform, model, second.version)
+        assert finish_approved(platform, model) is None
     platform.approvals.record(replace(one, version=3, replaces=1))
-    approve(platform, registry, model, 2, ANA, "better")
+    approve(platform, model, 2, ANA, "better")
     with pytest.raises(ContractError, match="nobody approved in place of version 2"):
-        promote(platform, registry, model, third.version)
+        promote(platform, model, third.version)
 
 
 def test_of_two_approvals_at_once_one_wins_and_the_other_is_told_who_won(
@@ -240,7 +240,7 @@ def test_of_two_approvals_at_once_one_wins_and_the_other_is_told_who_won(
 
     def attempt(version: int) -> TransitionRecord | ConflictError:
         try:
-            return approve(waiting.platform, waiting.registry, waiting.model, version, ANA, "better")
+            return approve(waiting.platform, waiting.model, version, ANA, "better")
         except ConflictError as error:
             return error
 
@@ -254,33 +254,33 @@ def test_of_two_approvals_at_once_one_wins_and_the_other_is_told_who_won(
 
 
 def test_a_rejected_version_waits_no_longer_until_it_is_approved_after_all(waiting: Decided) -> None:
-    platform, registry, model = waiting.platform, waiting.registry, waiting.model
+    platform, model = waiting.platform, waiting.model
     with pytest.raises(ForbiddenError):
-        reject(platform, registry, model, 2, MACHINE, "worse")
-    assert reject(platform, registry, model, 2, ANA, "worse in the north").meaning == "rejected"
+        reject(platform, model, 2, MACHINE, "worse")
+    assert reject(platform, model, 2, ANA, "worse in the north").meaning == "rejected"
     assert waiting.states == {1: "champion", 2: "registered"}
     assert "challenger" not in waiting.aliases()
-    approve(platform, registry, model, 2, ANA, "I was mistaken")
+    approve(platform, model, 2, ANA, "I was mistaken")
     assert waiting.states == {1: "previous", 2: "champion"}
     with pytest.raises(ContractError, match="is champion"):
-        reject(platform, registry, model, 2, ANA, "worse")
+        reject(platform, model, 2, ANA, "worse")
 
 
 def test_an_approval_that_was_ended_before_its_promotion_is_carried_out(waiting: Decided) -> None:
     from mlops_assets.models.approving import _record
 
-    platform, registry, model = waiting.platform, waiting.registry, waiting.model
+    platform, model = waiting.platform, waiting.model
     approval = _record(platform, model, 2, ANA, "better", "approved", present_champion(platform, model))
-    done = finish_approved(platform, registry, model)
+    done = finish_approved(platform, model)
     assert done is not None and (done.version, done.by) == (2, "ana@example.com")
-    assert finish_approved(platform, registry, model) is None
+    assert finish_approved(platform, model) is None
     assert platform.approvals.last(model.name, 2) == approval
 
 
 def test_a_rollback_goes_to_what_served_before_and_leaves_out_what_was_rolled_back_from(model: Decided) -> None:
     for _ in range(3):
         model.promoted()
-    done = rollback(model.platform, model.registry, model.model, MACHINE, "wrong prices")
+    done = rollback(model.platform, model.model, MACHINE, "wrong prices")
     assert (done.number, done.version, done.kind, done.by, done.reason) == (
         4,
         2,
@@ -290,28 +290,28 @@ def test_a_rollback_goes_to_what_served_before_and_leaves_out_what_was_rolled_ba
     )
     assert model.states == {1: "previous", 2: "champion", 3: "served"}
     assert model.aliases() == {"previous": 1, "champion": 2}
-    assert rollback(model.platform, model.registry, model.model, MACHINE, "again", to=2) == done
-    assert rollback(model.platform, model.registry, model.model, MACHINE, "also").version == 1
+    assert rollback(model.platform, model.model, MACHINE, "again", to=2) == done
+    assert rollback(model.platform, model.model, MACHINE, "also").version == 1
     with pytest.raises(MissingDataError, match="served before the champion"):
-        rollback(model.platform, model.registry, model.model, MACHINE, "more")
-    assert rollback(model.platform, model.registry, model.model, MACHINE, "mended", to=3).version == 3
+        rollback(model.platform, model.model, MACHINE, "more")
+    assert rollback(model.platform, model.model, MACHINE, "mended", to=3).version == 3
 
 
 def test_only_who_may_rolls_back_and_only_to_what_served(waiting: Decided) -> None:
-    platform, registry, model = waiting.platform, waiting.registry, waiting.model
+    platform, model = waiting.platform, waiting.model
     with pytest.raises(ContractError) as never:
-        rollback(platform, registry, model, ANA, "why", to=2)
+        rollback(platform, model, ANA, "why", to=2)
     told(never, "version 2 of", "is challenger", "a version that served before")
-    approve(platform, registry, model, 2, ANA, "better")
+    approve(platform, model, 2, ANA, "better")
     for who in (MACHINE, BEN):
         with pytest.raises(ForbiddenError):
-            rollback(platform, registry, model, who, "worse")
-    assert rollback(platform, registry, model, ANA, "worse").version == 1
+            rollback(platform, model, who, "worse")
+    assert rollback(platform, model, ANA, "worse").version == 1
     automatic = replace(model, approval="automatic")
     with pytest.raises(ForbiddenError):  # a token that has no such scope, whatever the model asks for
-        rollback(platform, registry, automatic, BEN, "why", to=2)
+        rollback(platform, automatic, BEN, "why", to=2)
     with pytest.raises(ContractError, match="is served"):
-        promote(platform, registry, automatic, versions(platform, model)[1].version)
+        promote(platform, automatic, versions(platform, model)[1].version)
 
 
 def test_a_rollback_to_a_fit_that_is_gone_leaves_the_champion(model: Decided) -> None:
@@ -319,24 +319,24 @@ def test_a_rollback_to_a_fit_that_is_gone_leaves_the_champion(model: Decided) ->
     model.promoted()
     shutil.rmtree(files_of(model.registry, candidate_of_version(model.platform, model.model, 1).model_uri))
     with pytest.raises((MissingDataError, ContractError)):
-        rollback(model.platform, model.registry, model.model, MACHINE, "wrong")
+        rollback(model.platform, model.model, MACHINE, "wrong")
     assert model.states == {1: "previous", 2: "champion"}
 
 
 def test_a_retired_version_takes_no_more_part_and_the_champion_is_never_retired(model: Decided) -> None:
     for _ in range(3):
         model.promoted()
-    done = retire(model.platform, model.registry, model.model, 2, MACHINE, "wrong prices")
-    assert retire(model.platform, model.registry, model.model, 2, MACHINE, "again") == done
+    done = retire(model.platform, model.model, 2, MACHINE, "wrong prices")
+    assert retire(model.platform, model.model, 2, MACHINE, "again") == done
     assert model.states == {1: "previous", 2: "retired", 3: "champion"}
     with pytest.raises(ContractError, match="version 3 of .* is the champion"):
-        retire(model.platform, model.registry, model.model, 3, MACHINE, "why")
+        retire(model.platform, model.model, 3, MACHINE, "why")
     with pytest.raises(ContractError, match="is retired"):
-        rollback(model.platform, model.registry, model.model, MACHINE, "why", to=2)
+        rollback(model.platform, model.model, MACHINE, "why", to=2)
     version = model.version()
-    retire(model.platform, model.registry, model.model, 4, MACHINE, "no")
+    retire(model.platform, model.model, 4, MACHINE, "no")
     with pytest.raises(ContractError, match="is retired"):
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
 
 
 def test_a_version_that_served_is_never_deleted_and_one_that_never_did_leaves_its_records(model: Decided) -> None:
@@ -345,20 +345,20 @@ def test_a_version_that_served_is_never_deleted_and_one_that_never_did_leaves_it
     training = candidate_of_version(model.platform, model.model, version.version)
     folders = [files_of(model.registry, uri) for uri in (training.model_uri, training.judged_uri)]
     with pytest.raises(ContractError) as served:
-        delete(model.platform, model.registry, model.model, 1, MACHINE, "old")
+        delete(model.platform, model.model, 1, MACHINE, "old")
     told(served, "version 1 of", "served", "models retire")
-    done = delete(model.platform, model.registry, model.model, 2, MACHINE, "not wanted")
+    done = delete(model.platform, model.model, 2, MACHINE, "not wanted")
     assert (done.kind, done.by, done.reason) == ("deletion", "person at the machine", "not wanted")
     assert [int(one.version) for one in model.versions_shown()] == [1]
     assert not any(list(folder.rglob("*.skops")) for folder in folders)
-    assert delete(model.platform, model.registry, model.model, 2, MACHINE, "again") == done
+    assert delete(model.platform, model.model, 2, MACHINE, "again") == done
     assert candidate_of_version(model.platform, model.model, 2) == training
     assert model.states == {1: "champion", 2: "deleted"}
     at = model.model.schema.calendar.at_key(FIRST_TRAINING)
-    assert register(model.platform, model.registry, model.model, at) == version  # and no second one in MLflow
+    assert register(model.platform, model.model, at) == version  # and no second one in MLflow
     assert len(model.versions_shown()) == 1
     with pytest.raises(ContractError, match="is deleted"):
-        promote(model.platform, model.registry, model.model, version.version)
+        promote(model.platform, model.model, version.version)
     assert model.version().version == 3
 
 
@@ -373,7 +373,7 @@ def test_retention_deletes_what_never_served_once_it_is_old_but_never_the_newest
     model.later(days=40)
     found = prunable(model.platform, model.model)
     assert [(item.version, item.candidate == failed.key) for item in found] == [(2, False), (None, True)]
-    assert prune(model.platform, model.registry, model.model) == found
+    assert prune(model.platform, model.model) == found
     assert prunable(model.platform, model.model) == []
     assert model.states == {served.version: "previous", 2: "deleted", newest.version: "champion"}
     assert transitions(model.platform, model.model)[-1].by == "the retention"

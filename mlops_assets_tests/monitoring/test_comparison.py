@@ -65,11 +65,11 @@ def line(shared: Line, tmp_path: Path) -> Line:
 
 
 def score_at(line: Line, key: str) -> None:
-    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(key))
+    score(line.platform, line.model, line.period(key))
 
 
 def in_shadow(line: Line, key: str) -> Shadowed:
-    return score_in_shadow(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(key))
+    return score_in_shadow(line.platform, line.model, line.period(key))
 
 
 def challengers(line: Line) -> dict[str, int]:

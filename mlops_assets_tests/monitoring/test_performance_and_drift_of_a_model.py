@@ -34,10 +34,10 @@ def train_at(line: Line, key: str, request: Request) -> None:
     platform.training_sets(model).write(key, build_training_set(platform, model, period).rows)
     registry = open_registry(platform.home.mlflow)
     with start_run(registry, "test") as run_id:
-        train(platform, registry, model, period, run_id, request)
-    version = register(platform, registry, model, period)
+        train(platform, model, period, run_id, request)
+    version = register(platform, model, period)
     if version is not None:
-        promote(platform, registry, model, version.version)
+        promote(platform, model, version.version)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
     copy_empty_registry(tmp_path_factory, line.platform.home.mlflow)
     train_at(line, TRAINED_AT, Request("there is no champion yet", "policy"))
     line.live(4, first="2024-01-17")
-    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED))
+    score(line.platform, line.model, line.period(SCORED))
     return line
 
 
@@ -96,7 +96,7 @@ def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
         line.visits(key)
         line.features(key)
         line.labels(key)
-    scored = score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(scored_at))
+    scored = score(line.platform, line.model, line.period(scored_at))
     assert (scored.written.rows, scored.without) == (len(SHOPS) + 1, 1)
     rows = line.platform.engine.known_at(line.platform.predictions(line.model), scored.written.known_at).to_pylist()
     of_day = {row["shop"]: row["prediction"] for row in rows if str(row["day"]) == scored_at}
@@ -118,7 +118,7 @@ def test_performance_needs_predictions_and_labels(line: Line) -> None:
     line.sales("2024-01-21")
     line.visits("2024-01-21")
     line.features("2024-01-21")
-    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period("2024-01-18"))
+    score(line.platform, line.model, line.period("2024-01-18"))
     with pytest.raises(MissingDataError) as no_labels:
         measure_performance(line.platform, line.model, line.period("2024-01-21"))
     assert no_labels.value.found == "no labels of 'forecast' for 2024-01-21"
@@ -179,7 +179,7 @@ def corrected(line: Line) -> None:
 
 def with_two_days_scored(line: Line) -> Line:
     line.live(1, first="2024-01-21")
-    score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period("2024-01-18"))
+    score(line.platform, line.model, line.period("2024-01-18"))
     return line
 
 
@@ -233,11 +233,11 @@ def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None
 def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_forecast(line: Line) -> None:
     from mlops_assets.operations.replay.summary import summarize
 
-    registry, late, key = open_registry(line.platform.home.mlflow), line.period("2024-01-18"), "2024-01-21"
+    late, key = line.period("2024-01-18"), "2024-01-21"
     line.live(1, first=key)
     line.platform.home.clock.set(line.platform.labels_as_of(line.model, line.period(key)) + hours(1))
     record, _ = measured_at(line, "2024-01-20")
-    scored = score(line.platform, registry, line.model, late)
+    scored = score(line.platform, line.model, late)
     assert scored.late and scored.written.rows == len(SHOPS)
     assert scored_late(line.platform, line.model, [line.period(SCORED), late]) == {late}
     assert measure_performance(line.platform, line.model, line.period(key)) is None
@@ -252,8 +252,7 @@ def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_foreca
 def test_what_was_scored_in_time_stays_a_forecast_when_it_is_scored_again_later(line: Line) -> None:
     before = measured_at(line, "2024-01-20")
     line.platform.home.clock.set(line.platform.clock.now() + hours(100))
-    registry = open_registry(line.platform.home.mlflow)
-    assert not score(line.platform, registry, line.model, line.period(SCORED)).late
+    assert not score(line.platform, line.model, line.period(SCORED)).late
     assert measured_at(line, "2024-01-20") == before
 
 
@@ -262,4 +261,4 @@ def test_what_a_home_scored_before_that_was_recorded_counts_as_a_forecast(line: 
     shutil.rmtree(line.platform.records(line.model, "scoring").delta.folder)
     line.platform.home.clock.set(line.platform.clock.now() + hours(100))
     assert measured_at(line, "2024-01-20") == before
-    assert not score(line.platform, open_registry(line.platform.home.mlflow), line.model, line.period(SCORED)).late
+    assert not score(line.platform, line.model, line.period(SCORED)).late

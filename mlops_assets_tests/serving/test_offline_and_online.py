@@ -6,7 +6,6 @@ import pytest
 
 from mlops_assets.models.scoring import score
 from mlops_assets.notebook import Project
-from mlops_assets_tests.models.test_life_of_a_version import registry_of
 from mlops_assets_tests.serving.conftest import publish_all
 from mlops_assets_tests.serving.predicting import serving, shared_line
 
@@ -29,7 +28,7 @@ def test_at_the_as_of_of_a_period_its_keys_are_predicted_as_in_batch(
         period = line.period(key)
         assert platform.clock.now() == platform.model_as_of(model, period)
         publish_all(platform)
-        scored = score(platform, registry_of(line), model, period)
+        scored = score(platform, model, period)
         batch = platform.engine.known_at(platform.predictions(model), platform.clock.now(), first=period, last=period)
         rows = batch.to_pylist()
         with serving(line) as client:

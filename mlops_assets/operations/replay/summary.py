@@ -7,7 +7,6 @@ from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version, candidates, promotions, versions
-from mlops_assets.models.registry import open_registry
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.monitoring.performance import forecasts_only
 from mlops_assets.platform import Platform
@@ -50,7 +49,7 @@ def summarize(platform: Platform, model: ModelDefinition) -> ModelSummary | None
         return None
     label = truth_of(model, rows)
     first = candidate_of_version(platform, model, promoted[0].version)
-    fit = stored_fit(open_registry(platform.home.mlflow), model, first)
+    fit = stored_fit(platform, model, first)
     return ModelSummary(
         model=model.name,
         metric=model.metric,
