@@ -65,7 +65,7 @@ class Elsewhere:
 def work_there(place: Elsewhere, work: Callable[..., object], variables: dict[str, str]) -> None:
     os.environ.update(variables)
     made = place.open()
-    work(made.platform, made.registry, made.model, 2, ANA, "well considered")
+    work(made.platform, made.model, 2, ANA, "well considered")
 
 
 def in_process(made: Decided, work: Callable[..., object], **variables: str) -> int:
