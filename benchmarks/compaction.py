@@ -15,6 +15,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ MOST = 0.5
 def compaction() -> Figure:
     """Median seconds of a read of the whole table as known at a moment, of one period, and of a commit."""
     with tempfile.TemporaryDirectory() as folder:
-        table = StateTable(DeltaFolder(Path(folder) / "sales", "sales"), SALES)
+        table = StateTable(DeltaFolder(storage_at(Path(folder) / "sales"), "sales"), SALES)
         engine = DuckDBEngine(Path(folder) / "scratch")
         first = MONTHS.at_key("2000-01")
         periods = [MONTHS.shift(first, number) for number in range(PERIODS)]

@@ -23,6 +23,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,7 @@ def feature_tables(folder: Path, sizes: Sizes) -> list[StateTable]:
     calendar = Calendar("month")
     return [
         StateTable(
-            DeltaFolder(folder / f"table_{number}", f"table_{number}"),
+            DeltaFolder(storage_at(folder / f"table_{number}"), f"table_{number}"),
             TableSchema(
                 ("entity",),
                 "happened",

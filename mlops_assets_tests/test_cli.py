@@ -277,7 +277,7 @@ def test_compact_says_what_it_did_and_that_nothing_is_left(
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     assert run(project, "compact").output == "all tables: nothing to compact\n"
     assert "Expected: one of: none was written yet." in refused(project, "compact", "sales")
-    table = sales_table(Home(tmp_path / "home").prepare().tables / "sales" / "source")
+    table = sales_table(Home(tmp_path / "home").prepare().folder / "lakehouse" / "tables" / "sales" / "source")
     for number in range(9):
         append(table, "2024-01", {"north": float(number)})
     assert run(project, "compact", "sales").output == "sales: 1 periods compacted, 9 files became 1\n"

@@ -116,3 +116,19 @@ def test_no_file_names_a_place_on_somebodys_machine() -> None:
         if (match := SECRETIVE.search(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+def test_only_who_reads_nothing_else_asks_storage_for_a_path_of_this_machine() -> None:
+    asks = re.compile(r"\.local_file\(|Path\(str\(|storage_at\(")
+    asking = {
+        path.relative_to(PACKAGE).as_posix(): sorted({*asks.findall(path.read_text(encoding="utf-8"))})
+        for path in _sources()
+        if "storage" not in path.relative_to(PACKAGE).parts and asks.search(path.read_text(encoding="utf-8"))
+    }
+    assert asking == {
+        "engines/duckdb/connection.py": [".local_file("],
+        "features/generated_rows.py": ["storage_at("],  # rows in the scratch
+        "lakehouse/delta.py": ["storage_at("],  # a table that is made in a folder of its own first
+        "lakehouse/home.py": ["storage_at("],  # what landed
+        "operations/migration/steps.py": ["storage_at("],  # the clock, and a replay's state
+    }

@@ -11,7 +11,7 @@ from mlops_assets.components.loading import platform_of
 from mlops_assets.components.model_asset import asset_key
 from mlops_assets.components.results import failure
 from mlops_assets.errors import PlatformError
-from mlops_assets.lakehouse.delta_log import commit_stamps
+from mlops_assets.lakehouse.delta import commit_stamps
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request, rests_on
 from mlops_assets.monitoring.retrain_policy import decide
 from mlops_assets.platform import Platform

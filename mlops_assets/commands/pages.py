@@ -8,7 +8,7 @@ import click
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform, principal_of_command
 from mlops_assets.errors import SurroundingsError
-from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.storage.files import write_atomically
 
 
 @click.command()

@@ -31,10 +31,10 @@ def score(folder: Path, model: str, file: Path, out: Path | None, version: int |
     FILE has the keys and what comes with a request; features that are in it are not looked up. With the columns anchor
     and as_of, features are as known at each row's own time.
     """
-    from mlops_assets.lakehouse.files import write_atomically
     from mlops_assets.models.batch import columns_to_score
     from mlops_assets.notebook import Project
     from mlops_assets.sources.files import read_rows
+    from mlops_assets.storage.files import write_atomically
 
     write = _WRITERS.get(out.suffix if out else ".csv")
     if write is None:

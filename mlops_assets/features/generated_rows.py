@@ -18,6 +18,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, MAX_DIGITS, Column, TableSchema, digits, family
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
+from mlops_assets.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +109,7 @@ def write_rows(folder: Path, name: str, schema: TableSchema, rows: "pa.Table") -
     }
     file = folder / f"{name}.parquet"
     pq.write_table(pa.table(columns, schema=schema.stored()), file)
-    return FileTable(DeltaFolder(folder / name, name), schema, file)
+    return FileTable(DeltaFolder(storage_at(folder / name), name), schema, file)
 
 
 def generate_rows(schema: TableSchema, periods: Sequence[Period], shape: Shape) -> "pa.Table":

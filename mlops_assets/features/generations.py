@@ -115,11 +115,10 @@ def _types_held(platform: Platform, table: TableDefinition) -> dict[str, str]:
 
 
 def earlier_generations(table: StateTable) -> list[DeltaFolder]:
-    """The other generations of a table that have a folder, in no order."""
-    folder = table.delta.folder
-    if not folder.parent.is_dir():
-        return []
-    return [DeltaFolder(other, table.name) for other in folder.parent.iterdir() if other.is_dir() and other != folder]
+    """The other generations of a table that have a folder."""
+    generations = table.delta.folder.parent
+    others = [name for name in generations.names() if name != table.delta.folder.name]
+    return [DeltaFolder(generations / name, table.name) for name in others]
 
 
 def computed_periods(generation: DeltaFolder, calendar: Calendar, first: Period) -> list[str]:

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from mlops_assets.errors import DamagedStateError, SurroundingsError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.storage.files import write_atomically
 
 Record = TypeVar("Record")
 

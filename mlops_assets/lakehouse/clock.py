@@ -18,9 +18,9 @@ from typing import Protocol
 
 from mlops_assets.errors import DamagedStateError, SurroundingsError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.storage.files import write_atomically
 
 MAX_STEP_BACK = timedelta(minutes=5)
 """So much the clocks of machines that share a home may differ, or be corrected."""

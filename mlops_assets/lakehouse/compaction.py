@@ -7,12 +7,13 @@ Files that a version names are never deleted, for evidence names versions: compa
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlops_assets.errors import ConflictError, DefinitionError
-from mlops_assets.lakehouse.delta import MAX_ATTEMPTS, DeltaFolder
+from mlops_assets.lakehouse.delta import MAX_ATTEMPTS, DeltaFolder, tables_in
+from mlops_assets.lakehouse.delta_log import period_of
 from mlops_assets.lakehouse.tables import PeriodTable
 from mlops_assets.progress import Progress, Step, untold
+from mlops_assets.storage.path import StoragePath
 
 MAX_FILES_OF_PERIOD = 8
 """A period with more files is compacted; rewriting one that was corrected a few times gains less than it costs."""
@@ -41,7 +42,7 @@ class Compacted:
         return f"{self.table}: {self.periods} periods compacted, {self.before} files became {self.after}"
 
 
-def compact_tables(folder: Path, name: str | None = None, progress: Progress = untold) -> Iterator[Compacted]:
+def compact_tables(folder: StoragePath, name: str | None = None, progress: Progress = untold) -> Iterator[Compacted]:
     """Compact every table below a folder that has too many small files, or those of a name.
 
     Args:
@@ -53,7 +54,7 @@ def compact_tables(folder: Path, name: str | None = None, progress: Progress = u
         DefinitionError: There is no table of that name.
         ConflictError: Another writer came between three times.
     """
-    tables = [DeltaFolder(log.parent, log.parent.parent.name) for log in sorted(folder.glob("*/*/_delta_log"))]
+    tables = list(tables_in(folder))
     names = sorted({table.name for table in tables})
     if name is not None and name not in names:
         listed = ", ".join(names) or "none was written yet"
@@ -99,7 +100,7 @@ def _compact_period(table: DeltaFolder, period: str) -> None:
 def _files_by_period(table: DeltaFolder) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for file in table.files():
-        found.setdefault(Path(file).parent.name.removeprefix("period="), []).append(file)
+        found.setdefault(period_of(file), []).append(file)
     return found
 
 

@@ -1,19 +1,17 @@
 """Deliveries, kept as they came: the bytes, when they arrived, and what became of them."""
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from mlops_assets.errors import DamagedStateError, MissingDataError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class DeliveryStore:
         folder: Where they lie, a folder for each source and period.
     """
 
-    folder: Path
+    folder: StoragePath
 
     def keep(
         self,
@@ -92,7 +90,7 @@ class DeliveryStore:
         names = tuple(stem + end for end in ends)
         delivery = Delivery(source, period, number, digest, names, arrived_at, known_at, accepted=False)
         for kept_file, content in zip(self.content_files(delivery), contents, strict=True):
-            write_atomically(kept_file, content)
+            kept_file.write(content)
             write_point("delivery content")
         self._record(delivery)
         write_point("delivery record")
@@ -130,30 +128,22 @@ class DeliveryStore:
 
     def periods(self, source: str) -> list[str]:
         """The keys of the periods that were delivered, in their order."""
-        return sorted(folder.name for folder in (self.folder / source).glob("*"))
+        return (self.folder / source).names()
 
-    @contextmanager
-    def held(self, source: str) -> Iterator[None]:
+    def held(self, source: str) -> AbstractContextManager[None]:
         """Wait until nobody else holds the deliveries of a source, and hold them meanwhile."""
-        folder = self.folder / source
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)  # and with it the lock
+        return (self.folder / source).held()
 
     def accepted(self, source: str) -> list[Delivery]:
         """All deliveries of a source whose rows were taken, by period and in the order they came."""
         periods = self.periods(source)
         return [delivery for period in periods for delivery in self.of(source, period) if delivery.accepted]
 
-    def content_files(self, delivery: Delivery) -> list[Path]:
+    def content_files(self, delivery: Delivery) -> list[StoragePath]:
         """Where the bytes of a delivery lie."""
         return [self.folder / delivery.source / delivery.period / name for name in delivery.files]
 
-    def proven_files(self, delivery: Delivery) -> list[Path]:
+    def proven_files(self, delivery: Delivery) -> list[StoragePath]:
         """Where the bytes of a delivery lie, after seeing that they are those that came.
 
         Raises:
@@ -173,15 +163,17 @@ class DeliveryStore:
             )
         return files
 
-    def _records(self, source: str, period: str) -> list[Path]:
+    def _records(self, source: str, period: str) -> list[StoragePath]:
         """The records of a period's deliveries, in the order they came; a pushed source may have thousands."""
-        return sorted((self.folder / source / period).glob("*.json"), key=lambda file: int(file.name.partition("-")[0]))
+        folder = self.folder / source / period
+        names = [name for name in folder.names() if name.endswith(".json")]
+        return [folder / name for name in sorted(names, key=lambda name: int(name.partition("-")[0]))]
 
     def _record(self, delivery: Delivery) -> None:
         values = formats.numbered(asdict(delivery), formats.DELIVERY)
         content = json.dumps(values, default=datetime.isoformat, indent=1)
         name = f"{delivery.number:04d}-{delivery.sha256[:12]}.json"
-        write_atomically(self.folder / delivery.source / delivery.period / name, content.encode())
+        (self.folder / delivery.source / delivery.period / name).write(content.encode())
 
 
 def hash_of_contents(contents: Iterable[bytes]) -> str:
@@ -190,7 +182,7 @@ def hash_of_contents(contents: Iterable[bytes]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _read(record: Path) -> Delivery:
+def _read(record: StoragePath) -> Delivery:
     what = f"the delivery {record}"
     content = formats.read_numbered(record, formats.DELIVERY, what)
     try:

@@ -3,11 +3,10 @@
 import json
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -21,10 +20,12 @@ from mlops_assets.errors import (
     told_once,
 )
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.delta_log import DeltaLog, delta_log, file_name, log_file, require_content, require_sizes
-from mlops_assets.lakehouse.files import write_new
+from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.lakehouse.delta_log import LOG, DeltaLog, delta_log, file_name, log_file
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.storage.opening import storage_at
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +65,7 @@ class WrittenFile:
 
 @dataclass(frozen=True)
 class DeltaFolder:
-    """A Delta table in a folder, partitioned by its text column ``period``.
+    """A Delta table in a folder of some storage, partitioned by its text column ``period``.
 
     Args:
         folder: Where the table lies, whether it was created or not.
@@ -72,14 +73,14 @@ class DeltaFolder:
         records: The number of the format of the records in it; None where it holds rows, or whatever it holds.
     """
 
-    folder: Path
+    folder: StoragePath
     name: str
     records: int | None = None
 
     def exists(self) -> bool:
         """Whether the table was created."""
-        log = self.folder / "_delta_log"  # which is long to list
-        return log_file(self.folder, 0).exists() or (log.is_dir() and any(log.glob("*.json")))
+        first = log_file(self.folder, 0)  # its folder is long to list
+        return first.exists() or any(name.endswith(".json") for name in first.parent.names())
 
     def version(self) -> int | None:
         """The newest Delta version, or None where the table was never written."""
@@ -94,7 +95,7 @@ class DeltaFolder:
     def files(
         self, periods: tuple[str, str] | None = None, version: int | None = None, *, proven: bool = False
     ) -> list[str]:
-        """The Parquet files of the table, or of the periods from the first key to the last (both included).
+        """The addresses of the table's Parquet files, or of the periods from the first key to the last (both included).
 
         Args:
             periods: The first key and the last; None for all.
@@ -112,9 +113,12 @@ class DeltaFolder:
         table = self._open(version)
         files = [unquote(file) for file in table.file_uris(file_pruning_predicate=pruning)]
         log = self._read_log(table)
-        require_sizes(log, files, self.name)
-        require_content(log, files, self.name, None if proven else MAX_BYTES_OF_A_READING)
+        log.require_written(files, self.name, None if proven else MAX_BYTES_OF_A_READING)
         return files
+
+    def file(self, address: str) -> StoragePath:
+        """One of its files, by the address that `files` tells."""
+        return self.folder.at(address)
 
     def columns_of(self, files: Iterable[str]) -> set[frozenset[str]]:
         """The columns that the table had when its data files were written; a column that came later is null in them."""
@@ -164,7 +168,7 @@ class DeltaFolder:
         """
         self._write(self._with_every_column(rows), counters, {"mode": "append"})
 
-    def partition_folder(self, period: str) -> Path:
+    def partition_folder(self, period: str) -> StoragePath:
         """Where the data files of a period lie."""
         return self.folder / f"period={period}"
 
@@ -188,7 +192,7 @@ class DeltaFolder:
                 path=f"{quote(folder.name)}/{file.name}",
                 size=file.size,
                 partition_values={"period": period},
-                modification_time=(folder / file.name).stat().st_mtime_ns // 1_000_000,
+                modification_time=(folder / file.name).status().changed_ms,
                 data_change=True,
                 stats=json.dumps({"numRecords": file.rows}),
             )
@@ -294,7 +298,7 @@ class DeltaFolder:
     def _add_sums(self) -> None:
         """Write the sums of what was committed; where that does not come about, the next commit does it."""
         with suppress(OSError):  # a full disk; the commit is there, and nobody may be told otherwise
-            delta_log(self.folder, *self._identity()).add_sums()
+            delta_log(self.folder, self._identity()).add_sums()
         write_point(f"sums {self.name}")
 
     def _create(self, schema: "pa.Schema") -> None:
@@ -312,7 +316,7 @@ class DeltaFolder:
                 configuration=KEEP_EVERY_VERSION | TELL_NO_VALUES,
             )
             with suppress(FileExistsError):  # another writer created it at the same instant
-                write_new(log_file(self.folder, 0), _without_place(log_file(Path(folder), 0)))
+                log_file(self.folder, 0).write_new(_without_place(log_file(storage_at(folder), 0)))
         write_point(f"create {self.name}")
 
     def _unwritable(self, error: BaseException) -> PlatformError:
@@ -338,8 +342,6 @@ class DeltaFolder:
         )
 
     def _open(self, version: int | None = None) -> "DeltaTableType":
-        from deltalake import DeltaTable
-
         if not self.exists():
             raise MissingDataError(
                 f"table '{self.name}' was never written", f"a table in {self.folder}", "materialize it first"
@@ -352,11 +354,11 @@ class DeltaFolder:
                 "name an earlier version, or restore the table's _delta_log from a backup",
             )
         ):
-            table, found = _up_to_date(self.folder, *self._identity())
+            table, found = _up_to_date(self.folder, self._identity())
             if self.records is not None:
                 formats.require(found.records, self.records, f"records of table '{self.name}'")
             if version is not None and version != int(table.version()):
-                table = DeltaTable(self.folder, version=version)
+                table = _delta_table(self.folder, version)
         self._read_log(table)
         return table
 
@@ -364,19 +366,18 @@ class DeltaFolder:
         return self._read_log(table).counted(periods)
 
     def _read_log(self, table: "DeltaTableType") -> DeltaLog:
-        log = delta_log(self.folder, *self._identity())
+        log = delta_log(self.folder, self._identity())
         log.read_to(int(table.version()))
         return log
 
-    def _identity(self) -> tuple[int, int]:
+    def _identity(self) -> Hashable:
         """Tells the table from another one that was built anew in the same folder."""
-        first = log_file(self.folder, 0).stat()
-        return first.st_ino, first.st_mtime_ns
+        return log_file(self.folder, 0).status().stamp
 
 
-def _without_place(log: Path) -> bytes:
+def _without_place(log: StoragePath) -> bytes:
     """A first commit without the word of where the table was created: its home may be moved or copied."""
-    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    actions = [json.loads(line) for line in log.read_bytes().splitlines()]
     for action in actions:
         action.get("commitInfo", {}).get("operationParameters", {}).pop("location", None)
     return "\n".join(json.dumps(action) for action in actions).encode()
@@ -389,43 +390,74 @@ def _telling_no_values() -> "WriterProperties":
     return WriterProperties(compression="SNAPPY", default_column_properties=ColumnProperties(statistics_enabled="NONE"))
 
 
-def _up_to_date(folder: Path, inode: int, created_ns: int) -> "tuple[DeltaTableType, TableFormat]":
+def _up_to_date(folder: StoragePath, identity: Hashable) -> "tuple[DeltaTableType, TableFormat]":
     """The table at its newest version; two looks at its log cost a thousandth of asking Delta."""
     thread = threading.get_ident()
-    table, found = _opened(folder, inode, created_ns, thread)
+    table, found = _opened(folder, identity, thread)
     version = int(table.version())
     if not log_file(folder, version).exists():  # restored to an earlier state
         _opened.cache_clear()
-        return _opened(folder, inode, created_ns, thread)
+        return _opened(folder, identity, thread)
     if log_file(folder, version + 1).exists():
         table.update_incremental()
     return table, found
 
 
 @lru_cache(maxsize=64)
-def _opened(folder: Path, inode: int, created_ns: int, thread: int) -> "tuple[DeltaTableType, TableFormat]":
+def _opened(folder: StoragePath, identity: Hashable, thread: int) -> "tuple[DeltaTableType, TableFormat]":
     """An open table, a thread's own: on a shared one, a commit would count those of other threads as seen."""
-    from deltalake import DeltaTable
-
-    table = DeltaTable(folder)
+    table = _delta_table(folder)
     found = TableFormat.parse(table.metadata().description)
     formats.require(found.table if found else None, formats.TABLE, f"the table {folder}")
     assert found is not None
     return table, found
 
 
-def table_format(folder: Path) -> TableFormat | None:
+def _delta_table(folder: StoragePath, version: int | None = None) -> "DeltaTableType":
+    from deltalake import DeltaTable
+
+    return DeltaTable(folder.address, version=version, storage_options=folder.delta_options)
+
+
+def tables_in(folder: StoragePath) -> Iterator[DeltaFolder]:
+    """All tables of a home, in their order: in a folder for each name there is one for each generation, or for records.
+
+    Args:
+        folder: The home's tables.
+    """
+    for name in folder.names():
+        for generation in (folder / name).names():
+            if (folder / name / generation / LOG).exists():
+                yield DeltaFolder(folder / name / generation, name)
+
+
+def commit_stamps(tables: StoragePath) -> dict[str, str]:
+    """What changes with every commit to a table, and where it is made anew or restored; nothing is read for it.
+
+    Args:
+        tables: The folder of all tables.
+
+    Returns:
+        By the name before the first dot, one text for all tables of that name: a model's, or a table with its records.
+    """
+    found: dict[str, list[str]] = {}
+    for table in tables_in(tables):
+        log = table.folder / LOG
+        newest = max((name for name in log.names() if name.endswith(".json")), default=None)
+        if newest is not None:
+            stamp = (log / newest).status().stamp
+            found.setdefault(table.name.split(".")[0], []).append(f"{table.folder} {newest} {stamp}")
+    return {name: text_hash(*lines) for name, lines in found.items()}
+
+
+def table_format(folder: StoragePath) -> TableFormat | None:
     """The numbers that the table in a folder carries; None where it carries none."""
-    from deltalake import DeltaTable
-
-    return TableFormat.parse(DeltaTable(folder).metadata().description)
+    return TableFormat.parse(_delta_table(folder).metadata().description)
 
 
-def set_table_format(folder: Path, format_: TableFormat) -> None:
+def set_table_format(folder: StoragePath, format_: TableFormat) -> None:
     """Let the table in a folder carry other numbers: a commit of its own."""
-    from deltalake import DeltaTable
-
-    DeltaTable(folder).alter.set_table_description(str(format_))
+    _delta_table(folder).alter.set_table_description(str(format_))
     write_point(f"format of {folder.parent.name}")
 
 

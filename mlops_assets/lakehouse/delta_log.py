@@ -4,21 +4,19 @@ Beside the log lie the sums of what was written: a line for each commit, with it
 Delta knows of a file its size alone, and Parquet holds no checksum that every reader looks at.
 """
 
-import fcntl
 import json
-import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import file_digest, sha256
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from mlops_assets.errors import DamagedStateError, MissingDataError
-from mlops_assets.lakehouse.content_hash import text_hash
+from mlops_assets.storage.path import FileStatus, StoragePath
 
+LOG = "_delta_log"
 SUMS = "_sums.jsonl"
 """Delta leaves alone what begins with an underscore."""
 
@@ -39,7 +37,7 @@ class DeltaLog:
         hashes: The hash of each data file, by its name; those that earlier releases wrote have none.
     """
 
-    folder: Path
+    folder: StoragePath
     read: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -82,28 +80,63 @@ class DeltaLog:
         """How many times each of the periods was committed."""
         return {period: self.counters.get(period, 0) for period in periods}
 
+    def require_written(self, files: Iterable[str], name: str, max_bytes: int | None = None) -> None:
+        """See that data files are what was written: there, as long, and byte for byte the same.
+
+        Each is looked at once, and read once in a process unless it changed since.
+
+        Args:
+            files: Their addresses.
+            name: The table's name.
+            max_bytes: Larger ones are not read; None reads all.
+
+        Raises:
+            MissingDataError: One is not there.
+            DamagedStateError: One is another.
+        """
+        for file in files:
+            path = self.folder.at(file)
+            try:
+                status = path.status()
+            except FileNotFoundError:
+                raise MissingDataError(
+                    f"table '{name}' names {file}, which is not there", "every data file of the table", CURE
+                ) from None
+            size, hash_ = self.sizes.get(path.name), self.hashes.get(path.name)
+            if status.size != size:
+                raise DamagedStateError(
+                    f"data file {file} of table '{name}' with {status.size} bytes", f"{size}, as it was written", CURE
+                )
+            if hash_ is None or (max_bytes is not None and size > max_bytes):
+                continue
+            found = _hash_of(path, status)
+            if found != hash_:
+                raise DamagedStateError(
+                    f"data file {file} of table '{name}' with the hash {found[:16]}…",
+                    f"{hash_[:16]}…, as it was written",
+                    CURE,
+                )
+
     def add_sums(self) -> None:
         """Write the sums of the commits after those that were read, and of all that have none yet.
 
         Those are what somebody who was killed, or an earlier release, committed.
         """
-        with self._lock, open(self.folder / SUMS, "ab+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._lock, self.folder.held():
             self._read_sums()
-            file.truncate(self._sums_read)  # a line that a kill cut short
-            number = min(self.read, len(self.sums))
+            lines, number = [], min(self.read, len(self.sums))
             while log_file(self.folder, number).exists():
-                file.write(_sums_of(self.folder, number))
+                lines.append(_sums_of(self.folder, number))
                 number += 1
+            (self.folder / SUMS).append(b"".join(lines), at=self._sums_read)  # in place of a line that a kill cut short
 
     def _read_sums(self) -> None:
         """Read what was added to the sums."""
+        file = self.folder / SUMS
         try:
-            with open(self.folder / SUMS, "rb") as file:
-                if os.fstat(file.fileno()).st_size < self._sums_read:  # another file, of an earlier state
-                    self._sums_read, self.sums, self.hashes = 0, [], {}
-                file.seek(self._sums_read)
-                content = file.read()
+            if file.status().size < self._sums_read:  # another file, of an earlier state
+                self._sums_read, self.sums, self.hashes = 0, [], {}
+            content = file.read_bytes(self._sums_read)
         except FileNotFoundError:
             return
         for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True):
@@ -117,7 +150,7 @@ class DeltaLog:
                 self.hashes |= said["files"]
             except (ValueError, KeyError, TypeError) as error:
                 raise DamagedStateError(
-                    f"{self.folder / SUMS} with line {len(self.sums) + 1} that cannot be read ({error})",
+                    f"{file} with line {len(self.sums) + 1} that cannot be read ({error})",
                     "the sums of each commit of the table, in their order",
                     CURE,
                 ) from None
@@ -125,112 +158,39 @@ class DeltaLog:
 
 
 @lru_cache(maxsize=10_000)
-def delta_log(folder: Path, inode: int, created_ns: int) -> DeltaLog:
-    """The log of a table; ``inode`` and ``created_ns`` tell it from another one that was built anew in the folder."""
+def delta_log(folder: StoragePath, identity: Hashable) -> DeltaLog:
+    """The log of a table; ``identity`` tells it from another one that was built anew in the folder."""
     return DeltaLog(folder)
 
 
-def log_file(folder: Path, version: int) -> Path:
+def log_file(folder: StoragePath, version: int) -> StoragePath:
     """The file of a commit."""
-    return folder / "_delta_log" / f"{version:020d}.json"
-
-
-def commit_stamps(tables: Path) -> dict[str, str]:
-    """What changes with every commit to a table, and where it is made anew or restored; nothing is read for it.
-
-    Args:
-        tables: The folder of all tables.
-
-    Returns:
-        By the name before the first dot, one text for all tables of that name: a model's, or a table with its records.
-    """
-    found: dict[str, list[str]] = {}
-    for log in sorted(tables.glob("*/*/_delta_log")):
-        with os.scandir(log) as files:
-            commits = {file.name: file for file in files if file.name.endswith(".json")}
-        if commits:
-            newest = max(commits)
-            status = commits[newest].stat()
-            line = f"{log.parent} {newest} {status.st_ino} {status.st_mtime_ns}"
-            found.setdefault(log.parts[-3].split(".")[0], []).append(line)
-    return {name: text_hash(*lines) for name, lines in found.items()}
-
-
-def require_sizes(log: DeltaLog, files: Sequence[str], name: str) -> None:
-    """See that data files are there and as long as they were written: one look at each.
-
-    Args:
-        log: The log that names them.
-        files: Their paths.
-        name: The table's name.
-
-    Raises:
-        MissingDataError: One is not there.
-        DamagedStateError: One has another size.
-    """
-    for file in files:
-        try:
-            size = os.stat(file).st_size
-        except FileNotFoundError:
-            raise MissingDataError(
-                f"table '{name}' names {file}, which is not there", "every data file of the table", CURE
-            ) from None
-        written = log.sizes.get(file_name(file))
-        if size != written:
-            raise DamagedStateError(
-                f"data file {file} of table '{name}' with {size} bytes", f"{written}, as it was written", CURE
-            )
-
-
-def require_content(log: DeltaLog, files: Sequence[str], name: str, max_bytes: int | None = None) -> None:
-    """See that data files are what was written, byte for byte; each is read once, unless it changed since.
-
-    Args:
-        log: The log that names them.
-        files: Their paths.
-        name: The table's name.
-        max_bytes: Larger ones are left out; None for none.
-
-    Raises:
-        DamagedStateError: One is another.
-    """
-    for file in files:
-        written = log.hashes.get(file_name(file))
-        if written is None or (max_bytes is not None and log.sizes[file_name(file)] > max_bytes):
-            continue
-        status = os.stat(file)
-        found = _hash_of(file, status.st_ino, status.st_size, status.st_mtime_ns)
-        if found != written:
-            raise DamagedStateError(
-                f"data file {file} of table '{name}' with the hash {found[:16]}…",
-                f"{written[:16]}…, as it was written",
-                CURE,
-            )
+    return folder / f"{LOG}/{version:020d}.json"
 
 
 @lru_cache(maxsize=100_000)
-def _hash_of(file: str, inode: int, size: int, changed_ns: int) -> str:
-    with open(file, "rb") as content:
+def _hash_of(file: StoragePath, status: FileStatus) -> str:
+    with file.open() as content:
         return file_digest(content, "sha256").hexdigest()
 
 
-def _sums_of(folder: Path, version: int) -> bytes:
+def _sums_of(folder: StoragePath, version: int) -> bytes:
     file = log_file(folder, version)
     content = file.read_bytes()
     files = {}
     for added in _added(content.splitlines(), file):
-        with open(folder / unquote(added["path"]), "rb") as written:
+        with (folder / unquote(added["path"])).open() as written:
             files[file_name(added["path"])] = file_digest(written, "sha256").hexdigest()
     said = {"version": version, "commit": sha256(content).hexdigest(), "files": files}
     return json.dumps(said).encode() + b"\n"
 
 
-def _added(lines: Iterable[bytes], file: Path) -> list[Mapping[str, Any]]:
+def _added(lines: Iterable[bytes], file: StoragePath) -> list[Mapping[str, Any]]:
     """The data files that a commit added."""
     return [_object(line, file)["add"] for line in lines if line.startswith(b'{"add"')]
 
 
-def _object(line: bytes, file: Path) -> Any:
+def _object(line: bytes, file: StoragePath) -> Any:
     try:
         return json.loads(line)
     except ValueError:
@@ -242,7 +202,12 @@ def file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _lines_of(file: Path, written: str | None) -> list[bytes]:
+def period_of(path: str) -> str:
+    """The key of the period whose rows a data file holds; Delta keeps it in the name of the file's folder."""
+    return path.rsplit("/", 2)[-2].removeprefix("period=")
+
+
+def _lines_of(file: StoragePath, written: str | None) -> list[bytes]:
     """The lines of a commit, after seeing that it is the one that was written, and was not cut short between two.
 
     Delta takes a commit that was cut short for a smaller one. A commit of ours ends with its counters; one without is

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.storage.path import StoragePath
 
 HOME = 3
 """Of the whole home; rises with any number below, and with what is not numbered by itself."""
@@ -85,7 +86,7 @@ def unnumbered(content: Mapping[str, Any], number: int, what: str) -> dict[str, 
     return {name: value for name, value in content.items() if name != MEMBER}
 
 
-def read_numbered(file: Path, number: int, what: str) -> dict[str, Any]:
+def read_numbered(file: Path | StoragePath, number: int, what: str) -> dict[str, Any]:
     """What `numbered` was given, from a JSON file.
 
     Args:

@@ -1,16 +1,17 @@
 """The home: the one folder that holds all embedded state (``MLOPS_HOME``, by default ``.mlops`` in the project)."""
 
-import errno
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError, cannot_open
+from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.clock import HomeClock
-from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.storage.files import require_looking_into, write_atomically
+from mlops_assets.storage.opening import storage_at, storage_of
+from mlops_assets.storage.path import StoragePath
 
 HOME_VARIABLE = "MLOPS_HOME"
 SMALLEST_FREE_SPACE_VARIABLE = "MLOPS_SMALLEST_FREE_MEGABYTES"
@@ -43,14 +44,14 @@ class Home:
         return HomeClock(self.folder / "clock.json")
 
     @property
-    def tables(self) -> Path:
+    def tables(self) -> StoragePath:
         """Delta tables, a folder each."""
-        return self.folder / "lakehouse" / "tables"
+        return storage_of(self.folder, "lakehouse") / "tables"
 
     @property
-    def deliveries(self) -> Path:
+    def deliveries(self) -> StoragePath:
         """Deliveries as they came."""
-        return self.folder / "lakehouse" / "deliveries"
+        return storage_of(self.folder, "lakehouse") / "deliveries"
 
     @property
     def pushed(self) -> Path:
@@ -73,13 +74,13 @@ class Home:
         return self.folder / "mlflow"
 
     @property
-    def reports(self) -> Path:
+    def reports(self) -> StoragePath:
         """Drift reports; can be made anew from the lakehouse."""
-        return self.folder / "reports"
+        return storage_of(self.folder, "reports")
 
-    def name_of(self, path: Path) -> str:
+    def name_of(self, path: StoragePath) -> str:
         """What a path in the home is called in what is recorded: from the home on, which may be moved or copied."""
-        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
+        return path.address.removeprefix(f"{self.folder}/")
 
     @property
     def scratch(self) -> Path:
@@ -145,16 +146,10 @@ class Home:
 
     def _require_readable(self) -> None:
         """See that no folder counts as empty because this user may not look into it."""
-        by_source = (self.tables, self.deliveries, self.landing)
-        _require_looking_into(self.folder, self.tables.parent, self.dagster, self.mlflow, self.folder / "trail")
-        _require_looking_into(*by_source, self.pushed)
-        _require_looking_into(*(one for several in by_source if several.is_dir() for one in several.iterdir()))
-
-
-def _require_looking_into(*folders: Path) -> None:
-    for folder in folders:
-        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-            raise cannot_open(folder, os.strerror(errno.EACCES))
+        require_looking_into(self.folder, self.dagster, self.mlflow, self.folder / "trail")
+        require_looking_into(self.pushed.parent, self.pushed)
+        for several in (self.tables, self.deliveries, storage_at(self.landing)):
+            several.require_readable()
 
 
 def _shown(character: str) -> str:

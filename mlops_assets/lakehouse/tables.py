@@ -4,12 +4,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.delta_log import period_of
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, STATIC_PERIOD, TableSchema
 
@@ -76,7 +76,7 @@ class StateTable:
 
     def states(self, first: Period | None = None, last: Period | None = None, version: int | None = None) -> "pa.Table":
         """All states of the periods from first to last (or of all), as stored but for ``period``; in no order."""
-        return _read(self.files(first, last, version), _without_period(self.schema.stored()))
+        return _read(self.delta, self.files(first, last, version), _without_period(self.schema.stored()))
 
     def newest_period(self) -> Period | None:
         """The newest period that it holds states of; None of a static table, and where it holds none."""
@@ -149,7 +149,7 @@ class StateTable:
             return {}
         listed: dict[str, list[str]] = {key: [] for key in keys}
         for file in self.delta.files((min(keys), max(keys)), version, proven=proven):
-            key = Path(file).parent.name.removeprefix("period=")
+            key = period_of(file)
             if key in listed:
                 listed[key].append(file)
         return {key: tuple(files) for key, files in listed.items()}
@@ -177,7 +177,7 @@ class PeriodTable:
             return None
         bounds = (min(periods), max(periods)) if periods else None
         files = self.delta.files(bounds, version, proven=True)
-        table = _read(files, None) if files else None
+        table = _read(self.delta, files, None) if files else None
         if table is None:
             return None
         if periods is None:
@@ -231,7 +231,7 @@ class PeriodTable:
 
 def _hash_here(table: StateTable, files: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     schema = _without_period(table.schema.stored())
-    read = {key: _read(of, schema) for key, of in files.items()}
+    read = {key: _read(table.delta, of, schema) for key, of in files.items()}
     return {key: content_hash(that_were_known(table, states), table.hashed_columns) for key, states in read.items()}
 
 
@@ -242,7 +242,7 @@ _DATA_VERSIONS: dict[tuple[StateTable, tuple[str, ...]], str] = {}
 @lru_cache(maxsize=10_000)
 def _moments(table: StateTable, files: tuple[str, ...]) -> tuple[StateMoment, ...]:
     places = table.schema.stored().empty_table().select(["known_at", "seq"]).schema
-    rows = _read(files, places).group_by(places.names).aggregate([([], "count_all")])
+    rows = _read(table.delta, files, places).group_by(places.names).aggregate([([], "count_all")])
     return tuple(sorted(StateMoment(row["known_at"], row["seq"], row["count_all"]) for row in rows.to_pylist()))
 
 
@@ -283,15 +283,16 @@ def that_were_known(table: StateTable, states: "pa.Table") -> "pa.Table":
     return found
 
 
-def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
-    """Read whole Parquet files; Delta keeps the partition column in their folder's name."""
+def _read(delta: DeltaFolder, files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
+    """Read whole Parquet files of a table; Delta keeps the partition column in their folder's name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     tables = []
     for file in files:
         try:
-            table = pq.ParquetFile(file).read(columns=schema.names if schema else None)
+            with delta.file(file).open() as content:
+                table = pq.ParquetFile(content).read(columns=schema.names if schema else None)
         except (OSError, ValueError) as error:
             raise MissingDataError(
                 f"data file {file} cannot be read ({error})",
@@ -304,8 +305,7 @@ def _read(files: Sequence[str], schema: "pa.Schema | None") -> "pa.Table":
                     table = table.append_column(field, pa.nulls(table.num_rows, field.type))
             tables.append(table.select(schema.names).cast(schema))
             continue
-        key = Path(file).parent.name.removeprefix("period=")
-        tables.append(table.append_column("period", pa.array([key] * table.num_rows, pa.string())))
+        tables.append(table.append_column("period", pa.array([period_of(file)] * table.num_rows, pa.string())))
     if not tables:
         return (schema or pa.schema([])).empty_table()
     return pa.concat_tables(tables, promote_options="default")  # some may be older than a column

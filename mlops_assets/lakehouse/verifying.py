@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from mlops_assets.errors import DamagedStateError, PlatformError
 from mlops_assets.lakehouse.deliveries import DeliveryStore
 from mlops_assets.lakehouse.delta import DeltaFolder
-from mlops_assets.lakehouse.delta_log import CURE, DeltaLog, require_content, require_sizes
+from mlops_assets.lakehouse.delta_log import CURE, DeltaLog
 from mlops_assets.lakehouse.formats import RESTORE
 
 
@@ -64,21 +63,17 @@ def verify_table(table: DeltaFolder) -> Verified:
         log = table.log()
     except PlatformError as error:
         return Verified(name, 1, (str(error),))
-    there = {file.name: str(file) for file in table.folder.glob("period=*/*.parquet")}
+    periods = [table.folder / name for name in table.folder.names() if name.startswith("period=")]
+    there = {name: str(period / name) for period in periods for name in period.names()}
     files = [there.get(file, str(table.folder / file)) for file in log.sizes]
-    looks = [partial(_look_at, log, file, table.name) for file in files]
+    looks = [partial(log.require_written, [file], table.name) for file in files]
     return verified(name, [partial(_require_end, log, table), *looks], len(log.sizes.keys() - log.hashes.keys()))
 
 
 def verify_deliveries(store: DeliveryStore, source: str) -> Verified:
     """Look at every delivery of a source, and whether one is missing between others."""
-    folders = sorted(folder for folder in (store.folder / source).iterdir() if folder.is_dir())
-    return verified(f"deliveries of {source}", (partial(_look_at_deliveries, store, folder) for folder in folders))
-
-
-def _look_at(log: DeltaLog, file: str, name: str) -> None:
-    require_sizes(log, [file], name)
-    require_content(log, [file], name)
+    looks = [partial(_look_at_deliveries, store, source, period) for period in store.periods(source)]
+    return verified(f"deliveries of {source}", looks)
 
 
 def _require_end(log: DeltaLog, table: DeltaFolder) -> None:
@@ -88,13 +83,15 @@ def _require_end(log: DeltaLog, table: DeltaFolder) -> None:
         )
 
 
-def _look_at_deliveries(store: DeliveryStore, folder: Path) -> None:
-    deliveries = store.of(folder.parent.name, folder.name)
+def _look_at_deliveries(store: DeliveryStore, source: str, period: str) -> None:
+    deliveries = store.of(source, period)
     for delivery in deliveries:
         store.proven_files(delivery)
     numbers = [delivery.number for delivery in deliveries]
     missing = sorted({*range(1, max(numbers, default=0) + 1)} - {*numbers})
     if missing:
         raise DamagedStateError(
-            f"no delivery {', '.join(map(str, missing))} in {folder}", "every delivery up to the newest", RESTORE
+            f"no delivery {', '.join(map(str, missing))} in {store.folder / source / period}",
+            "every delivery up to the newest",
+            RESTORE,
         )

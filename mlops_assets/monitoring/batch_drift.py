@@ -1,7 +1,5 @@
 """Drift of what was scored in a period against what its champion was trained on."""
 
-from pathlib import Path
-
 from mlops_assets.governance.evidence import InputEvidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
@@ -11,11 +9,12 @@ from mlops_assets.models.training import read_training_set
 from mlops_assets.monitoring.drift import DriftReport, drift_report, write_report
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.storage.path import StoragePath
 
 
 def report_drift(
     platform: Platform, model: ModelDefinition, period: Period
-) -> tuple[DriftReport, InputEvidence, Path, str] | None:
+) -> tuple[DriftReport, InputEvidence, StoragePath, str] | None:
     """Compare the features of a period's predictions with those of the champion's training set, and keep the report.
 
     Returns:

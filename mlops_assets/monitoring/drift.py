@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from math import nan
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.exact import decoded, doubles, finite
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.monitoring.drift_statistics import (
     FEW_ROWS,
@@ -31,6 +29,7 @@ from mlops_assets.monitoring.drift_statistics import (
     normed_distance,
     shares_differ,
 )
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +215,7 @@ def drift_report(
     )
 
 
-def write_report(report: DriftReport, folder: Path) -> Path:
+def write_report(report: DriftReport, folder: StoragePath) -> StoragePath:
     """Write ``drift.json``, and ``drift.html`` where the report has a page; a page from before is removed.
 
     Each file is written whole or not at all. A page of another report goes first and a new one comes last, so
@@ -232,11 +231,11 @@ def write_report(report: DriftReport, folder: Path) -> Path:
     json_file, html_file = folder / _JSON_NAME, folder / _HTML_NAME
     page = None if report.html is None else report.html.encode()
     if html_file.exists() and html_file.read_bytes() != page:
-        html_file.unlink()
+        html_file.delete()
         write_point("drift report")
     for file, content in ((json_file, report.json.encode()), (html_file, page)):
         if content is not None and not (file.exists() and file.read_bytes() == content):
-            write_atomically(file, content)
+            file.write(content)
             write_point("drift report")
     return json_file
 

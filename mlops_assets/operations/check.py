@@ -151,7 +151,7 @@ def check_home(project: ProjectDefinition, home: Home) -> None:
     Raises:
         DefinitionError: A column has another type, or a template another recipe under the same version.
     """
-    if not home.tables.is_dir():
+    if not home.tables.exists():
         return
     platform = Platform.of(project, home)
     for name in (*project.sources, *project.feature_tables):

@@ -16,11 +16,11 @@ import dagster as dg
 from mlops_assets.components import constants
 from mlops_assets.components.private_dagster import RANGE_END_TAG, RANGE_START_TAG, open_instance_in
 from mlops_assets.errors import ConflictError, PlatformError
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.processes import Process
 from mlops_assets.operations.recorded import Recorded
 from mlops_assets.project.folder import ProjectFolder
+from mlops_assets.storage.files import write_atomically
 
 SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The terminal belongs to the progress bar; the event log keeps everything."""

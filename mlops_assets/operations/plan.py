@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from mlops_assets.engines.contract import QueryInput
@@ -256,7 +255,9 @@ def _held(platform: Platform, table: StateTable) -> StateTable:
 
 def _bytes_before(table: StateTable, periods: list[Period]) -> int:
     bounds = (periods[0].key, periods[-1].key)
-    sizes = [sum(Path(file).stat().st_size for file in other.files(bounds)) for other in earlier_generations(table)]
+    sizes = [
+        sum(other.file(file).status().size for file in other.files(bounds)) for other in earlier_generations(table)
+    ]
     return max(sizes, default=0)
 
 

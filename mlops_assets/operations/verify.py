@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops_assets.errors import PlatformError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.lakehouse.delta import tables_in
 from mlops_assets.lakehouse.verifying import Verified, verified, verify_deliveries, verify_table
 from mlops_assets.models.mlflow_paths import DATABASE
 from mlops_assets.models.records import candidates
@@ -39,10 +39,10 @@ def verify_home(platform: Platform, progress: Progress = untold) -> Iterator[Ver
 
 def _parts(platform: Platform) -> Iterator[Callable[[], Verified]]:
     home = platform.home
-    for log in sorted(home.tables.glob("*/*/_delta_log")):
-        yield partial(verify_table, DeltaFolder(log.parent, log.parent.parent.name))
-    for folder in sorted(home.deliveries.glob("*")):
-        yield partial(verify_deliveries, platform.deliveries, folder.name)
+    for table in tables_in(home.tables):
+        yield partial(verify_table, table)
+    for source in home.deliveries.names():
+        yield partial(verify_deliveries, platform.deliveries, source)
     if home.mlflow.exists():
         for model in platform.project.models.values():
             yield partial(_verify_fits, platform, model)

@@ -18,6 +18,7 @@ from mlops_assets.quality.contract import wrong_structure
 from mlops_assets.sources.csv_files import read_csv
 from mlops_assets.sources.delivered import Delivered, DeliveredFile
 from mlops_assets.sources.values import Read, WrongValue, from_arrow, from_python, from_texts, plain
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,9 @@ class _Format:
     row: str
 
 
-def read_delivery(files: Sequence[Path], schema: TableSchema, table: str, *, escape: str | None = None) -> Delivered:
+def read_delivery(
+    files: Sequence[Path | StoragePath], schema: TableSchema, table: str, *, escape: str | None = None
+) -> Delivered:
     """Read the files of a delivery into rows of the declared types.
 
     Args:
@@ -102,7 +105,9 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
     return pa.table(typed)
 
 
-def _read_file(file: Path, schema: TableSchema, table: str, place: str, escape: str | None) -> DeliveredFile:
+def _read_file(
+    file: Path | StoragePath, schema: TableSchema, table: str, place: str, escape: str | None
+) -> DeliveredFile:
     import pyarrow as pa
 
     form = _FORMATS[_suffix(file)]
@@ -125,18 +130,18 @@ def _read_file(file: Path, schema: TableSchema, table: str, place: str, escape: 
     return DeliveredFile(pa.table(typed, schema=schema.arrow()), wrong, originals, form.row + place)
 
 
-def unpacked(file: Path) -> bytes:
+def unpacked(file: Path | StoragePath) -> bytes:
     """The bytes of a file; of one that is compressed as a whole what they were before."""
-    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    return gzip.decompress(file.read_bytes()) if file.name.endswith(".gz") else file.read_bytes()
 
 
-def _suffix(file: Path) -> str:
+def _suffix(file: Path | StoragePath) -> str:
     """What a file's name says of its format."""
-    return file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
+    return Path(file.name.removesuffix(".gz")).suffix
 
 
 def _columns_of(
-    file: Path, form: _Format, columns: Sequence[Column], escape: str | None
+    file: Path | StoragePath, form: _Format, columns: Sequence[Column], escape: str | None
 ) -> tuple[list[str], Mapping[str, Any]]:
     """The names and values of a file's columns.
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from mlops_assets.errors import ContractError, DefinitionError, PlatformError
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.periods import Period, parse_moment
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.lakehouse.write_points import write_point
@@ -18,6 +17,7 @@ from mlops_assets.quality.expectations import expected_figures, require_expected
 from mlops_assets.sources.csv_files import require_whole_rows
 from mlops_assets.sources.files import read_delivery, unpacked
 from mlops_assets.sources.landing import landing_file
+from mlops_assets.storage.files import write_atomically
 
 _MAX_TEXT_LENGTH = 2**31 - 1
 

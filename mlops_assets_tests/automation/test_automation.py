@@ -23,6 +23,7 @@ from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.load import load_project
 from mlops_assets_tests import staleness
 from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.local_paths import path_of
 
 pytestmark = pytest.mark.slow
 NEXT_DAY = "2024-01-28"
@@ -311,7 +312,7 @@ def test_a_version_that_needs_approval_waits_as_challenger(
         before = promotions(shop.platform, model)
         keys = [dg.AssetKey([model.name, step]) for step in ("training_set", "candidate", "version", "champion")]
         for record in ("version", "transition"):
-            shutil.rmtree(shop.platform.home.tables / f"{model.name}.{record}", ignore_errors=True)
+            shutil.rmtree(path_of(shop.platform.home.tables / f"{model.name}.{record}"), ignore_errors=True)
         done = shop.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=shop.instance, partition_key="2024-01-27", asset_selection=keys
         )

@@ -106,13 +106,13 @@ def _replay_when_asked(asked: Connection, lived: Lived, last: str) -> None:
 
 def data_versions(home: Home) -> dict[str, str]:
     """The content of every table of a home, but for what names a run of Dagster or MLflow."""
-    from mlops_assets.lakehouse.delta import DeltaFolder
+    from mlops_assets.lakehouse.delta import tables_in
     from mlops_assets.lakehouse.tables import PeriodTable
 
     found = {}
-    for log in sorted(home.tables.rglob("_delta_log")):
-        rows = PeriodTable(DeltaFolder(log.parent, log.parent.name)).read()
+    for table in tables_in(home.tables):
+        rows = PeriodTable(table).read()
         assert rows is not None
         columns = [name for name in sorted(rows.column_names) if name not in ("run_id", "model_uri", "judged_uri")]
-        found[log.parent.parent.name] = content_hash(rows, columns)
+        found[table.name] = content_hash(rows, columns)
     return found

@@ -16,6 +16,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD, Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.engines import oracle
 from mlops_assets_tests.spark_session import spark_engine
 
@@ -81,7 +82,7 @@ class Tables:
 
     def empty(self, schema: TableSchema = SALES, name: str = "sales") -> StateTable:
         """A table that was never written."""
-        return StateTable(DeltaFolder(self.folder / str(next(self.numbers)), name), schema)
+        return StateTable(DeltaFolder(storage_at(self.folder / str(next(self.numbers))), name), schema)
 
     def of(self, *commits: Iterable[oracle.State], schema: TableSchema = SALES, name: str = "sales") -> StateTable:
         """A table whose states were written in so many commits."""

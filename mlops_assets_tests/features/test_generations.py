@@ -27,6 +27,7 @@ from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.operations.check import check_home
 from mlops_assets.project.reads import table_reads
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.small_line import FIRST, SHOPS, Line, hours, lived_line
 
 DAYS = 5
@@ -350,8 +351,10 @@ def test_histories_are_found_the_same_where_nobody_could_tell_them_apart(
     columns = [Column("shop", "string"), Column("day", "date"), Column("level", "double"), Column("cost", "bigint")]
     schema = TableSchema(("shop",), "day", tuple(columns), shared.model.schema.calendar)
     with TemporaryDirectory() as folder:
-        before = StateTable(DeltaFolder(Path(folder) / "before", "made"), replace(schema, columns=tuple(columns[:3])))
-        now = StateTable(DeltaFolder(Path(folder) / "now", "made"), schema)
+        before = StateTable(
+            DeltaFolder(storage_at(Path(folder) / "before"), "made"), replace(schema, columns=tuple(columns[:3]))
+        )
+        now = StateTable(DeltaFolder(storage_at(folder) / "now", "made"), schema)
         write_history(before, first, other=False)
         write_history(now, again, other=True)
         record_computed(shared.platform.computed(before), day, Computed({}, MOMENTS[-1]))

@@ -23,6 +23,7 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.storage.opening import storage_at
 
 MONTHS = Calendar("month")
 JANUARY, FEBRUARY, MARCH = (MONTHS.at_key(f"2024-0{month}") for month in (1, 2, 3))
@@ -32,7 +33,7 @@ READ = InputEvidence("sales", 4, "ab" * 32, ("2024-01", "2024-03"))
 def state_table(folder: Path, *, static: bool = False) -> StateTable:
     timestamp = None if static else "month"
     columns = (Column("shop", "string", kind="key"), Column("month", "timestamp", kind="time"))
-    return StateTable(DeltaFolder(folder, "sales"), TableSchema(("shop",), timestamp, columns, MONTHS))
+    return StateTable(DeltaFolder(storage_at(folder), "sales"), TableSchema(("shop",), timestamp, columns, MONTHS))
 
 
 def append(table: StateTable, key: str, name: str) -> None:

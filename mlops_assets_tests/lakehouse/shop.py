@@ -12,6 +12,8 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
+from mlops_assets.storage.opening import storage_at
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
@@ -32,8 +34,9 @@ SALES = TableSchema(
 )
 
 
-def sales_table(folder: Path) -> StateTable:
-    return StateTable(DeltaFolder(folder, "sales"), SALES)
+def sales_table(folder: Path | StoragePath) -> StateTable:
+    stored = folder if isinstance(folder, StoragePath) else storage_at(folder)
+    return StateTable(DeltaFolder(stored, "sales"), SALES)
 
 
 def sales_states(units: Mapping[str, Mapping[str, float | None]], seq: int = 1) -> "pa.Table":
@@ -100,7 +103,8 @@ def held(home: Home) -> dict[str, object]:
     parts: dict[str, object] = {"clock": home.clock.now().isoformat() if home.clock.file.exists() else None}
     for key in ("2024-01", "2024-02"):
         parts[f"deliveries {key}"] = [
-            [kept.number, kept.accepted, store.content_files(kept)[0].read_text()] for kept in store.of("sales", key)
+            [kept.number, kept.accepted, store.content_files(kept)[0].read_bytes().decode()]
+            for kept in store.of("sales", key)
         ]
         period = MONTHS.at_key(key)
         parts[f"sales {key}"] = [table.delta.counters([key])[key], table.data_version(period)]

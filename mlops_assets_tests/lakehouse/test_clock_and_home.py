@@ -13,8 +13,9 @@ import pytest
 from mlops_assets.errors import DamagedStateError, SurroundingsError
 from mlops_assets.lakehouse import clock as clock_module
 from mlops_assets.lakehouse.clock import HomeClock, StandingClock, SystemClock
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, SMALLEST_FREE_SPACE_VARIABLE, Home
+from mlops_assets.storage.files import write_atomically
+from mlops_assets_tests.local_paths import path_of
 
 MOMENT = datetime(2024, 3, 5, 12, 30, tzinfo=UTC)
 
@@ -199,9 +200,10 @@ def test_without_a_name_the_home_lies_in_the_project(
 
 def test_everything_that_a_home_holds_lies_below_it(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    parts = [home.clock.file, home.tables, home.deliveries, home.landing, home.dagster, home.mlflow, home.reports]
-    assert all(home.folder in part.parents for part in [*parts, home.scratch])
-    assert len({*parts, home.scratch}) == 8
+    stored = map(path_of, (home.tables, home.deliveries, home.reports))
+    parts = {home.clock.file, home.landing, home.dagster, home.mlflow, home.scratch, *stored}
+    assert all(home.folder in part.parents for part in parts)
+    assert len(parts) == 8
 
 
 def test_preparing_a_home_makes_it_and_leaves_nothing_but_its_format(tmp_path: Path) -> None:

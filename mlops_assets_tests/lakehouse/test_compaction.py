@@ -18,9 +18,11 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.delta_log import log_file
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests import forks
 from mlops_assets_tests.lakehouse import shop
 from mlops_assets_tests.lakehouse.test_delta import rival
+from mlops_assets_tests.local_paths import path_of
 
 MONTHS = ["2024-01", "2024-02", "2024-03"]
 MOMENTS = [datetime(2024, month, 1, tzinfo=UTC) for month in range(2, 6)]
@@ -39,7 +41,7 @@ def fill(table: StateTable, commits: int = 3, key: str = "2024-01") -> None:
 def elsewhere(table: StateTable, folder: Path) -> StateTable:
     """A copy, of which no answer is in a cache."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(table.delta.folder, folder)
+    shutil.copytree(path_of(table.delta.folder), folder)
     return shop.sales_table(folder)
 
 
@@ -100,10 +102,10 @@ def test_whatever_was_committed_compaction_anywhere_changes_no_answer(
 def test_the_files_of_a_period_become_one_and_no_file_or_commit_goes_away(sales: StateTable) -> None:
     fill(sales)
     fill(sales, 1, "2024-02")
-    files = {file for file in sales.delta.folder.rglob("*") if file.is_file()}
+    files = {file for file in path_of(sales.delta.folder).rglob("*") if file.is_file()}
     assert compact(sales.delta) == Compacted("sales", 1, 4, 2)
-    assert files <= {file for file in sales.delta.folder.rglob("*") if file.is_file()}
-    assert list(sales.delta.folder.glob("_delta_log/*.checkpoint.parquet"))
+    assert files <= {file for file in path_of(sales.delta.folder).rglob("*") if file.is_file()}
+    assert list(path_of(sales.delta.folder).glob("_delta_log/*.checkpoint.parquet"))
     assert compact(sales.delta) is None
 
 
@@ -135,12 +137,12 @@ def test_a_compaction_cut_short_anywhere_is_refused_and_never_read_as_fewer_rows
     whole, content = shop.units(sales), log_file(sales.delta.folder, 4).read_bytes()
     for cut in [*range(0, len(content) - 1, 97), content.rindex(b'{"txn"')]:
         copy = elsewhere(sales, tmp_path / "copy")
-        for checkpoint in copy.delta.folder.glob("_delta_log/*checkpoint*"):
+        for checkpoint in path_of(copy.delta.folder).glob("_delta_log/*checkpoint*"):
             checkpoint.unlink()
-        log_file(copy.delta.folder, 4).write_bytes(content[:cut])
+        path_of(log_file(copy.delta.folder, 4)).write_bytes(content[:cut])
         with pytest.raises(MissingDataError):
             shop.units(copy)
-        log_file(copy.delta.folder, 4).unlink()  # the cure for the newest commit
+        path_of(log_file(copy.delta.folder, 4)).unlink()  # the cure for the newest commit
         assert shop.units(copy) == whole
 
 
@@ -214,7 +216,7 @@ def test_a_compaction_that_ended_before_its_commit_left_files_that_nobody_reads(
     whole = shop.units(sales)
     compact(sales.delta)
     copy = elsewhere(sales, tmp_path / "copy")
-    for file in [log_file(copy.delta.folder, 4), *copy.delta.folder.glob("_delta_log/*checkpoint*")]:
+    for file in [path_of(log_file(copy.delta.folder, 4)), *path_of(copy.delta.folder).glob("_delta_log/*checkpoint*")]:
         file.unlink()
     assert (shop.units(copy), len(copy.delta.files())) == (whole, 3)
     assert compact(copy.delta) == Compacted("sales", 1, 3, 1)
@@ -225,8 +227,8 @@ def test_tables_are_compacted_by_name_or_all(tmp_path: Path) -> None:
     for name in ("sales", "forecast.labels"):
         fill(shop.sales_table(tmp_path / name / "one"))
     fill(shop.sales_table(tmp_path / "sales" / "two"), 1)
-    assert [done.table for done in compact_tables(tmp_path, "sales")] == ["sales"]
-    assert [done.table for done in compact_tables(tmp_path)] == ["forecast.labels"]
+    assert [done.table for done in compact_tables(storage_at(tmp_path), "sales")] == ["sales"]
+    assert [done.table for done in compact_tables(storage_at(tmp_path))] == ["forecast.labels"]
     with pytest.raises(DefinitionError) as unknown:
-        list(compact_tables(tmp_path, "sale"))
+        list(compact_tables(storage_at(tmp_path), "sale"))
     assert unknown.value.expected == "one of: forecast.labels, sales"

@@ -17,6 +17,7 @@ from mlops_assets.lakehouse.delta_log import SUMS
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.lakehouse import shop
+from mlops_assets_tests.local_paths import path_of
 
 LAST = Calendar("month").at_key("2024-02")
 TXN = b'{"txn":{"appId":"2024-02","version":'
@@ -33,16 +34,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> StateTable:
 
 def moved(table: StateTable, folder: Path) -> StateTable:
     """A copy of a table, that this process has not opened yet."""
-    shutil.copytree(table.delta.folder, folder)
+    shutil.copytree(path_of(table.delta.folder), folder)
     return shop.sales_table(folder)
 
 
 def data_file(table: StateTable, period: str) -> Path:
-    return min((table.delta.folder / f"period={period}").glob("*.parquet"))
+    return min((path_of(table.delta.folder) / f"period={period}").glob("*.parquet"))
 
 
 def commit(table: StateTable, version: int) -> Path:
-    return table.delta.folder / "_delta_log" / f"{version:020d}.json"
+    return path_of(table.delta.folder) / "_delta_log" / f"{version:020d}.json"
 
 
 def flip(file: Path, place: float = 0.5) -> None:
@@ -85,8 +86,8 @@ DAMAGE: dict[str, Callable[[StateTable], Any]] = {
         .read_bytes()
         .replace(b'{"txn":{"appId":"2024-02","version":1', b'{"txn":{"appId":"2024-02","version":7')
     ),
-    "a bit of the sums": lambda table: flip(table.delta.folder / SUMS),
-    "a line of the sums that is gone": lambda table: without_line(table.delta.folder / SUMS, 1),
+    "a bit of the sums": lambda table: flip(path_of(table.delta.folder / SUMS)),
+    "a line of the sums that is gone": lambda table: without_line(path_of(table.delta.folder / SUMS), 1),
 }
 
 
@@ -127,7 +128,7 @@ def test_a_bit_of_any_file_is_noticed_or_changes_nothing(
     written: StateTable, tmp_path_factory: pytest.TempPathFactory, number: int, place: float
 ) -> None:
     table = moved(written, tmp_path_factory.mktemp("flipped") / "sales")
-    files = sorted(file for file in table.delta.folder.rglob("*") if file.is_file())
+    files = sorted(file for file in path_of(table.delta.folder).rglob("*") if file.is_file())
     flip(files[number % len(files)], place)
     try:
         found = shop.units(table)
@@ -141,7 +142,7 @@ def test_sums_that_a_kill_cut_short_or_left_out_are_written_with_the_next_commit
     written: StateTable, tmp_path: Path
 ) -> None:
     table = moved(written, tmp_path / "sales")
-    sums = table.delta.folder / SUMS
+    sums = path_of(table.delta.folder / SUMS)
     sums.write_bytes(sums.read_bytes()[:-30])
     assert shop.units(table) == shop.units(written)
     shop.append(table, "2024-03", {"north": 4.0})
@@ -155,7 +156,7 @@ def test_a_table_of_an_earlier_release_has_its_sums_from_the_next_commit_on(
     written: StateTable, tmp_path: Path
 ) -> None:
     table = moved(written, tmp_path / "sales")
-    (table.delta.folder / SUMS).unlink()
+    path_of(table.delta.folder / SUMS).unlink()
     assert shop.units(table) == shop.units(written)
     shop.append(table, "2024-03", {"north": 4.0})
     flip(data_file(table, "2024-01"))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.lakehouse.deliveries import Delivery, DeliveryStore
+from mlops_assets.storage.opening import storage_at
+from mlops_assets_tests.local_paths import path_of
 
 ARRIVED = datetime(2024, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 KNOWN = datetime(2024, 3, 1, tzinfo=UTC)
@@ -20,7 +22,7 @@ KNOWN = datetime(2024, 3, 1, tzinfo=UTC)
 @pytest.fixture
 def store(tmp_path: Path) -> DeliveryStore:
     """A store without deliveries."""
-    return DeliveryStore(tmp_path / "deliveries")
+    return DeliveryStore(storage_at(tmp_path / "deliveries"))
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def keep(store: DeliveryStore, file: Path, content: bytes, days: int = 0, period
 
 
 def test_deliveries_are_in_their_order_also_beyond_ten_thousand(store: DeliveryStore, landed: Path) -> None:
-    record = store.folder / "sales" / "2024-01" / f"0001-{keep(store, landed, b'first').sha256[:12]}.json"
+    record = path_of(store.folder) / "sales" / "2024-01" / f"0001-{keep(store, landed, b'first').sha256[:12]}.json"
     last = json.loads(record.read_text(encoding="utf-8")) | {"number": 9_999}
     record.with_name("9999-of-many.json").write_text(json.dumps(last), encoding="utf-8")
     assert [keep(store, landed, b"second").number, keep(store, landed, b"third").number] == [10_000, 10_001]
@@ -46,14 +48,15 @@ def test_deliveries_are_in_their_order_also_beyond_ten_thousand(store: DeliveryS
 
 
 def files(store: DeliveryStore) -> list[str]:
-    return sorted(path.relative_to(store.folder).as_posix() for path in store.folder.rglob("*") if path.is_file())
+    folder = path_of(store.folder)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @given(st.binary(max_size=200) | st.just(b"\xef\xbb\xbfshop,units\r\nnorth,1\r\n\x00\x1a"))
 @settings(max_examples=50)
 def test_a_delivery_is_kept_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("store")
-    store = DeliveryStore(folder / "deliveries")
+    store = DeliveryStore(storage_at(folder / "deliveries"))
     kept = keep(store, folder / "landed.csv", content)
     assert store.content_files(kept)[0].read_bytes() == content
     assert kept.sha256 == hashlib.sha256(content).hexdigest()
@@ -168,7 +171,7 @@ def test_bytes_without_a_record_do_not_count(
 
 def test_a_record_that_was_half_written_does_not_count(store: DeliveryStore, landed: Path) -> None:
     kept = keep(store, landed, b"one")
-    folder = store.content_files(kept)[0].parent
+    folder = path_of(store.content_files(kept)[0].parent)
     (folder / ".0002-abc.json.123-4.partial").write_text("{", encoding="utf-8")
     assert store.of("sales", "2024-01") == [kept]
     assert keep(store, landed, b"two").number == 2

@@ -11,24 +11,25 @@ import pytest
 
 from mlops_assets.errors import ConflictError, ContractError, MissingDataError, SurroundingsError
 from mlops_assets.lakehouse import delta
-from mlops_assets.lakehouse.delta import DeltaFolder
-from mlops_assets.lakehouse.delta_log import commit_stamps
-from mlops_assets.lakehouse.files import write_new
+from mlops_assets.lakehouse.delta import DeltaFolder, commit_stamps
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.lakehouse.write_points import KILL_AT_VARIABLE, LOG_VARIABLE
+from mlops_assets.storage.local import LocalPath
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests import forks
 from mlops_assets_tests.lakehouse import shop
+from mlops_assets_tests.local_paths import path_of
 
 
 def log_file(table: StateTable, version: int) -> Path:
-    return table.delta.folder / "_delta_log" / f"{version:020d}.json"
+    return path_of(table.delta.folder) / "_delta_log" / f"{version:020d}.json"
 
 
 def moved(table: StateTable, folder: Path) -> StateTable:
     """A copy of a table, that this process has not opened yet."""
-    shutil.copytree(table.delta.folder, folder)
+    shutil.copytree(path_of(table.delta.folder), folder)
     return shop.sales_table(folder)
 
 
@@ -213,12 +214,12 @@ def test_two_that_create_a_table_together_both_write_to_it(sales: StateTable, mo
 def test_a_writer_whose_creation_of_the_table_came_second_goes_on(
     sales: StateTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def beaten(file: Path, content: bytes) -> None:
+    def beaten(file: LocalPath, content: bytes) -> None:
         monkeypatch.undo()
         shop.append(sales, "2024-02", {"rival": 1.0})
-        write_new(file, content)
+        file.write_new(content)
 
-    monkeypatch.setattr(delta, "write_new", beaten)
+    monkeypatch.setattr(LocalPath, "write_new", beaten)
     shop.append(sales, "2024-01", {"ours": 2.0})
     assert shop.units(sales) == [("2024-01", "ours", 2.0), ("2024-02", "rival", 1.0)]
 
@@ -389,7 +390,7 @@ def test_a_table_built_anew_in_the_same_folder_is_read_as_it_is(sales: StateTabl
     shop.append(sales, "2024-01", {"north": 1.0})
     shop.append(sales, "2024-01", {"south": 2.0})
     before = sales.data_version(shop.MONTHS.at_key("2024-01"))
-    shutil.rmtree(sales.delta.folder)
+    shutil.rmtree(path_of(sales.delta.folder))
     assert shop.units(sales) == []
     shop.append(sales, "2024-01", {"west": 3.0})
     assert shop.units(sales) == [("2024-01", "west", 3.0)]
@@ -398,18 +399,18 @@ def test_a_table_built_anew_in_the_same_folder_is_read_as_it_is(sales: StateTabl
 
 def test_a_stamp_changes_with_each_commit_to_a_table_of_that_name_and_with_no_other(tmp_path: Path) -> None:
     tables = [shop.sales_table(tmp_path / name / "1") for name in ("sales", "sales.quarantine", "visits")]
-    stamps = [commit_stamps(tmp_path)]
+    stamps = [commit_stamps(storage_at(tmp_path))]
     for table in tables:
         shop.append(table, "2024-01", {"north": 1.0})
-        stamps.append(commit_stamps(tmp_path))
+        stamps.append(commit_stamps(storage_at(tmp_path)))
     shop.append(tables[0], "2024-01", {"north": 1.0})
-    stamps.append(commit_stamps(tmp_path))
+    stamps.append(commit_stamps(storage_at(tmp_path)))
     assert [set(stamp) for stamp in stamps] == [set(), {"sales"}, {"sales"}, {"sales", "visits"}, {"sales", "visits"}]
     assert len({stamp["sales"] for stamp in stamps[1:]}) == 3
     assert stamps[3]["visits"] == stamps[4]["visits"]
-    shutil.rmtree(tables[2].delta.folder)
+    shutil.rmtree(path_of(tables[2].delta.folder))
     shop.append(tables[2], "2024-01", {"north": 1.0})
-    assert commit_stamps(tmp_path)["visits"] != stamps[4]["visits"]
+    assert commit_stamps(storage_at(tmp_path))["visits"] != stamps[4]["visits"]
 
 
 def test_a_data_file_that_is_gone_is_named(sales: StateTable) -> None:
@@ -428,12 +429,12 @@ def test_versions_stay_readable_beyond_a_checkpoint_and_beyond_a_month(tmp_path:
     table = shop.sales_table(tmp_path / "sales")
     for _ in range(98):
         shop.append(table, "2024-01", {"north": 1.0})
-    for file in (table.delta.folder / "_delta_log").iterdir():
+    for file in (path_of(table.delta.folder) / "_delta_log").iterdir():
         long_ago = file.stat().st_mtime - 90 * 86_400
         os.utime(file, (long_ago, long_ago))
     for _ in range(4):
         shop.append(table, "2024-01", {"north": 1.0})
-    assert list((table.delta.folder / "_delta_log").glob("*.checkpoint.parquet"))
+    assert list((path_of(table.delta.folder) / "_delta_log").glob("*.checkpoint.parquet"))
     assert len(shop.units(table)) == 102
     assert len(shop.units(table, version=3)) == 3
     assert table.delta.counters(["2024-01"]) == {"2024-01": 102}
@@ -460,7 +461,9 @@ def test_the_log_names_no_value_of_any_row_also_of_a_table_from_before(
     shop.append(sales, "2024-01", {"northern-secret": 4711.0})
     counters = sales.delta.counters(["2024-01"])
     sales.delta.replace(shop.sales_states({"2024-01": {"southern-secret": 4712.0}}, 2), counters)
-    logs = "".join(path.read_text(encoding="utf-8") for path in (sales.delta.folder / "_delta_log").glob("*.json"))
+    logs = "".join(
+        path.read_text(encoding="utf-8") for path in (path_of(sales.delta.folder) / "_delta_log").glob("*.json")
+    )
     assert "period=2024-01" in logs and "numRecords" in logs
     assert [secret for secret in ("northern-secret", "southern-secret", "4711", "4712") if secret in logs] == []
     assert shop.units(sales) == [("2024-01", "southern-secret", 4712.0)]

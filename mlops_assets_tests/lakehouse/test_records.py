@@ -13,6 +13,7 @@ from mlops_assets.errors import ConflictError, ContractError, SurroundingsError
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.records import read_records, write_new_record, write_record
 from mlops_assets.lakehouse.tables import PeriodTable
+from mlops_assets.storage.opening import storage_at
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ class Numbered:
 
 @pytest.fixture
 def table(tmp_path: Path) -> PeriodTable:
-    return PeriodTable(DeltaFolder(tmp_path / "records", "records"))
+    return PeriodTable(DeltaFolder(storage_at(tmp_path / "records"), "records"))
 
 
 def test_numbers_are_read_as_numbers_in_their_order(table: PeriodTable) -> None:

@@ -15,7 +15,9 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD, Column, TableSchema
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.lakehouse import shop
+from mlops_assets_tests.local_paths import path_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,7 @@ JANUARY, FEBRUARY, MARCH = (shop.MONTHS.at_key(f"2024-0{month}") for month in (1
 @pytest.fixture
 def totals(tmp_path: Path) -> PeriodTable:
     """A table of totals, one set of rows for each period, that was never written."""
-    return PeriodTable(DeltaFolder(tmp_path / "totals", "totals"))
+    return PeriodTable(DeltaFolder(storage_at(tmp_path / "totals"), "totals"))
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def regions(tmp_path: Path) -> StateTable:
     schema = TableSchema(
         ("shop",), None, (Column("shop", "string", kind="key"), Column("region", "string")), shop.MONTHS
     )
-    return StateTable(DeltaFolder(tmp_path / "regions", "regions"), schema)
+    return StateTable(DeltaFolder(storage_at(tmp_path / "regions"), "regions"), schema)
 
 
 def region_states(names: dict[str, str], seq: int) -> "pa.Table":
@@ -167,10 +169,10 @@ def test_a_period_without_states_has_a_data_version_too(sales: StateTable) -> No
 def test_a_table_built_anew_has_the_data_version_of_its_new_rows(sales: StateTable) -> None:
     shop.append(sales, "2024-01", {"north": 1.0})
     before = sales.data_version(JANUARY)
-    shutil.rmtree(sales.delta.folder)
+    shutil.rmtree(path_of(sales.delta.folder))
     shop.append(sales, "2024-01", {"north": 2.0})
     assert sales.data_version(JANUARY) != before
-    shutil.rmtree(sales.delta.folder)
+    shutil.rmtree(path_of(sales.delta.folder))
     shop.append(sales, "2024-01", {"north": 1.0})
     assert sales.data_version(JANUARY) == before
 

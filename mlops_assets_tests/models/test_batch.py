@@ -12,6 +12,7 @@ from mlops_assets.errors import ContractError, DefinitionError, MissingDataError
 from mlops_assets.lakehouse.records import write_new_record
 from mlops_assets.models.records import TransitionRecord, transitions
 from mlops_assets.notebook import Predictions, Project
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.serving.predicting import KEYS, serving, shared_line
 from mlops_assets_tests.small_line import Line
 
@@ -172,7 +173,7 @@ def change_model(line: Line) -> None:
 
 
 def serve_nothing(line: Line) -> None:
-    line.platform.records(line.model, "transition").delta.folder.rename(line.folder / "transitions")
+    path_of(line.platform.records(line.model, "transition").delta.folder).rename(line.folder / "transitions")
 
 
 @pytest.mark.parametrize(

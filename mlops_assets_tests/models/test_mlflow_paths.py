@@ -35,7 +35,7 @@ def test_every_path_in_the_database_follows_the_home_in_one_go(tmp_path: Path) -
     with sqlite3.connect(old.home.mlflow / "mlflow.db") as database:
         (source,) = database.execute("SELECT json_extract(dataset_source, '$.path') FROM datasets").fetchone()
         locations = database.execute("SELECT artifact_location FROM logged_models").fetchall()
-    assert Path(source).is_relative_to(old.home.tables) and len(locations) == 4
+    assert Path(source).is_relative_to(str(old.home.tables)) and len(locations) == 4
     assert all(Path(location).is_dir() for (location,) in locations)
     mlflow_paths.follow(old.home.mlflow, EXPERIMENT)
     assert paths(old.home) == held

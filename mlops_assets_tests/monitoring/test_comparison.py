@@ -28,6 +28,7 @@ from mlops_assets.models.shown import as_text, shown_versions
 from mlops_assets.models.states import challengers_at
 from mlops_assets.monitoring.comparison import SUFFIX, _figures, compare_challenger
 from mlops_assets.monitoring.performance import measure_performance
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.registering import Decided
 from mlops_assets_tests.serving.predicting import shared_line
 from mlops_assets_tests.small_line import SHOPS, Line
@@ -44,7 +45,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
     line = shared_line(tmp_path_factory).copy(tmp_path_factory.mktemp("shadow") / "line")
     line.files.change("forecast/defs.yaml", "  retrain:", "  approval: required\n  retrain:")
     line.open()
-    shutil.rmtree(line.platform.records(line.model, "transition").delta.folder)
+    shutil.rmtree(path_of(line.platform.records(line.model, "transition").delta.folder))
     trained_at = candidate_of_version(line.platform, line.model, 1).trained_at
     first = TransitionRecord(1, 1, "promotion", trained_at, "ana", "the first")
     write_new_record(line.platform.records(line.model, "transition"), first)
@@ -134,7 +135,7 @@ def test_a_newer_version_takes_the_challenger_s_place_from_its_training_on(line:
 
 
 def test_without_a_champion_nobody_is_in_its_shadow(line: Line) -> None:
-    shutil.rmtree(line.platform.records(line.model, "transition").delta.folder)
+    shutil.rmtree(path_of(line.platform.records(line.model, "transition").delta.folder))
     assert challengers(line) == {}
 
 
@@ -248,7 +249,7 @@ def test_a_comparison_needs_the_predictions_of_both_and_labels(line: Line) -> No
         compare_challenger(line.platform, line.model, line.period("2024-01-21"))
     assert caught.value.found == f"no predictions of a challenger of 'forecast' for {BEFORE}"
     assert caught.value.cure == f"materialize forecast/challenger_predictions for {BEFORE} first"
-    shutil.rmtree(line.platform.labels(line.model).delta.folder)
+    shutil.rmtree(path_of(line.platform.labels(line.model).delta.folder))
     with pytest.raises(MissingDataError, match=f"no labels of 'forecast' for {KNOWN[FIRST]}"):
         compare(line, FIRST)
 

@@ -13,6 +13,7 @@ from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.monitoring import drift
 from mlops_assets.monitoring.drift import ColumnDrift, DriftReport, drift_report, write_report
 from mlops_assets.monitoring.drift_statistics import chance
+from mlops_assets.storage.opening import storage_at
 
 
 def _table(rows: int, seed: int, shift: float = 0.0, labels: Sequence[str] = "abcd") -> Any:
@@ -422,9 +423,9 @@ def test_writing_twice_gives_the_same_files_and_writes_once(tmp_path: Path, monk
     written: list[str] = []
     monkeypatch.setattr(drift, "write_point", written.append)
     report = _written('{"a": 1}', "<p>drift</p>")
-    assert write_report(report, tmp_path / "deep") == tmp_path / "deep" / "drift.json"
+    assert str(write_report(report, storage_at(tmp_path / "deep"))) == str(tmp_path / "deep" / "drift.json")
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "deep").iterdir()}
-    write_report(report, tmp_path / "deep")
+    write_report(report, storage_at(tmp_path / "deep"))
     after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "deep").iterdir()}
     assert before == after
     assert sorted(before) == ["drift.html", "drift.json"]
@@ -432,8 +433,8 @@ def test_writing_twice_gives_the_same_files_and_writes_once(tmp_path: Path, monk
 
 
 def test_a_page_from_before_is_removed(tmp_path: Path) -> None:
-    write_report(_written("{}", "<p>drift</p>"), tmp_path)
-    write_report(_written('{"a": 1}', None), tmp_path)
+    write_report(_written("{}", "<p>drift</p>"), storage_at(tmp_path))
+    write_report(_written('{"a": 1}', None), storage_at(tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == ["drift.json"]
     assert (tmp_path / "drift.json").read_text() == '{"a": 1}'
 
@@ -447,7 +448,7 @@ def test_killed_at_any_write_leaves_whole_files_of_one_report_and_the_next_run_c
     old, new = _written('{"report": "old"}', "<p>old</p>"), _written('{"report": "new"}', "<p>new</p>")
     for kill_at in (1, 2, 3):
         folder = tmp_path / str(kill_at)
-        write_report(old, folder)
+        write_report(old, storage_at(folder))
         points: list[str] = []
 
         def killing(name: str, points: list[str] = points, kill_at: int = kill_at) -> None:
@@ -457,13 +458,13 @@ def test_killed_at_any_write_leaves_whole_files_of_one_report_and_the_next_run_c
 
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(drift, "write_point", killing)
-            write_report(new, folder)
+            write_report(new, storage_at(folder))
         json_text = (folder / "drift.json").read_text()
         assert json_text in (old.json, new.json)
         if (folder / "drift.html").exists():
             page = (folder / "drift.html").read_text()
             assert page == (new.html if json_text == new.json else old.html)
-        write_report(new, folder)
+        write_report(new, storage_at(folder))
         assert {file.name: file.read_text() for file in folder.iterdir()} == {
             "drift.json": new.json,
             "drift.html": new.html,
@@ -471,14 +472,14 @@ def test_killed_at_any_write_leaves_whole_files_of_one_report_and_the_next_run_c
 
 
 def test_killed_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_report(_written('{"report": "old"}', None), tmp_path)
+    write_report(_written('{"report": "old"}', None), storage_at(tmp_path))
 
     def failing(*_: object) -> None:
         raise OSError("no more power")
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="no more power"):
         patched.setattr(os, "replace", failing)
-        write_report(_written('{"report": "new"}', None), tmp_path)
+        write_report(_written('{"report": "new"}', None), storage_at(tmp_path))
     assert (tmp_path / "drift.json").read_text() == '{"report": "old"}'
 
 

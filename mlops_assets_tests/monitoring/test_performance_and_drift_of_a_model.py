@@ -21,6 +21,7 @@ from mlops_assets.monitoring.performance import (
     performance_history,
 )
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
 
@@ -131,7 +132,7 @@ def test_drift_is_measured_against_the_training_set_of_the_champion_that_scored(
     assert {drift.column for drift in report.columns} == set(line.model.feature_names)
     assert training_set.periods == (TRAINED_AT, TRAINED_AT)
     assert training_set.data_version == line.platform.training_sets(line.model).data_version(TRAINED_AT)
-    assert file.is_file() and file.is_relative_to(line.platform.home.reports / "forecast" / SCORED)
+    assert path_of(file).is_file() and file.parent == line.platform.home.reports / "forecast" / SCORED
     again = report_drift(line.platform, line.model, line.period(SCORED))
     assert again is not None and again[3] == version
 
@@ -258,7 +259,7 @@ def test_what_was_scored_in_time_stays_a_forecast_when_it_is_scored_again_later(
 
 def test_what_a_home_scored_before_that_was_recorded_counts_as_a_forecast(line: Line) -> None:
     before = measured_at(line, "2024-01-20")
-    shutil.rmtree(line.platform.records(line.model, "scoring").delta.folder)
+    shutil.rmtree(path_of(line.platform.records(line.model, "scoring").delta.folder))
     line.platform.home.clock.set(line.platform.clock.now() + hours(100))
     assert measured_at(line, "2024-01-20") == before
     assert not score(line.platform, line.model, line.period(SCORED)).late

@@ -15,6 +15,7 @@ from mlops_assets.serving import request_log
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.predict import AnsweredPredictions, AskedPredictions
 from mlops_assets.serving.settings import ServingSettings
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.serving.conftest import publish_all
 from mlops_assets_tests.serving.predicting import KEYS, broken, put_in_service, serving, shared_line, token
 from mlops_assets_tests.serving.running import until
@@ -134,7 +135,7 @@ def test_limits_hold(line: Line) -> None:
 
 def test_without_a_champion_the_answer_is_503_until_one_is_promoted(line: Line, tmp_path: Path) -> None:
     own = line.copy(tmp_path / "line")
-    shutil.rmtree(own.platform.records(own.model, "transition").delta.folder)
+    shutil.rmtree(path_of(own.platform.records(own.model, "transition").delta.folder))
     (own.platform.home.folder / "online.sqlite").unlink()
     with serving(own) as client:
         answer = client.post(ROUTE, json={"rows": KEYS})
@@ -268,8 +269,8 @@ def test_what_the_log_cannot_hold_or_write_is_dropped_and_counted(
         counted = 'mlops_request_log_rows_total{model="forecast",outcome='
         assert f'{counted}"dropped"}} 2.0' in client.get("/metrics").text
         until(lambda: f'{counted}"written"}} 2.0' in client.get("/metrics").text)
-        own.platform.requests(own.model).delta.folder.rename(tmp_path / "away")
-        own.platform.requests(own.model).delta.folder.write_text("no folder", encoding="utf-8")
+        path_of(own.platform.requests(own.model).delta.folder).rename(tmp_path / "away")
+        path_of(own.platform.requests(own.model).delta.folder).write_text("no folder", encoding="utf-8")
         ask(client, rows=KEYS[:1])
         until(lambda: f'{counted}"dropped"}} 3.0' in client.get("/metrics").text)
         ask(client, rows=KEYS[:1])

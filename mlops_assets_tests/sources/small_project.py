@@ -111,7 +111,7 @@ class Shop:
 
     def versions(self) -> list[str]:
         """The data version of each period that was delivered, in their order."""
-        keys = sorted(path.name for path in (self.platform.deliveries.folder / self.source.name).iterdir())
+        keys = self.platform.deliveries.periods(self.source.name)
         return [self.table.data_version(None if self.source.static else self.period(key)) for key in keys]
 
 

@@ -13,6 +13,7 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.schema import ALWAYS
 from mlops_assets.quality.contract import BrokenContractError
 from mlops_assets.sources.landing import landed_periods
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.sources.small_project import (
     STATIC,
     Arrival,
@@ -352,7 +353,7 @@ def test_a_table_that_was_lost_is_built_anew_from_the_same_deliveries(shop: Shop
     shop.deliver("2024-01", JANUARY, LATE)
     shop.deliver("2024-02", FEBRUARY, moment(3, 8))
     before = shop.versions()
-    shutil.rmtree(home.tables)
+    shutil.rmtree(path_of(home.tables))
     home.clock.set(CORRECTED)
     for key in ("2024-01", "2024-02"):
         shop.ingest(key)

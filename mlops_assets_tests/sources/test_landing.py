@@ -94,7 +94,7 @@ def test_several_files_are_one_delivery_once_they_are_complete(home: Home) -> No
     done = shop.ingest("2024-01")
     assert (done.rows, done.delivery.sha256, len(done.delivery.files)) == (2, found.sha256, 2)
     assert shop.known(PUBLISHED) == KNOWN
-    kept = [file.read_text(encoding="utf-8") for file in shop.platform.deliveries.content_files(done.delivery)]
+    kept = [file.read_bytes().decode() for file in shop.platform.deliveries.content_files(done.delivery)]
     assert kept == [csv_of([NORTH]), csv_of([SOUTH])]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.sources.appending import compare
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.sources.small_project import Shop, csv_of, platform_of, sales_yaml
 
 EVER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -103,7 +104,7 @@ def test_a_table_that_is_built_anew_in_the_order_of_periods_has_the_same_states(
     for hour, statement in enumerate(order):
         deliver(shop, statement, FIRST + timedelta(hours=hour))
     states, versions = shop.states(), shop.versions()
-    shop.table.delta.folder.rename(home.folder / "before")
+    path_of(shop.table.delta.folder).rename(home.folder / "before")
     for period, _ in (THIRD, FOURTH, FIFTH):
         shop.ingest(period)
     assert (shop.states(), shop.versions()) == (states, versions)

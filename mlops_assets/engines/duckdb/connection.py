@@ -67,7 +67,8 @@ def stored_states(table: StateTable, files: Sequence[str]) -> str:
         table: The table.
         files: At least one.
     """
-    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
+    paths = [table.delta.file(file).local_file() for file in files]
+    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in paths)
     absent = table.absent(files)
     nulls = [
         f"CAST(NULL AS {sql_type(table.schema.column(name).type)}) AS {quoted(name)}"

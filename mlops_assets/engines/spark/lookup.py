@@ -14,6 +14,7 @@ from mlops_assets.engines.contract import FeatureLookup
 from mlops_assets.engines.spark.rows import SparkRows
 from mlops_assets.engines.spark.session import Frame, kept, micros, quoted
 from mlops_assets.engines.spark.states import stored_states
+from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +112,7 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, as
         answered = _by_definition(question, states, keys)
     else:
         answered = _in_order(question, states, keys, asked.lags)
-        if _may_hold_removals(files):
+        if _may_hold_removals(lookup.table, files):
             answered = kept(answered)
             repaired = _by_definition(answered.where("features IS NULL AND to_repair"), states, keys)
             fine = answered.where("NOT to_repair").drop("to_repair")
@@ -179,12 +180,13 @@ def _by_definition(question: Frame, states: Frame, keys: Sequence[str]) -> Frame
     return joined.select(*columns, F.col("newest.features").alias("features"))
 
 
-def _may_hold_removals(files: Sequence[str]) -> bool:
+def _may_hold_removals(table: StateTable, files: Sequence[str]) -> bool:
     """Whether a file's statistics tell of a removal, or do not tell."""
     import pyarrow.parquet as pq
 
     for file in files:
-        footer = pq.read_metadata(file)
+        with table.delta.file(file).open() as content:
+            footer = pq.read_metadata(content)
         place = footer.schema.names.index("removed")
         for number in range(footer.num_row_groups):
             found = footer.row_group(number).column(place).statistics

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from mlops_assets.lakehouse.delta import WrittenFile
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import STATIC_PERIOD, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,7 +108,7 @@ def compared_rows(delivered: Frame, held: Frame, schema: TableSchema, *, missing
     )
 
 
-def write_states(states: Frame, folder: Path, schema: TableSchema) -> list[WrittenFile]:
+def write_states(states: Frame, folder: StoragePath, schema: TableSchema) -> list[WrittenFile]:
     """Let the executors write states into a folder, as files that no commit names yet.
 
     Args:
@@ -125,23 +126,23 @@ def write_states(states: Frame, folder: Path, schema: TableSchema) -> list[Writt
     return [WrittenFile(row["name"], row["size"], row["rows"]) for row in written.collect()]
 
 
-def _write(batches: "Iterator[pa.RecordBatch]", folder: Path, columns: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+def _write(
+    batches: "Iterator[pa.RecordBatch]", folder: StoragePath, columns: "pa.Schema"
+) -> "Iterator[pa.RecordBatch]":
     """Write one file for all batches of a task; a task that is tried again writes another one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer, rows = None, 0
-    file = folder / f"part-{uuid4()}.parquet"
-    for batch in batches:
-        if writer is None and batch.num_rows:
-            folder.mkdir(parents=True, exist_ok=True)
-            writer = pq.ParquetWriter(file, columns, compression="snappy")
-        if writer is not None:
+    given = (batch for batch in batches if batch.num_rows)
+    first = next(given, None)
+    if first is None:
+        return
+    file, rows = folder / f"part-{uuid4()}.parquet", 0
+    with file.create() as content, pq.ParquetWriter(content, columns, compression="snappy") as writer:
+        for batch in chain([first], given):
             writer.write_table(pa.Table.from_batches([batch]).cast(columns))
             rows += batch.num_rows
-    if writer is not None:
-        writer.close()
-        yield pa.RecordBatch.from_pydict({"name": [file.name], "size": [file.stat().st_size], "rows": [rows]})
+    yield pa.RecordBatch.from_pydict({"name": [file.name], "size": [file.status().size], "rows": [rows]})
 
 
 def hash_partitions(session: "SparkSession", table: StateTable, files: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.operations.migration.backup import STATE_FILE, back_up
 from mlops_assets.operations.migration.steps import STEPS, MigrationStep
+from mlops_assets.storage.files import write_atomically
 
 SHOWN = 3
 

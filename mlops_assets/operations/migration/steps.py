@@ -12,14 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.delta import DeltaFolder, set_table_format, table_format
-from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.lakehouse.delta import set_table_format, table_format, tables_in
 from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.models import mlflow_paths
 from mlops_assets.models.registry import EXPERIMENT
 from mlops_assets.operations.in_process import open_instance
+from mlops_assets.storage.files import write_atomically
+from mlops_assets.storage.opening import storage_at
+from mlops_assets.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
@@ -51,32 +53,34 @@ class MigrationStep:
 
 
 def _number_tables(home: Home) -> Iterator[Change]:
-    for log in sorted(home.tables.glob("*/*/_delta_log")):
-        folder = log.parent
-        if not DeltaFolder(folder, folder.parent.name).exists() or table_format(folder) is not None:
+    for table in tables_in(home.tables):
+        if not table.exists() or table_format(table.folder) is not None:
             continue
-        of_records = folder.name == "records" or folder.parent.name.endswith(".computed")
+        of_records = table.folder.name == "records" or table.name.endswith(".computed")
         number = TableFormat(table=1, records=1 if of_records else None)
-        yield Change(str(folder.relative_to(home.tables)), partial(set_table_format, folder, number))
+        yield Change(f"{table.name}/{table.folder.name}", partial(set_table_format, table.folder, number))
 
 
 def _number_deliveries(home: Home) -> Iterator[Change]:
-    yield from _number_files(home, sorted(home.deliveries.glob("*/*/*.json")))
+    sources = [home.deliveries / name for name in home.deliveries.names()]
+    periods = [source / name for source in sources for name in source.names()]
+    yield from _number_files(home, [of / name for of in periods for name in of.names() if name.endswith(".json")])
 
 
 def _number_clock_and_replay(home: Home) -> Iterator[Change]:
-    yield from _number_files(home, [file for file in (home.clock.file, home.folder / "replay.json") if file.exists()])
+    files = [storage_at(file) for file in (home.clock.file, home.folder / "replay.json")]
+    yield from _number_files(home, [file for file in files if file.exists()])
 
 
-def _number_files(home: Home, files: list[Path]) -> Iterator[Change]:
+def _number_files(home: Home, files: list[StoragePath]) -> Iterator[Change]:
     for file in files:
         if formats.MEMBER not in json.loads(file.read_bytes()):
-            yield Change(str(file.relative_to(home.folder)), partial(_number_file, file))
+            yield Change(home.name_of(file), partial(_number_file, file))
 
 
-def _number_file(file: Path) -> None:
+def _number_file(file: StoragePath) -> None:
     content = json.loads(file.read_bytes())
-    write_atomically(file, json.dumps({formats.MEMBER: 1, **content}).encode())
+    file.write(json.dumps({formats.MEMBER: 1, **content}).encode())
     write_point(f"format of {file.name}")
 
 

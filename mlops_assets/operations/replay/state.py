@@ -8,9 +8,9 @@ from typing import Any
 
 from mlops_assets.errors import SurroundingsError
 from mlops_assets.lakehouse import formats
-from mlops_assets.lakehouse.files import write_atomically
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.storage.files import write_atomically
 
 STATE_FILE = "replay.json"
 _NO_STATE = (formats.HOME_FILE, "newest_moment.json")

@@ -30,6 +30,7 @@ from mlops_assets.project.load import load_project
 from mlops_assets_tests import forks
 from mlops_assets_tests.engines.contract_pack import append
 from mlops_assets_tests.features.online.lake import SteppedClock, day, in_memory, interrupted
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.project.small_project import SmallProject
 
 ONLINE = ("  publication_lag: 6 hours", "  publication_lag: 6 hours\n  online: true")
@@ -261,7 +262,7 @@ def test_publishing_refuses_what_it_cannot_do(project: Project, store: OnlineSto
     project.add(1, day(2), a=1)
     project.add(2, day(3), a=2)
     publish(project.platform, store, "sales")
-    shutil.rmtree(project.platform.table("sales").delta.folder)
+    shutil.rmtree(path_of(project.platform.table("sales").delta.folder))
     project.add(1, day(2), a=1)
     with pytest.raises(ContractError, match="table 'sales' at Delta version 1, before what was published from it"):
         publish(project.platform, store, "sales", project.period(1))

@@ -26,8 +26,10 @@ from mlops_assets.operations.migration.backup import STATE_FILE
 from mlops_assets.operations.migration.steps import STEPS
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.settings import ServingSettings
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.end_to_end.replaying import data_versions
 from mlops_assets_tests.homes.make_home import KEYS, MODEL
+from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.operations.migration.old_homes import OldHome, contents
 from mlops_assets_tests.serving.running import until
 
@@ -253,7 +255,7 @@ def known(home: Home) -> dict[str, Any]:
     }
     with sqlite3.connect(home.mlflow / "mlflow.db") as database:
         rows = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id > 0").fetchall()
-    numbers = {log.parent: table_format(log.parent) for log in home.tables.rglob("_delta_log")}
+    numbers = {log.parent: table_format(storage_at(log.parent)) for log in path_of(home.tables).rglob("_delta_log")}
     return {
         **same,
         "tables": data_versions(home),
@@ -302,7 +304,7 @@ def test_a_backup_copies_what_is_changed_in_its_place_and_shares_the_rest(old: O
     backup = old.folder / "safe" / "backup"
     assert told[0].startswith(f"backup: {backup} (") and told[0].endswith(" files shared with the home)")
     assert (backup / "landing" / "elsewhere").readlink() == old.folder / "shop"
-    file = next(old.home.tables.rglob("*.parquet")).relative_to(old.home.folder)
+    file = next(path_of(old.home.tables).rglob("*.parquet")).relative_to(old.home.folder)
     assert (old.home.folder / file).samefile(backup / file)
     for name in ("trail/tokens.jsonl", "online.sqlite", "mlflow/mlflow.db", "lakehouse/pushed/visits.sqlite"):
         assert not (old.home.folder / name).samefile(backup / name)
@@ -385,9 +387,9 @@ def test_a_home_of_a_newer_release_names_the_release_and_is_not_migrated(old: Ol
 
 def test_a_table_that_is_copied_from_a_home_that_was_not_migrated_is_refused(old: OldHome, unpacked: OldHome) -> None:
     running.migrate(old.home)
-    table = old.home.tables / "order_trend" / "66d3a22103211fc4"
+    table = path_of(old.home.tables) / "order_trend" / "66d3a22103211fc4"
     shutil.rmtree(table)
-    shutil.copytree(unpacked.home.tables / "order_trend" / "66d3a22103211fc4", table)
+    shutil.copytree(path_of(unpacked.home.tables / "order_trend" / "66d3a22103211fc4"), table)
     with pytest.raises(SurroundingsError) as refused:
         old.platform.table("order_trend").states()
     assert refused.value.found == f"the table {table} without the number of a format"

@@ -21,6 +21,7 @@ from mlops_assets.lakehouse.formats import TableFormat
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.pushed import PushedBatches
 from mlops_assets.operations.replay.state import ReplayState, read_state, write_state
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.lakehouse.shop import append, sales_table
 
@@ -49,7 +50,7 @@ def is_numbered_by_its_maker(file: Path) -> bool:
 
 def is_in_a_numbered_table(file: Path) -> bool:
     parts = file.parts[: file.parts.index("tables") + 3]
-    found = table_format(Path(*parts))
+    found = table_format(storage_at(Path(*parts)))
     return found is not None and (found.records is not None) == (
         parts[-1] == "records" or parts[-2].endswith("computed")
     )
@@ -135,7 +136,7 @@ def a_replay(folder: Path) -> Iterator[Path]:
 
 
 def a_delivery(folder: Path) -> Iterator[Path]:
-    store = DeliveryStore(folder / "deliveries")
+    store = DeliveryStore(storage_at(folder / "deliveries"))
     (folder / "came.csv").write_text("a\n1\n", encoding="utf-8")
     store.keep([folder / "came.csv"], "sales", "2024-01", suffix=".csv", arrived_at=NOW, known_at=NOW)
     yield next((folder / "deliveries").rglob("*.json"))
@@ -181,8 +182,8 @@ def test_a_table_of_another_format_is_refused_and_keeps_its_number_when_it_is_wr
     append(table, "2024-01", {"north": 1.0})
     append(table, "2024-02", {"north": 2.0})
     table.delta.write_checkpoint()
-    assert table_format(tmp_path / "sales") == TableFormat(1)
-    set_table_format(tmp_path / "sales", TableFormat(2))
+    assert table_format(storage_at(tmp_path / "sales")) == TableFormat(1)
+    set_table_format(storage_at(tmp_path / "sales"), TableFormat(2))
     from mlops_assets.lakehouse import delta
 
     delta._opened.cache_clear()
@@ -201,7 +202,7 @@ def test_what_says_whether_it_holds_records_is_read_as_it_was_written() -> None:
 def test_rows_are_not_taken_for_records(tmp_path: Path) -> None:
     append(sales_table(tmp_path / "sales"), "2024-01", {"north": 1.0})
     with pytest.raises(SurroundingsError) as refused:
-        DeltaFolder(tmp_path / "sales", "sales", records=1).files()
+        DeltaFolder(storage_at(tmp_path / "sales"), "sales", records=1).files()
     assert refused.value.found == "records of table 'sales' without the number of a format"
 
 

@@ -1,8 +1,15 @@
-"""Writing a file whole or not at all."""
+"""Writing a file of this machine whole or not at all.
 
+For what the home keeps beside its tables, and for files that people ask for; the lakehouse writes through
+`mlops_assets.storage.path.StoragePath`.
+"""
+
+import errno
 import os
 import threading
 from pathlib import Path
+
+from mlops_assets.errors import cannot_open
 
 
 def write_atomically(file: Path, content: bytes) -> None:
@@ -32,3 +39,14 @@ def write_new(file: Path, content: bytes) -> None:
         os.link(neighbour, file)
     finally:
         neighbour.unlink(missing_ok=True)
+
+
+def require_looking_into(*folders: Path) -> None:
+    """See that this user may look into each of some folders, as far as they are there.
+
+    Raises:
+        SurroundingsError: They may not.
+    """
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            raise cannot_open(folder, os.strerror(errno.EACCES))
