@@ -72,4 +72,4 @@ AT_THE_MACHINE = Principal("person at the machine", (), frozenset({"features:rea
 
 def visible(principal: Principal, column: Column) -> bool:
     """Whether somebody may see the values of a column: personal ones need a scope of their own."""
-    return column.sensitivity != "personal" or principal.may("features:read_personal")
+    return not column.is_personal or principal.may("features:read_personal")

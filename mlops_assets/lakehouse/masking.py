@@ -17,7 +17,7 @@ LEFT_OUT = "its words may quote values of personal columns, and are left out"
 
 def told(column: Column, value: object) -> object:
     """A value as a message tells it."""
-    return MASK if column.sensitivity == "personal" else value
+    return MASK if column.is_personal else value
 
 
 def words_about(columns: Iterable[Column], words: str) -> str:
@@ -33,7 +33,7 @@ def words_about(columns: Iterable[Column], words: str) -> str:
         >>> words_about([name], "Binder Error: no column nom")
         'Binder Error: no column nom'
     """
-    if all(column.sensitivity != "personal" for column in columns) or _BEFORE_ROWS.match(words):
+    if not any(column.is_personal for column in columns) or _BEFORE_ROWS.match(words):
         return words
     kind = _KIND.match(words)
     return f"{kind[1] if kind else 'an error'} ({LEFT_OUT})"

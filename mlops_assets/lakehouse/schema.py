@@ -126,6 +126,11 @@ class Column:
     not_finite: NotFinite = "refuse"
     absent_as: object = None
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether its values are shown to nobody but who may see those of persons."""
+        return self.sensitivity == "personal"
+
 
 @dataclass(frozen=True)
 class TableSchema:

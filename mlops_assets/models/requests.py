@@ -35,11 +35,7 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
     hidden = (
         ()
         if model.request_log.log_personal
-        else [
-            column.name
-            for column in table.schema.columns
-            if column.sensitivity == "personal" and column.name not in answers
-        ]
+        else [column.name for column in table.schema.columns if column.is_personal and column.name not in answers]
     )
     # Of one request that came twice at one moment, which only its caller's id can tell, the last answer counts.
     last = {(row["request_id"], row["request_row"], row["asked_at"]): row for row in rows}

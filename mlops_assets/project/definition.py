@@ -223,7 +223,7 @@ class ModelDefinition:
     def personal_names(self) -> frozenset[str]:
         """Those of its keys, request columns and features that are personal."""
         columns = (*self.schema.columns, *self.request, *self.features)
-        return frozenset(column.name for column in columns if column.sensitivity == "personal")
+        return frozenset(column.name for column in columns if column.is_personal)
 
     @property
     def training_columns(self) -> tuple[Column, ...]:

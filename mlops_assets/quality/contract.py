@@ -120,7 +120,7 @@ def row_rules(schema: TableSchema) -> list[RowRule]:
 
 def value_rules(column: Column, minimum: float | None, maximum: float | None, allowed: Sequence[str]) -> list[RowRule]:
     """The rules of a range and of a set of values; of a personal column none gives an example."""
-    name, quotable = column.name, column.sensitivity != "personal"
+    name, quotable = column.name, not column.is_personal
     found = []
     if minimum is not None:
         found.append((below(name, minimum), f"below {minimum:g}", smallest))

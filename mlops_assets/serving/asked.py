@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from mlops_assets.errors import DefinitionError, nearest
 from mlops_assets.features.created_training_sets import FeatureLookup
 from mlops_assets.features.online.reading import OnlineAnswer
-from mlops_assets.governance.access import ANONYMOUS, Principal, visible
+from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.exact import WrittenNumber, object_of_names
-from mlops_assets.lakehouse.schema import Column, ColumnType
+from mlops_assets.lakehouse.schema import ColumnType
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.problems import ProblemError, found_by_pydantic
@@ -216,7 +216,7 @@ class Plans:
             personal += [
                 lookup.rename.get(name, name)
                 for name in features
-                if name in schema.names and _is_personal(schema.column(name))
+                if name in schema.names and schema.column(name).is_personal
             ]
         times = self._personal_times(lookup.table for lookup in lookups)
         return Plan(self._context.online.prepare(lookups), False, types, tuple(types), tuple(personal), times)
@@ -239,16 +239,12 @@ class Plans:
         return frozenset(
             table
             for table, schema in schemas.items()
-            if schema.timestamp and _is_personal(schema.column(schema.timestamp))
+            if schema.timestamp and schema.column(schema.timestamp).is_personal
         )
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
-
-
-def _is_personal(column: Column) -> bool:
-    return not visible(ANONYMOUS, column)
 
 
 def typed(reader: Callable[[object], object], value: object, where: str, name: str) -> object:

@@ -162,7 +162,7 @@ def _require_columns(names: Sequence[str], schema: TableSchema, table: str, plac
     missing = [name for name in schema.names if name not in names]
     surplus = [_shown(name) for name in names if name not in schema.names]
     twice = [name for name in schema.names if names.count(name) > 1]
-    if len(missing) == len(schema.names) and any(column.sensitivity == "personal" for column in schema.columns):
+    if len(missing) == len(schema.names) and any(column.is_personal for column in schema.columns):
         surplus = [f"({len(surplus)} of them)"]  # without its header a file has values in place of names
     if missing or surplus or twice:
         parts = [f"no column {', '.join(missing)}"] if missing else []

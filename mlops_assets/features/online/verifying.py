@@ -94,7 +94,7 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     answered = partial(_answers, moments=moments, columns=len(layout.columns))
     keys = rows = different = 0
     first: list[WrongAnswer] = []
-    personal = frozenset(column.name for column in table.schema.columns if column.sensitivity == "personal")
+    personal = frozenset(column.name for column in table.schema.columns if column.is_personal)
 
     def compared() -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
         for entry in _entries(expected, layout, progress):
