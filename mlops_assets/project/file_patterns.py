@@ -72,24 +72,26 @@ class FilePattern:
             DefinitionError: It is none, or a path is of two periods or cannot be read back.
         """
         if self.text.startswith("/") or ".." in self.text.split("/"):
-            raise _wrong(f"the pattern '{self.text}'", "a path below the landing folder", "take the folder out of it")
+            raise DefinitionError(
+                f"the pattern '{self.text}'", "a path below the landing folder", "take the folder out of it"
+            )
         for group, _, brace, _ in _PARTS.findall(self.text):
             form = group[1:-1].removeprefix("period")
             bare = re.sub("|".join(_DIGITS), "", form)
             if brace or (group and (not group.startswith("{period") or form == ":" or form[:1] not in ("", ":"))):
-                raise _wrong(f"'{group or brace}' in the pattern '{self.text}'", _EXPECTED, "correct it")
+                raise DefinitionError(f"'{group or brace}' in the pattern '{self.text}'", _EXPECTED, "correct it")
             if "%" in bare or (form and self.calendar is None):
                 allowed = (
                     f"{_EXPECTED} (of {', '.join(_DIGITS)})" if self.calendar else "{period} alone: it has no time"
                 )
-                raise _wrong(f"'{group}' in the pattern '{self.text}'", allowed, "correct it")
+                raise DefinitionError(f"'{group}' in the pattern '{self.text}'", allowed, "correct it")
         if self.calendar is None or first is None:
             return
         tried = [self.calendar.shift(first, number) for number in range(PERIODS_TRIED)]
         for period in [*tried, *([last] if last else [])]:
             path = self.path(period).replace("*", "x").replace("?", "x")
             if self.period_of(path) != period.key:
-                raise _wrong(
+                raise DefinitionError(
                     f"the pattern '{self.text}', in which '{path}' does not tell the period {period.key}",
                     "a name that no other period has, such as {period} or {period:%Y%m%d}",
                     "put the whole period into it",
@@ -122,7 +124,3 @@ def _named_digits(form: str, seen: set[str]) -> str:
         return f"(?P={name})" if again else f"(?P<{name}>{_DIGITS[found.group()]})"
 
     return re.sub("%[a-zA-Z]", digits, re.sub(r"[^%\w]", lambda found: re.escape(found.group()), form))
-
-
-def _wrong(found: str, expected: str, cure: str) -> DefinitionError:
-    return DefinitionError(found, expected, cure)

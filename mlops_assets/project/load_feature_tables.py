@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
@@ -40,21 +39,24 @@ class _Unresolved:
     Args:
         document: Where it is declared.
         parsed: What is declared.
-        kind: Which of the three kinds of definition it has.
-        reads: The names of its inputs.
         computation: What computes it; None for windows, which need the columns of their source.
     """
 
     document: Document
     parsed: written.FeatureTableAttributes
-    kind: Literal["sql", "python", "windows"]
-    reads: frozenset[str]
     computation: Query | PythonFunction | None
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The names of its inputs."""
+        if isinstance(self.computation, Query):
+            return self.computation.tables
+        return frozenset({self.parsed.windows.source} if self.parsed.windows else self.parsed.inputs)
 
     @property
     def reads_at(self) -> tuple[str, ...]:
         """The field of the YAML that names the inputs."""
-        return {"sql": ("sql",), "python": ("inputs",), "windows": ("windows", "source")}[self.kind]
+        return ("sql",) if self.parsed.sql else ("windows", "source") if self.parsed.windows else ("inputs",)
 
 
 def load_feature_tables(
@@ -123,28 +125,24 @@ def _unresolved(document: Document, parsed: written.FeatureTableAttributes, root
             where=document.at("inputs"),
         )
     if parsed.sql is not None:
-        query = read_query(document, parsed.sql, "sql")
-        return _Unresolved(document, parsed, "sql", query.tables, query)
-    if parsed.windows is not None:
-        return _Unresolved(document, parsed, "windows", frozenset({parsed.windows.source}), None)
-    reference, inputs, beside = parsed.python or "", parsed.inputs, document.file.parent
+        return _Unresolved(document, parsed, read_query(document, parsed.sql, "sql"))
+    if parsed.python is None:
+        return _Unresolved(document, parsed, None)
     with document.located("python"):
-        function = read_function(reference, inputs, beside=beside, root=root)
-    return _Unresolved(document, parsed, "python", frozenset(inputs), function)
+        function = read_function(parsed.python, parsed.inputs, beside=document.file.parent, root=root)
+    return _Unresolved(document, parsed, function)
 
 
 def _unknown(item: _Unresolved, name: str, declared: Sequence[str]) -> DefinitionError:
     """The error for an input that no component declares, with its line in the SQL or YAML."""
     if isinstance(item.computation, Query):
         return unknown_table(name, declared, item.computation)
-    place: tuple[str | int, ...] = item.reads_at
-    if item.kind == "python":
-        place = (*place, item.parsed.inputs.index(name))
+    position = [item.parsed.inputs.index(name)] if item.computation else []
     return DefinitionError(
         f"an input '{name}', which no component declares",
         f"one of: {', '.join(declared)}",
         "correct the name, or declare the table",
-        where=item.document.at(*place),
+        where=item.document.at(*item.reads_at, *position),
     )
 
 
@@ -178,7 +176,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
     first, last = span_of_tables(inputs.values(), calendar, document.at(*item.reads_at))
     history = _history(document, parsed, calendar, windows)
     parts = {
-        "python" if item.kind == "python" else "sql": computation.canonical,
+        "python" if parsed.python else "sql": computation.canonical,
         "history": f"{history} {calendar.unit}s",
         **schema_parts(schema),
         **({ABSENT_AS_ZERO: json.dumps(sorted(zeros))} if zeros else {}),

@@ -8,7 +8,6 @@ from mlops_assets.errors import DefinitionError
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.gates import (
     ENOUGH_ROWS,
-    ComparisonGate,
     CustomGate,
     CustomGateAttributes,
     Gate,
@@ -60,10 +59,8 @@ def load_evaluation(document: Document, parsed: written.ModelAttributes, columns
     Raises:
         DefinitionError: It is to be told by a column that judged rows do not have.
     """
-    chosen = parsed.evaluate
-    for place, name in enumerate(chosen.segments):
-        _require_column(document, name, columns, "evaluate", "segments", place)
-    return replace(chosen, segments=tuple(dict.fromkeys(chosen.segments)))
+    segments = _segments(document, parsed.evaluate.segments, columns, "evaluate", "segments")
+    return replace(parsed.evaluate, segments=segments)
 
 
 def require_no_personal_segments(document: Document, parsed: written.ModelAttributes, personal: Set[str]) -> None:
@@ -104,20 +101,16 @@ def _gate(
         return SizeGate(int(item.model_size_at_most.size))
     if isinstance(item, LatencyGateAttributes):
         return LatencyGate(item.latency_at_most.size)
+    # What is compared needs a metric for which one of two figures is the better one.
+    limits = isinstance(item, LimitGate)
+    known = [of.name for of in metrics_of(parsed.task) if limits or of.is_loss or of.greater_is_better]
     found = f"metric '{item.metric}' of a {parsed.task} model"
+    document.require_among(item.metric, known, found, "choose one of them", *place, "metric")
     if isinstance(item, LimitGate):
-        known = [metric.name for metric in metrics_of(parsed.task)]
-        document.require_among(item.metric, known, found, "choose one of them", *place, "metric")
         _require_limit(document, item, *place)
-        return item
-    # Of metrics for which one of two figures is the better one.
-    ordered = [metric.name for metric in metrics_of(parsed.task) if metric.is_loss or metric.greater_is_better]
-    document.require_among(item.metric, ordered, found, "choose one of them", *place, "metric")
-    if isinstance(item, ComparisonGate):
-        return item
-    for position, name in enumerate(item.by):
-        _require_column(document, name, columns, *place, "by", position)
-    return replace(item, by=tuple(dict.fromkeys(item.by)))
+    if isinstance(item, SegmentGate):
+        return replace(item, by=_segments(document, item.by, columns, *place, "by"))
+    return item
 
 
 def _require_limit(document: Document, item: LimitGate, *place: str | int) -> None:
@@ -140,6 +133,10 @@ def _require_limit(document: Document, item: LimitGate, *place: str | int) -> No
         )
 
 
-def _require_column(document: Document, name: str, columns: Sequence[str], *place: str | int) -> None:
+def _segments(document: Document, names: Sequence[str], columns: Sequence[str], *place: str | int) -> tuple[str, ...]:
+    """The columns that make segments, each once, all of which judged rows have."""
     cure = "choose one of them, or add it to features or request"
-    document.require_among(name, columns, f"segments by '{name}', which judged rows do not have", cure, *place)
+    for position, name in enumerate(names):
+        found = f"segments by '{name}', which judged rows do not have"
+        document.require_among(name, columns, found, cure, *place, position)
+    return tuple(dict.fromkeys(names))

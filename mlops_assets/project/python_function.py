@@ -106,19 +106,22 @@ class Purpose:
         name: What people call such a function.
         given: What the platform has for it, by the names of parameters.
         cure: What to do about a parameter that nothing fills.
+        expected: The parameters that it may have, in words.
     """
 
     name: str
     given: tuple[str, ...]
     cure: str
+    expected: str
 
 
-GATE = Purpose("custom gate", ("figures", "rows", "truth", "scores"), "give it a default, or rename it")
-TEMPLATE = Purpose(
-    "template function",
-    ("categories", "numbers", "seed"),
-    "give it a default, which params may set, or rename it",
-)
+def _purpose(name: str, given: tuple[str, ...], cure: str) -> Purpose:
+    return Purpose(name, given, cure, f"{', '.join(given)} as far as they are wanted, and parameters with defaults")
+
+
+GATE = _purpose("custom gate", ("figures", "rows", "truth", "scores"), "give it a default, or rename it")
+_SET = "give it a default, which params may set, or rename it"
+TEMPLATE = _purpose("template function", ("categories", "numbers", "seed"), _SET)
 
 
 def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: Path) -> PythonFunction:
@@ -135,9 +138,17 @@ def read_function(reference: str, inputs: Sequence[str], *, beside: Path, root: 
         DefinitionError: There is no such module or function, it does not parse, or its parameters are others.
     """
     main, tree, definition = _found(reference, beside, root)
-    frames = _frames(main, tree, definition, inputs)
-    given = (PERIOD,) if PERIOD in _parameters(definition)[0] else ()
-    return _function(main, definition, root, frames, given, ())
+    expected = f"the parameters {', '.join(inputs)}, and '{PERIOD}' where it is wanted"
+    purpose = Purpose("function", (*inputs, PERIOD), "rename it, or add the table to inputs", expected)
+    arguments = _require_filled(main, definition, purpose)
+    missing = [name for name in inputs if name not in arguments]
+    if missing:
+        found = f"function '{definition.name}' without a parameter {', '.join(missing)}"
+        where = Location(main.file, definition.lineno)
+        raise DefinitionError(found, expected, "add it, or take the table out of inputs", where=where)
+    aliases = _aliases(tree)
+    frames = {name: _frame(arguments[name], aliases, main.file) for name in inputs}
+    return _function(main, definition, root, frames, (PERIOD,) if PERIOD in arguments else (), ())
 
 
 def read_function_for(reference: str, purpose: Purpose, *, beside: Path, root: Path) -> PythonFunction:
@@ -153,15 +164,7 @@ def read_function_for(reference: str, purpose: Purpose, *, beside: Path, root: P
         DefinitionError: There is no such module or function, it does not parse, or it wants what it is not given.
     """
     main, _, definition = _found(reference, beside, root)
-    arguments, optional, surplus = _parameters(definition)
-    surplus += [name for name in arguments if name not in purpose.given and name not in optional]
-    if surplus:
-        raise DefinitionError(
-            f"{purpose.name} '{definition.name}' with the parameter {', '.join(surplus)}",
-            f"{', '.join(purpose.given)} as far as they are wanted, and parameters with defaults",
-            purpose.cure,
-            where=Location(main.file, definition.lineno),
-        )
+    arguments = _require_filled(main, definition, purpose)
     given = tuple(name for name in purpose.given if name in arguments)
     return _function(main, definition, root, {}, given, tuple(name for name in arguments if name not in purpose.given))
 
@@ -212,33 +215,19 @@ def _function(
     return PythonFunction(definition.name, modules, tuple(frames.items()), given, parameters, definition.lineno, hash_)
 
 
-def _parameters(definition: ast.FunctionDef) -> tuple[dict[str, ast.arg], set[str], list[str]]:
-    """What a function takes by keyword; which of it has a default; and what it takes otherwise."""
+def _require_filled(main: ModuleSource, definition: ast.FunctionDef, purpose: Purpose) -> dict[str, ast.arg]:
+    """What a function takes by keyword, of which all is given or has a default."""
     where = definition.args
     arguments = {argument.arg: argument for argument in (*where.args, *where.kwonlyargs)}
-    optional = {argument.arg for argument in where.args[len(where.args) - len(where.defaults) :]}
-    optional |= {a.arg for a, default in zip(where.kwonlyargs, where.kw_defaults, strict=True) if default is not None}
-    others = [*(a.arg for a in where.posonlyargs), *(f"*{a.arg}" for a in (where.vararg, where.kwarg) if a)]
-    return arguments, optional, others
-
-
-def _frames(
-    main: ModuleSource, tree: ast.Module, definition: ast.FunctionDef, inputs: Sequence[str]
-) -> dict[str, Frame]:
-    """What each input is given as; refuses parameters that no input fills, and inputs that no parameter takes."""
-    given = Location(main.file, definition.lineno)
-    arguments, optional, surplus = _parameters(definition)
-    expected = f"the parameters {', '.join(inputs)}, and '{PERIOD}' where it is wanted"
-    surplus += [name for name in arguments if name not in (*inputs, PERIOD) and name not in optional]
+    filled = {*purpose.given, *(argument.arg for argument in where.args[len(where.args) - len(where.defaults) :])}
+    filled |= {a.arg for a, default in zip(where.kwonlyargs, where.kw_defaults, strict=True) if default is not None}
+    surplus = [*(a.arg for a in where.posonlyargs), *(f"*{a.arg}" for a in (where.vararg, where.kwarg) if a)]
+    surplus += [name for name in arguments if name not in filled]
     if surplus:
-        found = f"function '{definition.name}' with the parameter {', '.join(surplus)}"
-        raise DefinitionError(found, expected, "rename it, or add the table to inputs", where=given)
-    missing = [name for name in inputs if name not in arguments]
-    if missing:
-        found = f"function '{definition.name}' without a parameter {', '.join(missing)}"
-        raise DefinitionError(found, expected, "add it, or take the table out of inputs", where=given)
-    aliases = _aliases(tree)
-    return {name: _frame(arguments[name], aliases, main.file) for name in inputs}
+        found = f"{purpose.name} '{definition.name}' with the parameter {', '.join(surplus)}"
+        place = Location(main.file, definition.lineno)
+        raise DefinitionError(found, purpose.expected, purpose.cure, where=place)
+    return arguments
 
 
 def _frame(argument: ast.arg, aliases: Mapping[str, str], file: Path) -> Frame:
