@@ -16,6 +16,7 @@ from mlops_assets.project.field_types import (
     FixedLength,
     Length,
     PeriodKey,
+    WindowLength,
     by_default,
     interval,
 )
@@ -270,7 +271,7 @@ class AggregationAttributes(Attributes):
     """What to compute of it, nulls left out; count counts the rows that have a value. Of none, sums and counts are 0,
     the rest null.
     """
-    windows: list[str] = Field(min_length=1)
+    windows: list[WindowLength] = Field(min_length=1)
     """How far back, from the end of the row's own period: 7 days, 12 months."""
 
 

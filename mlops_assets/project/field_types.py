@@ -84,6 +84,27 @@ def _free_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Window:
+    """How far back a window reaches.
+
+    Args:
+        length: Its length, above zero.
+        words: The same as it was written, such as ``7 days``, which its columns are named after.
+    """
+
+    length: Duration
+    words: str
+
+
+def _window(text: str) -> Window:
+    length = Duration.parse(text)
+    if length == Duration():
+        raise DefinitionError(f"a window of '{text}'", "a length above zero", "write, say, '7 days'")
+    number, unit = re.findall(r"\d+|[a-z]+", text)
+    return Window(length, f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}")
+
+
+@dataclass(frozen=True)
 class Quantity:
     """A number with a unit.
 
@@ -149,6 +170,7 @@ def by_default(length: str) -> Any:
     return Field(json_schema_extra={"default": length})
 
 
+WindowLength = Annotated[Window, _read_by(_window)]
 Lookback = Annotated[Duration, _read_by(_lookback)]
 FileSize = Annotated[Quantity, _read_by(partial(_quantity, {"KB": 1e3, "MB": 1e6, "GB": 1e9}, "20 MB"))]
 """Of a file, in bytes."""

@@ -10,7 +10,6 @@ from then on the newest one is right for ever. Its time is the period's last ins
 happen up to then. What a key without any row has in sums and counts is 0, which its columns say (`Column.absent_as`).
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +21,7 @@ from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import MAX_DIGITS, Column, ColumnType, digits, family, is_number
 from mlops_assets.project import attributes as written
 from mlops_assets.project.definition import TableDefinition
+from mlops_assets.project.field_types import Window
 from mlops_assets.project.yaml_files import Document
 
 _NUMERIC = ("sum", "mean", "stddev")
@@ -159,23 +159,13 @@ def _window_columns(
                     "use another function, or `sql` to say which row is the last",
                     where=document.at(*at),
                 )
-            for text_position, text in enumerate(aggregation.windows):
-                window_at = (*place, "windows", text_position)
-                with document.located(*window_at):
-                    window = _window(text)
-                yield at, _window_column(column, function, text, window, source.schema.timestamp or "")
+            for window in aggregation.windows:
+                yield at, _window_column(column, function, window, source.schema.timestamp or "")
 
 
-def _window(text: str) -> Duration:
-    window = Duration.parse(text)
-    if not window.months and not window.rest:
-        raise DefinitionError(f"a window of '{text}'", "a length above zero", "write, say, '7 days'")
-    return window
-
-
-def _window_column(column: Column, function: str, text: str, window: Duration, timestamp: str) -> WindowColumn:
+def _window_column(column: Column, function: str, window: Window, timestamp: str) -> WindowColumn:
     value, moment = f"seen.{_quoted(column.name)}", f"seen.{_quoted(timestamp)}"
-    within = f'{moment} >= {PERIOD_TABLE}."end" - {_interval(window)}'
+    within = f'{moment} >= {PERIOD_TABLE}."end" - {_interval(window.length)}'
     call = {
         "mean": f"avg(CAST({value} AS DOUBLE))" if family(column.type) == "decimal" else f"avg({value})",
         "stddev": f"stddev_samp({value})",
@@ -192,15 +182,14 @@ def _window_column(column: Column, function: str, text: str, window: Duration, t
     elif function == "sum" and family(type_) == "decimal":
         type_ = f"decimal({MAX_DIGITS},{digits(type_)[1]})"
     sql = f"{call} FILTER (WHERE {within})"
-    number, unit = re.findall(r"\d+|[a-z]+", text)
-    length = f"{int(number)} {unit.removesuffix('s')}{'' if int(number) == 1 else 's'}"
     return WindowColumn(
-        f"{column.name}_{function}_{length.replace(' ', '_')}",
+        f"{column.name}_{function}_{window.words.replace(' ', '_')}",
         written.ColumnAttributes(
-            type=type_, description=f"{column.description or column.name}: {_WORDS[function]} over the last {length}"
+            type=type_,
+            description=f"{column.description or column.name}: {_WORDS[function]} over the last {window.words}",
         ),
         f"coalesce({sql}, 0)" if function == "sum" else sql,
-        window,
+        window.length,
         function in _ZERO_OF_NOTHING,
     )
 
