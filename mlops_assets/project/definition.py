@@ -58,19 +58,39 @@ class Files:
 
 
 @dataclass(frozen=True)
-class SourceDefinition:
-    """A table brought in from outside; the fields are those of its YAML, resolved.
-
-    ``written`` is what the user wrote of what it brings in.
-    """
+class _Definition:
+    """What sources, feature tables and models have."""
 
     name: str
     documentation: Documentation
     location: Location
     schema: TableSchema
     lag: timedelta
-    first: Period | None
     last: Period | None
+
+
+@dataclass(frozen=True)
+class _ComputedDefinition(_Definition):
+    """What feature tables and models have: the periods that they see, and what decides their rows.
+
+    ``parts`` are all of that, in canonical text by what it is; ``generation`` is their hash.
+    """
+
+    first: Period
+    history: int
+    history_location: Location
+    parts: Mapping[str, str]
+    generation: str
+
+
+@dataclass(frozen=True)
+class SourceDefinition(_Definition):
+    """A table brought in from outside; the fields are those of its YAML, resolved.
+
+    ``written`` is what the user wrote of what it brings in.
+    """
+
+    first: Period | None
     live_since: Period | None
     delivers: Literal["period", "window", "snapshot", "increment"]
     window_periods: int
@@ -106,7 +126,7 @@ class SourceDefinition:
 
 
 @dataclass(frozen=True)
-class FeatureTableDefinition:
+class FeatureTableDefinition(_ComputedDefinition):
     """A feature table.
 
     ``parts`` are all that decides its rows, in canonical text by what it is: ``sql``, ``history``, ``column units``,
@@ -115,19 +135,8 @@ class FeatureTableDefinition:
     in its rows.
     """
 
-    name: str
-    documentation: Documentation
-    location: Location
-    schema: TableSchema
     computation: Query | PythonFunction
     inputs: tuple[str, ...]
-    history: int
-    history_location: Location
-    lag: timedelta
-    first: Period
-    last: Period | None
-    parts: Mapping[str, str]
-    generation: str
     expectations: tuple[Expectation, ...]
     engine: EngineName | None
     online: bool = False
@@ -139,7 +148,7 @@ class FeatureTableDefinition:
 
 
 @dataclass(frozen=True)
-class ModelDefinition:
+class ModelDefinition(_ComputedDefinition):
     """A model.
 
     Its ``baseline`` is a feature, or None for the classes' shares among the labels that are learned from. Its
@@ -153,14 +162,8 @@ class ModelDefinition:
     the user wrote of how a candidate is trained and judged on a training set.
     """
 
-    name: str
-    documentation: Documentation
-    location: Location
-    schema: TableSchema
     population: Query
     population_inputs: tuple[str, ...]
-    history: int
-    history_location: Location
     task: Task
     label: LabelDefinition
     label_column: Column
@@ -186,11 +189,6 @@ class ModelDefinition:
     metric: str
     request_log: RequestLogChoice
     retrain: RetrainPolicy
-    lag: timedelta
-    first: Period
-    last: Period | None
-    parts: Mapping[str, str]
-    generation: str
     label_generation: str
     trained_by: Mapping[str, object] = field(repr=False)
 

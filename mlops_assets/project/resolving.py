@@ -194,13 +194,8 @@ def unknown_table(name: str, declared: Sequence[str], query: Query) -> Definitio
     )
 
 
-def short_hash(*parts: str) -> str:
-    """A hash of texts, short enough for the name of a folder."""
-    return text_hash(*parts)[:16]
-
-
 def generation_of(parts: Mapping[str, str]) -> str:
-    """The generation of a definition: the hash of its parts, whatever their order.
+    """The generation of a definition: the hash of its parts, whatever their order, short enough to name a folder.
 
     Example:
         >>> generation_of({"sql": "SELECT 1", "history": "1 day"}) == generation_of(
@@ -208,7 +203,7 @@ def generation_of(parts: Mapping[str, str]) -> str:
         ... )
         True
     """
-    return short_hash(*(text for name in sorted(parts) for text in (name, parts[name])))
+    return text_hash(*(text for name in sorted(parts) for text in (name, parts[name])))[:16]
 
 
 ABSENT_AS_ZERO = "0 without rows"
