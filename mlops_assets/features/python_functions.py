@@ -70,9 +70,10 @@ def call_function(
     if PERIOD in function.given:
         arguments[PERIOD] = period
     expected = "a function that answers for all rows that the contracts of its inputs allow"
-    with called(function, expected, columns_read(inputs)) as call:
+    read = columns_read(inputs)
+    with called(function, expected, read) as call:
         answer = call(**arguments)
-    return _kept(_declared(_as_arrow(answer, function), schema, function), schema, period)
+    return _kept(_declared(_as_arrow(answer, function, read), schema, function), schema, period)
 
 
 def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
@@ -86,13 +87,13 @@ def _as_frame(rows: "pa.Table", frame: Frame) -> Any:
     return rows
 
 
-def _as_arrow(answer: Any, function: PythonFunction) -> "pa.Table":
+def _as_arrow(answer: Any, function: PythonFunction, read: Iterable[Column]) -> "pa.Table":
     found = type(answer).__name__
     if hasattr(answer, "columns"):
         try:
             return arrow_rows(answer)
         except DefinitionError as error:
-            found = error.found
+            found += f": {words_about(read, error.found)}"
     raise ContractError(
         f"'{function.name}' answered with {found}",
         "a pyarrow.Table, pandas.DataFrame or polars.DataFrame",

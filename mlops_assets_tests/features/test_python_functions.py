@@ -111,6 +111,11 @@ def test_what_runs_is_what_was_read_with_the_project(line: Line) -> None:
         ('return totals.merge(shops, on="shop", how="left")', "return 1", "'features' answered with int"),
         ('on="shop", how="left")', 'on="shop").drop(columns="region")', "'features' gives no column 'region'"),
         ('how="left")', 'how="left").assign(units=0.5)', "column 'units' of 'features' has type double"),
+        (
+            'how="left")',
+            'how="left").assign(region=object())',
+            "'features' answered with DataFrame: a pandas frame that",
+        ),
         ('how="left")', 'how="left").assign(region=7)', "column 'region' of 'features' has type int64"),
         ('how="left")', 'how="left").assign(day=pd.Timestamp("2024-01-07 01:00"))', "column 'day' of 'features' has"),
     ],
