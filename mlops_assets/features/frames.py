@@ -96,22 +96,17 @@ def moment_values(name: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow.compute as pc
 
     values = decoded(values)
-    found = values.type
-    if values.null_count == len(values):
-        return pa.chunked_array([pa.nulls(len(values), pa.timestamp("us", "UTC"))])
-    if not (pa.types.is_timestamp(found) or pa.types.is_date(found)):
+    if not is_accepted(values, "timestamp"):
         raise DefinitionError(
-            f"column '{name}' of type {found} as a time",
+            f"column '{name}' of type {values.type} as a time",
             "dates, or times with a zone or in UTC",
             "convert it, for instance with pandas.to_datetime or polars' str.to_datetime",
         )
+    if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
+        values = pc.floor_temporal(values.cast(pa.timestamp("ns", "UTC")), 1, "microsecond")
     try:
-        if pa.types.is_timestamp(found) and found.unit == "ns":
-            values = pc.floor_temporal(values.cast(pa.timestamp("ns", "UTC")), 1, "microsecond")
-        elif pa.types.is_date(found):
-            values = values.cast(pa.timestamp("us"))
-        return values.cast(pa.timestamp("us", "UTC"))
-    except pa.ArrowInvalid as error:
+        return exactly(values, "timestamp")
+    except ValueError as error:
         raise DefinitionError(
             f"column '{name}' with a time too far away ({error})", "times that microseconds since 1970 hold",
             "correct the time",

@@ -118,15 +118,11 @@ def _in_generation(platform: Platform, table: StateTable, generation: str | None
             stored = generation_as_stored(platform, table, record)
             if set(stored.schema.keys) == set(table.schema.keys):
                 # What is recorded of a definition has no order: keys, and with them a lookup_key, keep the present one.
-                columns = sorted(stored.schema.columns, key=lambda column: _place(column.name, table.schema.names))
+                places = {name: place for place, name in enumerate(table.schema.names)}  # what is gone stands behind
+                columns = sorted(stored.schema.columns, key=lambda column: places.get(column.name, len(places)))
                 return replace(stored, schema=replace(stored.schema, keys=table.schema.keys, columns=tuple(columns)))
     raise DefinitionError(
         f"table '{table.name}' in generation {generation}, which this home does not know with its present keys",
         f"a generation that was computed here, such as {table.delta.folder.name}",
         "open the project and the home that were read",
     )
-
-
-def _place(name: str, names: Sequence[str]) -> int:
-    """Where a column stands among the present ones; behind them, if it is gone."""
-    return names.index(name) if name in names else len(names)

@@ -177,10 +177,8 @@ def rows_with_features(
 
     moment = pa.timestamp("us", "UTC")
     calendar = model.schema.calendar
-    anchors: dict[datetime, datetime] = {}
     times = rows.column("event_time").to_pylist()
-    for time in set(times):
-        anchors[time] = calendar.of(time).anchor
+    anchors = {time: calendar.of(time).anchor for time in set(times)}
     asked = rows.append_column("anchor", pa.array([anchors[time] for time in times], moment))
     asked = asked.append_column("as_of", rows.column(as_of).cast(moment))
     engine = platform.engine

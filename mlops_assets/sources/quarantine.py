@@ -10,7 +10,7 @@ from typing import Literal
 from mlops_assets.governance.access import Principal, visible
 from mlops_assets.lakehouse.deliveries import Delivery
 from mlops_assets.lakehouse.masking import MASK
-from mlops_assets.lakehouse.records import schema_of
+from mlops_assets.lakehouse.records import read_records, schema_of
 from mlops_assets.lakehouse.schema import TableSchema
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import SourceDefinition
@@ -64,8 +64,7 @@ def quarantined(platform: Platform, source: SourceDefinition, period: str | None
     """
     if period and not source.static:
         source.schema.calendar.at_key(period)
-    rows = platform.quarantine(source.name).read([period] if period else None)
-    found = [QuarantinedRow(**row) for row in rows.to_pylist()] if rows is not None else []
+    found = read_records(platform.quarantine(source.name), QuarantinedRow, [period] if period else None)
     return sorted(found, key=lambda row: (row.period, row.delivery, row.row))
 
 
