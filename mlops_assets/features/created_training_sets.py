@@ -1,7 +1,7 @@
 """Training sets from rows that somebody brings: features looked up for each row, as known at the row's time."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -99,22 +99,12 @@ def look_up(
         for feature, name in zip(lookup.features, lookup.names, strict=True):
             _check_free(name, lookup.table.name, rows.column_names, names.values())
             names[rename[feature]] = name
-        pinned.append(
-            contract.FeatureLookup(
-                lookup.table,
-                lookup.features,
-                lookup.lookback,
-                version=reads[lookup.table.name].pinned,
-                lookup_key=tuple(keys),
-                rename=rename,
-                default=lookup.default,
-                found=known.get(number),
-            )
-        )
+        version, found = reads[lookup.table.name].pinned, known.get(number)
+        pinned.append(replace(lookup, version=version, lookup_key=tuple(keys), rename=rename, found=found))
     engine = platform.engine
-    found = engine.to_arrow(engine.lookup(engine.rows(pa.table(columns)), pinned)) if pinned else pa.table(columns)
+    answer = engine.to_arrow(engine.lookup(engine.rows(pa.table(columns)), pinned)) if pinned else pa.table(columns)
     names |= {name: name for name in known.values()}
-    return found.select(list(names)).rename_columns(list(names.values())), list(reads.values())
+    return answer.select(list(names)).rename_columns(list(names.values())), list(reads.values())
 
 
 def moments_asked(

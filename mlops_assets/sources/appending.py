@@ -121,36 +121,29 @@ def _states(
     """Give each state its times, its place in the order, and its period."""
     import pyarrow as pa
 
-    known, periods, numbers, events = [], [], [], []
-    for event_time, replaced in zip(
-        states.column("event_time").to_pylist(), states.column("replaced_known_at").to_pylist(), strict=True
-    ):
-        period = None if source.static else source.schema.calendar.of(event_time)
-        key = period.key if period else STATIC_PERIOD
+    events = states.column("event_time").to_pylist()
+    periods = [None if source.static else source.schema.calendar.of(time) for time in events]
+    keys = [period.key if period else STATIC_PERIOD for period in periods]
+
+    def known_at(period: Period | None, key: str, event_time: datetime, replaced: datetime | None) -> datetime:
         if period is None:
-            moment = ALWAYS
-        elif replaced is not None:
-            moment = max(corrected_at, replaced)
-        elif source.pushed:
-            moment = max(first_known_at(source, period, corrected_at), event_time)
-        elif counters[key] or corrects:
-            moment = max(corrected_at, period.end + source.lag)
-        elif key == delivery.period:
-            moment = delivery.known_at
-        else:
-            moment = first_known_at(source, period, delivery.arrived_at)
-        known.append(moment)
-        periods.append(key)
-        numbers.append(counters[key] + 1)
-        events.append(event_time or ALWAYS)
-    schema = source.schema.stored()
+            return ALWAYS
+        if replaced is not None:
+            return max(corrected_at, replaced)
+        if source.pushed:
+            return max(first_known_at(source, period, corrected_at), event_time)
+        if counters[key] or corrects:
+            return max(corrected_at, period.end + source.lag)
+        return delivery.known_at if key == delivery.period else first_known_at(source, period, delivery.arrived_at)
+
+    known = list(map(known_at, periods, keys, events, states.column("replaced_known_at").to_pylist()))
+    moment = pa.timestamp("us", "UTC")
     columns = {name: states.column(name) for name in source.schema.names}
-    moment_type = pa.timestamp("us", "UTC")
     columns |= {
-        "event_time": pa.array(events, moment_type),
-        "known_at": pa.array(known, moment_type),
-        "seq": pa.array(numbers, pa.int64()),
+        "event_time": pa.array([time or ALWAYS for time in events], moment),
+        "known_at": pa.array(known, moment),
+        "seq": pa.array([counters[key] + 1 for key in keys], pa.int64()),
         "removed": states.column("removed"),
-        "period": pa.array(periods, pa.string()),
+        "period": pa.array(keys, pa.string()),
     }
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=source.schema.stored())

@@ -99,7 +99,7 @@ def _ingest(platform: Platform, source: SourceDefinition, period: Period | None)
     # Before what waits is read: were it ingested between, and newer rows with it, appending it is a conflict.
     counters = table.delta.counters(table.period_keys(covered))
     waiting = platform.pushed.waiting(source.name, key) if source.pushed else None
-    delivery = _keep(platform, source, period, covered, waiting, arrived_at=now)
+    delivery = _keep(platform, source, period, waiting, now)
     delivered = read_kept(platform, source, delivery)
     bad = _sort_out(platform, source, delivered)
     rows = last_of_each(bad.good, source) if source.pushed else bad.good
@@ -182,13 +182,7 @@ def require_kept_by(
 
 
 def _keep(
-    platform: Platform,
-    source: SourceDefinition,
-    period: Period | None,
-    covered: list[Period],
-    waiting: Waiting | None,
-    *,
-    arrived_at: datetime,
+    platform: Platform, source: SourceDefinition, period: Period | None, waiting: Waiting | None, arrived_at: datetime
 ) -> Delivery:
     """Keep what was delivered for a period: what landed, what the database holds of the periods covered, or what waits.
 
@@ -200,12 +194,13 @@ def _keep(
         return newest
     platform.home.scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=platform.home.scratch) as name:
-        folder = Path(name)
+        folder, known_at = Path(name), first_known_at(source, period, arrived_at)
         if isinstance(source.origin, Files):
             files = landed_files(platform, source, period)
             suffix = SUFFIXES[source.origin.format] + (".gz" if source.origin.pattern.text.endswith(".gz") else "")
         elif isinstance(source.origin, Database):
             files, suffix = [folder / "read.parquet"], SUFFIXES["parquet"]
+            covered = covered_periods(source, period)
             between = (covered[0].start, covered[-1].end) if covered else None
             read_database(source, source.origin, files[0], between=between)
         else:
@@ -213,12 +208,7 @@ def _keep(
             files = [write_waiting(platform, source, period, waiting, folder)]
             suffix = files[0].suffix
         return platform.deliveries.keep(
-            files,
-            source.name,
-            key,
-            suffix=suffix,
-            arrived_at=arrived_at,
-            known_at=first_known_at(source, period, arrived_at),
+            files, source.name, key, suffix=suffix, arrived_at=arrived_at, known_at=known_at
         )
 
 
