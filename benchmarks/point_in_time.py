@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.lakehouse.content_hash import content_hash
 from mlops_assets.lakehouse.delta import DeltaFolder
@@ -147,7 +147,7 @@ def read_labels(folder: Path) -> "pa.Table":
 def look_up(folder: Path, sizes: Sizes) -> "pa.Table":
     """Ours: the engine's lookup of all tables."""
     lookback = Duration(rest=timedelta(days=LOOKBACK_DAYS))
-    lookups = [FeatureLookup(table, table.schema.value_names, lookback) for table in feature_tables(folder, sizes)]
+    lookups = [ResolvedLookup(table, table.schema.value_names, lookback) for table in feature_tables(folder, sizes)]
     return DuckDBEngine(folder / "scratch").lookup(read_labels(folder), lookups)
 
 

@@ -20,7 +20,7 @@ from benchmarks.point_in_time import (
     read_labels,
     write_data,
 )
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.rows import SparkRows
 from mlops_assets.lakehouse.content_hash import content_hash
@@ -72,7 +72,7 @@ def _ours(engine: SparkEngine, folder: Path, sizes: Sizes) -> Any:
     labels = engine.session.read.parquet(str(folder / LABELS))
     rows = SparkRows(labels, (), read_labels(folder).schema)
     lookback = Duration(rest=timedelta(days=LOOKBACK_DAYS))
-    return engine.lookup(rows, [FeatureLookup(table, table.schema.value_names, lookback)]).frame
+    return engine.lookup(rows, [ResolvedLookup(table, table.schema.value_names, lookback)]).frame
 
 
 def _by_hand(engine: SparkEngine, folder: Path, sizes: Sizes) -> Any:

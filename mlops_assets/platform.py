@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.contract import Engine, ResolvedLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.session import StartSession, start_session
@@ -175,7 +175,7 @@ class Platform:
         """Where a generation of a table lies, the present one or another."""
         return self._delta(name, generation)
 
-    def lookups(self, model: ModelDefinition) -> tuple[FeatureLookup, ...]:
+    def lookups(self, model: ModelDefinition) -> tuple[ResolvedLookup, ...]:
         """A model's feature lookups against the tables as they stand."""
         return tuple(
             lookup.opened(self.table(lookup.table), found=model.known_columns.get(place))

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.errors import DefinitionError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def check_lookups(schema: "pa.Schema", lookups: Sequence[FeatureLookup]) -> None:
+def check_lookups(schema: "pa.Schema", lookups: Sequence[ResolvedLookup]) -> None:
     """See that every key of every lookup is there, with the type of the table's, and that no name comes twice.
 
     Args:

@@ -63,7 +63,7 @@ def columns_read(inputs: Iterable[QueryInput]) -> tuple[Column, ...]:
 
 
 @dataclass(frozen=True)
-class FeatureLookup:
+class ResolvedLookup:
     """A choice of columns from one table, by key, as of a time.
 
     Args:
@@ -325,7 +325,7 @@ class Engine(Protocol):
         """Hand rows of this process to the engine."""
         ...
 
-    def lookup(self, rows: Rows, lookups: Sequence[FeatureLookup]) -> Rows:
+    def lookup(self, rows: Rows, lookups: Sequence[ResolvedLookup]) -> Rows:
         """Look features up for each row, as of the row's time (docs/concepts.md#lookups).
 
         Args:

@@ -136,7 +136,7 @@ def moments_asked(
     return moments
 
 
-def resolved_lookup(definition: TableDefinition, table: StateTable, lookup: FeatureLookup) -> contract.FeatureLookup:
+def resolved_lookup(definition: TableDefinition, table: StateTable, lookup: FeatureLookup) -> contract.ResolvedLookup:
     """A lookup against its table, with every name checked.
 
     Raises:
@@ -179,7 +179,7 @@ def _check_free(name: str, table: str, columns: Collection[str], features: Colle
 
 
 def _reads(
-    platform: Platform, lookups: Sequence[contract.FeatureLookup], asked: Mapping[str, "pa.ChunkedArray"]
+    platform: Platform, lookups: Sequence[contract.ResolvedLookup], asked: Mapping[str, "pa.ChunkedArray"]
 ) -> dict[str, Read]:
     """What is read of each table, over all lookups in it."""
     import pyarrow.compute as pc

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import FeatureLookup, Rows
+from mlops_assets.engines.contract import ResolvedLookup, Rows
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.feature_tables import tables_evidence
 from mlops_assets.features.generations import require_history
@@ -159,7 +159,7 @@ def rows_with_features(
     rows: "pa.Table",
     *,
     as_of: str,
-    lookups: Sequence[FeatureLookup] | None = None,
+    lookups: Sequence[ResolvedLookup] | None = None,
 ) -> Rows:
     """Look up and compute a model's features for rows with keys, timestamp, request, and an as_of so named.
 

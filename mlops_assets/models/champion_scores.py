@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import count_of, generation_as_stored, generations, missing_history
 from mlops_assets.features.training_sets import rows_with_features, span_looked_up
@@ -122,7 +122,7 @@ def _pinned(
     trained_on: Mapping[str, str],
     first: Period,
     last: Period,
-) -> FeatureLookup:
+) -> ResolvedLookup:
     """A lookup in the generation that was trained on, or in the present one where that lacks some of the periods."""
     asked = lookup.definition
     name = asked.table

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.attributes import Attributes, SensitivityAttributes, SharedAttributes, ValueAttributes
 from mlops_assets.project.field_types import FeatureName, FiniteNumber, Length, Lookback
@@ -54,9 +54,9 @@ class LookupDefinition:
         """What the model calls the columns, in their order."""
         return tuple(self.rename.get(column, column) for column in self.columns)
 
-    def opened(self, table: StateTable, *, found: str | None = None) -> FeatureLookup:
-        """The same against the table's states; ``found`` is as in `FeatureLookup`."""
-        return FeatureLookup(
+    def opened(self, table: StateTable, *, found: str | None = None) -> ResolvedLookup:
+        """The same against the table's states; ``found`` is as in `ResolvedLookup`."""
+        return ResolvedLookup(
             table,
             self.columns,
             self.lookback,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import Changes, Engine, FeatureLookup
+from mlops_assets.engines.contract import Changes, Engine, ResolvedLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
@@ -111,7 +111,7 @@ class InThisProcess:
 
         return rows if isinstance(rows, pa.Table) else self.engine.to_arrow(rows)
 
-    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
+    def lookup(self, rows: "pa.Table", lookups: Sequence[ResolvedLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
         return self.engine.to_arrow(self.engine.lookup(self.engine.rows(rows), lookups))
 
@@ -162,7 +162,7 @@ def notes(
     engine: Engine, table: StateTable, labels: Sequence[Mapping[str, Any]], lookback: Duration | None = None
 ) -> list[Any]:
     """The note that each label finds."""
-    rows = engine.lookup(label_table(labels), [FeatureLookup(table, ("note",), lookback)])
+    rows = engine.lookup(label_table(labels), [ResolvedLookup(table, ("note",), lookback)])
     found: list[Any] = rows.column("note").to_pylist()
     return found
 
@@ -183,7 +183,7 @@ def assert_looked_up_as_the_oracle_does(
     """Each label comes back once, in its place, with what the oracle finds for it."""
     features = ("units", "note")
     asked = label_table(labels)
-    answered = engine.lookup(asked, [FeatureLookup(table, features, lookback)])
+    answered = engine.lookup(asked, [ResolvedLookup(table, features, lookback)])
     assert answered.column_names == [*asked.column_names, *features]
     assert answered.select(asked.column_names).equals(asked)
     found = answered.select(features).to_pylist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.contract import Engine, ResolvedLookup
 from mlops_assets.lakehouse.periods import Duration
 from mlops_assets_tests.engines.contract_pack import (
     DAY,
@@ -218,7 +218,7 @@ CASES["a row of any age without a lookback"] = Case([_ROWS], _ASKED)
 def ask_alone(engine: Engine, tables: Tables, case: Case, times: int) -> list[Any]:
     """The notes that the labels of a case find in a table of its own, asked so many times one after the other."""
     rows = label_table([row for row, _ in case.asked] * times)
-    answered = engine.lookup(rows, [FeatureLookup(tables.of(*case.commits), ("note",), case.lookback)])
+    answered = engine.lookup(rows, [ResolvedLookup(tables.of(*case.commits), ("note",), case.lookback)])
     return list(answered.column("note").to_pylist())
 
 
@@ -263,7 +263,7 @@ def ask_together(
             answered = engine.lookup(
                 label_table(asked),
                 [
-                    FeatureLookup(table, ("note",), lookback, rename={"note": f"note {number}"})
+                    ResolvedLookup(table, ("note",), lookback, rename={"note": f"note {number}"})
                     for number, lookback in enumerate(lookbacks)
                 ],
             )

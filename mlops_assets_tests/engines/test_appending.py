@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.contract import Engine, ResolvedLookup
 from mlops_assets.errors import ConflictError
 from mlops_assets.lakehouse import tables as lakehouse_tables
 from mlops_assets.lakehouse.schema import Column, TableSchema
@@ -104,7 +104,7 @@ def test_decimals_are_keys_and_values_that_all_append_and_hash_alike(engine: Eng
     moment = pa.timestamp("us", "UTC")
     types = pa.schema([("code", pa.decimal128(6, 1)), ("anchor", moment), ("as_of", moment)])
     asked = pa.Table.from_pylist([{"code": Decimal(1), "anchor": at(4), "as_of": at(5)}], types)
-    assert engine.lookup(asked, [FeatureLookup(table, ("price",))])["price"].to_pylist() == [Decimal("-0.07")]
+    assert engine.lookup(asked, [ResolvedLookup(table, ("price",))])["price"].to_pylist() == [Decimal("-0.07")]
 
 
 def test_a_partition_without_rows_is_a_commit_too(engine: Engine, tables: Tables) -> None:

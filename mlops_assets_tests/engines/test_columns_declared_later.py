@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.engines.contract import Engine, FeatureLookup, QueryInput
+from mlops_assets.engines.contract import Engine, QueryInput, ResolvedLookup
 from mlops_assets.engines.query import parse_query
 from mlops_assets.lakehouse.compaction import MAX_FILES_OF_PERIOD, compact
 from mlops_assets.lakehouse.tables import StateTable
@@ -38,7 +38,7 @@ def test_a_column_is_null_where_it_was_declared_later(
         query = parse_query("select shop, product, sold_at, units, note from sales", file=Path("copy.sql"))
         seen = QueryInput(table, month(1), month(3))
         asked = pack.label_table([pack.label(at(3, 31), at(5)), pack.label(at(2, 28), at(5), shop="south")])
-        lookup = FeatureLookup(table, ("units", "note"), None)
+        lookup = ResolvedLookup(table, ("units", "note"), None)
         delivered = engine.to_arrow(engine.known_at(tables.of(EARLY, LATE), at(5))).select(SALES.names)
         changes = engine.changes(
             table, delivered, covered=[month(1), month(2), month(3)], seen_at=at(5), missing_is_removed=True

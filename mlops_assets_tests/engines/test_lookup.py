@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import Engine, FeatureLookup
+from mlops_assets.engines.contract import Engine, ResolvedLookup
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar, Duration
@@ -97,7 +97,7 @@ def test_labels_in_several_chunks_are_answered_as_one_table(engine: Engine, tabl
     table = tables.of([sale("one", at(1), at(1)), sale("two", at(1), at(1), product=2)])
     whole = pack.label_table([label(at(2), at(2), product=number) for number in (2, 1, 2, 3, 1)])
     chunks = pa.concat_tables([whole.slice(3), whole.slice(1, 2), whole.slice(0, 1)])
-    answered = engine.lookup(chunks, [FeatureLookup(table, ("note",))])
+    answered = engine.lookup(chunks, [ResolvedLookup(table, ("note",))])
     assert answered.column("note").to_pylist() == [None, "one", "one", "two", "two"]
     assert answered.column("number").to_pylist() == [3, 4, 1, 2, 0]
 
@@ -107,14 +107,14 @@ def test_columns_that_are_no_keys_are_carried_along_unchanged(engine: Engine, ta
 
     table = tables.of([sale("found", at(1), at(1))])
     rows = pack.label_table([label(at(2), at(2))]).append_column("row", pa.array([[1, None]]))
-    answered = engine.lookup(rows, [FeatureLookup(table, ("note",))])
+    answered = engine.lookup(rows, [ResolvedLookup(table, ("note",))])
     assert answered.select(rows.column_names).equals(rows)
     assert answered.column("note").to_pylist() == ["found"]
 
 
 def test_a_null_in_the_newest_row_is_not_filled_from_an_older_one(engine: Engine, tables: Tables) -> None:
     table = tables.of([sale("old", at(1), at(1), units=7.0), sale(None, at(2), at(2), units=None)])
-    answered = engine.lookup(pack.label_table([label(at(3), at(3))]), [FeatureLookup(table, ("units", "note"))])
+    answered = engine.lookup(pack.label_table([label(at(3), at(3))]), [ResolvedLookup(table, ("units", "note"))])
     assert answered.select(["units", "note"]).to_pylist() == [{"units": None, "note": None}]
 
 
@@ -137,7 +137,7 @@ def test_rows_of_every_period_that_a_lookback_touches_are_found(
     table = tables.of(states, schema=replace(SALES, calendar=calendar))
     answered = engine.lookup(
         pack.label_table(labels),
-        [FeatureLookup(table, ("note",), lookback, rename={"note": str(lookback)}) for lookback in lookbacks],
+        [ResolvedLookup(table, ("note",), lookback, rename={"note": str(lookback)}) for lookback in lookbacks],
     ).to_pylist()
     for number, lookback in enumerate(lookbacks):
         of_lookback = [place for place in range(len(states)) if place // 2 % len(lookbacks) == number]
@@ -151,7 +151,7 @@ def test_an_anchor_at_the_end_of_all_time_is_answered(engine: Engine, tables: Ta
     lookbacks = {"any": None, "1 days": Duration.parse("1 days"), "2 months": Duration.parse("2 months")}
     answered = engine.lookup(
         pack.label_table([label(end, end), label(at(1), end)]),
-        [FeatureLookup(table, ("note",), lookback, rename={"note": name}) for name, lookback in lookbacks.items()],
+        [ResolvedLookup(table, ("note",), lookback, rename={"note": name}) for name, lookback in lookbacks.items()],
     )
     found = {name: answered.column(name).to_pylist() for name in lookbacks}
     assert found == {"any": ["old", "old"], "1 days": [None, "old"], "2 months": [None, "old"]}
@@ -184,10 +184,10 @@ def test_several_tables_are_looked_up_at_once_each_with_its_own_lookback(engine:
     answered = engine.lookup(
         rows,
         [
-            FeatureLookup(quick, ("units",), Duration.parse("2 months")),
-            FeatureLookup(slow, ("note",), Duration.parse("3 months"), rename={"note": "slow_note"}),
-            FeatureLookup(shops, ("region",)),
-            FeatureLookup(slow, ("sold_at",), Duration.parse("1 months")),
+            ResolvedLookup(quick, ("units",), Duration.parse("2 months")),
+            ResolvedLookup(slow, ("note",), Duration.parse("3 months"), rename={"note": "slow_note"}),
+            ResolvedLookup(shops, ("region",)),
+            ResolvedLookup(slow, ("sold_at",), Duration.parse("1 months")),
         ],
     )
     assert answered.column_names == [*rows.column_names, "units", "slow_note", "region", "sold_at"]
@@ -203,7 +203,7 @@ def test_each_table_is_asked_with_its_own_keys(engine: Engine, tables: Tables) -
     sales = tables.of([sale("sold", at(1), at(1), product=2, shop="south")])
     rows = pack.label_table([label(at(2), at(2), product=2), label(at(2), at(2), product=2, shop=None)])
     answered = engine.lookup(
-        rows, [FeatureLookup(totals, ("note",), rename={"note": "total"}), FeatureLookup(sales, ("units",))]
+        rows, [ResolvedLookup(totals, ("note",), rename={"note": "total"}), ResolvedLookup(sales, ("units",))]
     )
     assert answered.column("total").to_pylist() == ["total", "total"]
     assert answered.column("units").to_pylist() == [None, None]
@@ -217,14 +217,14 @@ def test_a_static_table_answers_at_any_time_with_its_latest_states(engine: Engin
         name="shops",
     )
     labels = [label(at(1), at(1) + lag, shop=shop) for lag in (-DAY, DAY) for shop in ("north", "south", "west")]
-    answered = engine.lookup(pack.label_table(labels), [FeatureLookup(table, ("region",))])
+    answered = engine.lookup(pack.label_table(labels), [ResolvedLookup(table, ("region",))])
     assert answered.column("region").to_pylist() == ["coast", "valley", None] * 2
 
 
 @pytest.mark.parametrize("written", [False, True])
 def test_in_an_empty_table_nothing_is_found(engine: Engine, tables: Tables, written: bool) -> None:
     table = tables.of([]) if written else tables.empty()
-    answered = engine.lookup(pack.label_table([label(at(2), at(2))] * 2), [FeatureLookup(table, ("units", "note"))])
+    answered = engine.lookup(pack.label_table([label(at(2), at(2))] * 2), [ResolvedLookup(table, ("units", "note"))])
     assert answered.select(["units", "note"]).to_pylist() == [{"units": None, "note": None}] * 2
     assert answered.schema.field("units").type == SALES.arrow().field("units").type
 
@@ -233,7 +233,7 @@ def test_in_an_empty_table_nothing_is_found(engine: Engine, tables: Tables, writ
 def test_no_labels_are_answered_by_no_rows_with_all_columns(engine: Engine, tables: Tables, states: int) -> None:
     table = tables.of([sale("there", at(1), at(1))] * states)
     rows = pack.label_table([])
-    answered = engine.lookup(rows, [FeatureLookup(table, ("units", "sold_at"))])
+    answered = engine.lookup(rows, [ResolvedLookup(table, ("units", "sold_at"))])
     assert answered.num_rows == 0
     wanted = [SALES.arrow().field(name) for name in ("units", "sold_at")]
     assert list(answered.schema) == [*rows.schema, *wanted]
@@ -279,9 +279,9 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
     )
     rows = pack.label_table([label(at(2), at(2), shop=shop) for shop in values])
     default = {"price": Decimal("0.10")}
-    defaulted = engine.lookup(rows, [FeatureLookup(table, names, default=default)]).column("price").to_pylist()
+    defaulted = engine.lookup(rows, [ResolvedLookup(table, names, default=default)]).column("price").to_pylist()
     assert list(map(str, defaulted)) == [str(values["full"]["price"]), "0.10", "0.10", "0.10"]
-    answered = engine.lookup(rows, [FeatureLookup(table, names)]).select(names)
+    answered = engine.lookup(rows, [ResolvedLookup(table, names)]).select(names)
     assert answered.schema.equals(schema.arrow().empty_table().select(names).schema)
     *found, of_nan = answered.to_pylist()
     assert found == [{name: row.get(name) for name in names} for shop, row in values.items() if shop != "nan"]
@@ -291,7 +291,7 @@ def test_values_of_every_type_come_back_exactly(engine: Engine, tables: Tables) 
 def test_a_key_can_be_a_feature_too(engine: Engine, tables: Tables) -> None:
     table = tables.of([sale("there", at(1), at(1), product=2)])
     rows = pack.label_table([label(at(2), at(2), product=2), label(at(2), at(2), product=3)])
-    asked = FeatureLookup(table, ("product", "shop"), rename={"product": "sold_product", "shop": "by"}, found="found")
+    asked = ResolvedLookup(table, ("product", "shop"), rename={"product": "sold_product", "shop": "by"}, found="found")
     answered = engine.lookup(rows, [asked])
     assert answered.column("sold_product").to_pylist() == [2, None]
     assert [value is None for value in answered.column("found").to_pylist()] == [False, True]
@@ -309,7 +309,7 @@ def test_features_under_another_key_and_name_are_the_same_with_their_default_whe
     table = tables.of(states)
     labels = pack.random_labels(states, lookback, [DAY], 80, seed)
     rows = pack.label_table(labels).rename_columns(["number", "their_shop", "their_product", "anchor", "as_of"])
-    dressed = FeatureLookup(
+    dressed = ResolvedLookup(
         table,
         ("units", "note"),
         lookback,
@@ -344,8 +344,8 @@ def test_one_table_is_looked_up_twice_by_different_columns_of_the_rows(engine: E
     answered = engine.lookup(
         rows,
         [
-            FeatureLookup(shops, ("region",), lookup_key=("sender",), rename={"region": "from"}),
-            FeatureLookup(
+            ResolvedLookup(shops, ("region",), lookup_key=("sender",), rename={"region": "from"}),
+            ResolvedLookup(
                 shops, ("region",), lookup_key=("receiver",), rename={"region": "to"}, default={"region": "-"}
             ),
         ],
@@ -371,7 +371,7 @@ def test_one_column_of_the_rows_may_stand_for_two_keys(engine: Engine, tables: T
         name="distances",
     )
     rows = pack.label_table([label(at(2), at(2)), label(at(2), at(2), shop="west")])
-    answered = engine.lookup(rows, [FeatureLookup(table, ("miles",), lookup_key=("shop", "shop"))])
+    answered = engine.lookup(rows, [ResolvedLookup(table, ("miles",), lookup_key=("shop", "shop"))])
     assert answered.column("miles").to_pylist() == [0.0, None]
 
 
@@ -380,11 +380,11 @@ def test_two_columns_of_one_name_are_refused(engine: Engine, tables: Tables, fir
     table = tables.empty()
     rows = pack.label_table([label(at(2), at(2))])
     with pytest.raises(DefinitionError) as refused:
-        engine.lookup(rows, [FeatureLookup(table, (first,)), FeatureLookup(table, ("note",), rename={"note": first})])
+        engine.lookup(rows, [ResolvedLookup(table, (first,)), ResolvedLookup(table, ("note",), rename={"note": first})])
     assert refused.value.found == f"a second column '{first}', looked up in 'sales'"
     assert refused.value.cure == "rename the feature"
     with pytest.raises(DefinitionError):
-        engine.lookup(rows, [FeatureLookup(table, ("product",))])
+        engine.lookup(rows, [ResolvedLookup(table, ("product",))])
 
 
 # Names that an engine may well use for columns of its own.
@@ -414,7 +414,7 @@ def test_a_column_may_have_any_name_that_is_not_reserved(engine: Engine, tables:
         }
     )
     features = ("note",) if are_keys else (*NAMES, "note")
-    answered = engine.lookup(rows, [FeatureLookup(tables.of(states, schema=schema), features)])
+    answered = engine.lookup(rows, [ResolvedLookup(tables.of(states, schema=schema), features)])
     assert answered.column("note").to_pylist() == ["month 1", "month 2", None]
     nothing = values if are_keys else dict.fromkeys(NAMES)
     assert answered.select(NAMES).to_pylist() == [values, values, nothing]
@@ -426,7 +426,7 @@ def test_an_earlier_version_of_a_table_answers_as_it_did(engine: Engine, tables:
     pack.append(table, [sale("second", at(1), at(1), seq=2)])
     rows = pack.label_table([label(at(2), at(2))])
     for number, found in ((version, "first"), (None, "second")):
-        answered = engine.lookup(rows, [FeatureLookup(table, ("note",), version=number)])
+        answered = engine.lookup(rows, [ResolvedLookup(table, ("note",), version=number)])
         assert answered.column("note").to_pylist() == [found]
 
 
@@ -452,7 +452,7 @@ def _as(rows: "pa.Table", name: str, type_: "pa.DataType") -> "pa.Table":
 def test_times_in_another_zone_are_refused_and_brought_to_utc_they_are_the_same(engine: Engine, tables: Tables) -> None:
     import pyarrow as pa
 
-    lookup = FeatureLookup(tables.of([sale("exact", at(2), at(2))]), ("note",))
+    lookup = ResolvedLookup(tables.of([sale("exact", at(2), at(2))]), ("note",))
     utc = pack.label_table([label(at(2), at(2)), label(at(2) - MICROSECOND, at(2))])
     new_york = _as(
         _as(utc, "anchor", pa.timestamp("us", "America/New_York")), "as_of", pa.timestamp("us", "Asia/Tokyo")
@@ -478,7 +478,7 @@ def test_labels_without_times_in_utc_are_refused(engine: Engine, tables: Tables,
     }
     wrong = _without(rows, name) if case == "missing" else _as(rows, name, types[case])
     with pytest.raises(DefinitionError) as refused:
-        engine.lookup(wrong, [FeatureLookup(tables.empty(), ("note",))])
+        engine.lookup(wrong, [ResolvedLookup(tables.empty(), ("note",))])
     assert refused.value.found == f"rows without a column '{name}' of type timestamp[us, tz=UTC]"
     assert refused.value.expected == "a time in UTC for each row"
     assert refused.value.cure == f"add '{name}'"
@@ -487,7 +487,7 @@ def test_labels_without_times_in_utc_are_refused(engine: Engine, tables: Tables,
 def test_labels_without_a_key_are_refused(engine: Engine, tables: Tables) -> None:
     rows = _without(pack.label_table([label(at(2), at(2))]), "product")
     with pytest.raises(DefinitionError) as refused:
-        engine.lookup(rows, [FeatureLookup(tables.empty(), ("note",))])
+        engine.lookup(rows, [ResolvedLookup(tables.empty(), ("note",))])
     assert refused.value.found == "rows without the key column 'product'"
     assert refused.value.expected == "the keys of 'sales': shop, product"
     assert refused.value.cure == "add the column"
@@ -498,7 +498,7 @@ def test_labels_whose_key_has_another_type_are_refused(engine: Engine, tables: T
 
     rows = _as(pack.label_table([label(at(2), at(2))]), "product", pa.string())
     with pytest.raises(DefinitionError) as refused:
-        engine.lookup(rows, [FeatureLookup(tables.empty(), ("note",))])
+        engine.lookup(rows, [ResolvedLookup(tables.empty(), ("note",))])
     assert refused.value.found == "key column 'product' of type string"
     assert refused.value.expected == "type int64, as in 'sales'"
     assert refused.value.cure == "cast the column"

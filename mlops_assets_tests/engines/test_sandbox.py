@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.engines.contract import Engine, FeatureLookup, QueryInput
+from mlops_assets.engines.contract import Engine, QueryInput, ResolvedLookup
 from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
 from mlops_assets.engines.limits import GivenUpError, Limits, OverLimitError, Work
 from mlops_assets.engines.query import Query, parse_query
@@ -186,7 +186,7 @@ def test_a_sandboxed_query_does_not_lock_the_engine(engine: Engine, sales: State
         inputs = [QueryInput(sales, month(1), month(1))]
         answer = engine.evaluate(query, inputs, known_at=at(3), schema=SALES, keep=month(1))
         assert answer.column("note").to_pylist() == ["month 1"]
-        rows = engine.lookup(pack.label_table([label(at(2), at(3))]), [FeatureLookup(sales, ("note",))])
+        rows = engine.lookup(pack.label_table([label(at(2), at(3))]), [ResolvedLookup(sales, ("note",))])
         assert rows.column("note").to_pylist() == ["month 1"]
         assert engine.known_at(sales, at(3)).num_rows == 2
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.engines.contract import FeatureLookup, QueryInput
+from mlops_assets.engines.contract import QueryInput, ResolvedLookup
 from mlops_assets.engines.query import parse_query
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.rows import SparkRows
@@ -98,7 +98,7 @@ def test_rows_that_the_driver_may_not_take_are_computed_looked_up_and_written(
         )
         moment = pa.timestamp("us", "UTC")
         schema = pa.schema([("customer", pa.int64()), *((name, moment) for name in times)])
-        found = spark.lookup(SparkRows(asked, ("customer",), schema), [FeatureLookup(made, VALUES)])
+        found = spark.lookup(SparkRows(asked, ("customer",), schema), [ResolvedLookup(made, VALUES)])
         assert spark.measure(found, {"rows": "count(*)", "found": 'count("v7")'}) == {"rows": ROWS, "found": ROWS}
         counters = training.delta.counters(["2024-02"])
         changes = spark.changes(training, found, covered=[month(2)], seen_at=at(3), missing_is_removed=True)

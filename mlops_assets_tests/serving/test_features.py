@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.features.online import redis
 from mlops_assets.platform import Platform
 from mlops_assets.serving.app import create_app
@@ -54,8 +54,8 @@ def test_many_keys_and_tables_are_answered_in_their_order_as_the_engine_answers(
     rows = pa.table({"shop": asked, "anchor": moments, "as_of": moments})
     engine = shop.platform.engine
     lookups = [
-        FeatureLookup(shop.platform.table("trend"), ("level", "since", "opened"), rename={"level": "height"}),
-        FeatureLookup(shop.platform.table("sales"), ("units",)),
+        ResolvedLookup(shop.platform.table("trend"), ("level", "since", "opened"), rename={"level": "height"}),
+        ResolvedLookup(shop.platform.table("sales"), ("units",)),
     ]
     expected = engine.to_arrow(engine.lookup(engine.rows(rows), lookups)).to_pylist()
     assert answer["now"] == now.isoformat().replace("+00:00", "Z")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.errors import (
     ConflictError,
     ContractError,
@@ -322,7 +322,7 @@ def test_a_lookup_finds_what_the_oracle_finds_in_rows_that_are_known_before_thei
     engine = shop.platform.engine
     found = engine.lookup(
         engine.rows(pa.Table.from_pylist(asked, schema=pa.schema(types))),
-        [FeatureLookup(shop.table, ("units",), lookback)],
+        [ResolvedLookup(shop.table, ("units",), lookback)],
     )
     expected = [oracle.lookup(states, label, ("shop",), lookback.rest if lookback else None) for label in asked]
     assert engine.to_arrow(found).column("units").to_pylist() == [state and state["units"] for state in expected]

@@ -13,8 +13,8 @@ from mlops_assets.engines.contract import (
     Changes,
     ColumnFunction,
     ComputedFeature,
-    FeatureLookup,
     QueryInput,
+    ResolvedLookup,
     Rows,
     columns_read,
     moments_of,
@@ -228,7 +228,7 @@ class DuckDBEngine:
         """See `Engine.rows`."""
         return table
 
-    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
+    def lookup(self, rows: "pa.Table", lookups: Sequence[ResolvedLookup]) -> "pa.Table":
         """See `Engine.lookup`."""
         import numpy as np
         import pyarrow as pa

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ PLACE = "(CAST(file_index AS BIGINT) << 32) + file_row_number"
 """Where a row of several Parquet files lies, as one number."""
 
 
-def found_features(connection: duck.DuckDB, lookup: FeatureLookup, given: Sequence[str], count: int) -> "pa.Table":
+def found_features(connection: duck.DuckDB, lookup: ResolvedLookup, given: Sequence[str], count: int) -> "pa.Table":
     """The features that each row finds, null where it finds none, in the order of the rows.
 
     Expects the temporary table ``asked`` with the columns ``row`` (from 0), ``anchor_us``, ``as_of_us`` and the keys.
@@ -80,7 +80,7 @@ _ROW = '"the row"'
 """With a space, because a user's feature may be called ``row``."""
 
 
-def _lower_bound(lookup: FeatureLookup) -> str:
+def _lower_bound(lookup: ResolvedLookup) -> str:
     """The last instant outside the lookback, in microseconds; see `Duration.before`."""
     if lookup.lookback is None:
         return "-9223372036854775808"

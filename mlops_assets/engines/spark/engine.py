@@ -16,8 +16,8 @@ from mlops_assets.engines.contract import (
     Changes,
     ColumnFunction,
     ComputedFeature,
-    FeatureLookup,
     QueryInput,
+    ResolvedLookup,
     columns_read,
 )
 from mlops_assets.engines.duckdb import DuckDBEngine
@@ -255,7 +255,7 @@ class SparkEngine:
         """See `Engine.rows`."""
         return given_rows(self.session, table)
 
-    def lookup(self, rows: SparkRows, lookups: Sequence[FeatureLookup]) -> SparkRows:
+    def lookup(self, rows: SparkRows, lookups: Sequence[ResolvedLookup]) -> SparkRows:
         """See `Engine.lookup`."""
         check_lookups(rows.schema, lookups)
         return look_up(self.session, rows, lookups)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.engines.spark.rows import SparkRows
 from mlops_assets.engines.spark.session import Frame, kept, micros, quoted
 from mlops_assets.engines.spark.states import stored_states
@@ -33,7 +33,7 @@ class _Asked:
     last: int | None
 
 
-def look_up(session: "SparkSession", rows: SparkRows, lookups: Sequence[FeatureLookup]) -> SparkRows:
+def look_up(session: "SparkSession", rows: SparkRows, lookups: Sequence[ResolvedLookup]) -> SparkRows:
     """Look features up for rows; see `Engine.lookup`."""
     from pyspark.sql import functions as F
 
@@ -85,7 +85,7 @@ def _asked(frame: Frame) -> _Asked:
     return _Asked(tuple(sorted(lags)) if len(lags) <= MAX_LAGS else None, bounds["first"], bounds["last"])
 
 
-def _with_found(session: "SparkSession", frame: Frame, lookup: FeatureLookup, asked: _Asked) -> Frame:
+def _with_found(session: "SparkSession", frame: Frame, lookup: ResolvedLookup, asked: _Asked) -> Frame:
     """The frame, with the features of one more lookup in ``found``."""
     from pyspark.sql import functions as F
 
@@ -195,7 +195,7 @@ def _may_hold_removals(table: StateTable, files: Sequence[str]) -> bool:
     return False
 
 
-def _lower_bound(lookup: FeatureLookup) -> str:
+def _lower_bound(lookup: ResolvedLookup) -> str:
     """The last instant outside the lookback, in microseconds; see `Duration.before`."""
     if lookup.lookback is None:
         return "-9223372036854775807L"

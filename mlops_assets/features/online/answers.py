@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.features.created_training_sets import TIMES
 from mlops_assets.features.online.contract import Entry, Guard, Layout
 from mlops_assets.features.online.encoding import entries_of, micros
@@ -130,5 +130,5 @@ class Answers:
         event = schema.timestamp or schema.keys[0]
         lookback = None if oldest is None else Duration(rest=anchor - oldest)
         features = (*schema.value_names, event)
-        lookup = FeatureLookup(self.table, features, lookback, version=self.version, rename={event: EVENT})
+        lookup = ResolvedLookup(self.table, features, lookback, version=self.version, rename={event: EVENT})
         return engine.to_arrow(engine.lookup(engine.rows(asked), [lookup])).drop_columns(list(TIMES))

@@ -62,7 +62,7 @@ class OnlineAnswer(NamedTuple):
 class PreparedLookups:
     """Lookups that were checked once, to be asked many times; safe to use from several threads."""
 
-    def __init__(self, platform: Platform, store: OnlineStore, lookups: Sequence[contract.FeatureLookup]) -> None:
+    def __init__(self, platform: Platform, store: OnlineStore, lookups: Sequence[contract.ResolvedLookup]) -> None:
         self._clock = platform.clock
         self._store = store
         self._lookups = [_Prepared(lookup) for lookup in lookups]
@@ -90,7 +90,7 @@ class PreparedLookups:
 class _Prepared:
     """One lookup, resolved against the project; `bound` to the spaces that it was answered from."""
 
-    def __init__(self, lookup: contract.FeatureLookup) -> None:
+    def __init__(self, lookup: contract.ResolvedLookup) -> None:
         self.table = lookup.table.name
         self._lookup = lookup
         self._layout = layout_of(lookup.table)
@@ -142,7 +142,7 @@ class _Prepared:
 class _Bound:
     """Makes answers of the rows of one space."""
 
-    def __init__(self, lookup: contract.FeatureLookup, layout: Layout) -> None:
+    def __init__(self, lookup: contract.ResolvedLookup, layout: Layout) -> None:
         names = [name for name, _ in layout.columns]
         places = [1 + names.index(feature) for feature in lookup.features]
         types = dict(layout.columns)
@@ -321,12 +321,12 @@ class OnlineFeatures:
         """
         return [table for table in self._platform.project.online_tables if self._store.served(table) is None]
 
-    def _of_model(self, model: ModelDefinition) -> Sequence[contract.FeatureLookup]:
+    def _of_model(self, model: ModelDefinition) -> Sequence[contract.ResolvedLookup]:
         for lookup in model.lookups:
             self._online(lookup.table)
         return self._platform.lookups(model)
 
-    def _keep(self, key: object, lookups: Sequence[contract.FeatureLookup]) -> PreparedLookups:
+    def _keep(self, key: object, lookups: Sequence[contract.ResolvedLookup]) -> PreparedLookups:
         names = [name for lookup in lookups for name in lookup.names]
         for name in names:
             if names.count(name) > 1:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mlops_assets.engines.contract import FeatureLookup
+from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
@@ -74,7 +74,7 @@ class Lake:
 
     to_arrow = rows
 
-    def lookup(self, rows: "pa.Table", lookups: Sequence[FeatureLookup]) -> "pa.Table":
+    def lookup(self, rows: "pa.Table", lookups: Sequence[ResolvedLookup]) -> "pa.Table":
         import pyarrow as pa
 
         (lookup,) = lookups
