@@ -216,7 +216,7 @@ def column_schema(schema: TableSchema, *further: tuple[str, str, str]) -> dg.Tab
             column.name,
             column.type,
             description=column.description,
-            constraints=dg.TableColumnConstraints(nullable=column.nullable and column.kind not in ("key", "time")),
+            constraints=dg.TableColumnConstraints(nullable=not column.required),
             tags={
                 "kind": column.kind,
                 "sensitivity": column.sensitivity,

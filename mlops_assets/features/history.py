@@ -85,30 +85,14 @@ class Subject:
 def subjects_of(project: ProjectDefinition) -> Iterator[Subject]:
     """Everything in a project that has a history: feature tables, populations and labels."""
     for table in project.feature_tables.values():
-        yield Subject(
-            f"feature table '{table.name}'",
-            table.computation,
-            table.inputs,
-            table.schema,
-            table.history,
-            table.history_location,
-            table.first,
-            table.last,
-            ahead=0,
-        )
+        span = (table.history, table.history_location, table.first, table.last)
+        yield Subject(f"feature table '{table.name}'", table.computation, table.inputs, table.schema, *span, 0)
     for model in project.models.values():
-        label, shared = model.label, (model.history, model.history_location, model.first, model.last)
-        yield Subject(
-            f"the population of '{model.name}'",
-            model.population,
-            model.population_inputs,
-            model.population_schema,
-            *shared,
-            0,
-        )
-        yield Subject(
-            f"the label of '{model.name}'", label.query, label.inputs, label_schema(model), *shared, label.known_after
-        )
+        name, label, span = model.name, model.label, (model.history, model.history_location, model.first, model.last)
+        keys, inputs = model.population_schema, model.population_inputs
+        yield Subject(f"the population of '{name}'", model.population, inputs, keys, *span, 0)
+        known = label_schema(model)
+        yield Subject(f"the label of '{name}'", label.query, label.inputs, known, *span, label.known_after)
 
 
 def prove_history(project: ProjectDefinition, subject: Subject, folder: Path, home: Platform | None) -> Iterator[str]:

@@ -127,6 +127,11 @@ class Column:
     absent_as: object = None
 
     @property
+    def required(self) -> bool:
+        """Whether a null is refused, as it always is in a key or timestamp."""
+        return not self.nullable or self.kind in ("key", "time")
+
+    @property
     def is_personal(self) -> bool:
         """Whether its values are shown to nobody but who may see those of persons."""
         return self.sensitivity == "personal"

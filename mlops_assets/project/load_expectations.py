@@ -88,7 +88,7 @@ def _of_column(
     column = schema.column(name)
     check = re.sub(r"\W", "_", name, flags=re.ASCII)  # what Dagster takes in the name of a check
     if item.null_share is not None:
-        if not column.nullable or column.kind in ("key", "time"):
+        if column.required:
             raise DefinitionError(
                 f"a share of nulls in '{name}', in which the contract allows none",
                 "a column that may be null",

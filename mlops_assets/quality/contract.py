@@ -111,7 +111,7 @@ def row_rules(schema: TableSchema) -> list[RowRule]:
     rules = [
         RowRule("values_not_null", column.name, is_null(column.name), "null", f"nulls in '{column.name}'", None)
         for column in schema.columns
-        if not column.nullable or column.kind in ("key", "time")
+        if column.required
     ]
     for column in schema.columns:
         rules += value_rules(column, column.minimum, column.maximum, column.allowed)

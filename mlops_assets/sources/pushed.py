@@ -216,7 +216,7 @@ def _faults_of_rows(source: SourceDefinition, typed: "pa.Table", now: datetime) 
 def _expected(column: Column, value: Any) -> str | None:
     """What the contract of a column wants in place of a value; None where the value keeps it."""
     if value is None:
-        return None if column.nullable and column.kind not in ("key", "time") else "a value, for nulls are not allowed"
+        return "a value, for nulls are not allowed" if column.required else None
     if isinstance(value, Decimal):
         value = float(value)  # as limits are written, and as SQL compares them
     if column.minimum is not None and value < column.minimum:

@@ -82,6 +82,11 @@ class TableEntry:
     readers: tuple[str, ...]
     generation: str
 
+    @property
+    def features(self) -> list[str]:
+        """The columns that models look up: those that are neither key nor timestamp."""
+        return [column.name for column in self.columns if column.kind not in ("key", "time")]
+
     def column(self, name: str) -> ColumnEntry:
         """The column of a name.
 
@@ -141,7 +146,7 @@ def lines_to_paste(entry: TableEntry, columns: Iterable[str] | None = None) -> s
     Raises:
         DefinitionError: A column is not in the table, or is a key or its timestamp; or there is none to look up.
     """
-    values = [column.name for column in entry.columns if column.kind not in ("key", "time")]
+    values = entry.features
     chosen = values if columns is None else list(dict.fromkeys(columns))
     for name in chosen:
         if name not in values:

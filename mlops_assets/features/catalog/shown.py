@@ -79,7 +79,6 @@ def table_as_json(
     columns = [
         {**asdict(column), "statistics": _column_as_json(asdict(seen.columns[column.name]))} for column in entry.columns
     ]
-    values = any(column.kind not in ("key", "time") for column in entry.columns)
     return {
         **asdict(entry),
         "columns": columns,
@@ -95,7 +94,7 @@ def table_as_json(
         "sample": [{name: _plain(value) for name, value in row.items()} for row in seen.sample],
         "masked": hidden,
         "repeats": repeats,
-        "lines_to_paste": lines_to_paste(entry) if values else None,
+        "lines_to_paste": lines_to_paste(entry) if entry.features else None,
     }
 
 

@@ -77,7 +77,7 @@ def table_as_text(
         if column.sensitivity_reason
     ]
     lines += [f"warning: {column} is the same as {', '.join(others)}" for column, others in repeats.items()]
-    if any(column.kind not in ("key", "time") for column in entry.columns):
+    if entry.features:
         lines += ["", "To paste below features: in a model's YAML:", lines_to_paste(entry).rstrip("\n")]
     return "\n".join(lines)
 

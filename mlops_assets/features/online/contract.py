@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from mlops_assets.errors import ConflictError
+from mlops_assets.errors import ConflictError, MissingDataError
 from mlops_assets.lakehouse.schema import ColumnType
 
 
@@ -118,6 +118,12 @@ class Published(NamedTuple):
 
     seq: int
     guard: Guard
+
+
+def unpublished(table: str, found: str, expected: str = "a table that was published") -> MissingDataError:
+    """The error of a table of which not all was published that is asked for."""
+    cure = f"materialize {table}/online, or run: mlops-assets features rebuild-online {table}"
+    return MissingDataError(found, expected, cure)
 
 
 class SpaceGoneError(ConflictError):

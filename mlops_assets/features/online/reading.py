@@ -6,9 +6,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mlops_assets.engines import contract
-from mlops_assets.errors import DefinitionError, MissingDataError, none_of
+from mlops_assets.errors import DefinitionError, none_of
 from mlops_assets.features.created_training_sets import FeatureLookup, resolved_lookup
-from mlops_assets.features.online.contract import Layout, OnlineStore
+from mlops_assets.features.online.contract import Layout, OnlineStore, unpublished
 from mlops_assets.features.online.encoding import decoder, key_encoder, layout_of, micros, moment, unpacker
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.features.online.store import open_store
@@ -116,11 +116,7 @@ class _Prepared:
         """Prepare to read the rows of a space; None where it is no longer the one that is served."""
         served = store.served(self.table)
         if served is None:
-            raise MissingDataError(
-                f"nothing was published of '{self.table}'",
-                "a table that was published",
-                f"materialize {self.table}/online, or run: mlops-assets features rebuild-online {self.table}",
-            )
+            raise unpublished(self.table, f"nothing was published of '{self.table}'")
         if served.number != space:
             return None
         layout = served.layout
@@ -128,11 +124,9 @@ class _Prepared:
         missing = [name for name in self._lookup.features if name not in held]
         if missing or layout.keys != self._layout.keys:
             what = f"column '{missing[0]}'" if missing else f"the keys {', '.join(self._lookup.table.schema.keys)}"
-            raise MissingDataError(
-                f"{what} of '{self.table}', not published under its present definition",
-                f"rows of generation {self._layout.generation}; those of {layout.generation} are served",
-                f"materialize {self.table}/online, or run: mlops-assets features rebuild-online {self.table}",
-            )
+            found = f"{what} of '{self.table}', not published under its present definition"
+            expected = f"rows of generation {self._layout.generation}; those of {layout.generation} are served"
+            raise unpublished(self.table, found, expected)
         if len(self.bound) > MAX_PREPARED:
             self.bound.clear()
         bound = self.bound[space] = _Bound(self._lookup, layout)

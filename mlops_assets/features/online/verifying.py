@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mlops_assets.errors import MissingDataError
 from mlops_assets.features.created_training_sets import periods_held
 from mlops_assets.features.online.answers import KEYS_AT_ONCE, Answers, oldest_wanted
-from mlops_assets.features.online.contract import Entry, Layout, OnlineStore
+from mlops_assets.features.online.contract import Entry, Layout, OnlineStore, unpublished
 from mlops_assets.features.online.encoding import layout_of, micros, shown_key, shown_row, unpacker
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.platform import Platform
@@ -80,11 +79,7 @@ def verify(platform: Platform, store: OnlineStore, name: str, progress: Progress
     layout = layout_of(table)
     served = store.served(name)
     if served is None or served.layout != layout:
-        raise MissingDataError(
-            f"nothing was published of '{name}' under its present definition",
-            "a table that was published",
-            f"materialize {name}/online, or run: mlops-assets features rebuild-online {name}",
-        )
+        raise unpublished(name, f"nothing was published of '{name}' under its present definition")
     now = platform.clock.now()
     oldest, unpack = oldest_wanted(platform.project, name, now), unpacker()
     earliest = micros(oldest) if oldest else -(2**63)
