@@ -23,6 +23,7 @@ from mlops_assets.models.fit_files import LIBRARY, FitFile, Trust
 from mlops_assets.models.logged import Contents, LoggedInput
 from mlops_assets.models.model_folder import save_model
 from mlops_assets.platform import Platform
+from mlops_assets.storage.opening import storage_of
 from mlops_assets.system_errors import of_the_system
 
 EXPERIMENT = "mlops-assets"
@@ -76,7 +77,7 @@ def open_registry(folder: Path) -> Registry:
     for needed in (folder, file):
         if not os.access(needed, os.R_OK | os.W_OK) and (needed is folder or needed.exists()):
             raise cannot_open(needed, os.strerror(errno.EACCES))  # MLflow would try again for hours
-    registry = Registry(f"sqlite:///{file}", str(folder / mlflow_paths.ARTIFACTS))
+    registry = Registry(f"sqlite:///{file}", storage_of(folder.parent, "mlflow/artifacts").address)
     _prepare(registry, folder)
     return registry
 

@@ -12,6 +12,6 @@ def storage_at(address: str | Path) -> StoragePath:
     return LocalPath(str(address))
 
 
-def storage_of(home: Path, part: Literal["lakehouse", "reports"]) -> StoragePath:
-    """Where a home keeps its tables and deliveries, or its reports: in a folder of its own."""
+def storage_of(home: Path, part: Literal["lakehouse", "reports", "mlflow/artifacts"]) -> StoragePath:
+    """Where a home keeps its tables and deliveries, its reports, or what MLflow writes itself: in its own folder."""
     return storage_at(home / part)
