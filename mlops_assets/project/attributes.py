@@ -58,17 +58,22 @@ class ValueAttributes(Attributes):
         return self.kind or ("category" if self.type in ("string", "boolean") else "number")
 
 
-class ContractAttributes(ValueAttributes):
+class BoundsAttributes(Attributes):
+    """A range and a set of values."""
+
+    minimum: FiniteNumber | None = None
+    """Smallest number allowed, or expected."""
+    maximum: FiniteNumber | None = None
+    """Largest number allowed, or expected."""
+    allowed: list[str] = Field(default_factory=list)
+    """The texts allowed, or expected; empty for all."""
+
+
+class ContractAttributes(BoundsAttributes, ValueAttributes):
     """One column and its contract."""
 
     nullable: bool = True
     """Whether nulls are allowed; keys and timestamps never have any."""
-    minimum: FiniteNumber | None = None
-    """Smallest number allowed."""
-    maximum: FiniteNumber | None = None
-    """Largest number allowed."""
-    allowed: list[str] = Field(default_factory=list)
-    """The texts allowed; empty for all."""
     owners: list[Owner] | None = None
     """Who answers for the column: e-mail addresses, or team:NAME; by default the table's owners."""
     not_finite: NotFinite = "refuse"
@@ -118,19 +123,13 @@ class FreshnessAttributes(Attributes):
     """Greatest time since the newest delivery arrived: hours, days or weeks; of a source."""
 
 
-class ExpectationAttributes(Attributes):
+class ExpectationAttributes(BoundsAttributes):
     """One rule that is expected of a table beyond its contract: an asset check, with its numbers plotted."""
 
     column: str | None = None
     """The column that null_share, minimum and maximum, or allowed are about."""
     null_share: float | None = Field(default=None, ge=0, le=1)
     """Largest share of nulls, such as 0.05."""
-    minimum: FiniteNumber | None = None
-    """Smallest number expected."""
-    maximum: FiniteNumber | None = None
-    """Largest number expected."""
-    allowed: list[str] = Field(default_factory=list)
-    """The texts expected."""
     rows: RowsAttributes | None = None
     """How many rows are expected."""
     freshness: FreshnessAttributes | None = None

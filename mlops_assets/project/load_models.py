@@ -315,10 +315,7 @@ def _watched_metric(document: Document, parsed: written.ModelAttributes) -> str:
 
 
 def _baseline(
-    document: Document,
-    parsed: written.ModelAttributes,
-    lookups: Sequence[LookupDefinition],
-    features: Sequence[Column],
+    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
 ) -> str | None:
     """The feature that TABLE.COLUMN or its own name means; of several from one column, the one that was not renamed."""
     if parsed.baseline == PRIOR and parsed.task != "regression":
@@ -336,10 +333,7 @@ def _baseline(
 
 
 def _baseline_feature(
-    document: Document,
-    parsed: written.ModelAttributes,
-    lookups: Sequence[LookupDefinition],
-    features: Sequence[Column],
+    document: Document, parsed: written.ModelAttributes, lookups: Sequence[LookupDefinition], features: Sequence[Column]
 ) -> str:
     choices = [
         (f"{lookup.table}.{column}", name)

@@ -108,7 +108,8 @@ def load_fitting(
         document.require_among(train.weight, numbers, found, cure, "train", "weight", what=what)
     class_weight, stopping = _class_weight(document, parsed), None
     if train.early_stopping is not None:
-        rounds = _rounds(document, template, train.early_stopping.rounds)
+        with document.located("train", "early_stopping"):
+            rounds = _rounds(template, train.early_stopping.rounds)
         stopping = EarlyStopping(periods("train", "early_stopping", "periods"), train.early_stopping.patience, rounds)
     if train.search is not None:
         _require_searchable(document, train.search, template, stopping.rounds if stopping else None)
@@ -140,8 +141,8 @@ def _require_searchable(document: Document, search: Search, template: TemplateCh
             )
 
 
-def _rounds(document: Document, template: TemplateChoice, declared: str | None) -> str:
-    place = document.at("train", "early_stopping")
+def _rounds(template: TemplateChoice, declared: str | None) -> str:
+    """The parameter of a template that counts rounds."""
     if template.function is not None:
         takes = template.function.parameters
         if declared not in takes:
@@ -149,7 +150,6 @@ def _rounds(document: Document, template: TemplateChoice, declared: str | None) 
                 f"early stopping of template '{template.name}' with rounds: {declared or 'nothing'}",
                 f"its parameter that counts rounds, among: {', '.join(takes) or 'none, it takes no parameters'}",
                 "name it under early_stopping, such as rounds: n_estimators",
-                where=place,
             )
         return declared
     rounds = find_template(template.name, template.version).rounds
@@ -158,15 +158,10 @@ def _rounds(document: Document, template: TemplateChoice, declared: str | None) 
             f"early stopping of template '{template.name}', which has no rounds",
             f"one of: {', '.join(dict.fromkeys(each.name for each in TEMPLATES if each.rounds))}",
             "take early_stopping out, or choose another template",
-            where=place,
         )
     if declared not in (None, rounds):
-        raise DefinitionError(
-            f"rounds: {declared} of template '{template.name}'",
-            f"{rounds}, which it knows by itself",
-            "take rounds out",
-            where=place,
-        )
+        found = f"rounds: {declared} of template '{template.name}'"
+        raise DefinitionError(found, f"{rounds}, which it knows by itself", "take rounds out")
     return rounds
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from mlops_assets.engines.query import Query, parse_query
 from mlops_assets.errors import DefinitionError, Location
@@ -99,15 +98,9 @@ def _require_name(document: Document, name: str, first: str) -> None:
         )
 
 
-class Bounds(Protocol):
-    """A range and a set of values, as written."""
-
-    minimum: float | None
-    maximum: float | None
-    allowed: list[str]
-
-
-def require_sensible(document: Document, place: tuple[str | int, ...], name: str, type_: str, limits: Bounds) -> None:
+def require_sensible(
+    document: Document, place: tuple[str | int, ...], name: str, type_: str, limits: written.BoundsAttributes
+) -> None:
     """See that a range is one of numbers, a set one of texts, and that some value can keep them.
 
     Raises:

@@ -66,9 +66,9 @@ class Document:
         try:
             return model.model_validate(self.attributes)
         except ValidationError as error:
-            raise self._told(error) from None
+            raise self._first_fault(error) from None
 
-    def _told(self, error: ValidationError) -> PlatformError:
+    def _first_fault(self, error: ValidationError) -> PlatformError:
         """The error for the first of pydantic's faults."""
         first = error.errors()[0]
         path = self._written(first["loc"], keep_last=first["type"] == "missing")
@@ -76,12 +76,9 @@ class Document:
         if isinstance(told, Exception) and isinstance(told.__cause__, PlatformError):
             return told.__cause__.at(self.at(*path))
         name = ".".join(str(part) for part in path)
-        found, expected, cure = (
-            f"wrong value in '{name}'",
-            first["msg"].removeprefix("Value error, "),
-            "correct the value",
-        )
-        expected = expected.replace("Tuple", "List").replace("tuple", "list")  # which is all that YAML has
+        found, cure = f"wrong value in '{name}'", "correct the value"
+        # What is a tuple here is a list in YAML.
+        expected = first["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace("tuple", "list")
         if name in RENAMED and first["type"] in _UNKNOWN:
             found, expected, cure = f"'{name}'", f"'{RENAMED[name]}', as it is called now", "rename it"
         elif first["type"] in _UNKNOWN:
