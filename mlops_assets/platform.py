@@ -105,7 +105,7 @@ class Platform:
             model.label_column,
             *model.request,
         )
-        schema = TableSchema(model.schema.keys, model.schema.timestamp, columns, model.schema.calendar)
+        schema = replace(model.schema, columns=columns)
         return StateTable(self._delta(f"{model.name}.labels", model.label_generation), schema)
 
     def predictions(self, model: ModelDefinition) -> StateTable:

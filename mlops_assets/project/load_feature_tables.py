@@ -161,18 +161,12 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
         check_output(document, computation, [*columns], "columns")
         origins |= sql_origins(computation, inputs, columns)
     zeros = windows.zeros if windows else frozenset[str]()
-    declared = tuple(
-        replace(column, absent_as=typed_default(column, 0)) if column.name in zeros else column for column in declared
-    )
-    schema = TableSchema(
-        tuple(parsed.primary_keys),
-        parsed.timestamp,
-        tuple(
-            resolved(column, columns[column.name], origins[column.name], document, "columns", column.name)
-            for column in declared
-        ),
-        calendar,
-    )
+    resolved_columns = []
+    for column in declared:
+        absent = replace(column, absent_as=typed_default(column, 0) if column.name in zeros else None)
+        place = ("columns", column.name)
+        resolved_columns.append(resolved(absent, columns[column.name], origins[column.name], document, *place))
+    schema = TableSchema(tuple(parsed.primary_keys), parsed.timestamp, tuple(resolved_columns), calendar)
     first, last = span_of_tables(inputs.values(), calendar, document.at(*item.reads_at))
     history = _history(document, parsed, calendar, windows)
     parts = {
