@@ -267,14 +267,6 @@ def end_killed_runs(registry: Registry, dagster_runs: Iterable[str]) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-@lru_cache(maxsize=4)
-def load_fit(
-    registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None, content: str = ""
-) -> Any:
-    """Load a logged fit, as `read_fit`; the same one is loaded month after month, so a few are kept in memory."""
-    return read_fit(registry, model_uri, trust, recorded, content)
-
-
 @in_our_words
 def read_fit(
     registry: Registry, model_uri: str, trust: Trust = LIBRARY, recorded: FitFile | None = None, content: str = ""
@@ -309,3 +301,7 @@ def read_fit(
         ) from error
     named = f"model {model_uri} ({file})"
     return fit_files.read_fit(data, str(flavor.get("serialization_format")), trust, recorded, content, named)
+
+
+load_fit = lru_cache(maxsize=4)(read_fit)
+"""As `read_fit`; the same fit is loaded month after month, so a few are kept in memory."""
