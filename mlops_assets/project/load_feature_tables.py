@@ -75,8 +75,7 @@ def load_feature_tables(
     waiting = [_unresolved(document, parsed, folder.parent.parent) for document, parsed in documents]
     declared = sorted({item.parsed.name for item in waiting} | set(sources))
     for item in waiting:
-        for name in sorted(item.reads - set(declared)):
-            raise _unknown(item, name, declared)
+        _require_declared(item, declared)
         if item.parsed.name in item.reads:
             raise DefinitionError(
                 f"'{item.parsed.name}' reads itself",
@@ -133,17 +132,14 @@ def _unresolved(document: Document, parsed: written.FeatureTableAttributes, root
     return _Unresolved(document, parsed, function)
 
 
-def _unknown(item: _Unresolved, name: str, declared: Sequence[str]) -> DefinitionError:
-    """The error for an input that no component declares, with its line in the SQL or YAML."""
-    if isinstance(item.computation, Query):
-        return unknown_table(name, declared, item.computation)
-    position = [item.parsed.inputs.index(name)] if item.computation else []
-    return DefinitionError(
-        f"an input '{name}', which no component declares",
-        f"one of: {', '.join(declared)}",
-        "correct the name, or declare the table",
-        where=item.document.at(*item.reads_at, *position),
-    )
+def _require_declared(item: _Unresolved, declared: Sequence[str]) -> None:
+    """See that all inputs are declared, or tell the line in the SQL or YAML."""
+    for name in sorted(item.reads - set(declared)):
+        if isinstance(item.computation, Query):
+            raise unknown_table(name, declared, item.computation)
+        position = [item.parsed.inputs.index(name)] if item.computation else []
+        found, cure = f"an input '{name}', which no component declares", "correct the name, or declare the table"
+        item.document.require_among(name, declared, found, cure, *item.reads_at, *position)
 
 
 def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> FeatureTableDefinition:
