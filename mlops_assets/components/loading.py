@@ -20,9 +20,8 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
 from mlops_assets.lakehouse.schema import STATE_COLUMNS, TableSchema
 from mlops_assets.platform import Platform
-from mlops_assets.project.attributes import SharedAttributes
+from mlops_assets.project.attributes import Documentation, SharedAttributes
 from mlops_assets.project.definition import (
-    Documentation,
     ModelDefinition,
     ProjectDefinition,
     SourceDefinition,

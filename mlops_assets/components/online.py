@@ -18,8 +18,8 @@ from mlops_assets.governance.evidence import evidence, window_evidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.platform import Platform
+from mlops_assets.project.attributes import Documentation
 from mlops_assets.project.definition import (
-    Documentation,
     FeatureTableDefinition,
     ProjectDefinition,
     SourceDefinition,

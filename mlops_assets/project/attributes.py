@@ -1,5 +1,6 @@
 """The YAML of sources and feature tables: every field, its type, and its description (shown in docs and editors)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -94,6 +95,15 @@ class ColumnAttributes(ContractAttributes, SensitivityAttributes):
     """What becomes of a number that is not finite (NaN, infinity): null, which is counted, or refuse."""
 
 
+@dataclass(frozen=True)
+class Documentation:
+    """What people read about a table or model."""
+
+    description: str
+    owners: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
 class SharedAttributes(Attributes):
     """What all components have."""
 
@@ -105,6 +115,11 @@ class SharedAttributes(Attributes):
     """Who answers for it: e-mail addresses, or team:NAME."""
     tags: dict[TagText, TagText] = Field(default_factory=dict)
     """Labels to search by, such as domain: sales."""
+
+    @property
+    def documentation(self) -> Documentation:
+        """What people read about it."""
+        return Documentation(self.description, tuple(self.owners), self.tags)
 
 
 class RowsAttributes(Attributes):

@@ -14,7 +14,7 @@ from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
 from mlops_assets.lakehouse.schema import Column, TableSchema, greatest
-from mlops_assets.project.attributes import Database, Push
+from mlops_assets.project.attributes import Database, Documentation, Push
 from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
@@ -23,16 +23,6 @@ from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefini
 from mlops_assets.project.model_parts import FittingChoice, LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
-
-
-@dataclass(frozen=True)
-class Documentation:
-    """What people read about a table or model."""
-
-    description: str
-    owners: tuple[str, ...]
-    tags: Mapping[str, str]
-
 
 SUFFIXES = {"csv": ".csv", "json_lines": ".jsonl", "parquet": ".parquet"}
 """The suffix of a file, by format; ``.gz`` follows where the file is compressed as a whole."""

@@ -20,7 +20,6 @@ from mlops_assets.project.resolving import (
     check_output,
     columns_of,
     counted,
-    documentation_of,
     generation_of,
     read_query,
     schema_parts,
@@ -174,7 +173,7 @@ def _feature_table(item: _Unresolved, tables: Mapping[str, TableDefinition]) -> 
     }
     return FeatureTableDefinition(
         name=parsed.name,
-        documentation=documentation_of(parsed),
+        documentation=parsed.documentation,
         location=document.at(),
         schema=schema,
         computation=computation,

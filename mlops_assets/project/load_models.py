@@ -28,7 +28,6 @@ from mlops_assets.project.request import computed_features, request_columns, req
 from mlops_assets.project.resolving import (
     check_output,
     counted,
-    documentation_of,
     generation_of,
     read_query,
     schema_parts,
@@ -97,7 +96,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     gates = load_gates(document, parsed, told_by, root)
     loaded = ModelDefinition(
         name=parsed.name,
-        documentation=documentation_of(parsed),
+        documentation=parsed.documentation,
         location=document.at(),
         schema=columns.schema,
         population=queries.population,

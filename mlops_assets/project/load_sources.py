@@ -14,7 +14,7 @@ from mlops_assets.project.definition import SUFFIXES, Files, SourceDefinition
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.load_expectations import load_expectations
 from mlops_assets.project.one_select import what_is_no_select, without_quotes
-from mlops_assets.project.resolving import columns_of, documentation_of
+from mlops_assets.project.resolving import columns_of
 from mlops_assets.project.text_files import read_text
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
@@ -38,7 +38,7 @@ def load_source(document: Document, parsed: written.SourceAttributes) -> SourceD
     delivers = "snapshot" if parsed.static else "increment" if parsed.push else parsed.delivers
     return SourceDefinition(
         name=parsed.name,
-        documentation=documentation_of(parsed),
+        documentation=parsed.documentation,
         location=document.at(),
         schema=schema,
         lag=parsed.publication_lag,

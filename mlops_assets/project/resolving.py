@@ -9,7 +9,6 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.lakehouse.schema import RESERVED_COLUMNS, Column, TableSchema, is_number
 from mlops_assets.project import attributes as written
-from mlops_assets.project.definition import Documentation
 from mlops_assets.project.text_files import read_text
 from mlops_assets.project.yaml_files import Document
 
@@ -153,11 +152,6 @@ def read_query(document: Document, name: str, *place: str) -> Query:
     file = document.file.parent / name
     text = read_text(file, "a file in UTF-8 with one SELECT", document.at(*place))
     return parse_query(text, file=file)
-
-
-def documentation_of(parsed: written.SharedAttributes) -> Documentation:
-    """What people read about a table or model."""
-    return Documentation(parsed.description, tuple(parsed.owners), parsed.tags)
 
 
 def counted(length: Duration, calendar: Calendar, least: int = 1) -> int:
