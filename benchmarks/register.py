@@ -12,9 +12,10 @@ from mlops_assets.lakehouse.home import Home
 from mlops_assets.models.fit_files import LIBRARY
 from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.logged import ROWS_OF_EXAMPLE, contents_of, logged_fits
-from mlops_assets.models.registry import log_candidate, open_registry, register_version, start_run
+from mlops_assets.models.registry import log_candidate, open_registry, register_version
 from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
+from mlops_assets_tests.models.runs import start_run
 
 TIMES = 5
 MAX_SECONDS = 1.5

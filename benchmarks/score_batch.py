@@ -14,11 +14,12 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.records import candidate_of_version
-from mlops_assets.models.registry import load_fit, open_registry, start_run
+from mlops_assets.models.registry import load_fit, open_registry
 from mlops_assets.models.training import Request, train
 from mlops_assets.notebook import Project
 from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
+from mlops_assets_tests.models.runs import start_run
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -40,13 +40,7 @@ def _decision(command: Callable[..., None]) -> Callable[..., None]:
 @VERSION
 @REASON
 @_decision
-def approve(
-    platform: "Platform",
-    model: "ModelDefinition",
-    who: "Principal",
-    version: int,
-    reason: str,
-) -> None:
+def approve(platform: "Platform", model: "ModelDefinition", who: "Principal", version: int, reason: str) -> None:
     """Approve VERSION of MODEL: it is the champion from now on. Needs a token with models:approve in MLOPS_TOKEN."""
     from mlops_assets.models.approving import approve as decide
     from mlops_assets.models.records import candidate_of_version
@@ -75,13 +69,7 @@ def reject(platform: "Platform", model: "ModelDefinition", who: "Principal", ver
 @click.option("--to", type=int, help="Which version; by default the one that served before the champion.")
 @REASON
 @_decision
-def rollback(
-    platform: "Platform",
-    model: "ModelDefinition",
-    who: "Principal",
-    to: int | None,
-    reason: str,
-) -> None:
+def rollback(platform: "Platform", model: "ModelDefinition", who: "Principal", to: int | None, reason: str) -> None:
     """Let a version of MODEL that served before serve again, from now on."""
     from mlops_assets.models.promotion import rollback as decide
 

@@ -20,11 +20,7 @@ from mlops_assets.project.definition import ModelDefinition
 
 
 def approve(
-    platform: Platform,
-    model: ModelDefinition,
-    version: int,
-    principal: Principal,
-    reason: str,
+    platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str
 ) -> TransitionRecord:
     """Approve a version in place of the present champion, and promote it at once; run again, it goes on.
 
@@ -56,13 +52,7 @@ def approve(
     return promote(platform, model, version)
 
 
-def reject(
-    platform: Platform,
-    model: ModelDefinition,
-    version: int,
-    principal: Principal,
-    reason: str,
-) -> Approval:
+def reject(platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str) -> Approval:
     """Reject a version: it waits no longer, until somebody approves it after all.
 
     Raises:

@@ -36,10 +36,7 @@ class NotComparableError(ContractError):
 
 
 def judged_scores(
-    platform: Platform,
-    model: ModelDefinition,
-    training: CandidateRecord,
-    rows: "pa.Table",
+    platform: Platform, model: ModelDefinition, training: CandidateRecord, rows: "pa.Table"
 ) -> "npt.NDArray[Any]":
     """The scores of a training's judged fit for rows of the model's present training set.
 

@@ -97,11 +97,7 @@ def promote(platform: Platform, model: ModelDefinition, version: int) -> Transit
 
 
 def rollback(
-    platform: Platform,
-    model: ModelDefinition,
-    principal: Principal,
-    reason: str,
-    to: int | None = None,
+    platform: Platform, model: ModelDefinition, principal: Principal, reason: str, to: int | None = None
 ) -> TransitionRecord:
     """Let a version that served before serve again, from now on; past periods stay scored by the champion of then.
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -100,17 +100,6 @@ def _prepare(registry: Registry, folder: Path) -> None:
         with contextlib.suppress(mlflow.exceptions.MlflowException):  # another process was faster
             client.create_experiment(EXPERIMENT, artifact_location=registry.artifact_location)
         write_point("mlflow experiment")
-
-
-@contextlib.contextmanager
-def start_run(registry: Registry, name: str) -> Iterator[str]:
-    """A run for work outside Dagster; gives its id, and ends it."""
-    import mlflow
-
-    mlflow.set_tracking_uri(registry.tracking_uri)
-    mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=name) as run:
-        yield run.info.run_id
 
 
 @in_our_words

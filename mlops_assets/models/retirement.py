@@ -61,11 +61,7 @@ class Pruned:
 
 
 def retire(
-    platform: Platform,
-    model: ModelDefinition,
-    version: int,
-    principal: Principal,
-    reason: str,
+    platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str
 ) -> TransitionRecord:
     """Take a version out: it is neither promoted nor rolled back to any more; again without effect.
 
@@ -93,11 +89,7 @@ def retire(
 
 
 def delete(
-    platform: Platform,
-    model: ModelDefinition,
-    version: int,
-    principal: Principal,
-    reason: str,
+    platform: Platform, model: ModelDefinition, version: int, principal: Principal, reason: str
 ) -> TransitionRecord:
     """Delete a version that never served, and its fits, from MLflow; again without effect. Its records stay.
 

@@ -11,13 +11,14 @@ from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.registry import open_registry, start_run
+from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score
 from mlops_assets.models.training import Request, train
 from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
 from mlops_assets.sources.ingest import ingest
 from mlops_assets.sources.publisher import publish_due
+from mlops_assets_tests.models.runs import start_run
 from mlops_assets_tests.serving.conftest import publish_all
 from mlops_assets_tests.serving.predicting import serving_platform
 

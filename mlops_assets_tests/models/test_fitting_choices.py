@@ -328,8 +328,9 @@ def test_a_search_repeats_tells_its_progress_and_is_never_worse_than_what_is_dec
 def test_a_training_logs_each_trial_below_its_run_and_records_what_was_chosen(line: Line) -> None:
     import mlflow  # noqa: TID253
 
-    from mlops_assets.models.registry import open_registry, start_run
+    from mlops_assets.models.registry import open_registry
     from mlops_assets.models.training import Request, train
+    from mlops_assets_tests.models.runs import start_run
 
     search = ", search: {strategy: grid, params: {alpha: [0.01, 100.0]}, folds: 2}}"
     changed(line, (TRAIN, TRAIN.replace("}", search)))

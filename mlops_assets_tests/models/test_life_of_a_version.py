@@ -27,12 +27,12 @@ from mlops_assets.models.registry import (
     Registry,
     load_fit,
     open_registry,
-    start_run,
 )
 from mlops_assets.models.scoring import Scored, score
 from mlops_assets.models.training import Request, train
 from mlops_assets.models.verdict import Verdict
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
+from mlops_assets_tests.models.runs import start_run
 from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,11 @@ import pytest
 
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.models import mlflow_paths
-from mlops_assets.models.registry import EXPERIMENT, log_files, open_registry, read_fit, start_run
+from mlops_assets.models.registry import EXPERIMENT, log_files, open_registry, read_fit
 from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
 from mlops_assets_tests.conftest import Lived
+from mlops_assets_tests.models.runs import start_run
 from mlops_assets_tests.operations.migration.old_homes import OldHome, contents
 
 MODEL = "orders_forecast"

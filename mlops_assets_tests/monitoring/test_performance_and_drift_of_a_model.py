@@ -10,7 +10,7 @@ import pytest
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.promotion import promote, register
-from mlops_assets.models.registry import open_registry, start_run
+from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score, scored_late
 from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring.batch_drift import report_drift
@@ -23,6 +23,7 @@ from mlops_assets.monitoring.performance import (
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
 from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
+from mlops_assets_tests.models.runs import start_run
 from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
 
 pytestmark = pytest.mark.slow
