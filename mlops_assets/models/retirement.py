@@ -8,7 +8,7 @@ from mlops_assets.errors import ContractError
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.periods import add_months
 from mlops_assets.lakehouse.records import read_records, write_new_record
-from mlops_assets.models.promotion import decide, require_decider, require_version, sync_aliases, version_of
+from mlops_assets.models.promotion import decide, require_decider, require_version, sync_aliases
 from mlops_assets.models.records import (
     PROMOTIONS,
     CandidateRecord,
@@ -121,10 +121,10 @@ def prunable(platform: Platform, model: ModelDefinition) -> list[Pruned]:
         return []
     states, gone = version_states(platform, model), deleted_candidates(platform, model)
     served = {one.version for one in transitions(platform, model) if one.kind in PROMOTIONS}
+    numbers = {one.candidate: one.version for one in versions(platform, model)}
     found = []
     for record in trained:
-        version = version_of(platform, model, record)
-        number = version.version if version else None
+        number = numbers.get(record.key)
         kept = number in served or (number is not None and states[number] == "challenger")
         newest = record.trained_at == trained[-1].trained_at
         old = add_months(record.trained_at, length.months) + length.rest <= platform.clock.now()
