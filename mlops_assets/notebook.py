@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import DefinitionError, MissingDataError, nearest
+from mlops_assets.errors import DefinitionError, MissingDataError, none_of
 from mlops_assets.features.created_training_sets import FeatureLookup, look_up, periods_held
 from mlops_assets.features.frames import arrow_rows, is_pandas, pandas_types
 from mlops_assets.features.labels import newest_labelled
@@ -298,11 +298,7 @@ class Project:
         named = (label,) if isinstance(label, str) else tuple(label or ())
         for name in named:
             if name not in rows.column_names:
-                raise DefinitionError(
-                    f"label '{name}', which the rows do not have",
-                    f"one of: {', '.join(rows.column_names)}",
-                    nearest(name, rows.column_names, "correct the name"),
-                )
+                raise none_of(f"label '{name}', which the rows do not have", name, rows.column_names)
         read_at = versions.read_at if versions else self.platform.clock.now()
         found, reads = look_up(
             self.platform,

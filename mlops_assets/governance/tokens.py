@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, SurroundingsError, nearest
+from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, SurroundingsError, nearest, none_of
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal, Scope
 from mlops_assets.governance.trail import Trail
 from mlops_assets.lakehouse.periods import Duration, add_months, in_utc, parse_moment
@@ -174,11 +174,8 @@ class TokenStore:
             raise DefinitionError("a token without a role", f"one of: {', '.join(self.roles)}", "name a role")
         for role in roles:
             if role not in self.roles:
-                raise DefinitionError(
-                    f"role '{role}'",
-                    f"one of: {', '.join(self.roles)}",
-                    nearest(role, self.roles, "correct the role, or declare it in [tool.mlops_assets.roles]"),
-                )
+                cure = "correct the role, or declare it in [tool.mlops_assets.roles]"
+                raise none_of(f"role '{role}'", role, self.roles, cure)
         if expires is not None and expires <= now:
             raise DefinitionError(
                 f"a token that expires at {expires.isoformat()}, when it is {now.isoformat()}",

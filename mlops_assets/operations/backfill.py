@@ -12,7 +12,7 @@ from functools import partial
 import dagster as dg
 
 from mlops_assets.components.read_before import newest_materializations, reads_the_same
-from mlops_assets.errors import DefinitionError, MissingDataError, nearest
+from mlops_assets.errors import MissingDataError, none_of
 from mlops_assets.features.feature_tables import history_evidence, require_inputs
 from mlops_assets.features.labels import label_history, labelled_period
 from mlops_assets.lakehouse.periods import Period
@@ -100,11 +100,7 @@ def _feature_table(project: ProjectDefinition, name: str) -> FeatureTableDefinit
     if name in project.feature_tables:
         return project.feature_tables[name]
     computed = [*project.feature_tables, *(f"{model}/labels" for model in project.models)]
-    raise DefinitionError(
-        f"'{name}', which is neither a feature table nor a model's labels",
-        f"one of: {', '.join(computed)}",
-        nearest(name, computed, "correct the name"),
-    )
+    raise none_of(f"'{name}', which is neither a feature table nor a model's labels", name, computed)
 
 
 def with_upstream(platform: Platform, name: str) -> tuple[str, ...]:

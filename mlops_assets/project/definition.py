@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from mlops_assets.engines.contract import ComputedFeature
 from mlops_assets.engines.query import Query
-from mlops_assets.errors import DefinitionError, Location, nearest
+from mlops_assets.errors import Location, none_of
 from mlops_assets.governance.access import ROLES, Scope
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Calendar, Duration, Period
@@ -428,6 +428,5 @@ Declared = TypeVar("Declared")
 
 def _named(what: str, name: str, declared: Mapping[str, Declared]) -> Declared:
     if name not in declared:
-        listed = ", ".join(declared) or "none is declared"
-        raise DefinitionError(f"{what} '{name}'", f"one of: {listed}", nearest(name, declared, "correct the name"))
+        raise none_of(f"{what} '{name}'", name, declared, empty="none is declared")
     return declared[name]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from mlops_assets.errors import DefinitionError, nearest
+from mlops_assets.errors import DefinitionError, none_of
 from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.periods import ONE_MICROSECOND, Calendar, Duration, in_utc
 from mlops_assets.lakehouse.schema import Column, TableSchema, family
@@ -62,21 +62,15 @@ def _feature(table: TableDefinition, name: str) -> Column:
     if name in schema.value_names:
         return schema.column(name)
     lacks = f"which is a key or the timestamp of '{table.name}'"
-    raise DefinitionError(
-        f"column '{name}', " + (lacks if name in schema.names else f"which '{table.name}' does not have"),
-        f"one of: {', '.join(schema.value_names)}",
-        nearest(name, schema.value_names, "correct the name, or add the column to the feature table"),
-    )
+    found = f"column '{name}', " + (lacks if name in schema.names else f"which '{table.name}' does not have")
+    raise none_of(found, name, schema.value_names, "correct the name, or add the column to the feature table")
 
 
 def _require_chosen(what: str, names: Iterable[str], features: Collection[str]) -> None:
     for name in names:
         if name not in features:
-            raise DefinitionError(
-                f"{what} of '{name}', which is not looked up here",
-                f"one of: {', '.join(features)}",
-                nearest(name, features, "correct the name, or look the column up"),
-            )
+            found = f"{what} of '{name}', which is not looked up here"
+            raise none_of(found, name, features, "correct the name, or look the column up")
 
 
 def typed_default(column: Column, value: object) -> object:
@@ -168,11 +162,8 @@ def check_lookup_key(
         if columns is None:
             continue
         if name not in columns:
-            raise DefinitionError(
-                f"no column '{name}' to look '{table}' up by",
-                f"one of: {', '.join(columns)}",
-                nearest(name, columns, f"add the column, or name another in lookup_key for the key '{key}'"),
-            )
+            cure = f"add the column, or name another in lookup_key for the key '{key}'"
+            raise none_of(f"no column '{name}' to look '{table}' up by", name, columns, cure)
         if columns[name] != schema.column(key).type:
             raise DefinitionError(
                 f"column '{name}' of type {columns[name]} to look '{table}' up by",
