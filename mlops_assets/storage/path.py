@@ -20,7 +20,7 @@ class FileStatus(NamedTuple):
     Args:
         size: In bytes.
         changed_ms: When it was written, by the storage's clock, in milliseconds since 1970.
-        stamp: Is another one once the file was written anew.
+        stamp: Is another one once the file has another content.
     """
 
     size: int

@@ -23,7 +23,7 @@ from mlops_assets_tests.storage.kinds import KINDS
 
 STRANGE = ("a b", "100%", "%20", "period=2024-01", "größe", "名前", "a+b&c?d#e", "'", '"', "[x]*", "~", ".x")
 NAMES = st.sampled_from(STRANGE) | st.text(
-    st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=30
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="/"), min_size=1, max_size=30
 ).filter(lambda name: name not in (".", ".."))
 
 
@@ -110,10 +110,10 @@ def test_an_address_leads_to_the_same_file(folder: StoragePath) -> None:
     assert hash(file) == hash(folder.at(file.address)) and sorted([file, folder / "a"]) == [folder / "a", file]
 
 
-def test_a_file_that_was_written_again_has_another_stamp(folder: StoragePath) -> None:
+def test_a_file_of_another_content_has_another_stamp(folder: StoragePath) -> None:
     file, stamps = folder / "file", []
-    for _ in range(3):
-        file.write(b"same")
+    for content in (b"one", b"two", b"six"):
+        file.write(content)
         stamps.append(file.status().stamp)
         assert file.status().stamp == stamps[-1]
     assert stamps[0] != stamps[1] != stamps[2]
