@@ -99,7 +99,7 @@ def doubles(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
 
 def is_accepted(values: "pa.ChunkedArray", type_: ColumnType) -> bool:
-    """Whether a column may be taken as a type, unless a single value speaks against it; `decoded` before.
+    """Whether a column, once `decoded`, may be taken as a type, unless a single value speaks against it.
 
     Other widths of numbers, decimals, ones and zeros as booleans, other kinds of text, midnights as dates, and nulls of
     any type are. Texts are left as they are, and none is read as a number or a time: a frame has types of its own.
@@ -120,7 +120,7 @@ def is_accepted(values: "pa.ChunkedArray", type_: ColumnType) -> bool:
 
 
 def exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
-    """The values of a column that is accepted in a type: whole where nothing can be bent, and else as `exact` does.
+    """The values of an accepted column in its type: all at once where nothing can be bent, else one by one by `exact`.
 
     Raises:
         ValueError: The type does not hold one of them.
@@ -144,9 +144,8 @@ def exactly(values: "pa.ChunkedArray", type_: ColumnType) -> "pa.ChunkedArray":
         else:
             bent = pa.types.is_decimal(found) != pa.types.is_decimal(wanted) or pa.types.is_boolean(wanted)
         if found == wanted or not bent:
-            with suppress(
-                pa.ArrowInvalid
-            ):  # Arrow takes no whole number from 2^53 on as a double, not even an even one
+            # Arrow takes no whole number from 2^53 on as a double, not even an even one.
+            with suppress(pa.ArrowInvalid):
                 return values.cast(wanted)
         taken = [None if value is None else exact(value, type_) for value in values.to_pylist()]
         return pa.chunked_array([pa.array(taken, wanted)])

@@ -154,13 +154,7 @@ def _bounds(schema: TableSchema, between: tuple[datetime, datetime] | None, *, z
 
 
 def _write(
-    file: Path,
-    names: Sequence[str],
-    batches: "Iterable[Sequence[Any]]",
-    schema: TableSchema,
-    table: str,
-    *,
-    loose: bool,
+    file: Path, names: Sequence[str], batches: Iterable[Sequence[Any]], schema: TableSchema, table: str, *, loose: bool
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -212,11 +206,8 @@ def _as_it_came(
             return pa.array(values, type_)
         if type_ == pa.float64() and kinds <= {pa.int64(), pa.float64()}:
             return pa.array([None if value is None else exact(value, "double") for value in values], type_)
-        if (
-            declared
-            and type_ in (None, arrow_type(declared.type))
-            and all(isinstance(kind, pa.DataType) for kind in kinds)
-        ):
+        of_files = all(isinstance(kind, pa.DataType) for kind in kinds)
+        if declared and of_files and type_ in (None, arrow_type(declared.type)):
             typed, wrong = from_python(values, declared)
             if not wrong:
                 return typed

@@ -79,11 +79,8 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
     try:
         names, values = _columns_of(file, form, columns, None)
     except ValueError as error:
-        raise ContractError(
-            f"the file {file.name} cannot be read ({error})",
-            f"{form.whole} columns among {', '.join(known)}",
-            "correct it",
-        ) from error
+        expected = f"{form.whole} columns among {', '.join(known)}"
+        raise ContractError(f"the file {file.name} cannot be read ({error})", expected, "correct it") from error
     for name in names:
         if name not in known or names.count(name) > 1:
             unknown = name not in known
@@ -97,11 +94,8 @@ def read_rows(file: Path, columns: Sequence[Column]) -> "pa.Table":
         if column.name in names:
             typed[column.name], wrong = form.typed(values[column.name], column)
             for one in wrong[:1]:
-                raise ContractError(
-                    f"{one.found} in column '{one.column}', {form.row.format(one.row)} of {file.name}",
-                    one.expected,
-                    "correct it",
-                )
+                found = f"{one.found} in column '{one.column}', {form.row.format(one.row)} of {file.name}"
+                raise ContractError(found, one.expected, "correct it")
     return pa.table(typed)
 
 

@@ -69,11 +69,8 @@ def accept(
             "a source with push",
             "push into another source, or declare push: {} in its YAML",
         )
-    if (
-        not 0 < len(idempotency_key) <= MAX_KEY_LENGTH
-        or not idempotency_key.isascii()
-        or not idempotency_key.isprintable()
-    ):
+    printable = idempotency_key.isascii() and idempotency_key.isprintable()
+    if not printable or not 0 < len(idempotency_key) <= MAX_KEY_LENGTH:
         raise ContractError(
             f"an idempotency key of {len(idempotency_key)} characters",
             f"1 to {MAX_KEY_LENGTH} printable ASCII characters",
@@ -151,7 +148,7 @@ def _typed(source: SourceDefinition, rows: Sequence[Mapping[str, object]]) -> "p
     """The rows as values of the declared types."""
     import pyarrow as pa
 
-    schema = source.schema
+    schema, columns = source.schema, f"the columns {', '.join(source.schema.names)}"
     if not rows:
         raise ContractError(f"a batch without rows for '{source.name}'", "at least one row", "push what there is")
     faults: list[_Fault] = []
@@ -159,24 +156,18 @@ def _typed(source: SourceDefinition, rows: Sequence[Mapping[str, object]]) -> "p
         if not isinstance(row, Mapping):
             raise ContractError(
                 f"row {number} of the batch for '{source.name}', which is no object",
-                f"an object with the columns {', '.join(schema.names)}",
+                f"an object with {columns}",
                 "correct the row, and push the batch again; nothing of it was accepted",
             )
         for name in row:
             if name not in schema.names:
-                expected = f"the columns {', '.join(schema.names)}"
-                raise ContractError(
-                    f"row {number}, column '{name}', which '{source.name}' does not have",
-                    expected,
-                    nearest(name, schema.names, "take it out, or declare it in the source's YAML"),
-                )
+                found = f"row {number}, column '{name}', which '{source.name}' does not have"
+                cure = nearest(name, schema.names, "take it out, or declare it in the source's YAML")
+                raise ContractError(found, columns, cure)
         missing = next((name for name in schema.names if name not in row), None)
         if missing is not None:
-            raise ContractError(
-                f"row {number} of the batch for '{source.name}' without column '{missing}'",
-                f"the columns {', '.join(schema.names)}",
-                "add it, as null where it has no value",
-            )
+            found = f"row {number} of the batch for '{source.name}' without column '{missing}'"
+            raise ContractError(found, columns, "add it, as null where it has no value")
     arrays = []
     for place, column in enumerate(schema.columns):
         typed, wrong = from_python([row[column.name] for row in rows], column)
