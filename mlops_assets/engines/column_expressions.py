@@ -161,10 +161,7 @@ def _expressions(
         return {}
     found = {name: value for name, value in answer.columns.items() if value is not None}
     values = {name: found[lowered(name)] for name in schema.names if lowered(name) in found}
-    keys = [
-        values[name] for name in (*schema.keys, *([schema.timestamp] if schema.timestamp else [])) if name in values
-    ]
-    told = frozenset(key.token for key in keys)
+    told = frozenset(values[name].token for name in schema.identity if name in values)
     return {
         name: ColumnExpression(value.sql, _whole_form(value, answer.rows, told, history), value.copies, value.constant)
         for name, value in values.items()
@@ -180,7 +177,7 @@ def _whole_form(value: _Value, rows: str, told: frozenset[str], history: int) ->
 
 
 def _input(name: str, schema: TableSchema, *, alone: bool) -> _Relation:
-    identity = frozenset(key.lower() for key in (*schema.keys, *([schema.timestamp] if schema.timestamp else [])))
+    identity = frozenset(key.lower() for key in schema.identity)
     columns = {
         (lower := lowered(column)): _Value(f"{name}.{lower}", _name(name, column, alone), (name, column), identity)
         for column in schema.names

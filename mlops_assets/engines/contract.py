@@ -42,6 +42,13 @@ def moments_of(period: Period) -> "pa.Table":
     return pa.table(moments, schema=PERIOD_SCHEMA.arrow())
 
 
+def known_columns(schema: TableSchema) -> "pa.Schema":
+    """What rows as known at a moment have: the user's columns, ``event_time`` and ``known_at``."""
+    import pyarrow as pa
+
+    return pa.schema([*schema.arrow(), *map(schema.stored().field, ("event_time", "known_at"))])
+
+
 @dataclass(frozen=True)
 class QueryInput:
     """What a query sees of one table: the rows of some periods.
@@ -60,6 +67,10 @@ class QueryInput:
 def columns_read(inputs: Iterable[QueryInput]) -> tuple[Column, ...]:
     """The columns of all that a query sees."""
     return tuple(column for input_ in inputs for column in input_.table.schema.columns)
+
+
+MAX_LAGS = 8
+"""With more distinct differences between as_of and anchor than this, engines look up by the definition itself."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,20 @@ class ResolvedLookup:
         """The table's columns that are read, each with what the answer calls it."""
         found = [(self.table.schema.keys[0], self.found)] if self.found else []
         return (*zip(self.features, self.names, strict=True), *found)
+
+    def lower_bound(self, timestamp: str, micros: str) -> str:
+        """SQL of the last instant outside the lookback, in microseconds, of ``anchor_us``; see `Duration.before`.
+
+        Args:
+            timestamp: The engine's function that makes a timestamp of microseconds.
+            micros: Its function for the other direction.
+        """
+        if self.lookback is None:
+            return str(-(2**63) + 1)
+        rest = int(self.lookback.rest.total_seconds() * 1_000_000)
+        if not self.lookback.months:
+            return f"anchor_us - {rest}"
+        return f"{micros}({timestamp}(anchor_us + 1) - INTERVAL '{self.lookback.months}' MONTH) - {rest} - 1"
 
     def files(self, first: int | None, last: int | None) -> list[str]:
         """The table's files that an answer can lie in: of the periods from the oldest lookback to the newest anchor.
@@ -393,3 +418,12 @@ class Changes:
     count: int
     held: int
     removed: int
+
+    @staticmethod
+    def columns(schema: TableSchema) -> "pa.Schema":
+        """The columns of the states of a table."""
+        import pyarrow as pa
+
+        stored = schema.stored()
+        replaced = stored.field("known_at").with_name("replaced_known_at")
+        return pa.schema([*schema.arrow(), stored.field("event_time"), stored.field("removed"), replaced])

@@ -29,10 +29,7 @@ def tied_orders(query: Query, inputs: Mapping[str, TableSchema]) -> list[str]:
         query: What ``parse_query`` gave.
         inputs: The tables that it reads, by name.
     """
-    keys = {
-        name.lower(): frozenset(key.lower() for key in (*schema.keys, schema.timestamp) if key is not None)
-        for name, schema in inputs.items()
-    }
+    keys = {name.lower(): frozenset(key.lower() for key in schema.identity) for name, schema in inputs.items()}
     tree = windows_written_out(parsed_tree(query))
     found = ((line_of(node), words) for node in tree.walk() for words in _Ties(keys).of(node))
     told = dict.fromkeys(sorted(found, key=lambda pair: pair[0] or 0))

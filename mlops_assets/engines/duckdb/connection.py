@@ -15,11 +15,11 @@ DuckDB = Any
 
 
 @contextmanager
-def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
+def connect(scratch: Path | None, threads: int | None = None) -> Iterator[DuckDB]:
     """A connection with temporary tables of its own, to one database in memory that this process keeps.
 
     Args:
-        scratch: Where it may spill.
+        scratch: Where it may spill; None for nowhere.
         threads: How many threads it may use; None for all.
     """
     connection = _database(scratch, threads).cursor()
@@ -31,11 +31,11 @@ def connect(scratch: Path, threads: int | None = None) -> Iterator[DuckDB]:
 
 
 @lru_cache(maxsize=4)
-def _database(scratch: Path, threads: int | None) -> DuckDB:
+def _database(scratch: Path | None, threads: int | None) -> DuckDB:
     import duckdb
 
     config: dict[str, Any] = {
-        "temp_directory": str(scratch),
+        "temp_directory": str(scratch or ""),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "python_enable_replacements": False,

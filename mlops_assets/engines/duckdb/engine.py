@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from mlops_assets.engines.contract import (
     ResolvedLookup,
     Rows,
     columns_read,
+    known_columns,
     moments_of,
 )
 from mlops_assets.engines.duckdb.answers import accepts, answered_columns, failing, running, seen
@@ -24,6 +25,7 @@ from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
+from mlops_assets.engines.figures import as_told
 from mlops_assets.engines.limits import Limits
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.exact import finite
@@ -85,9 +87,9 @@ class DuckDBEngine:
                     moment = f"CAST({duck.quoted(schema.timestamp)} AS TIMESTAMP)"
                     start, end = (f"TIMESTAMP '{one.replace(tzinfo=None)}'" for one in (keep.start, keep.end))
                     within = f" WHERE {moment} >= {start} AND {moment} < {end}"
-                order = [*schema.keys, *([schema.timestamp] if schema.timestamp else [])]
+                order = duck.comma(schema.identity)
                 answer = opened.answer(
-                    f"SELECT {columns} FROM ({query.canonical}) AS answered{within} ORDER BY {duck.comma(order)}"
+                    f"SELECT {columns} FROM ({query.canonical}) AS answered{within} ORDER BY {order}"
                 )
                 return answer.cast(schema.arrow())
 
@@ -107,14 +109,11 @@ class DuckDBEngine:
         version: int | None = None,
     ) -> "pa.Table":
         """See `Engine.known_at`."""
-        import pyarrow as pa
-
-        fields = [*table.schema.arrow(), *(table.schema.stored().field(name) for name in ("event_time", "known_at"))]
         with duck.connect(self.scratch, self.threads) as connection:
             sql, parameters = known_rows(
                 connection, table, moment=moment, first=first, last=last, version=version, keep_state_columns=True
             )
-            return connection.sql(sql, params=parameters).to_arrow_table().cast(pa.schema(fields))
+            return connection.sql(sql, params=parameters).to_arrow_table().cast(known_columns(table.schema))
 
     def changed_keys(
         self,
@@ -154,23 +153,12 @@ class DuckDBEngine:
         missing_is_removed: bool,
     ) -> Changes:
         """See `Engine.changes`."""
-        import pyarrow as pa
-
         with duck.connect(self.scratch, self.threads) as connection:
             connection.register("delivered", rows)
             create_changes_table(
                 connection, table, covered=covered, seen_at=seen_at, missing_is_removed=missing_is_removed
             )
-            moment = pa.timestamp("us", "UTC")
-            answer = pa.schema(
-                [
-                    *table.schema.arrow(),
-                    ("event_time", moment),
-                    ("removed", pa.bool_()),
-                    ("replaced_known_at", moment),
-                ]
-            )
-            states = connection.table("changes").to_arrow_table().cast(answer)
+            states = connection.table("changes").to_arrow_table().cast(Changes.columns(table.schema))
             held = int(connection.execute("SELECT count(*) FROM held").fetchone()[0])
             removed = int(connection.execute("SELECT count(*) FROM changes WHERE removed").fetchone()[0])
         return Changes(states, rows.num_rows, states.num_rows, held, removed)
@@ -201,7 +189,7 @@ class DuckDBEngine:
         with duck.connect(self.scratch, self.threads) as connection:
             connection.register("measured", rows)
             answer = connection.execute(f"SELECT {', '.join(figures.values())} FROM measured").fetchone()
-        return dict(zip(figures, map(_in_utc, answer), strict=True))
+        return dict(zip(figures, map(as_told, answer), strict=True))
 
     def frequencies(self, rows: Rows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
         """See `Engine.frequencies`."""
@@ -214,7 +202,7 @@ class DuckDBEngine:
                 ).fetchall()
                 for name, sql in values.items()
             }
-        return {name: [(_in_utc(value), count) for value, count in counted] for name, counted in found.items()}
+        return {name: [(as_told(value), count) for value, count in counted] for name, counted in found.items()}
 
     def first_rows(self, rows: Rows, count: int) -> "pa.Table":
         """See `Engine.first_rows`."""
@@ -306,10 +294,6 @@ def with_column(rows: "pa.Table", field: "pa.Field", values: Any) -> "pa.Table":
     """Rows with a column, in the place of one of its name or at the end."""
     place = rows.schema.get_field_index(field.name)
     return rows.append_column(field, values) if place < 0 else rows.set_column(place, field, values)
-
-
-def _in_utc(value: Any) -> Any:
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _give(opened: Sandbox, rows: "pa.Table", features: Sequence[ComputedFeature]) -> str:

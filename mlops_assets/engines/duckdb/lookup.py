@@ -14,13 +14,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import mlops_assets.engines.duckdb.connection as duck
-from mlops_assets.engines.contract import ResolvedLookup
+from mlops_assets.engines.contract import MAX_LAGS, ResolvedLookup
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MAX_LAGS = 8
-"""With more distinct differences between as_of and anchor than this, the definition itself is faster."""
 
 PLACE = "(CAST(file_index AS BIGINT) << 32) + file_row_number"
 """Where a row of several Parquet files lies, as one number."""
@@ -45,7 +42,7 @@ def found_features(connection: duck.DuckDB, lookup: ResolvedLookup, given: Seque
     asked = ", ".join(f"{column} AS {key}" for column, key in zip(given, keys, strict=True))
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE question AS SELECT row, {asked}, anchor_us, as_of_us, "
-        f"as_of_us - anchor_us AS lag_us, {_lower_bound(lookup)} AS lower_us FROM asked "
+        f"as_of_us - anchor_us AS lag_us, {lookup.lower_bound('make_timestamp', 'epoch_us')} AS lower_us FROM asked "
         f"WHERE anchor_us IS NOT NULL AND as_of_us IS NOT NULL"
     )
     files = lookup.files(*connection.execute("SELECT min(anchor_us), max(anchor_us) FROM question").fetchone())
@@ -78,17 +75,6 @@ def found_features(connection: duck.DuckDB, lookup: ResolvedLookup, given: Seque
 
 _ROW = '"the row"'
 """With a space, because a user's feature may be called ``row``."""
-
-
-def _lower_bound(lookup: ResolvedLookup) -> str:
-    """The last instant outside the lookback, in microseconds; see `Duration.before`."""
-    if lookup.lookback is None:
-        return "-9223372036854775808"
-    rest = int(lookup.lookback.rest.total_seconds() * 1_000_000)
-    if not lookup.lookback.months:
-        return f"anchor_us - {rest}"
-    end = "make_timestamp(anchor_us + 1)"
-    return f"{duck.micros(f'{end} - INTERVAL {lookup.lookback.months} MONTH')} - {rest} - 1"
 
 
 def _join_in_order(connection: duck.DuckDB, keys: tuple[str, ...], lag: int) -> None:

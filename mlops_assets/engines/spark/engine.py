@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ from mlops_assets.engines.contract import (
     QueryInput,
     ResolvedLookup,
     columns_read,
+    known_columns,
 )
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
 from mlops_assets.engines.duckdb.engine import with_column
+from mlops_assets.engines.figures import as_told
 from mlops_assets.engines.limits import Limits
 from mlops_assets.engines.spark.functions import register_functions
 from mlops_assets.engines.spark.lookup import look_up
@@ -129,15 +131,14 @@ class SparkEngine:
                 moment = F.col(quoted(schema.timestamp)).cast("timestamp")
                 answer = answer.where((moment >= F.lit(keep.start)) & (moment < F.lit(keep.end)))
             typed = [F.col(quoted(column.name)).cast(column.type).alias(column.name) for column in schema.columns]
-            order = (*schema.keys, *([schema.timestamp] if schema.timestamp else []))
-            return SparkRows(kept(answer.select(*typed)), order, schema.arrow())
+            return SparkRows(kept(answer.select(*typed)), schema.identity, schema.arrow())
 
     def known_rows(
         self, table: StateTable, moment: datetime, *, first: Period | None = None, last: Period | None = None
     ) -> SparkRows:
         """See `Engine.known_rows`."""
         known = kept(known_states(self.session, table, moment=moment, first=first, last=last))
-        return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table))
+        return SparkRows(known, (*table.schema.keys, "event_time"), known_columns(table.schema))
 
     def known_at(
         self,
@@ -150,7 +151,7 @@ class SparkEngine:
     ) -> "pa.Table":
         """See `Engine.known_at`."""
         known = known_states(self.session, table, moment=moment, first=first, last=last, version=version)
-        return SparkRows(known, (*table.schema.keys, "event_time"), _read_schema(table)).fetched()
+        return SparkRows(known, (*table.schema.keys, "event_time"), known_columns(table.schema)).fetched()
 
     def changed_keys(
         self,
@@ -194,11 +195,10 @@ class SparkEngine:
             "count_if(`is held`) AS held",
             "count_if(changes AND removed) AS removed",
         ).collect()[0]
-        names = (*table.schema.names, "event_time", "removed", "replaced_known_at")
-        states = compared.where("changes").select(*map(quoted, names))
-        order = (*table.schema.keys, "event_time", "removed")
-        rows_of_states = SparkRows(states, order, _changes_schema(table))
-        return Changes(rows_of_states, counts["given"], counts["count"], counts["held"], counts["removed"])
+        columns = Changes.columns(table.schema)
+        states = compared.where("changes").select(*map(quoted, columns.names))
+        ordered = SparkRows(states, (*table.schema.keys, "event_time", "removed"), columns)
+        return Changes(ordered, counts["given"], counts["count"], counts["held"], counts["removed"])
 
     def append(
         self, table: StateTable, changes: Changes, *, period: Period, known_at: datetime, counters: Mapping[str, int]
@@ -226,7 +226,7 @@ class SparkEngine:
         names = {f"figure_{place}": name for place, name in enumerate(figures)}
         measured = rows.frame.selectExpr(*spark_figures(dict(zip(names, figures.values(), strict=True))))
         (answer,) = measured.toArrow().to_pylist()
-        return {names[figure]: _plain(value) for figure, value in answer.items()}
+        return {names[figure]: as_told(value) for figure, value in answer.items()}
 
     def frequencies(self, rows: SparkRows, values: Mapping[str, str], most: int) -> dict[str, list[tuple[Any, int]]]:
         """See `Engine.frequencies`."""
@@ -239,7 +239,7 @@ class SparkEngine:
                 .count()
             )
             ordered = counted.orderBy("count", "value", ascending=[False, True]).limit(most)
-            found[name] = [(_plain(row["value"]), row["count"]) for row in ordered.toArrow().to_pylist()]
+            found[name] = [(as_told(row["value"]), row["count"]) for row in ordered.toArrow().to_pylist()]
         return found
 
     def first_rows(self, rows: SparkRows, count: int) -> "pa.Table":
@@ -266,12 +266,12 @@ class SparkEngine:
         from pyspark.sql.types import StructField, StructType, _parse_datatype_string
 
         hidden = [name for name in rows.order if name not in rows.schema.names]
-        empty = DuckDBEngine(self.scratch, limits=self.limits).compute(rows.schema.empty_table(), features)
+        sandboxed = DuckDBEngine(self.scratch, limits=self.limits)
+        empty = sandboxed.compute(rows.schema.empty_table(), features)
         fields = [StructField(item.name, _parse_datatype_string(item.type)) for item in features]
         types = StructType([*rows.frame.schema.fields, *fields])
         known = [*rows.frame.columns, *(item.name for item in features)]
         carried, of = [*rows.schema.names, *hidden], rows.schema
-        sandboxed = DuckDBEngine(self.scratch, limits=self.limits)
 
         def computed(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
             for batch in batches:
@@ -308,28 +308,6 @@ class SparkEngine:
         with _failing(_told_by_executor):
             answered = {column.name: column for column in (*rows.schema, *gives)}
             return SparkRows(kept(frame), rows.order, pa.schema([*answered.values()]))
-
-
-def _read_schema(table: StateTable) -> "pa.Schema":
-    import pyarrow as pa
-
-    stored = table.schema.stored()
-    return pa.schema([*table.schema.arrow(), stored.field("event_time"), stored.field("known_at")])
-
-
-def _changes_schema(table: StateTable) -> "pa.Schema":
-    import pyarrow as pa
-
-    moment = pa.timestamp("us", "UTC")
-    further = [("event_time", moment), ("removed", pa.bool_()), ("replaced_known_at", moment)]
-    return pa.schema([*table.schema.arrow(), *further])
-
-
-def _plain(value: Any) -> Any:
-    """A figure as DuckDB gives it: a list of no values is none, and times are in UTC."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return None if value == [] else value
 
 
 def _told_by_executor(words: str) -> ContractError:

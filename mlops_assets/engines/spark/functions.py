@@ -1,9 +1,10 @@
 """Scalar functions that DuckDB computes on the executors, a batch of rows at a time."""
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.engines.duckdb.answers import seen
+from mlops_assets.engines.duckdb.connection import connect
 from mlops_assets.engines.spark.translate import DuckDBFunction
 
 if TYPE_CHECKING:
@@ -36,25 +37,8 @@ def _compute(sql: str, type_: str, arguments: Iterable[Any]) -> Any:
     from mlops_assets.lakehouse.exact import doubles
     from mlops_assets.lakehouse.schema import arrow_type
 
-    columns = {f"a{place}": _without_zone(values) for place, values in enumerate(arguments)}
-    with _duckdb().cursor() as connection:
-        connection.register("batch", pa.table(columns))
+    columns = {f"a{place}": values for place, values in enumerate(arguments)}
+    with connect(None, threads=1) as connection:  # one thread, so that rows keep their order
+        connection.register("batch", seen(pa.table(columns)))
         answer = connection.sql(f"SELECT {sql} AS answer FROM batch").to_arrow_table().column("answer")
     return (doubles(answer) if type_ == "double" else answer.cast(arrow_type(type_))).combine_chunks()
-
-
-def _without_zone(values: Any) -> Any:
-    """What a user's SQL sees: timestamps without a zone, in UTC."""
-    import pyarrow as pa
-
-    return values.cast(pa.timestamp("us")) if pa.types.is_timestamp(values.type) else values
-
-
-@lru_cache(maxsize=1)
-def _duckdb() -> Any:
-    """A database of this executor's process, with one thread, so that rows keep their order."""
-    import duckdb
-
-    database = duckdb.connect(":memory:", config={"threads": 1, "python_enable_replacements": False})
-    database.execute("SET TimeZone = 'UTC'")
-    return database

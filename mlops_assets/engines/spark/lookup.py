@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.contract import ResolvedLookup
+from mlops_assets.engines.contract import MAX_LAGS, ResolvedLookup
 from mlops_assets.engines.spark.rows import SparkRows
 from mlops_assets.engines.spark.session import Frame, kept, micros, quoted
 from mlops_assets.engines.spark.states import stored_states
@@ -19,9 +19,6 @@ from mlops_assets.lakehouse.tables import StateTable
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
-
-MAX_LAGS = 8
-"""With more distinct differences between as_of and anchor than this, the definition itself is used."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _with_found(session: "SparkSession", frame: Frame, lookup: ResolvedLookup, a
         *(F.col(f"given.{quoted(name)}").alias(key) for name, key in zip(lookup.keys, keys, strict=True)),
         "anchor_us",
         "as_of_us",
-        F.expr(_lower_bound(lookup)).alias("lower_us"),
+        F.expr(lookup.lower_bound("timestamp_micros", "unix_micros")).alias("lower_us"),
         F.struct("given", "found").alias("row"),
     )
     if asked.lags is None:
@@ -193,14 +190,3 @@ def _may_hold_removals(table: StateTable, files: Sequence[str]) -> bool:
             if found is None or not found.has_min_max or found.max:
                 return True
     return False
-
-
-def _lower_bound(lookup: ResolvedLookup) -> str:
-    """The last instant outside the lookback, in microseconds; see `Duration.before`."""
-    if lookup.lookback is None:
-        return "-9223372036854775807L"
-    rest = int(lookup.lookback.rest.total_seconds() * 1_000_000)
-    if not lookup.lookback.months:
-        return f"anchor_us - {rest}L"
-    end = "timestamp_micros(anchor_us + 1)"
-    return f"unix_micros({end} - INTERVAL '{lookup.lookback.months}' MONTH) - {rest}L - 1L"

@@ -173,36 +173,14 @@ class _Translation:
             if name not in _SAME and name not in _BY_DUCKDB:
                 written = node.sql("duckdb")
                 raise self.refused(node, written if len(written) <= 60 else f"{name} ({written[:50]}…)")
-            if isinstance(node, exp.Join) and (node.method or "").upper() in {"ASOF", "POSITIONAL"}:
-                raise self.refused(node, f"{node.method} JOIN")
-            if isinstance(node, exp.SetOperation) and node.args.get("by_name"):
-                raise self.refused(node, "BY NAME")
-            if isinstance(node, exp.Distinct) and node.args.get("on"):
-                raise self.refused(node, "DISTINCT ON")
-            if isinstance(node, exp.Star) and (node.args.get("replace") or node.args.get("rename")):
-                raise self.refused(node, "* REPLACE or * RENAME")
-            if isinstance(node, exp.WindowSpec) and (node.args["kind"] or "").upper() == "GROUPS":
-                raise self.refused(node, "a GROUPS frame")
-            if isinstance(node, exp.WindowSpec) and _months_and_days(node):
-                raise self.refused(node, "a frame from months to days")
-            if isinstance(node, exp.WindowSpec) and node.args.get("exclude"):
-                raise self.refused(node, "EXCLUDE in a window")
-            if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
-                raise self.refused(node, node.sql("duckdb"))
-            if isinstance(node, exp.Like) and not (node.expression.is_string and "\\" not in node.expression.name):
-                raise self.refused(node, "LIKE with a pattern that is no plain text")
-            if node.is_string and CLOCK_TEXTS.fullmatch(node.name):  # also where nobody wrote a cast
-                raise self.refused(node, f"{node.name!r}, which is the clock beside a time")
-            if isinstance(node, exp.Cast) and _type(node.to) is None:
-                raise self.refused(node, f"a cast to {node.to.sql('duckdb')}")
+            if found := _other_rows(node) or _other_value(node):
+                raise self.refused(node, found)
             if isinstance(node, exp.Order) and isinstance(node.parent, exp.Func):
                 raise self.refused(node.parent, f"{node.parent.sql('duckdb')} with an order of its own")
             if (isinstance(node, exp.Avg) or name in _ROUNDS) and any(
                 _may_be_decimal(part, self.decimals) for part in node.iter_expressions()
             ):
                 raise self.refused(node, f"{node.sql('duckdb')} of a decimal", _DECIMAL_CURE)
-            if isinstance(node, exp.Min | exp.Max) and node.expressions:
-                raise self.refused(node, node.sql("duckdb"))
 
     def of(self, node: "exp.Expr") -> "exp.Expr":
         """A node in Spark's words."""
@@ -405,6 +383,42 @@ def _logarithms_as_written(tree: "exp.Expr", sql: str) -> None:
         written = re.match(r"\w+", sql[node.meta.get("start", len(sql)) :])
         if written and written.group().lower() in {"log10", "log2"}:
             node.replace(exp.Anonymous(this=written.group().lower(), expressions=[node.expression]))
+
+
+def _other_rows(node: "exp.Expr") -> str | None:
+    """What a part of a query is, if Spark would take other rows by it, or has it not."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Join) and (node.method or "").upper() in {"ASOF", "POSITIONAL"}:
+        return f"{node.method} JOIN"
+    if isinstance(node, exp.SetOperation) and node.args.get("by_name"):
+        return "BY NAME"
+    if isinstance(node, exp.Distinct) and node.args.get("on"):
+        return "DISTINCT ON"
+    if isinstance(node, exp.Star) and (node.args.get("replace") or node.args.get("rename")):
+        return "* REPLACE or * RENAME"
+    if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
+        return node.sql("duckdb")
+    if not isinstance(node, exp.WindowSpec):
+        return None
+    if (node.args["kind"] or "").upper() == "GROUPS":
+        return "a GROUPS frame"
+    if _months_and_days(node):
+        return "a frame from months to days"
+    return "EXCLUDE in a window" if node.args.get("exclude") else None
+
+
+def _other_value(node: "exp.Expr") -> str | None:
+    """What an expression is, if Spark would compute another value, or cannot."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Like) and not (node.expression.is_string and "\\" not in node.expression.name):
+        return "LIKE with a pattern that is no plain text"
+    if node.is_string and CLOCK_TEXTS.fullmatch(node.name):  # also where nobody wrote a cast
+        return f"{node.name!r}, which is the clock beside a time"
+    if isinstance(node, exp.Cast) and _type(node.to) is None:
+        return f"a cast to {node.to.sql('duckdb')}"
+    return node.sql("duckdb") if isinstance(node, exp.Min | exp.Max) and node.expressions else None
 
 
 def _months_and_days(frame: "exp.Expr") -> bool:
