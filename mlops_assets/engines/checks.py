@@ -26,9 +26,7 @@ def check_lookups(schema: "pa.Schema", lookups: Sequence[ResolvedLookup]) -> Non
     for name in ("anchor", "as_of"):
         if name not in schema.names or schema.field(name).type != moment:
             raise DefinitionError(
-                f"rows without a column '{name}' of type {moment}",
-                "a time in UTC for each row",
-                f"add '{name}'",
+                f"rows without a column '{name}' of type {moment}", "a time in UTC for each row", f"add '{name}'"
             )
     names = set(schema.names)
     for lookup in lookups:

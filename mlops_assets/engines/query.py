@@ -46,11 +46,7 @@ _CLOCK_CURE = "take the time from a timestamp column of the input, which the pla
 _REFUSED_NODES: dict[str, tuple[str, str, str]] = {
     "TableSample": ("a sample, which is random", "all rows", "choose rows by a condition on a column"),
     "HistoricalData": ("AT (…), which reads another version", "the rows as known", "leave it out"),
-    "Pivot": (
-        "PIVOT or UNPIVOT",
-        "columns that are written out",
-        "write sum(x) FILTER (WHERE …) AS … for each column",
-    ),
+    "Pivot": ("PIVOT or UNPIVOT", "columns that are written out", "write sum(x) FILTER (WHERE …) AS … for each column"),
     "Columns": ("COLUMNS(…)", "columns that are written out", "write each column out"),
     "PositionalColumn": ("a column by its position", "a column by its name", "write the column's name"),
     "Placeholder": ("a parameter", "a query that is complete", "write the value itself"),
@@ -156,10 +152,7 @@ def _read(text: str, file: Path) -> "tuple[list[Token], exp.Expr]":
         ) from error
     except RecursionError as error:
         raise DefinitionError(
-            "SQL that is nested too deeply to be read",
-            "fewer levels",
-            "split it by WITH",
-            where=Location(file),
+            "SQL that is nested too deeply to be read", "fewer levels", "split it by WITH", where=Location(file)
         ) from error
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         raise _not_a_select(tokens[0], file)
@@ -309,10 +302,7 @@ class _Reader:
             )
         elif not _PLAIN_NAME.fullmatch(table.name):
             self.refuse(
-                table,
-                f"{table.name!r}, which reads a file",
-                "the name of a table",
-                "declare the file as a source",
+                table, f"{table.name!r}, which reads a file", "the name of a table", "declare the file as a source"
             )
         elif ENGINE_TABLES.fullmatch(table.name.lower()):
             self.refuse(table, f"{table.name}, a table of the engine's own", "a table of the platform", "leave it out")
@@ -411,11 +401,7 @@ class _Reader:
                 "use md5(key) to spread or choose rows",
             )
         elif FILE_WORDS.fullmatch(lower):
-            kind = (
-                "a file or the environment",
-                "tables of the platform only",
-                "declare the file as a source",
-            )
+            kind = ("a file or the environment", "tables of the platform only", "declare the file as a source")
         elif lower in EFFECT_WORDS:
             kind = (
                 "a side effect or hidden SQL",

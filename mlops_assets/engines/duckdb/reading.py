@@ -150,8 +150,5 @@ def _parser() -> Any:
 
 def _refused(found: str, where: Location | None) -> DefinitionError:
     return DefinitionError(
-        found,
-        "SQL in which DuckDB and the platform's filter read the same",
-        "write it in a plainer way",
-        where=where,
+        found, "SQL in which DuckDB and the platform's filter read the same", "write it in a plainer way", where=where
     )

@@ -41,13 +41,7 @@ from mlops_assets.engines.spark.session import (
     stay_on_this_machine,
     within,
 )
-from mlops_assets.engines.spark.states import (
-    compared_rows,
-    hash_partitions,
-    known_states,
-    stored_states,
-    write_states,
-)
+from mlops_assets.engines.spark.states import compared_rows, hash_partitions, known_states, stored_states, write_states
 from mlops_assets.engines.spark.translate import spark_figures, translate
 from mlops_assets.errors import ContractError, Location
 from mlops_assets.lakehouse.masking import words_about

@@ -68,10 +68,7 @@ def session_settings(settings: Mapping[str, str], scratch: Path) -> dict[str, st
     }
     if settings.get("spark.master", ours["spark.master"]).startswith("local"):
         # Nobody else may connect.
-        ours |= {
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-        }
+        ours |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     for_java = f'-Djava.io.tmpdir="{scratch / "spark"}" {settings.get("spark.driver.extraJavaOptions", "")}'.strip()
     return {**ours, **settings, "spark.driver.extraJavaOptions": for_java, **MEANING}
 
