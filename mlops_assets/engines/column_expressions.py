@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.engines.column_lineage import is_aggregate
 from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
 from mlops_assets.engines.names import Scope, UnresolvedError, conjunction, lowered, resolved, sources
 from mlops_assets.engines.query import Query, parsed_tree
+from mlops_assets.engines.sql_tree import aggregates, function_of, is_aggregate
 from mlops_assets.lakehouse.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class _Walk:
         if where := node.args.get("where"):
             scope = replace(scope, rows=f"{scope.rows} where {self._condition(where.this, scope, items)}")
         group = node.args.get("group")
-        if group or any(_aggregates(item) for item in items.values()):
+        if group or any(aggregates(item) for item in items.values()):
             scope = self._grouped(group, items, scope)
         over = scope
         if having := node.args.get("having"):
@@ -298,7 +298,7 @@ class _Walk:
 
         keys = list(group.expressions) if group else []
         if group and group.args.get("all"):
-            keys = [item for item in items.values() if not _aggregates(item)]
+            keys = [item for item in items.values() if not aggregates(item)]
         if any(type(key).__name__ in ("Rollup", "Cube", "GroupingSets") for key in keys):
             raise _NotFollowed
         named = [items.get(key.name) if isinstance(key, exp.Column) and not key.table else None for key in keys]
@@ -388,7 +388,7 @@ class _Walk:
         if kind == "Window":
             bounded = bounded and _is_bounded(node.args.get("spec"))
             return _Value(f"{form} in {scope.rows}", "", None, needs | scope.identity, bounded)
-        if scope.grouped is not None and _is_call_of_aggregate(node):
+        if scope.grouped is not None and is_aggregate(function_of(node)):
             bounded = bounded and scope.bounded or self._looks_back_so_far(node, scope)
             return _Value(f"{form} in {scope.grouped}", "", None, scope.identity, bounded)
         return _Value(form, "", None, needs, bounded, constant=not found)
@@ -398,7 +398,7 @@ class _Walk:
         kind = type(node).__name__
         if kind in ("Literal", "Boolean", "Null", "DataType", "Var", "Identifier"):
             return node.sql("duckdb") if kind == "Literal" else node.sql("duckdb").upper()
-        within = replace(scope, grouped=None) if _is_call_of_aggregate(node) else scope
+        within = replace(scope, grouped=None) if is_aggregate(function_of(node)) else scope
 
         def of(part: Any) -> str:
             if isinstance(part, str | bool | int) or not hasattr(part, "args"):
@@ -472,26 +472,6 @@ _INNER = frozenset(
 
 _COMMUTATIVE = frozenset(["Add", "Mul", "And", "Or", "EQ", "NEQ", "NullSafeEQ", "NullSafeNEQ"])
 _SWAPPED = {"GT": "LT", "GTE": "LTE"}
-_WRAPPERS = ("Filter", "WithinGroup", "IgnoreNulls", "RespectNulls")
-
-
-def _is_call_of_aggregate(node: "exp.Expr") -> bool:
-    """Whether a node is an aggregate with all that belongs to it, such as its FILTER."""
-    while type(node).__name__ in _WRAPPERS:
-        node = node.this
-    return is_aggregate(node)
-
-
-def _aggregates(item: "exp.Expr") -> bool:
-    """Whether an aggregate is in an item of a select list that is not the function of a window."""
-    for node in item.walk(prune=lambda part: type(part).__name__ in _NOT_FOLLOWED):
-        if is_aggregate(node):
-            around: exp.Expr | None = node.parent
-            while around is not None and type(around).__name__ in _WRAPPERS:
-                around = around.parent
-            if type(around).__name__ != "Window":
-                return True
-    return False
 
 
 def _is_bounded(spec: "exp.Expr | None") -> bool:

@@ -24,11 +24,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES
 from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
 from mlops_assets.engines.names import ANY, Scope, UnresolvedError, lowered, resolved, sources
 from mlops_assets.engines.query import Query
-from mlops_assets.engines.sql_tree import called_in
+from mlops_assets.engines.sql_tree import aggregates, called_in, is_aggregate
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -249,7 +248,7 @@ class _Walk:
             rows |= self.flow(where.this, scope).all
         if group := node.args.get("group"):
             by_all = group.args.get("all")
-            keys = [item for item in node.expressions if by_all and not _aggregates(item)] + list(_below(group))
+            keys = [item for item in node.expressions if by_all and not aggregates(item)] + list(_below(group))
             rows |= _merged(self.flow(key, scope) for key in keys).all
         for clause in ("having", "qualify"):
             if found := node.args.get(clause):
@@ -355,16 +354,3 @@ def _names(comprehension: "exp.Expr") -> "list[Any]":
 def _is_query(node: "exp.Expr") -> bool:
     kind = type(node).__name__
     return kind in ("Select", "Union", "Except", "Intersect") or (kind == "Subquery" and _is_query(node.this))
-
-
-def _aggregates(item: "exp.Expr") -> bool:
-    return any(is_aggregate(node) for node in item.walk(prune=_is_query))
-
-
-def is_aggregate(node: "exp.Expr") -> bool:
-    """Whether a function takes many rows, by its class or the name it was called by."""
-    from sqlglot import exp
-
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower() in AGGREGATES | ORDERED_AGGREGATES
-    return isinstance(node, exp.AggFunc)

@@ -1,12 +1,11 @@
 """Expressions that a user wrote: one item of a SELECT, computed from the columns of its own row and nothing else."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES, TABLE_FUNCTIONS, WINDOW_FUNCTIONS
-from mlops_assets.engines.query import parse_query, parsed_tree
+from mlops_assets.engines.query import called_and_named, parse_query, parsed_tree
 from mlops_assets.errors import DefinitionError, Location
 
 if TYPE_CHECKING:
@@ -52,10 +51,8 @@ def parse_expression(text: str, *, file: Path) -> Expression:
     (item,) = tree.expressions
     for node in item.walk():
         _check_node(node, file)
-    tokens = _tokens(query.canonical)
-    for word, following in pairwise([*tokens, ""]):
-        if word.lower() in _MANY_ROWS and following == "(":
-            raise _refused(f"{word.lower()}(), which takes many rows or gives them", file)
+    if of_many_rows := called_and_named(query.canonical)[0] & _MANY_ROWS:
+        raise _refused(f"{min(of_many_rows)}(), which takes many rows or gives them", file)
     columns = dict.fromkeys(column.name for column in item.find_all(exp.Column))
     return Expression(text, query.canonical.removeprefix("SELECT "), tuple(columns))
 
@@ -84,11 +81,3 @@ def _check_node(node: "exp.Expr", file: Path) -> None:
 
 def _refused(found: str, file: Path) -> DefinitionError:
     return DefinitionError(found, _ROW_BY_ROW, "compute it in a feature table, and look it up", where=Location(file))
-
-
-def _tokens(canonical: str) -> list[str]:
-    """The words and signs of a canonical text; texts between quotation marks are no words."""
-    from sqlglot import Dialect, TokenType
-
-    tokens = Dialect.get_or_raise("duckdb").tokenize(canonical)
-    return ["" if token.token_type is TokenType.STRING else token.text for token in tokens]

@@ -18,7 +18,6 @@ names are in lower case (``lowered``). What sqlglot (30.30) does otherwise than 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
@@ -38,7 +37,7 @@ ANY = ""
 
 
 class UnresolvedError(Exception):
-    """A query whose names are not resolved here: DuckDB refuses it, too, or see ``resolved``."""
+    """Names of a query are not resolved here; DuckDB refuses it, too, or ``resolved`` says why."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def lowered(name: str) -> str:
 
 
 def resolved(query: Query, columns: Mapping[str, Sequence[str]]) -> "exp.Expr":
-    """The tree of a query in which each name says what it means; others read it, too, so it stays as it is.
+    """The tree of a query in which each name says what it means.
 
     Args:
         query: What ``parse_query`` gave.
@@ -79,21 +78,14 @@ def resolved(query: Query, columns: Mapping[str, Sequence[str]]) -> "exp.Expr":
         UnresolvedError: A name of a table means nothing, or one in USING; or an alias names the columns of a star over
             columns of one name.
     """
-    return _resolved(query, tuple(sorted((table, tuple(names)) for table, names in columns.items())))
-
-
-@lru_cache(maxsize=256)
-def _resolved(query: Query, columns: tuple[tuple[str, tuple[str, ...]], ...]) -> "exp.Expr":
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.schema import MappingSchema
 
-    tables = {**dict(columns), PERIOD_TABLE: PERIOD_SCHEMA.names}
-    lowered: dict[str, object] = {
-        table.lower(): {name.lower(): "unknown" for name in names} for table, names in tables.items()
-    }
-    schema = MappingSchema(lowered, dialect="duckdb", normalize=False)
+    tables = {**columns, PERIOD_TABLE: PERIOD_SCHEMA.names}
+    known = {lowered(table): {lowered(name): "unknown" for name in names} for table, names in tables.items()}
+    schema = MappingSchema({**known}, dialect="duckdb", normalize=False)
     tree = windows_written_out(parsed_tree(query))
     listed = _prepared(tree)
     again = True

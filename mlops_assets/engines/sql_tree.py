@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from mlops_assets.engines.allow_list import AGGREGATES, ORDERED_AGGREGATES
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -45,10 +47,31 @@ def window_of(function: "exp.Expr") -> "exp.Window | None":
 
 def called_in(window: "exp.Window") -> "exp.Expr":
     """The function that is called in a window."""
-    called: exp.Expr = window.this
-    while isinstance(called, _wrappers()):
-        called = called.this
-    return called
+    return function_of(window.this)
+
+
+def function_of(call: "exp.Expr") -> "exp.Expr":
+    """The function of a call with all that belongs to it, such as its FILTER; the node itself where it is none."""
+    while isinstance(call, _wrappers()):
+        call = call.this
+    return call
+
+
+def is_aggregate(node: "exp.Expr") -> bool:
+    """Whether a function takes many rows, by its class or the name it was called by."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in AGGREGATES | ORDERED_AGGREGATES
+    return isinstance(node, exp.AggFunc)
+
+
+def aggregates(item: "exp.Expr") -> bool:
+    """Whether an item of a select list holds an aggregate that is not the function of a window, nor in a subquery."""
+    from sqlglot import exp
+
+    nodes = item.walk(prune=lambda node: isinstance(node, exp.Query))
+    return any(is_aggregate(node) and window_of(node) is None for node in nodes)
 
 
 def definition_of(window: "exp.Window") -> "exp.Window":

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.engines.named_windows import windows_written_out
 from mlops_assets.engines.query import Query, parsed_tree
-from mlops_assets.engines.sql_tree import called_in, counts_rows, cte_of, line_of, meant, ordered_by, window_of
+from mlops_assets.engines.sql_tree import (
+    aggregates,
+    called_in,
+    counts_rows,
+    cte_of,
+    line_of,
+    meant,
+    ordered_by,
+    window_of,
+)
 from mlops_assets.errors import Location
 from mlops_assets.lakehouse.schema import TableSchema
 
@@ -108,8 +117,6 @@ class _Ties:
 
     def rows(self, select: "exp.Select") -> _Names | None:
         """What tells the rows apart that windows are over, and of which one each is selected."""
-        from sqlglot import exp
-
         distinct, group = select.args.get("distinct"), select.args.get("group")
         if distinct and not distinct.args.get("on"):
             return None if any(item.is_star for item in select.selects) else frozenset(
@@ -117,19 +124,17 @@ class _Ties:
             )  # fmt: skip
         if group and any(group.args.get(part) for part in ("rollup", "cube", "grouping_sets")):
             return None
-        if group or any(isinstance(item, exp.AggFunc) and window_of(item) is None for item in _selected(select)):
+        if group or any(map(aggregates, select.selects)):
             return frozenset(map(_key, self.groups(select)))
         return self.before_groups(select)
 
     def groups(self, select: "exp.Select") -> "list[exp.Expr]":
         """What a SELECT groups by."""
-        from sqlglot import exp
-
         group = select.args.get("group")
         if not group:
             return []
         if group.args.get("all"):
-            return [item.unalias() for item in select.selects if not item.find(exp.AggFunc)]
+            return [item.unalias() for item in select.selects if not aggregates(item)]
         return [meant(item, select) for item in group.expressions]
 
     def before_groups(self, select: "exp.Select") -> _Names | None:
@@ -191,14 +196,6 @@ def _outputs(query: "exp.Query") -> _Names | None:
     if any(item.is_star for item in query.selects):
         return None
     return frozenset(item.alias_or_name.lower() for item in query.selects)
-
-
-def _selected(select: "exp.Select") -> "Iterator[exp.Expr]":
-    """The nodes of the select list, without those of queries within it."""
-    from sqlglot import exp
-
-    for item in select.selects:
-        yield from item.walk(prune=lambda node: isinstance(node, exp.Query))
 
 
 def _pinned(select: "exp.Select", sources: "list[exp.Expr]") -> _Names:

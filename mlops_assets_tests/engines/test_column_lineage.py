@@ -190,6 +190,7 @@ CASES = [
     # names
     ('select "Units" as "Sold" from SALES as S where s."COST" > 1', "sold", "sales.units renamed | sales.cost"),
     ('select UNITS from "Sales"', "Units", "sales.units copied |"),
+    ('select units as "ÜBER", cost as "über" from sales', "Über", "sales.units renamed |"),
     # lists and tables made of values
     ("select tag from sales, unnest(tags) as t(tag)", "tag", "sales.tags computed |"),
     ("select units from sales, unnest(tags) as t(tag)", "units", "sales.units copied | sales.tags"),

@@ -6,7 +6,7 @@ batch of rows at a time. The rest is refused, with its line, before anything run
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,11 +192,7 @@ class _Translation:
             return node
         if self._is_duckdbs(node):
             return self._by_duckdb(node)
-        for key, value in list(node.args.items()):
-            if isinstance(value, exp.Expr):
-                node.set(key, self.of(value))
-            elif isinstance(value, list):
-                node.set(key, [self.of(item) if isinstance(item, exp.Expr) else item for item in value])
+        _change_parts(node, self.of)
         rule = getattr(self, f"_{type(node).__name__.lower()}", None)
         return rule(node) if rule else node
 
@@ -222,11 +218,7 @@ class _Translation:
 
         def taken(part: "exp.Expr") -> "exp.Expr":
             if _is_scalar(part):
-                for key, value in list(part.args.items()):
-                    if isinstance(value, exp.Expr):
-                        part.set(key, taken(value))
-                    elif isinstance(value, list):
-                        part.set(key, [taken(item) if isinstance(item, exp.Expr) else item for item in value])
+                _change_parts(part, taken)
                 return part
             text = part.sql("duckdb")
             if text not in arguments:
@@ -277,9 +269,6 @@ class _Translation:
         return exp.cast(node, "bigint")
 
     _year = _quarter = _month = _day = _dayofmonth = _hour = _minute = _extract = _whole
-
-    def _timestamptrunc(self, node: "exp.Expr") -> "exp.Expr":
-        return node
 
     def _filter(self, node: "exp.Expr") -> "exp.Expr":
         """Spark has no FILTER in windows; an aggregate that passes nulls over can be given nulls."""
@@ -343,6 +332,17 @@ _SPREADS = {
     "VariancePop": ("s.d / s.n", 1),
 }
 """From the count n and the sum of squares d to each measure, and how many values it takes."""
+
+
+def _change_parts(node: "exp.Expr", change: "Callable[[exp.Expr], exp.Expr]") -> None:
+    """Put something else in the place of each part of a node."""
+    from sqlglot import exp
+
+    for key, value in list(node.args.items()):
+        if isinstance(value, exp.Expr):
+            node.set(key, change(value))
+        elif isinstance(value, list):
+            node.set(key, [change(item) if isinstance(item, exp.Expr) else item for item in value])
 
 
 def _distinct_values(count: "exp.Expr") -> "exp.Expr":
