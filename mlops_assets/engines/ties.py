@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mlops_assets.engines.named_windows import windows_written_out
+from mlops_assets.engines.names import conjunction, sources
 from mlops_assets.engines.query import Query, parsed_tree
 from mlops_assets.engines.sql_tree import (
     aggregates,
@@ -139,13 +140,11 @@ class _Ties:
 
     def before_groups(self, select: "exp.Select") -> _Names | None:
         """What tells the rows of FROM and its joins apart, WHERE included."""
-        from_ = select.args.get("from_")
-        joins = [join for join in select.args.get("joins") or () if (join.kind or "").upper() not in ("SEMI", "ANTI")]
-        sources = [from_.this, *(join.this for join in joins)] if from_ else []
-        told = [self._source(source) for source in sources]
-        if select.args.get("laterals") or any(names is None for names in told):
-            return None
-        return frozenset().union(*(names or () for names in told)) - _pinned(select, sources)
+        kept = [source for source, join in sources(select) if join is None or not join.is_semi_or_anti_join]
+        told = [self._source(source) for source in kept]
+        if None in told or any(join and join.parent is not select for _, join in sources(select)):
+            return None  # parentheses around joins are not looked into
+        return frozenset().union(*(names or () for names in told)) - _pinned(select, kept)
 
     def _source(self, source: "exp.Expr") -> _Names | None:
         from sqlglot import exp
@@ -198,14 +197,13 @@ def _outputs(query: "exp.Query") -> _Names | None:
     return frozenset(item.alias_or_name.lower() for item in query.selects)
 
 
-def _pinned(select: "exp.Select", sources: "list[exp.Expr]") -> _Names:
+def _pinned(select: "exp.Select", kept: "list[exp.Expr]") -> _Names:
     """Columns that WHERE sets equal to a constant, or to something of the query around."""
     from sqlglot import exp
 
-    where, own = select.args.get("where"), {source.alias_or_name.lower() for source in sources}
+    where, own = select.args.get("where"), {source.alias_or_name.lower() for source in kept}
     pinned = set()
-    conditions = where.this.flatten() if where and isinstance(where.this, exp.And) else [where.this] if where else []
-    for condition in conditions:
+    for condition in conjunction(where.this) if where else ():
         if not isinstance(condition, exp.EQ):
             continue
         for column, other in ((condition.this, condition.expression), (condition.expression, condition.this)):
