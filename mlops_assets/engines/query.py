@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,7 +243,7 @@ class _Reader:
             for node in self.tree.find_all(exp.TableAlias)
             if isinstance(node.this, exp.Identifier)
         }
-        previous, texts, names = None, _string_types(), self.names()
+        previous, texts, names = None, _string_types(), self.names
         for token, following in pairwise([*self.tokens, None]):
             assert token is not None  # only the last of all is None
             word, quoted = token.text.lower(), token.token_type is TokenType.IDENTIFIER
@@ -282,15 +282,15 @@ class _Reader:
                 self.refuse(node, "POSITIONAL JOIN", "a join on columns", "name the columns with ON or USING")
             elif isinstance(node, exp.Cast) and node.this.is_string and CLOCK_TEXTS.fullmatch(node.this.name):
                 self.refuse(node, f"{node.this.name!r}, which asks for the clock", "a fixed date", _CLOCK_CURE)
-            self.check_order(node)
+            for found, cure in self.orders_left_open(node):
+                self.refuse(node, found, "rows in a known order", cure)
 
     def check_table(self, table: "exp.Table") -> None:
         """Refuse what is read from, unless it is a plain name or a function of its arguments."""
         from sqlglot import exp
 
         if not isinstance(table.this, exp.Identifier):
-            start = table.this.meta.get("start")
-            called = next((token.text for token in self.tokens if token.start == start), table.this.name)
+            called = self.texts.get(table.this.meta.get("start", -1), table.this.name)
             if called.lower() not in TABLE_FUNCTIONS:
                 self.refuse_word(called, line_of(table))
         elif table.args.get("db") or table.args.get("catalog"):
@@ -307,43 +307,27 @@ class _Reader:
         elif ENGINE_TABLES.fullmatch(table.name.lower()):
             self.refuse(table, f"{table.name}, a table of the engine's own", "a table of the platform", "leave it out")
 
-    def check_order(self, node: "exp.Expr") -> None:
-        """Refuse what takes one row of many unless an ORDER BY says which."""
+    def orders_left_open(self, node: "exp.Expr") -> Iterator[tuple[str, str]]:
+        """What takes one row of many, and no ORDER BY says which; with what to do."""
         from sqlglot import exp
 
-        distinct = node.args.get("distinct")
         if isinstance(node, exp.Query) and not ordered_by(node):
             if any(node.args.get(part) for part in ("limit", "offset", "fetch")):
-                self.refuse(
-                    node,
-                    "LIMIT without ORDER BY",
-                    "rows in a known order",
-                    "add ORDER BY, down to a unique key; a constant orders nothing",
-                )
-            if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
-                self.refuse(node, "DISTINCT ON without ORDER BY", "rows in a known order", "add ORDER BY")
+                yield "LIMIT without ORDER BY", "add ORDER BY, down to a unique key; a constant orders nothing"
+            if getattr(node.args.get("distinct"), "args", {}).get("on"):
+                yield "DISTINCT ON without ORDER BY", "add ORDER BY"
         if isinstance(node, exp.Window) and counts_rows(node) and not ordered_by(node):
-            self.refuse(
-                node, "a frame of rows in a window without ORDER BY", "rows in a known order", "add ORDER BY to OVER"
-            )
+            yield "a frame of rows in a window without ORDER BY", "add ORDER BY to OVER"
         name = self.called(node)
         if name not in ORDERED_AGGREGATES | WINDOW_FUNCTIONS:
             return
         if window := window_of(node):
             if not ordered_by(window):
-                self.refuse(
-                    node,
-                    f"{name}() in a window without ORDER BY",
-                    "rows in a known order",
-                    "add ORDER BY to OVER, by a column: a constant orders nothing",
-                )
+                cure = "add ORDER BY to OVER, by a column: a constant orders nothing"
+                yield f"{name}() in a window without ORDER BY", cure
         elif not ordered_by(node.parent if isinstance(node.parent, exp.WithinGroup) else node):
-            self.refuse(
-                node,
-                f"{name}() without ORDER BY, which takes rows in any order",
-                "rows in a known order",
-                f"write {name}(… ORDER BY …), or use min or max",
-            )
+            cure = f"write {name}(… ORDER BY …), or use min or max"
+            yield f"{name}() without ORDER BY, which takes rows in any order", cure
 
     def called(self, node: "exp.Expr") -> str | None:
         """The name by which a function was called, in lower case."""
@@ -351,10 +335,14 @@ class _Reader:
 
         if not isinstance(node, exp.Func):
             return None
-        if "start" not in node.meta:
-            return node.sql_name().lower()
-        return next(token.text.lower() for token in self.tokens if token.start == node.meta["start"])
+        return self.texts[node.meta["start"]].lower() if "start" in node.meta else node.sql_name().lower()
 
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """What stands at each place where a token begins."""
+        return {token.start: token.text for token in self.tokens}
+
+    @cached_property
     def names(self) -> frozenset[int | None]:
         """Where each name stands in the text."""
         from sqlglot import exp
@@ -365,7 +353,7 @@ class _Reader:
         """The tokens, one space between them: names quoted as written, all other words in capitals."""
         from sqlglot import TokenType
 
-        names = self.names()
+        names = self.names
         parts: list[str] = []
         for before, token in pairwise([None, *self.tokens]):
             assert token is not None  # only the first of all is None

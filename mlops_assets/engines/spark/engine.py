@@ -238,8 +238,7 @@ class SparkEngine:
 
     def first_rows(self, rows: SparkRows, count: int) -> "pa.Table":
         """See `Engine.first_rows`."""
-        ordered = rows.frame.orderBy(*map(quoted, rows.order)) if rows.order else rows.frame
-        return SparkRows(ordered.limit(count), rows.order, rows.schema).fetched()
+        return rows.fetched(count)
 
     def to_arrow(self, rows: SparkRows) -> "pa.Table":
         """See `Engine.to_arrow`."""

@@ -17,7 +17,6 @@ from mlops_assets.engines.spark.states import stored_states
 from mlops_assets.lakehouse.tables import StateTable
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
 
@@ -32,6 +31,7 @@ class _Asked:
 
 def look_up(session: "SparkSession", rows: SparkRows, lookups: Sequence[ResolvedLookup]) -> SparkRows:
     """Look features up for rows; see `Engine.lookup`."""
+    import pyarrow as pa
     from pyspark.sql import functions as F
 
     asked = _asked(rows.frame)
@@ -58,13 +58,7 @@ def look_up(session: "SparkSession", rows: SparkRows, lookups: Sequence[Resolved
             answers.append(value.alias(name))
             fields.append(schema.field(feature).with_name(name))
             place += 1
-    return SparkRows(frame.select(*answers), rows.order, _schema(fields))
-
-
-def _schema(fields: "list[pa.Field]") -> "pa.Schema":
-    import pyarrow as pa
-
-    return pa.schema(fields)
+    return SparkRows(frame.select(*answers), rows.order, pa.schema(fields))
 
 
 def _asked(frame: Frame) -> _Asked:

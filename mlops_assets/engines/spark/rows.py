@@ -27,9 +27,10 @@ class SparkRows:
     order: tuple[str, ...]
     schema: "pa.Schema"
 
-    def fetched(self) -> "pa.Table":
-        """The rows in this process, in their order."""
+    def fetched(self, first: int | None = None) -> "pa.Table":
+        """The rows in this process, in their order; the first so many, or all."""
         ordered = self.frame.orderBy(*map(quoted, self.order)) if self.order else self.frame
+        ordered = ordered if first is None else ordered.limit(first)
         return ordered.select(*map(quoted, self.schema.names)).toArrow().cast(self.schema)
 
 
