@@ -86,15 +86,14 @@ def _all_origins(query: Query, columns: tuple[tuple[str, tuple[str, ...]], ...])
         for table, names in columns
     }
     tables[PERIOD_TABLE] = _Relation({name: _Flow() for name in PERIOD_SCHEMA.names})
+    unknown = _Flow({(table, name): "unknown" for table, names in columns for name in names})
     try:
         answer = _Walk().query(resolved(query, dict(columns)), _Scope(tables=tables))
     except UnresolvedError:
-        refs = [(table, name) for table, names in columns for name in names]
-        answer = _Relation({ANY: _Flow(dict.fromkeys(refs, "unknown"))})
-    unnamed = answer.columns.get(ANY) or _Flow(dict.fromkeys(answer.all, "unknown"))
+        answer = _Relation({ANY: unknown})
     return _Told(
         {name: _origins(flow, answer.rows, name) for name, flow in answer.columns.items()},
-        _origins(unnamed, answer.rows, ""),
+        _origins(answer.columns.get(ANY, unknown), answer.rows, ""),
     )
 
 
@@ -238,7 +237,7 @@ class _Walk:
                 rows |= self.flow(on, scope).all
         columns: dict[str, _Flow] = {}
         for item in node.expressions:
-            flow = self.flow(item, replace(scope, aliases=columns))
+            flow = scope.reached().by("computed") if item.is_star else self.flow(item, replace(scope, aliases=columns))
             if type(item.unalias()).__name__ in ("Explode", "Unnest"):  # as many rows as elements; a struct's fields
                 rows |= flow.all
                 columns[ANY] = _merged([flow, columns.get(ANY, _Flow())])

@@ -6,7 +6,8 @@ names are in lower case (``lowered``). What sqlglot (30.30) does otherwise than 
 - A column that USING merged is to it the first of all sides that is not null. Here it is the left one, of a right join
   the right one, and the first that is not null only of a full join.
 - A star over two columns of one name it leaves as it is. Here the second gets a number first, as DuckDB calls it.
-- What a function in FROM gives, it knows only by names of columns in the alias. Here the alias alone is one, too.
+- What functions and values in FROM give, it knows only by names of columns in their alias, and passes over those of
+  LATERAL. Here columns that are not named there have DuckDB's names.
 - ``* LIKE 'u%'`` is one column to it. Here it is all columns of the star.
 - Aliases of a select list it could write out where they are used, but each may double what stands there, and in HAVING
   and ORDER BY it takes some for an alias that DuckDB takes for a column. They stay names without a table, which may
@@ -146,16 +147,15 @@ def conjunction(node: "exp.Expr | None") -> "Iterator[exp.Expr]":
 
 
 def _prepared(tree: "exp.Expr") -> "list[exp.Query]":
-    """Names each column that has no name by its text, those of a function by its alias, and marks what a user wrote.
+    """Names each column that has no name, as DuckDB does or by its text, and marks what a user wrote.
 
     Returns:
-        Queries that were added around those whose columns an alias names: in the query itself its own aliases may be
-        used.
+        Queries that were added around those whose columns an alias names.
     """
     from sqlglot import exp
 
-    added = []
-    for node in reversed(list(tree.find_all(exp.Column, exp.Select, exp.UDTF, exp.CTE, exp.Subquery))):
+    added: list[exp.Query] = []
+    for node in reversed(list(tree.find_all(exp.Column, exp.Select, exp.Table, exp.UDTF, exp.CTE, exp.Subquery))):
         alias = node.args.get("alias")
         if isinstance(node, exp.Column):
             if len(node.parts) > 1:
@@ -163,13 +163,50 @@ def _prepared(tree: "exp.Expr") -> "list[exp.Query]":
         elif isinstance(node, exp.Select):
             for item in node.expressions:
                 _name(item)
-        elif isinstance(node.this, exp.Query):
+        elif isinstance(node.this, exp.Query | exp.Identifier):
             if alias and alias.columns:
-                node.set("this", exp.select("*").from_(node.this.subquery("_", copy=False), copy=False))
-                added.append(node.this)
-        elif isinstance(node, exp.UDTF) and alias and alias.this and not alias.columns:
-            alias.set("columns", [alias.this.copy()])
+                added.append(_renamed_inside(node, alias))
+        elif isinstance(node, exp.Table | exp.Lateral) or (
+            isinstance(node, exp.UDTF) and isinstance(node.parent, exp.From | exp.Join)
+        ):
+            _name_given(node)
     return added
+
+
+def _renamed_inside(node: "exp.Expr", alias: "exp.TableAlias") -> "exp.Query":
+    """Takes the names of columns from the alias of a table or a query, and gives them in a query within.
+
+    In a query itself its own aliases may be used, of a table they need not be all, and those of LATERAL sqlglot passes
+    over: so they stand in a query of their own, around the one that is returned.
+    """
+    from sqlglot import exp
+
+    of_table = isinstance(node, exp.Table)
+    added = exp.select("*").from_(exp.Table(this=node.this) if of_table else node.this.subquery("_", copy=False))
+    called = exp.TableAlias(this=exp.to_identifier("_"), columns=alias.columns)
+    renamed = exp.select("*").from_(exp.Subquery(this=added, alias=called), copy=False)
+    alias.set("columns", None)
+    if of_table:
+        node.replace(exp.Subquery(this=renamed, alias=alias, joins=node.args.get("joins")))
+    else:
+        node.set("this", exp.Subquery(this=renamed) if isinstance(node, exp.Lateral) else renamed)
+    return added
+
+
+def _name_given(node: "exp.Expr") -> None:
+    """Names the columns of a function, or of values, in FROM."""
+    from sqlglot import exp
+
+    alias, function = node.args.get("alias") or exp.TableAlias(), node.find(exp.Unnest, exp.GenerateSeries)
+    if isinstance(node, exp.Values):
+        names = [f"col{place}" for place in range(len(node.expressions[0].expressions))]
+    elif isinstance(function, exp.GenerateSeries):
+        names = [alias.name or ("range" if function.args.get("is_end_exclusive") else "generate_series")]
+    else:
+        names = [alias.name or "unnest", "ordinality"][: 2 if function and function.args.get("offset") else 1]
+    given = alias.columns
+    alias.set("columns", [*given, *map(exp.to_identifier, names[len(given) :])])
+    node.set("alias", alias)
 
 
 def _name(item: "exp.Expr") -> None:
