@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,6 @@ from mlops_assets.errors import DamagedStateError, SurroundingsError
 from mlops_assets.lakehouse import clock as clock_module
 from mlops_assets.lakehouse.clock import HomeClock, StandingClock, SystemClock
 from mlops_assets.lakehouse.home import HOME_VARIABLE, SMALLEST_FREE_SPACE_VARIABLE, Home
-from mlops_assets.storage.files import write_atomically
 from mlops_assets_tests.local_paths import path_of
 
 MOMENT = datetime(2024, 3, 5, 12, 30, tzinfo=UTC)
@@ -155,27 +153,6 @@ def test_a_write_that_fails_leaves_the_clock_as_it_was(clock: HomeClock, monkeyp
         clock.set(MOMENT + timedelta(days=1))
     assert clock.now() == MOMENT
     assert sorted(file.name for file in clock.file.parent.iterdir()) == ["clock.json", "newest_moment.json"]
-
-
-def test_two_threads_that_write_one_file_leave_one_of_the_two_contents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file, long = tmp_path / "file", b"long" * 1000
-    sync = os.fsync
-    first_time = iter([True])
-
-    def other_writer_comes_between(descriptor: int) -> None:
-        sync(descriptor)
-        if next(first_time, False):
-            other = threading.Thread(target=write_atomically, args=(file, b"short"))
-            other.start()
-            other.join()
-            assert file.read_bytes() == b"short"
-
-    monkeypatch.setattr(os, "fsync", other_writer_comes_between)
-    write_atomically(file, long)
-    assert file.read_bytes() == long
-    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_home_is_the_folder_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

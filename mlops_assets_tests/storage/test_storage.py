@@ -226,6 +226,27 @@ def hold_and_be_killed(folder: StoragePath) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_two_threads_that_write_one_file_leave_one_of_the_two_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, long = tmp_path / "file", b"long" * 1000
+    sync = os.fsync
+    first_time = iter([True])
+
+    def other_writer_comes_between(descriptor: int) -> None:
+        sync(descriptor)
+        if next(first_time, False):
+            other = threading.Thread(target=write_atomically, args=(file, b"short"))
+            other.start()
+            other.join()
+            assert file.read_bytes() == b"short"
+
+    monkeypatch.setattr(os, "fsync", other_writer_comes_between)
+    write_atomically(file, long)
+    assert file.read_bytes() == long
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_write_that_fails_leaves_nothing_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
