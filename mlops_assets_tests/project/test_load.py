@@ -11,7 +11,7 @@ import pytest
 from mlops_assets.errors import DefinitionError, Location
 from mlops_assets.lakehouse.periods import Calendar, Duration
 from mlops_assets.operations.check import check_parameter_values
-from mlops_assets.project.attributes import RENAMED
+from mlops_assets.project.attributes import RENAMED, SourceAttributes
 from mlops_assets.project.definition import Files
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import ComparisonGate
@@ -868,6 +868,14 @@ def test_a_timed_source_without_periods(project: SmallProject, field: str, line:
         "period and first_period in a source with a time",
         f"add {field}",
     )
+
+
+def test_editors_are_told_the_default_of_a_length_as_a_user_writes_it() -> None:
+    schema = SourceAttributes.model_json_schema()
+    parts = (schema, schema["$defs"]["Database"], schema["$defs"]["Push"])
+    fields = {name: field for part in parts for name, field in part["properties"].items()}
+    lengths = ("publication_lag", "overdue_after", "check_every", "remember_keys")
+    assert [fields[name]["default"] for name in lengths] == ["0 days", "3 days", "1 day", "7 days"]
 
 
 # Mistakes in values
