@@ -217,6 +217,8 @@ class _Walk:
             rows = f"{kind} {bool(node.args.get('distinct'))} ({left.rows}) ({right.rows})"
             pairs = zip(left.columns.items(), right.columns.values(), strict=False)
             columns = {name: _either(kind, left, one, right, other) for (name, one), other in pairs}
+            if kind != "Union" or node.args.get("distinct"):  # rows are compared with each other as a whole
+                rows += f" of {_forms(left.columns.values())} {_forms(right.columns.values())}"
             rows += self._taken(node, _Scope(aliases=columns))
             return _Relation(columns, rows, left.identity | right.identity, left.bases | right.bases)
         raise _NotFollowed
