@@ -157,7 +157,7 @@ def _expressions(
     tables[PERIOD_TABLE] = _Relation({of.rpartition(".")[2]: _Value(of, of, constant=True) for of in moments}, "")
     try:
         answer = walk.query(resolved(query, {name: schema.names for name, schema in inputs}), tables)
-    except (_NotFollowed, UnresolvedError):
+    except (_NotFollowed, UnresolvedError, RecursionError):
         return {}
     found = {name: value for name, value in answer.columns.items() if value is not None}
     values = {name: found[lowered(name)] for name in schema.names if lowered(name) in found}

@@ -89,7 +89,7 @@ def _all_origins(query: Query, columns: tuple[tuple[str, tuple[str, ...]], ...])
     unknown = _Flow({(table, name): "unknown" for table, names in columns for name in names})
     try:
         answer = _Walk().query(resolved(query, dict(columns)), _Scope(tables=tables))
-    except UnresolvedError:
+    except (UnresolvedError, RecursionError):  # a sum of a thousand columns is a thousand levels deep
         answer = _Relation({ANY: unknown})
     return _Told(
         {name: _origins(flow, answer.rows, name) for name, flow in answer.columns.items()},

@@ -231,6 +231,11 @@ def test_what_cannot_be_told_comes_from_everything_in_reach() -> None:
     assert told == "prices.price unknown, prices.product unknown, prices.ts unknown |"
 
 
+def test_of_a_sum_of_a_thousand_columns_every_column_may_come_from_everything() -> None:
+    told = origins(f"select {' + '.join(['price'] * 1000)} as x from prices", "x")
+    assert told == "prices.price unknown, prices.product unknown, prices.ts unknown |"
+
+
 # Whatever orders rows is different in each of them: their place in the table must not matter.
 ROWS = """
 insert into sales select i % 3, chr((97 + i % 4)::int), date '2020-01-01' + to_months(i::int * 7 % 41),
