@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_assets.engines.limits import Limits
-from mlops_assets.lakehouse.periods import EPOCH, Calendar, Duration, Period
+from mlops_assets.lakehouse.periods import EPOCH, Calendar, Duration, Period, in_utc
 from mlops_assets.lakehouse.schema import Column, ColumnType, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 
@@ -62,6 +62,13 @@ class QueryInput:
     table: StateTable
     first: Period | None
     last: Period | None
+
+
+def as_told(value: Any) -> Any:
+    """A figure as every engine tells it: times are in UTC, and a list of no values is none."""
+    if isinstance(value, datetime):
+        return in_utc(value)
+    return None if value == [] else value
 
 
 def columns_read(inputs: Iterable[QueryInput]) -> tuple[Column, ...]:

@@ -2,11 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
 
 from mlops_assets.engines.duckdb.connection import quoted
-from mlops_assets.lakehouse.periods import in_utc
 
 COUNT = "count(*)"
 
@@ -99,13 +96,6 @@ def bin_of(column: str, edges: Sequence[float], condition: str = "true") -> str:
     places = " ".join(f"WHEN {quoted(column)} < {_number(edge)} THEN {place}" for place, edge in enumerate(edges[1:-1]))
     inside = f"CASE {places} ELSE {len(edges) - 2} END" if places else "0"
     return f"CASE WHEN {quoted(column)} IS NOT NULL AND {condition} THEN {inside} END"
-
-
-def as_told(value: Any) -> Any:
-    """A figure as every engine tells it: times are in UTC, and a list of no values is none."""
-    if isinstance(value, datetime):
-        return in_utc(value)
-    return None if value == [] else value
 
 
 def _together(columns: Iterable[str]) -> str:

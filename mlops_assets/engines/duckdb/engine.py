@@ -16,6 +16,7 @@ from mlops_assets.engines.contract import (
     QueryInput,
     ResolvedLookup,
     Rows,
+    as_told,
     columns_read,
     known_columns,
     moments_of,
@@ -25,7 +26,6 @@ from mlops_assets.engines.duckdb.lookup import found_features
 from mlops_assets.engines.duckdb.reading import require_same_reading
 from mlops_assets.engines.duckdb.sandbox import Sandbox, sandbox
 from mlops_assets.engines.duckdb.states import create_changes_table, known_rows
-from mlops_assets.engines.figures import as_told
 from mlops_assets.engines.limits import Limits
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.exact import finite

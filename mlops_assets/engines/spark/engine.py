@@ -18,13 +18,13 @@ from mlops_assets.engines.contract import (
     ComputedFeature,
     QueryInput,
     ResolvedLookup,
+    as_told,
     columns_read,
     known_columns,
 )
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.duckdb.answers import check_answer, failed
 from mlops_assets.engines.duckdb.engine import with_column
-from mlops_assets.engines.figures import as_told
 from mlops_assets.engines.limits import Limits
 from mlops_assets.engines.spark.functions import register_functions
 from mlops_assets.engines.spark.lookup import look_up
