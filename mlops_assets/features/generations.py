@@ -121,9 +121,8 @@ def earlier_generations(table: StateTable) -> list[DeltaFolder]:
     return [DeltaFolder(generations / name, table.name) for name in others]
 
 
-def computed_periods(generation: DeltaFolder, calendar: Calendar, first: Period) -> list[str]:
-    """The keys of the periods, from the first on, that a generation of a table was computed for."""
-    newest = generation.newest_period()
+def computed_periods(generation: DeltaFolder, calendar: Calendar, first: Period, newest: str | None) -> list[str]:
+    """The keys of the periods, from the first to the newest, that a generation of a table was computed for."""
     keys = [period.key for period in calendar.between(first, calendar.at_key(newest))] if newest else []
     return [key for key, count in generation.counters(keys).items() if count]
 
@@ -240,7 +239,9 @@ def compare_generations(
         first: The first period that counts.
     """
     calendar = now.schema.calendar
-    keys = computed_periods(before, calendar, first)
+    # The last periods of the earlier one may have been computed, and hold no row.
+    newest = max(filter(None, (before.newest_period(), now.delta.newest_period())), default=None)
+    keys = computed_periods(before, calendar, first, newest)
     chosen = tuple(columns if columns is not None else now.schema.value_names)
     found = TableAgreement(now.name, before.folder.name, now.delta.folder.name, chosen, tuple(keys))
     missing = tuple(key for key, count in now.delta.counters(keys).items() if not count)

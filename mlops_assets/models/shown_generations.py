@@ -49,7 +49,7 @@ def shown_generations(platform: Platform, table: FeatureTableDefinition) -> list
                 record.generation == table.generation,
                 record.first_seen,
                 record.definition,
-                tuple(computed_periods(folder, table.schema.calendar, table.first)),
+                tuple(computed_periods(folder, table.schema.calendar, table.first, folder.newest_period())),
                 tuple(words for generation, words in trained if generation == record.generation),
             )
         )

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.errors import DefinitionError, MissingDataError
@@ -342,6 +342,7 @@ def write_history(table: StateTable, history: list[tuple[float | None, int, bool
 
 @pytest.mark.slow
 @settings(max_examples=40)
+@example(first=[(None, 0, False)] * 4, second=[(None, 0, False)] * 3 + [(None, 0, True)], costs=[0] * 4)
 @given(first=HISTORY, second=st.none() | HISTORY, costs=st.lists(st.integers(0, 1), min_size=4, max_size=4))
 def test_histories_are_found_the_same_where_nobody_could_tell_them_apart(
     shared: Line, first: list[Any], second: list[Any] | None, costs: list[int]

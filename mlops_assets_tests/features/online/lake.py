@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_assets.engines.contract import ResolvedLookup
@@ -11,6 +10,8 @@ from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.platform import Platform
+from mlops_assets.storage.opening import storage_at
+from mlops_assets.storage.path import StoragePath
 from mlops_assets_tests.engines import oracle
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Lake:
     states: list[tuple[int, oracle.State]] = field(default_factory=list)
     counted: dict[str, int] = field(default_factory=dict)
     commits: int = 0
-    folder: Path = Path("source")
+    folder: StoragePath = field(default_factory=lambda: storage_at("source"))
     name: str = "sales"
 
     def version(self) -> int:
