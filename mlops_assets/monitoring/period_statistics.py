@@ -110,7 +110,7 @@ def _changed_constant(before: Numbers, numbers: Numbers, inside: bool) -> "Float
     found = np.full(len(numbers.points), np.nan)
     for place, points in enumerate(numbers.points):
         lowest, highest = (
-            (_without(lows, place), -_without(-highs, place)) if inside else (float(lows.min()), float(highs.max()))
+            (_without(lows, place), -_without(-highs, place)) if inside else (min(lows.tolist()), max(highs.tolist()))
         )
         if lowest == highest and len(points):
             found[place] = float((points != lowest).mean())
