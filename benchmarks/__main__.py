@@ -9,7 +9,7 @@ from benchmarks import Figure
 from benchmarks.backfill import backfill
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
-from benchmarks.drift import drift
+from benchmarks.drift import drift, false_alarms, power
 from benchmarks.features_over_http import http
 from benchmarks.lines import lines
 from benchmarks.load import load
@@ -39,6 +39,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "backfill": backfill,
     "compaction": compaction,
     "drift": drift,
+    "false-alarms": false_alarms,
+    "power": power,
     "http": http,
     "predict-http": predict_http,
     "register": register,

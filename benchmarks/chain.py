@@ -17,7 +17,7 @@ from mlops_assets.features.labels import compute_labels
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.scoring import score
-from mlops_assets.monitoring.batch_drift import report_drift
+from mlops_assets.monitoring.drift import measure_drift
 from mlops_assets.monitoring.performance import measure_performance
 from mlops_assets.platform import Platform
 from mlops_assets.project.folder import find_project
@@ -89,7 +89,7 @@ def _bare(platform: Platform, period: Period) -> float:
     compute_labels(platform, model, period)
     score(platform, model, period)
     measure_performance(platform, model, period)
-    report_drift(platform, model, period)
+    measure_drift(platform, model, period)
     return time.perf_counter() - begun
 
 

@@ -12,6 +12,7 @@ from mlops_assets.commands.ingest import ingest
 from mlops_assets.commands.lineage import corrections, lineage
 from mlops_assets.commands.migrate import migrate
 from mlops_assets.commands.models import models
+from mlops_assets.commands.monitoring import monitor
 from mlops_assets.commands.quarantine import quarantine
 from mlops_assets.commands.replay import replay
 from mlops_assets.commands.serve import serve
@@ -34,7 +35,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 for command in (
-    backfill, check, compact, corrections, dev, features, generations, ingest, init, lineage, migrate, models, plan,
-    quarantine, replay, serve, tokens, verify,
+    backfill, check, compact, corrections, dev, features, generations, ingest, init, lineage, migrate, models,
+    monitor, plan,    quarantine, replay, serve, tokens, verify,
 ):  # fmt: skip
     main.add_command(command)

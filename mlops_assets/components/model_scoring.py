@@ -1,6 +1,6 @@
 """The assets that a model leaves behind every period: predictions, performance, drift_report."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,8 +27,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
-from mlops_assets.monitoring.batch_drift import report_drift
-from mlops_assets.monitoring.drift import DriftReport
+from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
 from mlops_assets.monitoring.performance import labels_known_at, measure_performance
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
@@ -186,23 +185,27 @@ def performance_asset(
     return performance
 
 
-NO_DRIFT = "no_drift"
+NO_DRIFT, NO_SEGMENT_MOVED = "no_drift", "no_segment_moved"
 
 
 def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
-    """Evidently's report: the features that were scored in a period against those of the champion's training set."""
+    """Whether the features scored in a period are off, judged by the periods that the champion learned from."""
     key, training_sets = asset_key(model, "drift_report"), asset_key(model, "training_set")
+    rate = f"a period without drift is, in {model.drift.false_alarms:.0%} of cases"
+    described = {NO_DRIFT: f"No feature is further off than past periods were from one another: {rate}."}
+    if model.drift.segments:
+        described[NO_SEGMENT_MOVED] = (
+            f"No segment by {', '.join(model.drift.segments)} is further off than ever: {rate}."
+        )
 
     def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
         return [period for period in periods if platform.model_as_of(model, period) <= now]
 
-    less = f"Less than {model.drift_share:.0%} of the features have drifted."
-
     @model_asset(
         model,
         "drift_report",
-        "Evidently's comparison of the features scored in a period with what the champion was trained on.",
-        {"evidently"},
+        "Whether the features scored in a period are off, judged by how past periods differ from one another.",
+        {"deltalake", "evidently"},
         partitions_def=partitions,
         deps=[
             asset_key(model, "predictions"),
@@ -212,56 +215,75 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         automation_condition=carry_on(
             due_periods(project, model.schema.calendar, due), "its as_of has come", training_sets
         ),
-        check_specs=[dg.AssetCheckSpec(NO_DRIFT, asset=key, partitions_def=partitions, description=less)],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
+            for name, text in described.items()
+        ],
         output_required=False,
     )
     def drift_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
         platform = platform_of(project)
         period = model.schema.calendar.at_key(context.partition_key)
         with in_words():
-            reported = report_drift(platform, model, period)
-        if reported is None:
+            drift = measure_drift(platform, model, period)
+        if drift is None:
             words = f"nothing was scored in {period.key}: there is nothing to compare"
-            yield unblocking_check(key, NO_DRIFT, True, words)
+            yield from (unblocking_check(key, name, True, words) for name in described)
             return
-        report, training_set, file, data_version = reported
-        read = [window_evidence(platform.predictions(model), [period]), training_set]
-        definition, known_at = text_hash(str(model.drift_share), model.generation), platform.model_as_of(model, period)
+        record = drift.record
+        told = {NO_DRIFT: (not record.alarm, record.words), NO_SEGMENT_MOVED: (not record.moved, record.segment_words)}
+        read = [window_evidence(platform.predictions(model), [period]), drift.training_set]
+        definition = text_hash(str(model.drift), model.generation)
         yield result(
             platform,
             key,
-            evidence(read, definition, known_at=known_at, seed=0),
-            data_version,
-            figures={
-                "drifted share": report.drifted_share,
-                "drifted features": len(report.drifted),
-                "reference rows": report.reference_rows,
-                "current rows": report.current_rows,
-                "features": dg.MarkdownMetadataValue(_table(report.columns)),
-                "report": dg.PathMetadataValue(platform.home.name_of(file)),
-            },
-            checks=[unblocking_check(key, NO_DRIFT, not report.dataset_drifted, _words(report))],
+            evidence(read, definition, known_at=platform.model_as_of(model, period)),
+            drift.data_version,
+            rows=record.rows,
+            figures=_drift_figures(platform, drift),
+            checks=[unblocking_check(key, name, *told[name]) for name in described],
         )
 
     return drift_report
 
 
-def _words(report: DriftReport) -> str:
-    """Which features have drifted, and the levels that are new, in a line."""
-    drifted = f"{len(report.drifted)} of {len(report.columns)} features have drifted"
-    drifted += f": {', '.join(report.drifted)}" if report.drifted else ""
-    return drifted + "".join(f"; {one.column}: {one.in_new_levels}" for one in report.columns if one.new_levels)
+def _drift_figures(platform: Platform, drift: Drift) -> dict[str, Any]:
+    """What Dagster shows: the largest score beside its bar, what is beyond, and how often past periods were."""
+    found = drift.record.values
+    figures: dict[str, Any] = {"verdict": drift.record.words}
+    if found["findings"]:
+        figures["largest score"] = found["findings"][0]["score"]
+    if found["bar"] is not None:
+        figures |= {"bar": found["bar"], "past periods": found["past_periods"]}
+        figures["past periods that would have alarmed"] = found["alarms_in_past"]
+    figures["findings"] = dg.MarkdownMetadataValue(_table(found["findings"][:20], found["power"]))
+    if found["segments"]:
+        figures["segments"] = dg.MarkdownMetadataValue(_segments_table(found["segments"][:20]))
+    if drift.page is not None:
+        figures["Evidently's page"] = dg.PathMetadataValue(platform.home.name_of(drift.page))
+    return figures
 
 
-def _table(columns: Any) -> str:
+def _table(findings: Sequence[Mapping[str, Any]], power: Mapping[str, float]) -> str:
+    heads = ["feature", "statistic", "value", "usually", "score", "a shift by half a deviation is seen in"]
     rows = [
         [
-            column.column, column.method, f"{column.score:.4f}", f"{column.threshold:.4f}",
-            "yes" if column.drifted else "no", f"{column.reference_null_share:.1%}", f"{column.current_null_share:.1%}",
-            column.in_new_levels,
+            name_of(one["column"]), one["statistic"],
+            f"{one['value']:.4g}", f"{one['usual']:.4g}", f"{one['score']:.3g}",
+            f"{power[one['column']]:.0%}" if one["column"] in power and one["statistic"] == "distance" else "",
         ]
-        for column in columns
+        for one in findings
     ]  # fmt: skip
-    return as_table(
-        ["feature", "method", "score", "threshold", "drifted", "nulls before", "nulls now", "new levels"], rows
-    )
+    return as_table(heads, rows)
+
+
+def _segments_table(segments: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["segment", "feature", "statistic", "value", "usually", "score", "rows"]
+    rows = [
+        [
+            f"{one['by']} {one['segment']}", one["column"], one["statistic"], f"{one['value']:.4g}",
+            f"{one['usual']:.4g}", f"{one['score']:.3g}", str(one["rows"]),
+        ]
+        for one in segments
+    ]  # fmt: skip
+    return as_table(heads, rows)

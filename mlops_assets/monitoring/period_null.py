@@ -35,6 +35,12 @@ OF_A_NORMAL = 1.4826
 MIN_SCALE = 0.25
 """A scale is at least so much of the standard deviation: of many past values that are equal the median one is 0."""
 
+TAIL = 2.5
+"""One past value in twenty lies so many scales above the median at most.
+
+A column that is off in each January, or lacks what looks back in the first year, would lift the bar for all others.
+"""
+
 SHIFT = 0.5
 """The shift, in deviations of the reference, whose power is told of each column of numbers."""
 
@@ -162,7 +168,7 @@ class PeriodNull:
             for key, (value,) in compared.items()
             if key in self.scale and np.isfinite(value)
         ]
-        why_not = self._why_not(period)
+        why_not = self._why_not(period, before)
         return Verdict(
             tuple(sorted(findings, key=lambda one: (-one.score, one.column, one.statistic))),
             why_not,
@@ -179,10 +185,12 @@ class PeriodNull:
     def _same_season(self, period: str) -> list[int]:
         return _seasons(self.reference, self.calendar).get(season_of(self.calendar, period), [])
 
-    def _why_not(self, period: str) -> str:
+    def _why_not(self, period: str, before: Summaries | None) -> str:
         """Why a period is shown and not judged; empty where it is judged."""
         if len(self.largest) < MIN_PERIODS:
             return f"there are {len(self.largest)} past periods to compare, and {MIN_PERIODS} are needed to judge"
+        if self.kind == "previous" and before is None:
+            return "the period before was not scored"
         if self.kind == "same_season" and (same := len(self._same_season(period))) < MIN_OF_A_SEASON:
             return f"there are {same} past periods of this season, and {MIN_OF_A_SEASON} are needed to judge"
         return ""
@@ -243,7 +251,8 @@ def _scaled(past: "Mapping[Key, Floats]", row: float) -> "tuple[dict[Key, float]
             continue
         centre[key] = float(np.median(known))
         spread = OF_A_NORMAL * float(np.median(np.abs(known - centre[key])))
-        scale[key] = max(spread, MIN_SCALE * float(known.std()), row)
+        tail = float(np.quantile(known, 0.95)) - centre[key]
+        scale[key] = max(spread, MIN_SCALE * float(known.std()), tail / TAIL, row)
         scores.append(np.where(np.isfinite(values), (values - centre[key]) / scale[key], -np.inf))
     largest = np.max(scores, axis=0) if scores else np.zeros(0)
     return centre, scale, largest[np.isfinite(largest)]

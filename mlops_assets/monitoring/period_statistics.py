@@ -105,23 +105,21 @@ def _variance_of_rest(before: Numbers, numbers: Numbers, *, inside: bool) -> "Fl
 
 def _changed_constant(before: Numbers, numbers: Numbers, inside: bool) -> "Floats":
     """The share of values that are not the reference's one value; NaN where that has several, or none."""
-    lows = np.array([points[0] if len(points) else np.inf for points in before.points])
-    highs = np.array([points[-1] if len(points) else -np.inf for points in before.points])
+    lows = [float(points[0]) if len(points) else np.inf for points in before.points]
+    highs = [float(points[-1]) if len(points) else -np.inf for points in before.points]
     found = np.full(len(numbers.points), np.nan)
     for place, points in enumerate(numbers.points):
-        lowest, highest = (
-            (_without(lows, place), -_without(-highs, place)) if inside else (min(lows.tolist()), max(highs.tolist()))
-        )
+        lowest = _lowest(lows, without=place if inside else None)
+        highest = -_lowest([-high for high in highs], without=place if inside else None)
         if lowest == highest and len(points):
             found[place] = float((points != lowest).mean())
     return found
 
 
-def _without(lows: "Floats", place: int) -> float:
-    """The lowest of all but one."""
-    if lows[place] > lows.min():
-        return float(lows.min())
-    return min(np.delete(lows, place).tolist(), default=np.inf)
+def _lowest(values: Sequence[float], without: int | None) -> float:
+    if without is None or values[without] > min(values):
+        return min(values)
+    return min([*values[:without], *values[without + 1 :]], default=np.inf)
 
 
 def pooled_quantiles(parts: "Sequence[Floats]", weights: "Floats") -> "Floats":

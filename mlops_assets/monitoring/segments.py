@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mlops_assets.lakehouse.exact import doubles, finite
-from mlops_assets.monitoring.period_null import MIN_PERIODS, MIN_SCALE, OF_A_NORMAL
+from mlops_assets.monitoring.period_null import MIN_PERIODS, MIN_SCALE, OF_A_NORMAL, TAIL
 from mlops_assets.monitoring.summaries import is_number
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-MIN_ROWS = 5
+MIN_ROWS = 2
 """A segment counts in periods in which it has so many rows."""
 
 MEAN, NULLS = "mean", "null share"
@@ -113,7 +113,8 @@ class _Usual:
             centre, scale = np.full(len(values), nan), np.full(len(values), nan)
             centre[enough] = np.nanmedian(values[enough], axis=1)
             away = np.abs(values[enough] - centre[enough, None])
-            spread = np.maximum(OF_A_NORMAL * np.nanmedian(away, axis=1), MIN_SCALE * np.nanstd(values[enough], axis=1))
+            spread = np.maximum(OF_A_NORMAL * np.nanmedian(away, axis=1), np.nanquantile(away, 0.95, axis=1) / TAIL)
+            spread = np.maximum(spread, MIN_SCALE * np.nanstd(values[enough], axis=1))
             scale[enough] = np.maximum(spread, np.nanmedian(figure.exact[enough], axis=1))
         return cls(centre, scale)
 

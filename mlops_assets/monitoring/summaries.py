@@ -9,14 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlops_assets.errors import ContractError
 from mlops_assets.lakehouse.exact import doubles, finite
-from mlops_assets.lakehouse.files import write_atomically
+from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -200,7 +199,7 @@ def _wrong_type(name: str, kind: object, expected: str) -> ContractError:
     )
 
 
-def write_summaries(file: Path, summaries: Summaries) -> None:
+def write_summaries(file: StoragePath, summaries: Summaries) -> None:
     """Keep summaries in a file, atomically; they hold values, as the rows do."""
     arrays: dict[str, Any] = {"periods": np.array(summaries.periods), "rows": summaries.rows}
     for name, column in summaries.numbers.items():
@@ -214,10 +213,10 @@ def write_summaries(file: Path, summaries: Summaries) -> None:
         arrays |= {f"{part}/{name}": values for part, values in zip(_OF_CATEGORIES, found, strict=True)}
     held = io.BytesIO()
     np.savez(held, **arrays)
-    write_atomically(file, held.getvalue())
+    file.write(held.getvalue())
 
 
-def read_summaries(file: Path) -> Summaries | None:
+def read_summaries(file: StoragePath) -> Summaries | None:
     """The summaries in a file; None where there is none that can be read: they can be made anew."""
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:

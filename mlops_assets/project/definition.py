@@ -19,7 +19,7 @@ from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
-from mlops_assets.project.model_attributes import EvaluationChoice, LookupDefinition, RequestLogChoice
+from mlops_assets.project.model_attributes import DriftChoice, EvaluationChoice, LookupDefinition, RequestLogChoice
 from mlops_assets.project.model_parts import FittingChoice, LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
@@ -175,7 +175,7 @@ class ModelDefinition(_ComputedDefinition):
     candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
     unknown_keys: Literal["predict", "null", "refuse"]
-    drift_share: float
+    drift: DriftChoice
     metric: str
     request_log: RequestLogChoice
     retrain: RetrainPolicy

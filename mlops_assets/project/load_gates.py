@@ -19,7 +19,7 @@ from mlops_assets.project.gates import (
     SizeGate,
     SizeGateAttributes,
 )
-from mlops_assets.project.model_attributes import EvaluationChoice
+from mlops_assets.project.model_attributes import DriftChoice, EvaluationChoice
 from mlops_assets.project.python_function import GATE, read_function_for
 from mlops_assets.project.tasks import METRICS, metrics_of
 from mlops_assets.project.yaml_files import Document
@@ -63,6 +63,16 @@ def load_evaluation(document: Document, parsed: written.ModelAttributes, columns
     return replace(parsed.evaluate, segments=segments)
 
 
+def load_drift(document: Document, parsed: written.ModelAttributes, columns: Sequence[str]) -> DriftChoice:
+    """How drift is judged, and by which segments it is told where something moved.
+
+    Raises:
+        DefinitionError: It is to be told by a column that scored rows do not have.
+    """
+    drift = parsed.monitor.drift
+    return replace(drift, segments=_segments(document, drift.segments, columns, "monitor", "drift", "segments"))
+
+
 def require_no_personal_segments(document: Document, parsed: written.ModelAttributes, personal: Set[str]) -> None:
     """See that nothing is told by segments of personal columns: reports and verdicts are read by whoever reads models.
 
@@ -70,6 +80,7 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
         DefinitionError: Something is.
     """
     asked: list[tuple[Sequence[str], tuple[str | int, ...]]] = [(parsed.evaluate.segments, ("evaluate", "segments"))]
+    asked.append((parsed.monitor.drift.segments, ("monitor", "drift", "segments")))
     asked += [
         (item.by, ("gates", number, "by")) for number, item in enumerate(parsed.gates) if isinstance(item, SegmentGate)
     ]

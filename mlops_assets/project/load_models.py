@@ -12,7 +12,7 @@ from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.project import model_attributes as written
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition, TableDefinition
 from mlops_assets.project.gates import CustomGate, Gate
-from mlops_assets.project.load_gates import load_evaluation, load_gates, require_no_personal_segments
+from mlops_assets.project.load_gates import load_drift, load_evaluation, load_gates, require_no_personal_segments
 from mlops_assets.project.load_lookups import load_lookups, lookup_parts, require_keys
 from mlops_assets.project.load_templates import load_fitting, load_template
 from mlops_assets.project.model_attributes import LookupDefinition
@@ -124,7 +124,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         candidate_retention=parsed.retention.candidates,
         when_late=parsed.when_late,
         unknown_keys=parsed.unknown_keys,
-        drift_share=parsed.monitor.drift.share,
+        drift=load_drift(document, parsed, [name for name in told_by if name != columns.schema.timestamp]),
         metric=_watched_metric(document, parsed),
         request_log=parsed.serve,
         retrain=_retrain(parsed, periods),

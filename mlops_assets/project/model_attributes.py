@@ -180,17 +180,24 @@ class EvaluationChoice:
     """How often the keys are drawn anew for the intervals."""
 
 
-class DriftAttributes(Attributes):
-    """When a month's features count as drifted."""
+@dataclass(frozen=True)
+class DriftChoice:
+    """How the features of a period are compared with those of the training set."""
 
-    share: float = Field(default=0.5, gt=0, le=1)
-    """Share of drifted columns from which the batch has drifted."""
+    reference: Literal["all", "same_season", "previous"] = "all"
+    """What a period is compared with: all periods of the training set, those of its season, or the period before."""
+    segments: tuple[str, ...] = ()
+    """Keys, request columns or features by which it is also told where something moved: categories by level, numbers
+    by quartiles.
+    """
+    false_alarms: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Share of periods without drift that may alarm: it sets the bar."""
 
 
 class MonitorAttributes(Attributes):
     """What is watched."""
 
-    drift: DriftAttributes = Field(default_factory=DriftAttributes)
+    drift: DriftChoice = Field(default_factory=DriftChoice)
     """Drift of the model's features."""
     metric: str | None = None
     """The figure that decides on retraining, of which less is better: by default mae, or log_loss."""

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(lived: Lived) -> None:
+    from mlops_assets.monitoring.drift import drift_history
     from mlops_assets.monitoring.performance import performance_history
     from mlops_assets.platform import Platform
     from mlops_assets.project.load import load_project
@@ -31,7 +32,9 @@ def test_a_replay_leaves_predictions_that_were_compared_with_what_came_true(live
 
     assert [record.about for record in history] == ["2024-01-25", "2024-01-26"]
     assert all(0 < record.error < record.baseline_error for record in history)
-    assert (lived.home.reports / model.name / "2024-01-25" / "drift.json").exists()
+    drift = drift_history(platform, model)
+    assert [record.period for record in drift] == ["2024-01-25", "2024-01-26", "2024-01-27"]
+    assert drift[0].words.startswith("shown and not judged: ")
 
 
 def test_a_replay_tells_of_each_period_as_it_is_over(lived: Lived) -> None:

@@ -2,8 +2,10 @@
 
 import math
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,10 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.promotion import promote, register
 from mlops_assets.models.registry import open_registry
-from mlops_assets.models.scoring import score, scored_late
+from mlops_assets.models.scoring import score, scored_late, scored_rows
 from mlops_assets.models.training import Request, train
-from mlops_assets.monitoring.batch_drift import report_drift
+from mlops_assets.monitoring import drift, period_null, segments
+from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     labels_known_at,
@@ -21,6 +24,7 @@ from mlops_assets.monitoring.performance import (
     performance_history,
 )
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets.project.model_attributes import DriftChoice
 from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.runs import start_run
@@ -127,20 +131,64 @@ def test_performance_needs_predictions_and_labels(line: Line) -> None:
 
 
 def test_drift_is_measured_against_the_training_set_of_the_champion_that_scored(line: Line) -> None:
-    reported = report_drift(line.platform, line.model, line.period(SCORED))
-    assert reported is not None
-    report, training_set, file, version = reported
-    assert {drift.column for drift in report.columns} == set(line.model.feature_names)
+    measured = measure_drift(line.platform, line.model, line.period(SCORED))
+    assert measured is not None
+    record, training_set = measured.record, measured.training_set
+    assert (record.period, record.version, record.rows) == (SCORED, 1, len(SHOPS))
+    assert {one["column"] for one in record.values["findings"]} == {"", *line.model.feature_names}
+    assert record.words.startswith("shown and not judged: there are ")
+    assert (record.alarm, record.values["bar"], measured.page) == (False, None, None)
     assert training_set.periods == (TRAINED_AT, TRAINED_AT)
     assert training_set.data_version == line.platform.training_sets(line.model).data_version(TRAINED_AT)
-    assert path_of(file).is_file() and file.parent == line.platform.home.reports / "forecast" / SCORED
-    again = report_drift(line.platform, line.model, line.period(SCORED))
-    assert again is not None and again[3] == version
+    again = measure_drift(line.platform, line.model, line.period(SCORED))
+    assert again == measured and drift_history(line.platform, line.model) == [record]
+
+
+def test_the_summary_of_a_training_set_is_made_once_and_made_again_where_it_is_gone(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = measure_drift(line.platform, line.model, line.period(SCORED))
+    (kept,) = path_of(line.platform.home.reports / line.model.name).glob("reference-*.npz")
+    read = list[object]()
+    monkeypatch.setattr(drift, "read_training_set", lambda *asked: read.append(asked))
+    assert measure_drift(line.platform, line.model, line.period(SCORED)) == first and not read
+    monkeypatch.undo()
+    kept.write_bytes(b"damaged")
+    assert measure_drift(line.platform, line.model, line.period(SCORED)) == first
+    assert kept.stat().st_size > 1000
+
+
+def test_an_alarm_names_what_is_off_and_has_a_page_of_which_the_newest_are_kept(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    (name, *_) = line.model.numbers
+
+    def in_another_unit(*asked: Any) -> Any:
+        rows = scored_rows(*asked)
+        values = [None if value is None else value * 1000 + 7 for value in rows.column(name).to_pylist()]
+        return rows.set_column(rows.column_names.index(name), name, [values])
+
+    monkeypatch.setattr(drift, "scored_rows", in_another_unit)
+    measured = measure_drift(line.platform, line.model, line.period(SCORED))
+    assert measured is not None and measured.record.alarm
+    assert name in {column for column, _ in measured.record.values["beyond"]}
+    assert measured.record.words.startswith("beyond the bar of ") and f"{name} distance" in measured.record.words
+    assert (
+        measured.page is not None
+        and f"{line.model.name}, version 1 of {TRAINED_AT}" in measured.page.read_bytes().decode()
+    )
+    pages = line.platform.home.reports / line.model.name
+    for day in range(1, 13):
+        (pages / f"2023-12-{day:02}" / "evidently.html").write(b"an older page")
+    write_page(line.platform, line.model, line.period(SCORED))
+    left = [day for day in pages.names() if (pages / day / "evidently.html").exists()]
+    assert len(left) == 12 and SCORED in left and "2023-12-01" not in left
 
 
 def test_drift_of_a_period_that_was_not_scored(line: Line) -> None:
     with pytest.raises(MissingDataError) as caught:
-        report_drift(line.platform, line.model, line.period("2024-01-18"))
+        measure_drift(line.platform, line.model, line.period("2024-01-18"))
     assert caught.value.found == "no predictions of 'forecast' for 2024-01-18"
     assert caught.value.cure == "materialize forecast/predictions for 2024-01-18 first"
 
@@ -264,3 +312,27 @@ def test_what_a_home_scored_before_that_was_recorded_counts_as_a_forecast(line: 
     line.platform.home.clock.set(line.platform.clock.now() + hours(100))
     assert measured_at(line, "2024-01-20") == before
     assert not score(line.platform, line.model, line.period(SCORED)).late
+
+
+def test_a_segment_that_moved_is_told_once_as_new_and_then_as_still_there(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    monkeypatch.setattr(segments, "MIN_PERIODS", 3)
+    monkeypatch.setattr(segments, "MIN_ROWS", 1)
+    model = replace(line.model, drift=DriftChoice(segments=(line.model.schema.keys[0],)))
+    (name, *_) = model.numbers
+    (shop, *_) = SHOPS
+
+    def one_shop_moved(*asked: Any) -> Any:
+        rows = scored_rows(*asked)
+        values = zip(rows.column(model.schema.keys[0]).to_pylist(), rows.column(name).to_pylist(), strict=True)
+        moved = [None if value is None else value + (1e6 if key == shop else 0) for key, value in values]
+        return rows.set_column(rows.column_names.index(name), name, [moved])
+
+    monkeypatch.setattr(drift, "scored_rows", one_shop_moved)
+    score(line.platform, line.model, line.period("2024-01-18"))
+    first, second = (measure_drift(line.platform, model, line.period(day)) for day in (SCORED, "2024-01-18"))
+    assert first is not None and second is not None
+    assert first.record.moved and first.record.segment_words.startswith(f"shop {shop}: {name} mean ")
+    assert not second.record.moved and second.record.segment_words.startswith(f"still shop {shop}: {name} mean ")

@@ -25,6 +25,7 @@ from mlops_assets.monitoring.period_statistics import (
     against_rest,
 )
 from mlops_assets.monitoring.summaries import MAX_LEVELS, Summaries, read_summaries, summarize, write_summaries
+from mlops_assets.storage.opening import storage_at
 from mlops_assets_tests.monitoring.worlds import World
 
 
@@ -175,7 +176,7 @@ def test_columns_that_cannot_be_measured_are_refused(column: list[Any], kinds: d
 
 
 def test_what_was_kept_is_read_as_it_was_and_what_is_damaged_is_made_anew(tmp_path: Path) -> None:
-    file, kept = tmp_path / "reference.npz", World(seed=4).months(range(4))
+    file, kept = storage_at(tmp_path / "reference.npz"), World(seed=4).months(range(4))
     assert read_summaries(file) is None
     write_summaries(file, kept)
     read = read_summaries(file)
@@ -187,5 +188,5 @@ def test_what_was_kept_is_read_as_it_was_and_what_is_damaged_is_made_anew(tmp_pa
     assert (read := read_summaries(file)) and read.categories["x"].levels == odd.categories["x"].levels
     whole = file.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"x" * 100, whole[:40] + b"\xff" * 40 + whole[80:]):
-        file.write_bytes(damaged)
+        file.write(damaged)
         assert read_summaries(file) is None

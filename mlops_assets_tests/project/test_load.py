@@ -161,7 +161,8 @@ def test_a_model_is_what_was_written(project: SmallProject) -> None:
     assert (model.window, model.validation, model.min_rows) == (60, 7, 100)
     assert model.gates == (ComparisonGate("mae", "baseline", 0.0), ComparisonGate("rmse", "champion", 0.1))
     assert model.retrain == RetrainPolicy(0.3, 3, 14, 28)
-    assert (model.approval, model.when_late, model.metric, model.drift_share) == ("automatic", "wait", "mae", 0.5)
+    assert (model.approval, model.when_late, model.metric) == ("automatic", "wait", "mae")
+    assert (model.drift.reference, model.drift.segments, model.drift.false_alarms) == ("all", (), 0.05)
     assert (model.lag, model.first.key) == (timedelta(days=2), "2024-01-05")
     assert model.first_label_period.key == "2024-01-08"
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,13 @@ from mlops_assets.lakehouse.delta import DeltaFolder, commit_stamps, tables_in
 from mlops_assets.lakehouse.delta_log import SUMS, DeltaLog, log_file
 from mlops_assets.lakehouse.tables import PeriodTable, StateTable
 from mlops_assets.lakehouse.verifying import verify_deliveries, verify_table
-from mlops_assets.monitoring.drift import DriftReport, write_report
+from mlops_assets.monitoring.summaries import read_summaries, write_summaries
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.storage.opening import storage_at
 from mlops_assets.storage.path import StoragePath
 from mlops_assets_tests.lakehouse import shop
 from mlops_assets_tests.local_paths import path_of
+from mlops_assets_tests.monitoring.worlds import World
 from mlops_assets_tests.storage.kinds import KINDS
 
 MOMENT = datetime(2024, 2, 3, tzinfo=UTC)
@@ -100,24 +100,13 @@ def test_the_log_of_a_table_is_read_proven_and_summed(folder: StoragePath, tmp_p
     assert commit_stamps(folder / "tables") != stamps
 
 
-def test_a_report_is_written_once_and_its_page_never_beside_another(folder: StoragePath) -> None:
-    report = DriftReport(
-        columns=(),
-        drifted_share=0.0,
-        dataset_drifted=False,
-        reference_rows=1,
-        current_rows=1,
-        sampled=False,
-        json='{"a": 1}',
-        html="<p>",
-    )
-    file = write_report(report, folder / "reports")
-    stamp = file.status().stamp
-    assert file == folder / "reports" / "drift.json" and json.loads(file.read_bytes()) == {"a": 1}
-    write_report(report, folder / "reports")
-    assert file.status().stamp == stamp and (folder / "reports").names() == ["drift.html", "drift.json"]
-    write_report(replace(report, html=None), folder / "reports")
-    assert (folder / "reports").names() == ["drift.json"]
+def test_summaries_of_a_reference_are_kept_in_any_storage(folder: StoragePath) -> None:
+    file, kept = folder / "reports" / "reference.npz", World(seed=1).months(range(2))
+    assert read_summaries(file) is None
+    write_summaries(file, kept)
+    assert (read := read_summaries(file)) and read.periods == kept.periods
+    file.write(b"damaged")
+    assert read_summaries(file) is None
 
 
 def test_records_of_a_kind_with_a_number_are_read_from_any_storage(folder: StoragePath) -> None:
