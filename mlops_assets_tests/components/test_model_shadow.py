@@ -51,7 +51,7 @@ def waiting(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     ("module", "function", "asset", "check", "words"),
     [
         (model_shadow, "compare_challenger", COMPARED, "challenger_not_worse", "that both predicted has a label"),
-        (model_scoring, "report_drift", f"{MODEL}/drift_report", "no_drift", "nothing was scored in 2024-01-27"),
+        (model_scoring, "measure_drift", f"{MODEL}/drift_report", "no_drift", "nothing was scored in 2024-01-27"),
     ],
 )
 def test_a_check_is_told_also_where_there_is_nothing_to_compare(

@@ -144,7 +144,7 @@ def train(**changed: Any) -> dict[str, Any]:
         train(window="60 days", validation="168 hours"),
         train(early_stopping={"periods": "7 days", "patience": 5, "rounds": None}),
         model(description="Other words", owners=["team:other"], tags={"a": "b"}),
-        model(monitor={"metric": "rmse", "drift": {"share": 0.5}}),
+        model(monitor={"metric": "rmse", "drift": {"reference": "all", "false_alarms": 0.05}}),
         model(gates=[MODEL["gates"][0], {**MODEL["gates"][1], "margin": 0.1}, *MODEL["gates"][2:]]),
     ],
 )
