@@ -58,7 +58,7 @@ def http() -> Figure:
         with _ours(folder, rows) as load:
             ours = measured(load)
         python = feast_peer.install(folder / "feast")
-        subprocess.run(feast_peer.online_command(python, folder), check=True, env=_surroundings())
+        subprocess.run(feast_peer.online_command(python, folder), check=True, env=_environment())
         peer = {}
         for workers in WORKERS:
             with _feast(python, folder, workers, rows) as load:
@@ -144,7 +144,7 @@ def _feast(python: Path, folder: Path, workers: int, rows: Sequence[Mapping[str,
 def running(command: Sequence[str], load: Load, variables: Mapping[str, str]) -> Iterator[Any]:
     """Run a server until it answers for key 1; gives that answer."""
     process = subprocess.Popen(
-        command, env={**_surroundings(), **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command, env={**_environment(), **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -184,7 +184,7 @@ def measured(load: Load) -> Loaded:
     return Loaded(**json.loads(done.stdout))
 
 
-def _surroundings() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     return {**os.environ, **feast_peer.SURROUNDINGS}
 
 

@@ -156,7 +156,7 @@ def _mlflow(registry: Registry, uri: str, workers: int, row: Mapping[str, Any]) 
     given = {**row, "log_scripts": "KEY"}
     body = _with_key({"dataframe_split": {"columns": list(given), "data": [list(given.values())]}})
     load = Load(port, "/invocations", "", body, KEYS)
-    surroundings = {"MLFLOW_TRACKING_URI": registry.tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {"MLFLOW_TRACKING_URI": registry.tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with running(command, load, {**surroundings, "PATH": path}) as answer:
+    with running(command, load, {**environment, "PATH": path}) as answer:
         yield load, answer

@@ -458,7 +458,7 @@ def _content(answer: "urllib3.BaseHTTPResponse", url: str) -> Any:
     raise AnswerError(
         f"status {answer.status} from {url}, without a problem document",
         "an answer of this platform's server",
-        "see that the address is the server's, and what stands between",
+        "check that the address is the server's, and that no proxy answers in its place",
         status=answer.status,
     )
 

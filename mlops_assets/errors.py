@@ -66,11 +66,11 @@ class ConflictError(PlatformError):
     """Another writer was faster; nothing was written, and trying again is safe."""
 
 
-class SurroundingsError(PlatformError):
+class UnusableEnvironmentError(PlatformError):
     """The machine cannot do what is asked: a home that cannot be written, too little disk, a port in use."""
 
 
-class DamagedStateError(SurroundingsError):
+class DamagedStateError(UnusableEnvironmentError):
     """State is not what the platform wrote, or its clock went back: nothing is decided by it until it is mended."""
 
 
@@ -78,7 +78,7 @@ class ForbiddenError(PlatformError):
     """Who asks may not do it: no role of theirs has the scope that it needs."""
 
 
-class StoreUnavailableError(SurroundingsError):
+class StoreUnavailableError(UnusableEnvironmentError):
     """The online store does not answer; readers and writers recover by themselves once it does."""
 
 
@@ -140,9 +140,9 @@ def words_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def cannot_open(file: object, reason: str) -> SurroundingsError:
+def cannot_open(file: object, reason: str) -> UnusableEnvironmentError:
     """The error for a file or folder that the system does not let this user read or write."""
-    return SurroundingsError(
+    return UnusableEnvironmentError(
         f"{file} cannot be read or written ({reason})",
         "files and folders that this user may read and write",
         "give this user its permissions, or run the command as the user whose it is",

@@ -53,7 +53,7 @@ class Platform:
             start_spark: What makes the session, should one be needed.
 
         Raises:
-            SurroundingsError: The home is in the format of another release.
+            UnusableEnvironmentError: The home is in the format of another release.
         """
         home.require_format()
         engines: dict[EngineName, Engine] = {

@@ -4,9 +4,9 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError, cannot_open
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError, cannot_open
 
-_FULL_DISK = SurroundingsError(
+_FULL_DISK = UnusableEnvironmentError(
     "no space left on the disk that this command writes to",
     "room for what it writes",
     "make room and run it again; what was written before is whole",
@@ -17,7 +17,7 @@ _OF_LOCKS = "database is locked"
 _OF_DAMAGE = ("file is not a database", "database disk image is malformed")
 
 
-def of_the_system(error: BaseException) -> SurroundingsError | None:
+def of_the_system(error: BaseException) -> UnusableEnvironmentError | None:
     """What the system refused, in our words, where that is what an error, or one that caused it, tells of."""
     return next((told for one in _chain(error) if (told := _told(one))), None)
 
@@ -28,14 +28,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _told(error: BaseException) -> SurroundingsError | None:
+def _told(error: BaseException) -> UnusableEnvironmentError | None:
     words = str(error)
     if "disk is full" in words:  # SQLite's words, which reach us through several wrappers
         return _FULL_DISK
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _FULL_DISK
     if _OF_LOCKS in words:
-        return SurroundingsError(
+        return UnusableEnvironmentError(
             "a database in the home that another program has locked",
             "a database that can be read and written",
             "end that program, or wait for it, and run the command again",

@@ -143,7 +143,7 @@ def test_a_period_to_ingest_is_named_over_and_there(features: Features) -> None:
     assert both.exit_code == 1
     assert "sales 2024-01-03: 1 rows, 1 states appended" in both.stdout
     assert both.stdout.count("sales 2024-01-02: Found: ") == 1
-    end = "Error: 1 of 2 periods of 'sales' were not ingested; mend what is said above, then run it again\n"
+    end = "Error: 1 of 2 periods of 'sales' were not ingested; correct what is told above, then run it again\n"
     assert both.stderr.endswith(end), both.stderr
     assert features.days("sales") == ["2024-01-03"]
 

@@ -1,4 +1,4 @@
-"""The command line: every fault of the surroundings or of the project is one message and a non-zero exit."""
+"""The command line: every fault of the environment or of the project is one message and a non-zero exit."""
 
 import json
 import os

@@ -42,10 +42,10 @@ def test_it_is_sound_with_daily_partitions_keys_of_its_own_and_no_python_but_the
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
-    from mlops_assets.errors import SurroundingsError
+    from mlops_assets.errors import UnusableEnvironmentError
 
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(SurroundingsError):
+    with pytest.raises(UnusableEnvironmentError):
         write_project(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -62,9 +62,9 @@ def test_its_code_location_loads_as_dg_loads_it(
 
 @pytest.mark.parametrize("name", ["email", "random", "pandas", "class"])
 def test_a_project_is_not_called_as_a_module_is(tmp_path: Path, name: str) -> None:
-    from mlops_assets.errors import SurroundingsError
+    from mlops_assets.errors import UnusableEnvironmentError
 
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         write_project(tmp_path / name)
     assert refused.value.found == f"'{name}', as a module of Python's or of an installed package is called"
     assert not (tmp_path / name).exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.folder import find_project
 
@@ -43,6 +43,6 @@ def _require_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"port {port} is in use ({error.strerror})", "a free port", "choose another with --port"
             ) from error

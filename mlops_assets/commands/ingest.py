@@ -40,7 +40,7 @@ def ingest(folder: Path, source: str, period: str | None) -> None:
     if failures:
         raise SeveralFailuresError(
             f"{failures} of {count} periods of '{source}' were not ingested",
-            "mend what is said above, then run it again",
+            "correct what is told above, then run it again",
         )
     if not count:
         click.echo(f"{source}: nothing waits")

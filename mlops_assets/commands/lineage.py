@@ -6,7 +6,7 @@ import click
 
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.project.folder import find_project
 from mlops_assets.storage.files import write_atomically
 
@@ -46,7 +46,7 @@ def lineage(folder: Path, name: str, up: bool, down: bool, rows: bool, form: str
     try:
         write_atomically(output, f"{text}\n".encode())
     except OSError as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{output} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
         ) from error
     click.echo(f"Wrote {output}")

@@ -7,7 +7,7 @@ import click
 
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform, principal_of_command
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.storage.files import write_atomically
 
 
@@ -37,7 +37,7 @@ def page(folder: Path, table: str, output: Path) -> None:
     try:
         write_atomically(output, text.encode())
     except OSError as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{output} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
         ) from error
     click.echo(f"Wrote {output}")

@@ -31,4 +31,6 @@ def verify(folder: Path) -> None:
                 click.echo(f"  {fault}")
             faults += len(part.faults)
     if faults:
-        raise SeveralFailuresError(f"{faults} faults in {platform.home.folder}", "do of each what it says above")
+        raise SeveralFailuresError(
+            f"{faults} faults in {platform.home.folder}", "follow what is said of each fault above"
+        )

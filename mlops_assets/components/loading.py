@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mlops_assets.components import constants
 from mlops_assets.components.spark_session import lazy_session
-from mlops_assets.errors import Location, SurroundingsError
+from mlops_assets.errors import Location, UnusableEnvironmentError
 from mlops_assets.lakehouse.clock import SystemClock
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.periods import WEEKDAYS, Calendar, Period
@@ -154,7 +154,7 @@ def partitions_of(
 def _clock_stands_at() -> datetime | None:
     """Where the home's clock stands; None where it goes, or is of another release, which is refused once it is used."""
     clock = Home.find().clock
-    with suppress(SurroundingsError):
+    with suppress(UnusableEnvironmentError):
         return clock.now() if clock.stands else None
     return None
 

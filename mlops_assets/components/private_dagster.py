@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 
 
 def private(module: str, name: str, needed_for: str) -> Any:
@@ -24,12 +24,12 @@ def private(module: str, name: str, needed_for: str) -> Any:
         needed_for: What cannot be done without it, in words.
 
     Raises:
-        SurroundingsError: This release of Dagster has no such module, or no such name in it.
+        UnusableEnvironmentError: This release of Dagster has no such module, or no such name in it.
     """
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"dagster {dg.__version__} has no {module}.{name}, which is needed for {needed_for}",
             "a release of dagster that has it, as the one in requirements.txt",
             "install that one; to move to another, look at mlops_assets/components/private_dagster.py, and find there "

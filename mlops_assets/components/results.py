@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.components import constants
-from mlops_assets.errors import ConflictError, PlatformError, SurroundingsError
+from mlops_assets.errors import ConflictError, PlatformError, UnusableEnvironmentError
 from mlops_assets.features.correction_report import Reach
 from mlops_assets.features.states import Written
 from mlops_assets.governance.evidence import Evidence
@@ -158,7 +158,7 @@ def failure(error: PlatformError) -> dg.Failure:
 
     What is missing or wrong is so the second time, too.
     """
-    return dg.Failure(str(error), allow_retries=isinstance(error, ConflictError | SurroundingsError))
+    return dg.Failure(str(error), allow_retries=isinstance(error, ConflictError | UnusableEnvironmentError))
 
 
 @contextmanager

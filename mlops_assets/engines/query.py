@@ -87,7 +87,7 @@ def parse_query(text: str, *, file: Path) -> Query:
 
     Raises:
         DefinitionError: The text is not exactly one SELECT, or asks for the clock, randomness, a file, the
-            surroundings, a side effect, an order that nobody gave, or anything else that is not on the list.
+            environment, a side effect, an order that nobody gave, or anything else that is not on the list.
     """
     tokens, tree = _read(text, file)
     reader = _Reader(file, tokens, tree)
@@ -235,7 +235,7 @@ class _Reader:
                 self.refuse(node, *_REFUSED_NODES[type(node).__name__])
 
     def check_words(self) -> None:
-        """Refuse each called name that is not on the list, and each bare word that reads the surroundings."""
+        """Refuse each called name that is not on the list, and each bare word that reads the environment."""
         from sqlglot import TokenType, exp
 
         aliases = {
@@ -401,7 +401,7 @@ class _Reader:
             kind = ("the place at which a row happened to be kept", "rows told apart by what they hold", cure)
         elif lower in SURROUNDINGS_WORDS:
             cure = "leave it out, or write table.column if it is a column"
-            kind = ("its surroundings", "a query that depends on its tables only", cure)
+            kind = ("its environment", "a query that depends on its tables only", cure)
         else:
             near = get_close_matches(lower, FUNCTIONS, n=3)
             hint = f"use one of: {', '.join(near)}" if near else "use another function, or ask for it to be added"

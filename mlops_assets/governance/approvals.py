@@ -59,7 +59,7 @@ class ApprovalStore:
         """Record a decision, durably; one that says what the last one about the version said is that one.
 
         Raises:
-            SurroundingsError: The file cannot be written or read.
+            UnusableEnvironmentError: The file cannot be written or read.
         """
         with self._trail.locked() as append:
             last = self.last(approval.model, approval.version)

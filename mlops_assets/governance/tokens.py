@@ -15,7 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import DefinitionError, ForbiddenError, MissingDataError, SurroundingsError, nearest, none_of
+from mlops_assets.errors import (
+    DefinitionError,
+    ForbiddenError,
+    MissingDataError,
+    UnusableEnvironmentError,
+    nearest,
+    none_of,
+)
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal, Scope
 from mlops_assets.governance.trail import Trail
 from mlops_assets.lakehouse.periods import Duration, add_months, in_utc, parse_moment
@@ -85,7 +92,7 @@ class TokenStore:
 
         Raises:
             DefinitionError: The name or a role cannot be, a valid token has the name, or it would never be valid.
-            SurroundingsError: The file cannot be written or read.
+            UnusableEnvironmentError: The file cannot be written or read.
         """
         self._check(name, roles, expires, now)
 
@@ -119,7 +126,7 @@ class TokenStore:
 
         Raises:
             MissingDataError: There is no such token.
-            SurroundingsError: The file cannot be written or read.
+            UnusableEnvironmentError: The file cannot be written or read.
         """
         with self._trail.locked() as append:
             records = self.records()
@@ -155,7 +162,7 @@ class TokenStore:
         """All tokens there ever were, by id, in the order of their creation.
 
         Raises:
-            SurroundingsError: The file cannot be read.
+            UnusableEnvironmentError: The file cannot be read.
         """
         return self._trail.records()
 
@@ -261,11 +268,11 @@ def require_tokens_for(host: str, store: TokenStore, now: datetime) -> None:
         now: The platform clock.
 
     Raises:
-        SurroundingsError: It would listen to other machines, and there is no valid token.
+        UnusableEnvironmentError: It would listen to other machines, and there is no valid token.
     """
     if is_loopback(host) or any(record.valid(now) for record in store.records().values()):
         return
-    raise SurroundingsError(
+    raise UnusableEnvironmentError(
         f"address '{host}', which other machines reach, and no valid token",
         "a token for whoever is to use the server, or an address of this machine alone such as 127.0.0.1",
         "create one: mlops-assets tokens create NAME --role ROLE",

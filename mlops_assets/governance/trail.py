@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.write_points import write_point
 from mlops_assets.storage.files import write_atomically
@@ -72,7 +72,7 @@ class Trail(Generic[Record]):
         """All records; the file is read again only when it changed.
 
         Raises:
-            SurroundingsError: The file cannot be read, or holds what is no event.
+            UnusableEnvironmentError: The file cannot be read, or holds what is no event.
             DamagedStateError: It is not what was written.
         """
         try:
@@ -88,7 +88,7 @@ class Trail(Generic[Record]):
                 raise self._damaged(f"no {self.file}, in which {self.name}s were written") from None
             return {}
         except OSError as error:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"the {self.name}s in {self.file} cannot be read ({error.strerror})",
                 "a file that this user can read",
                 "give it back to the user that the platform runs as",
@@ -102,7 +102,7 @@ class Trail(Generic[Record]):
         """Hold the file's lock; gives what appends an event, durably.
 
         Raises:
-            SurroundingsError: The file cannot be written.
+            UnusableEnvironmentError: The file cannot be written.
         """
         try:
             new = not self.file.exists()
@@ -182,7 +182,7 @@ class Trail(Generic[Record]):
                 if broken:
                     break
                 article = "an" if self.name[0] in "aeiou" else "a"
-                raise SurroundingsError(
+                raise UnusableEnvironmentError(
                     f"{self._line(number)}, which is no event of {article} {self.name}",
                     f"{self.name}s that were {' or '.join(self.events)}",
                     "restore the file from its backup, or run the version of the platform that wrote it",
@@ -202,8 +202,8 @@ class Trail(Generic[Record]):
             f"cannot be read, delete {self.seal_file.name}, and record anew what may be missing",
         )
 
-    def _not_writable(self, error: OSError) -> SurroundingsError:
-        return SurroundingsError(
+    def _not_writable(self, error: OSError) -> UnusableEnvironmentError:
+        return UnusableEnvironmentError(
             f"the {self.name}s in {self.file} cannot be written ({error.strerror})",
             "a file that this user can write, on a disk with room",
             f"mend that and try again; {self.name}s that were {self.events[0]} before are as they were",

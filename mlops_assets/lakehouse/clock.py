@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.periods import in_utc
 from mlops_assets.lakehouse.write_points import write_point
@@ -169,8 +169,8 @@ class HomeClock:
             f"delete {self._newest_name}",
         )
 
-    def _unreadable(self) -> SurroundingsError:
-        return SurroundingsError(
+    def _unreadable(self) -> UnusableEnvironmentError:
+        return UnusableEnvironmentError(
             f"the clock {self.file} cannot be read",
             'a file such as {"format": 1, "now": "2024-01-01T00:00:00+00:00"}',
             "set the clock again, or delete the file to follow the machine's clock",

@@ -16,7 +16,7 @@ from mlops_assets.errors import (
     ContractError,
     MissingDataError,
     PlatformError,
-    SurroundingsError,
+    UnusableEnvironmentError,
     told_once,
 )
 from mlops_assets.lakehouse import formats
@@ -286,7 +286,7 @@ class DeltaFolder:
                     warnings.simplefilter("ignore", DeprecationWarning)
                     written(table, commit)
                 break
-            except SurroundingsError as error:
+            except UnusableEnvironmentError as error:
                 if not isinstance(error.__cause__, CommitFailedError):
                     raise
                 # Delta also refuses what it need not, beside a writer that replaces other periods or compacts these.
@@ -328,7 +328,7 @@ class DeltaFolder:
                 "the columns that it was created with",
                 "compute them under the present definition; nothing was written",
             )
-        return SurroundingsError(
+        return UnusableEnvironmentError(
             f"table '{self.name}' could not be written ({error}); it stays as it was",
             f"a disk with room, that this user can write, under {self.folder}",
             "make room or mend the permissions, and run the partition again",

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError
 from mlops_assets.storage.path import StoragePath
 
 HOME = 3
@@ -54,17 +54,17 @@ def require(found: int | None, number: int, what: str) -> None:
         what: What it is, for the message.
 
     Raises:
-        SurroundingsError: It has another.
+        UnusableEnvironmentError: It has another.
     """
     if found == number:
         return
     if found is not None and found > number:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{what} in format {found}",
             f"format {number} or an older one: this is mlops-assets {release()}",
             "use the release that wrote it, or a newer one",
         )
-    raise SurroundingsError(
+    raise UnusableEnvironmentError(
         f"{what} {'without the number of a format' if found is None else f'in format {found}'}",
         f"format {number}",
         f"{MIGRATE} in the home that it comes from; what is copied from one home into another is migrated there first",
@@ -80,7 +80,7 @@ def unnumbered(content: Mapping[str, Any], number: int, what: str) -> dict[str, 
     """What `numbered` was given.
 
     Raises:
-        SurroundingsError: The number is another, or there is none.
+        UnusableEnvironmentError: The number is another, or there is none.
     """
     require(content.get(MEMBER), number, what)
     return {name: value for name, value in content.items() if name != MEMBER}
@@ -97,7 +97,7 @@ def read_numbered(file: Path | StoragePath, number: int, what: str) -> dict[str,
     Raises:
         DamagedStateError: The file cannot be read as that.
         FileNotFoundError: It is not there.
-        SurroundingsError: The number is another, or there is none.
+        UnusableEnvironmentError: The number is another, or there is none.
     """
     try:
         content = json.loads(file.read_bytes())
@@ -161,7 +161,7 @@ def home_format(folder: Path) -> HomeFormat | None:
     """The format of a home; None where it holds nothing yet. A look at one small file, read when it changed.
 
     Raises:
-        SurroundingsError: The file cannot be read.
+        UnusableEnvironmentError: The file cannot be read.
     """
     file = folder / HOME_FILE
     try:
@@ -178,7 +178,7 @@ def _read(file: Path, inode: int, changed_ns: int) -> HomeFormat:
         content = json.loads(file.read_bytes())
         return HomeFormat(int(content[MEMBER]), str(content["release"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"the file {file}, which cannot be read ({error})",
             f"a file such as {present().as_json().decode()}",
             RESTORE,
@@ -189,18 +189,18 @@ def require_home(folder: Path) -> None:
     """See that this release reads a home.
 
     Raises:
-        SurroundingsError: It is older, and was not migrated; or newer.
+        UnusableEnvironmentError: It is older, and was not migrated; or newer.
     """
     found = home_format(folder)
     if found is None or found.number == HOME:
         return
     if found.number > HOME:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"the home {folder} in format {found.number}, written by mlops-assets {found.release}",
             f"a home up to format {HOME}: this is mlops-assets {release()}",
             f"use release {found.release} or a newer one",
         )
-    raise SurroundingsError(
+    raise UnusableEnvironmentError(
         f"the home {folder} in format {found.number}, of an earlier release",
         f"a home in format {HOME}",
         f"{MIGRATE}, with --dry-run to see what it will do; a backup is made first",

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.clock import HomeClock
 from mlops_assets.storage.files import require_looking_into, write_atomically
@@ -91,7 +91,7 @@ class Home:
         """Create the home where it is missing and see that it can be used.
 
         Raises:
-            SurroundingsError: It is in the format of another release, cannot be written, too little disk is left, or
+            UnusableEnvironmentError: It is in the format of another release, cannot be written, too little disk is left, or
                 the least is not a number.
         """
         self.require_format()
@@ -101,7 +101,7 @@ class Home:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"the home {self.folder} cannot be written ({error.strerror})",
                 "a folder that this user can write",
                 f"set {HOME_VARIABLE} to such a folder",
@@ -109,7 +109,7 @@ class Home:
         least = _smallest_free_megabytes()
         free = shutil.disk_usage(self.folder).free // 1_000_000
         if free < least:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"{free} MB free on the disk of {self.folder}",
                 f"at least {least} MB",
                 f"make room, or set {HOME_VARIABLE} to a folder on another disk",
@@ -120,7 +120,7 @@ class Home:
         """Write into an empty home which format it is in; of any other see that this release reads it.
 
         Raises:
-            SurroundingsError: It does not.
+            UnusableEnvironmentError: It does not.
         """
         self.require_format()
         if formats.home_format(self.folder) is None:
@@ -131,11 +131,11 @@ class Home:
         """See that this release reads the home: one look at its path, at its folders, and at a small file.
 
         Raises:
-            SurroundingsError: Delta cannot work at such a path; this user may not read it; or it is older and was not
+            UnusableEnvironmentError: Delta cannot work at such a path; this user may not read it; or it is older and was not
                 migrated, or newer.
         """
         if unusable := _UNUSABLE.findall(str(self.folder)):
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"the home {self.folder}, whose path has {' '.join(dict.fromkeys(map(_shown, unusable)))} in it",
                 "a path without [ ] ^ | and backslashes, where Delta tables cannot lie",
                 f"set {HOME_VARIABLE} to another folder, or rename that one",
@@ -161,6 +161,6 @@ def _smallest_free_megabytes() -> int:
     try:
         return int(text)
     except ValueError:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{SMALLEST_FREE_SPACE_VARIABLE} is '{text}'", "a whole number of megabytes", "correct or unset it"
         ) from None

@@ -41,7 +41,7 @@ def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | N
 
     Raises:
         ContractError: They have other fields than their number says.
-        SurroundingsError: They were written by a release whose records have another number.
+        UnusableEnvironmentError: They were written by a release whose records have another number.
     """
     table = _of_kind(table, kind)
     rows = table.read(keys)

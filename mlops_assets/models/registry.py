@@ -50,7 +50,7 @@ def _refusal(error: BaseException) -> PlatformError:
     return of_the_system(error) or DamagedStateError(
         f"MLflow's index or files in the home, which cannot be used ({type(error).__name__}: {said[:300]})",
         "MLflow's database and files as they were written",
-        "say what is damaged with `mlops-assets verify`, restore it from a backup, and run it again",
+        "find what is damaged with `mlops-assets verify`, restore it from a backup, and run this again",
     )
 
 
@@ -63,7 +63,7 @@ def open_registry(folder: Path) -> Registry:
     """The registry in a folder, made where it is missing; MLflow reports nothing to anybody.
 
     Raises:
-        SurroundingsError: This user may not read and write its database, or it is damaged.
+        UnusableEnvironmentError: This user may not read and write its database, or it is damaged.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"

@@ -28,7 +28,7 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
 
     Raises:
         ConflictError: Other servers wrote at the same time, again and again.
-        SurroundingsError: The table cannot be written.
+        UnusableEnvironmentError: The table cannot be written.
     """
     table = platform.requests(model)
     answers = {column.name for column in model.prediction_columns}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
-from mlops_assets.errors import DefinitionError, SurroundingsError, nearest
+from mlops_assets.errors import DefinitionError, UnusableEnvironmentError, nearest
 from mlops_assets.project.text_files import Settings, project_settings
 
 EngineName = Literal["duckdb", "spark"]
@@ -37,7 +37,7 @@ class EngineSettings:
         """The engine that ``MLOPS_ENGINE`` names, or else the project.
 
         Raises:
-            SurroundingsError: The variable names no engine.
+            UnusableEnvironmentError: The variable names no engine.
         """
         named = os.environ.get(ENGINE_VARIABLE)
         if named is None:
@@ -45,7 +45,7 @@ class EngineSettings:
         for name in _NAMES:
             if name == named:
                 return name
-        raise SurroundingsError(f"{ENGINE_VARIABLE} is '{named}'", " or ".join(_NAMES), "correct or unset it")
+        raise UnusableEnvironmentError(f"{ENGINE_VARIABLE} is '{named}'", " or ".join(_NAMES), "correct or unset it")
 
 
 _NAMES: tuple[EngineName, ...] = get_args(EngineName)

@@ -88,7 +88,7 @@ def _span(
         raise DefinitionError(
             f"last_period {last.key} before first_period {first.key}",
             "a last period that is not before the first",
-            "exchange them, or leave last_period out",
+            "swap them, or leave last_period out",
             where=document.at("last_period"),
         )
     return first, last, period("live_since", parsed.live_since)

@@ -15,7 +15,7 @@ def read_text(file: Path, expected: str, where: Location | None = None) -> str:
 
     Raises:
         DefinitionError: There is none, it is no file (reading a pipe or a device may never end), or is not in UTF-8.
-        SurroundingsError: This user may not read it.
+        UnusableEnvironmentError: This user may not read it.
     """
     try:
         if not file.is_file():

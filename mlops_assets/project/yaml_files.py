@@ -89,7 +89,8 @@ class Document:
         elif isinstance(first["input"], bool):
             expected += "; without quotation marks YAML takes on, off, yes and no for true and false"
             cure = "put it between quotation marks"
-        more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+        others = error.error_count() - 1
+        more = f" (and {others} more fault{'s' * (others > 1)})" if others else ""
         return DefinitionError(found + more, expected, cure, where=self.at(*path))
 
     def require_among(

@@ -6,7 +6,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.governance.tokens import is_loopback
 from mlops_assets.serving.connections import bounded
 from mlops_assets.serving.settings import ServingSettings
@@ -18,7 +18,7 @@ def listen(settings: ServingSettings) -> socket.socket:
     """Take the address, so that nothing else has it and a fault is known before anything is printed.
 
     Raises:
-        SurroundingsError: It is in use, or no address of this machine; or a name of this machine alone that others
+        UnusableEnvironmentError: It is in use, or no address of this machine; or a name of this machine alone that others
             reach it by.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -30,7 +30,7 @@ def listen(settings: ServingSettings) -> socket.socket:
     except (OSError, OverflowError) as error:
         made.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{settings.host} port {settings.port} cannot be listened on ({reason})",
             "a free port on an address of this machine",
             "choose another with --port or --host",
@@ -38,7 +38,7 @@ def listen(settings: ServingSettings) -> socket.socket:
     address = made.getsockname()[0]
     if settings.on_loopback and not is_loopback(address):
         made.close()
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"'{settings.host}', which is {address} on this machine",
             "an address of this machine alone",
             "write 127.0.0.1, or the address itself",

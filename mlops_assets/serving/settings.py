@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.governance.tokens import is_loopback
 
 
@@ -60,15 +60,17 @@ class ServingSettings:
         """The settings that the environment names, and the defaults of the others.
 
         Raises:
-            SurroundingsError: A limit is not a whole number above zero, or the address is empty.
+            UnusableEnvironmentError: A limit is not a whole number above zero, or the address is empty.
         """
         if not host.strip():  # to the system that is every address
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 "an empty --host", "an address of this machine", "leave --host out, or write 0.0.0.0 for all addresses"
             )
         for old, new in RENAMED.items():
             if old in os.environ:
-                raise SurroundingsError(f"the variable {old}", f"{new}, as it is called now", f"set {new} instead")
+                raise UnusableEnvironmentError(
+                    f"the variable {old}", f"{new}, as it is called now", f"set {new} instead"
+                )
         return cls(host, port, **{name: _number(variable, default) for name, variable, default, _ in limits()})
 
     @property
@@ -90,4 +92,4 @@ def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default))
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise SurroundingsError(f"{variable} is '{text}'", "a whole number above zero", "correct or unset it")
+    raise UnusableEnvironmentError(f"{variable} is '{text}'", "a whole number above zero", "correct or unset it")

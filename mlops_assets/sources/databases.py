@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse.exact import exact
 from mlops_assets.lakehouse.masking import words_about
 from mlops_assets.lakehouse.schema import Column, TableSchema, arrow_type, family
@@ -48,7 +48,7 @@ def read_database(
         between: The start (included) and end (excluded) of what is asked for, in UTC; None for a static table.
 
     Raises:
-        SurroundingsError: The variable is not set, or the database does not answer as it should.
+        UnusableEnvironmentError: The variable is not set, or the database does not answer as it should.
         ContractError: A value is of a type that no column can have.
     """
     import sqlalchemy
@@ -74,7 +74,7 @@ def read_database(
     except ImportError as error:
         found = f"needs the module {error.name}, which is not installed"
     # Raised here, so that no traceback leads to the driver's error.
-    raise SurroundingsError(
+    raise UnusableEnvironmentError(
         f"the database of '{source.name}', whose URL is in {database.url_variable}, {found}",
         f"a database that answers within {database.timeout_seconds} s, and lets its user read",
         "see that it runs, that the URL is right and that the query runs there; for PostgreSQL install "
@@ -93,7 +93,7 @@ def _url(source: SourceDefinition, database: Database) -> "sqlalchemy.URL":
         except (sqlalchemy.exc.ArgumentError, ValueError):
             text = "set to what is no URL"
     if url is None:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"the variable {database.url_variable}, with the database's URL for '{source.name}', is "
             f"{text or 'not set'}",
             "a URL such as postgresql://USER:PASSWORD@HOST/DATABASE",

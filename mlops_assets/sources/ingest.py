@@ -71,7 +71,7 @@ def ingest(platform: Platform, source: SourceDefinition, period: Period | None) 
 
     Raises:
         MissingDataError: There is no file, or nothing was pushed and the period is not over.
-        SurroundingsError: The source's database cannot be read.
+        UnusableEnvironmentError: The source's database cannot be read.
         ContractError: The delivery breaks its contract or is cut short; the last good state stays as it was.
         ConflictError: Another run ingests the same period at the same time.
     """

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 
 FILES = Path(__file__).parent / "files"
 PACKAGE = "PACKAGE"
@@ -24,13 +24,15 @@ def write_project(target: Path) -> list[Path]:
         The files written.
 
     Raises:
-        SurroundingsError: The folder holds something, or cannot be written.
+        UnusableEnvironmentError: The folder holds something, or cannot be written.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise SurroundingsError(f"{target} is there already", "a folder that is empty or new", "name another folder")
+        raise UnusableEnvironmentError(
+            f"{target} is there already", "a folder that is empty or new", "name another folder"
+        )
     package = _package_name(target.resolve().name)
     if package in _taken():
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"'{package}', as a module of Python's or of an installed package is called",
             "a folder whose name no module has",
             f"name it, say, {package}_project",
@@ -46,7 +48,7 @@ def write_project(target: Path) -> list[Path]:
             path.write_text(file.read_text(encoding="utf-8").replace(PACKAGE, package), encoding="utf-8")
             written.append(path)
     except OSError as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{target} cannot be written ({error.strerror})", "a folder that this user can write", "name another folder"
         ) from error
     return written

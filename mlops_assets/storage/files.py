@@ -45,7 +45,7 @@ def require_looking_into(*folders: Path) -> None:
     """See that this user may look into each of some folders, as far as they are there.
 
     Raises:
-        SurroundingsError: They may not.
+        UnusableEnvironmentError: They may not.
     """
     for folder in folders:
         if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):

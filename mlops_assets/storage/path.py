@@ -128,5 +128,5 @@ class StoragePath(ABC):
         """See that this user may look into the folder and those directly in it, so that none counts as empty.
 
         Raises:
-            SurroundingsError: They may not.
+            UnusableEnvironmentError: They may not.
         """

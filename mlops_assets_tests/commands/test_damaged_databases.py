@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError
 from mlops_assets.models.mlflow_paths import DATABASE
 from mlops_assets.models.registry import log_files, open_registry
 from mlops_assets_tests import forks
@@ -34,7 +34,7 @@ def make_folder(file: Path) -> None:
     [
         (scribble, DamagedStateError, "a database in the home that is damaged (file is not a database)"),
         (cut, DamagedStateError, "a database in the home that is damaged (database disk image is malformed)"),
-        (make_folder, SurroundingsError, "mlflow.db cannot be read or written (it is no file)"),
+        (make_folder, UnusableEnvironmentError, "mlflow.db cannot be read or written (it is no file)"),
     ],
 )  # fmt: skip
 def test_a_registry_that_is_damaged_when_it_is_opened_is_told_in_words(

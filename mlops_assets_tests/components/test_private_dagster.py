@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.components import private_dagster
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 
 
 def test_a_name_that_a_release_has_no_more_is_told_when_the_code_location_is_loaded(
@@ -15,7 +15,7 @@ def test_a_name_that_a_release_has_no_more_is_told_when_the_code_location_is_loa
 ) -> None:
     monkeypatch.delattr("dagster._core.storage.tags.ASSET_PARTITION_RANGE_END_TAG")
     monkeypatch.setattr("dagster.__version__", "1.13.99")
-    with pytest.raises(SurroundingsError) as told:
+    with pytest.raises(UnusableEnvironmentError) as told:
         runpy.run_path(private_dagster.__file__)
     assert str(told.value) == (
         "Found: dagster 1.13.99 has no dagster._core.storage.tags.ASSET_PARTITION_RANGE_END_TAG, which is needed for "
@@ -27,7 +27,9 @@ def test_a_name_that_a_release_has_no_more_is_told_when_the_code_location_is_loa
 
 
 def test_a_module_that_a_release_has_no_more_is_told_too() -> None:
-    with pytest.raises(SurroundingsError, match=r"has no dagster\._core\.gone\.name, which is needed for a test\."):
+    with pytest.raises(
+        UnusableEnvironmentError, match=r"has no dagster\._core\.gone\.name, which is needed for a test\."
+    ):
         private_dagster.private("dagster._core.gone", "name", "a test")
 
 

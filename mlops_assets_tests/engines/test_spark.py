@@ -12,7 +12,7 @@ from mlops_assets.engines.query import parse_query
 from mlops_assets.engines.spark import SparkEngine
 from mlops_assets.engines.spark.rows import SparkRows
 from mlops_assets.engines.spark.session import require_spark, session_settings
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse.schema import Column, TableSchema
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets_tests.engines import in_another_zone
@@ -124,7 +124,7 @@ def test_in_another_time_zone_of_java_and_of_python_no_answer_changes(
 def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         SparkEngine(tmp_path).session  # noqa: B018
     assert refused.value.found == "the engine is spark, and there is no program 'java' on the PATH"
     assert refused.value.expected == "a Java runtime, version 17 or newer"
@@ -134,7 +134,7 @@ def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch
 
 def test_a_java_home_without_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         require_spark()
     assert refused.value.found == f"the engine is spark, and there is no program 'java' in JAVA_HOME ({tmp_path})"
 
@@ -145,7 +145,7 @@ def test_without_the_extra_the_error_names_it(package: str, monkeypatch: pytest.
 
     known = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else known(name))
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         require_spark()
     assert refused.value.found == f"the engine is spark, and the package {package} is not installed"
     assert refused.value.cure == "install mlops-assets[spark], or set the engine to duckdb"

@@ -20,7 +20,7 @@ from mlops_assets.errors import (
     ForbiddenError,
     MissingDataError,
     PlatformError,
-    SurroundingsError,
+    UnusableEnvironmentError,
 )
 from mlops_assets.governance.access import AT_THE_MACHINE, ROLES
 from mlops_assets.governance.tokens import (
@@ -200,7 +200,7 @@ def test_a_line_that_is_no_event_opens_nothing_to_anybody(store: TokenStore) -> 
     token = store.create("till", ("administrator",), None, NOW)
     with store.file.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "renewed", "id": "x"}) + "\n")
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         store.principal(token, NOW)
     assert refused.value.found == f"line 2 of {store.file}, which is no event of a token"
 
@@ -210,7 +210,7 @@ def test_a_disk_without_room_creates_no_token_and_hides_no_other(store: TokenSto
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (store.file.stat().st_size + 20, limits[1]))
     try:
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             store.create("shelf", ("reader",), None, NOW)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -238,7 +238,7 @@ def test_a_server_listens_to_its_own_machine_without_tokens(store: TokenStore, h
 def test_a_server_listens_to_other_machines_only_where_a_token_is_valid(store: TokenStore, host: str) -> None:
     store.create("till", ("reader",), NOW + DAY, NOW)
     require_tokens_for(host, store, NOW)
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         require_tokens_for(host, store, NOW + DAY)
     assert str(refused.value) == (
         f"Found: address '{host}', which other machines reach, and no valid token. Expected: a token for whoever is to "

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlops_assets.errors import DamagedStateError, SurroundingsError
+from mlops_assets.errors import DamagedStateError, UnusableEnvironmentError
 from mlops_assets.lakehouse import clock as clock_module
 from mlops_assets.lakehouse.clock import HomeClock, StandingClock, SystemClock
 from mlops_assets.lakehouse.home import HOME_VARIABLE, SMALLEST_FREE_SPACE_VARIABLE, Home
@@ -133,7 +133,7 @@ def test_a_clock_set_without_zone_is_set_to_utc(clock: HomeClock) -> None:
 )
 def test_a_spoiled_clock_says_so_and_is_never_taken_for_the_machines(clock: HomeClock, content: str) -> None:
     clock.file.write_bytes(content.encode("latin-1"))
-    with pytest.raises(SurroundingsError) as spoiled:
+    with pytest.raises(UnusableEnvironmentError) as spoiled:
         clock.now()
     assert spoiled.value.found == f"the clock {clock.file} cannot be read"
     assert "2024-01-01T00:00:00+00:00" in spoiled.value.expected
@@ -200,7 +200,7 @@ def test_preparing_a_home_again_changes_nothing_in_it(home: Home) -> None:
 @pytest.mark.parametrize(("below", "reason"), [("home", "File exists"), ("home/deeper", "Not a directory")])
 def test_a_file_in_the_way_of_the_home_is_named(tmp_path: Path, below: str, reason: str) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         Home(tmp_path / below).prepare()
     assert refused.value.found == f"the home {tmp_path / below} cannot be written ({reason})"
     assert refused.value.expected == "a folder that this user can write"
@@ -213,7 +213,7 @@ def test_a_home_that_only_others_may_write_is_refused(tmp_path: Path, monkeypatc
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "write_bytes", denied)
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         Home(tmp_path / "home").prepare()
     assert "cannot be written (Permission denied)" in refused.value.found
 
@@ -223,7 +223,7 @@ def test_too_little_disk_is_refused_with_what_is_free_and_what_is_needed(
 ) -> None:
     monkeypatch.setenv(SMALLEST_FREE_SPACE_VARIABLE, "300")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=299_999_999))
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         Home(tmp_path / "home").prepare()
     assert refused.value.found == f"299 MB free on the disk of {tmp_path / 'home'}"
     assert refused.value.expected == "at least 300 MB"
@@ -234,13 +234,13 @@ def test_too_little_disk_is_refused_with_what_is_free_and_what_is_needed(
 
 def test_no_real_disk_has_the_room_that_is_asked_for_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SMALLEST_FREE_SPACE_VARIABLE, str(10**12))
-    with pytest.raises(SurroundingsError, match="MB free on the disk"):
+    with pytest.raises(UnusableEnvironmentError, match="MB free on the disk"):
         Home(tmp_path / "home").prepare()
 
 
 def test_without_a_setting_200_megabytes_must_be_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=199_999_999))
-    with pytest.raises(SurroundingsError, match="at least 200 MB"):
+    with pytest.raises(UnusableEnvironmentError, match="at least 200 MB"):
         Home(tmp_path / "home").prepare()
 
 
@@ -249,7 +249,7 @@ def test_a_min_free_space_that_is_no_number_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv(SMALLEST_FREE_SPACE_VARIABLE, value)
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         Home(tmp_path / "home").prepare()
     assert refused.value.found == f"{SMALLEST_FREE_SPACE_VARIABLE} is '{value}'"
     assert refused.value.expected == "a whole number of megabytes"
@@ -264,7 +264,7 @@ def test_the_file_of_a_clock_is_readable_by_people(clock: HomeClock) -> None:
 @pytest.mark.parametrize("name", ["home [prod]", "a|b", "a^b", "back\\slash", "two\nlines"])
 def test_a_home_where_no_table_can_lie_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     for open_home in (Home.prepare, Home.begin, Home.require_format):
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             open_home(Home(tmp_path / name / ".mlops"))
         assert refused.value.expected == "a path without [ ] ^ | and backslashes, where Delta tables cannot lie"
     assert not (tmp_path / name).exists()

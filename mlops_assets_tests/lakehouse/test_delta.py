@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.errors import ConflictError, ContractError, MissingDataError, SurroundingsError
+from mlops_assets.errors import ConflictError, ContractError, MissingDataError, UnusableEnvironmentError
 from mlops_assets.lakehouse import delta
 from mlops_assets.lakehouse.delta import DeltaFolder, commit_stamps
 from mlops_assets.lakehouse.home import Home
@@ -134,7 +134,7 @@ def test_a_table_can_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -> N
 
 
 def test_where_delta_panics_the_error_is_ours(tmp_path: Path) -> None:
-    with pytest.raises(SurroundingsError, match="table 'sales' could not be written"):
+    with pytest.raises(UnusableEnvironmentError, match="table 'sales' could not be written"):
         shop.append(shop.sales_table(tmp_path / "a|[b" / "sales"), "2024-01", {"north": 1.0})
 
 
@@ -296,7 +296,7 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(sales: StateTable, l
     first = calendar.at_key("2024-01")
     keys = [calendar.shift(first, number).key for number in range(periods)]
     said = on_a_small_disk(sales, largest, keys)
-    assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
+    assert said.startswith("UnusableEnvironmentError: Found: table 'sales' could not be written (")
     assert "File too large" in said and "it stays as it was" in said
     assert f"Expected: a disk with room, that this user can write, under {sales.delta.folder}" in said
     assert "What to do: make room or mend the permissions, and run the partition again" in said
@@ -309,7 +309,7 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(sales: StateTable, l
 @pytest.mark.slow
 def test_a_table_that_cannot_be_created_for_want_of_room_is_not_there(sales: StateTable) -> None:
     said = on_a_small_disk(sales, 300, ["2024-01"])
-    assert said.startswith("SurroundingsError: Found: table 'sales' could not be written (")
+    assert said.startswith("UnusableEnvironmentError: Found: table 'sales' could not be written (")
     assert not sales.delta.exists()
     assert sales.delta.counters(["2024-01"]) == {"2024-01": 0}
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from mlops_assets.errors import ConflictError, ContractError, SurroundingsError
+from mlops_assets.errors import ConflictError, ContractError, UnusableEnvironmentError
 from mlops_assets.lakehouse.delta import DeltaFolder
 from mlops_assets.lakehouse.records import read_records, write_new_record, write_record
 from mlops_assets.lakehouse.tables import PeriodTable
@@ -95,7 +95,7 @@ class Changed:
 def test_records_of_an_earlier_format_are_neither_read_nor_written_among(table: PeriodTable) -> None:
     write_new_record(table, Numbered(1, "one", NOON))
     for refused in (lambda: read_records(table, Changed), lambda: write_record(table, Changed(2, "one"))):
-        with pytest.raises(SurroundingsError) as error:
+        with pytest.raises(UnusableEnvironmentError) as error:
             refused()
         assert error.value.found == "records of table 'records' in format 1"
         assert error.value.expected == "format 2"
@@ -105,7 +105,7 @@ def test_records_of_an_earlier_format_are_neither_read_nor_written_among(table: 
 
 def test_records_of_a_later_format_name_the_release_to_use(table: PeriodTable) -> None:
     write_new_record(table, Changed(1, "one"))
-    with pytest.raises(SurroundingsError) as error:
+    with pytest.raises(UnusableEnvironmentError) as error:
         read_records(table, Numbered)
     assert error.value.found == "records of table 'records' in format 2"
     assert error.value.expected.startswith("format 1 or an older one: this is mlops-assets ")

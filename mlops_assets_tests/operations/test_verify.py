@@ -111,7 +111,7 @@ def test_each_file_that_is_not_what_was_written_is_named(
     table = file.parent if kind == "sums" else file.parent.parent
     assert file.name in done.output or (table.name == "records" and str(table) in done.output)
     assert "What to do: " in done.output
-    assert done.output.endswith(f"faults in {home.home.folder}; do of each what it says above\n")
+    assert done.output.endswith(f"faults in {home.home.folder}; follow what is said of each fault above\n")
 
 
 def test_a_table_that_was_taken_back_and_a_damaged_database_are_named(home: Lived) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mlops_assets.engines.duckdb import DuckDBEngine
 from mlops_assets.engines.limits import REQUEST_LIMITS, Limits
 from mlops_assets.engines.spark import SparkEngine
-from mlops_assets.errors import DefinitionError, SurroundingsError
+from mlops_assets.errors import DefinitionError, UnusableEnvironmentError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.operations.check import check_project
 from mlops_assets.platform import Platform
@@ -72,7 +72,7 @@ def test_the_environment_names_another_engine(shop: SmallProject, monkeypatch: p
     monkeypatch.setenv("MLOPS_ENGINE", "spark")
     assert isinstance(platform(shop).engine, SparkEngine)
     monkeypatch.setenv("MLOPS_ENGINE", "Spark")
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         platform(shop)
     assert (refused.value.found, refused.value.expected) == ("MLOPS_ENGINE is 'Spark'", "duckdb or spark")
 

@@ -984,13 +984,13 @@ def test_a_decimal_is_kept_in_one_spelling_and_in_braces_stands_between_quotatio
     assert source.schema.column("visitors").type == "decimal(12,2)"
     project.change("visits/defs.yaml", '" DECIMAL( 12,2 )"', "decimal(12, 2)")
     error = project.refusal()
-    assert error.found == "wrong value in 'columns.visitors.type' (and 1 more faults)"
+    assert error.found == "wrong value in 'columns.visitors.type' (and 1 more fault)"
     assert error.expected.endswith("decimal(12, 2), between quotation marks where it stands in braces")
 
 
 def test_more_than_one_fault_is_counted(project: SmallProject) -> None:
     project.write("visits/defs.yaml", VISITS.replace("period: day", "period: year").replace("bigint", "int"))
-    assert project.refusal().found == "wrong value in 'columns.visitors.type' (and 1 more faults)"
+    assert project.refusal().found == "wrong value in 'columns.visitors.type' (and 1 more fault)"
 
 
 def test_attributes_that_are_missing_or_no_fields(project: SmallProject) -> None:
@@ -1304,7 +1304,7 @@ def test_a_missing_data_file(project: SmallProject) -> None:
         ("sales", "first_period: 2024-01-01", "first_period: 0001-01-01", "first_period:", "first_period 0001-01-01",
          "correct it; of a table that goes on, leave last_period out"),
         ("sales", "last_period: 2024-12-31", "last_period: 2023-12-31", "last_period:",
-         "last_period 2023-12-31 before first_period 2024-01-01", "exchange them, or leave last_period out"),
+         "last_period 2023-12-31 before first_period 2024-01-01", "swap them, or leave last_period out"),
         ("sales", "publication_lag: 6 hours", "publication_lag: 99999999 days", "publication_lag:",
          "duration '99999999 days'", "shorten it; where any length will do, as in a lookback, leave it out"),
         ("trend", "history: 8 days", "history: 0 days", "history:", "'0 days'", "write, say, '1 days'"),

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.serving.app import create_app
 from mlops_assets.serving.problems import KINDS
 from mlops_assets.serving.settings import ServingSettings
@@ -49,7 +49,7 @@ def test_a_failure_of_the_server_tells_no_details_but_where_they_are(
 
     @app.get("/full")
     async def full() -> None:
-        raise SurroundingsError("no space in /tmp/home", "room", "make room")
+        raise UnusableEnvironmentError("no space in /tmp/home", "room", "make room")
 
     client = TestClient(app, raise_server_exceptions=False)
     for path in ("/fails", "/full"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.errors import ContractError, SurroundingsError
+from mlops_assets.errors import ContractError, UnusableEnvironmentError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.project.attributes import Database
 from mlops_assets.sources import databases
@@ -59,8 +59,8 @@ def shop_of(home: Home, *fields: str, query: str = "", columns: str = COLUMNS) -
     return shop
 
 
-def refusal(shop: Shop) -> SurroundingsError:
-    with pytest.raises(SurroundingsError) as caught:
+def refusal(shop: Shop) -> UnusableEnvironmentError:
+    with pytest.raises(UnusableEnvironmentError) as caught:
         shop.ingest("2024-01")
     told = "".join(traceback.format_exception(caught.value))
     assert [secret for secret in SECRETS if secret in told] == []

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.storage.files import write_atomically, write_new
 from mlops_assets.storage.opening import storage_at, storage_of
 from mlops_assets.storage.path import StoragePath
@@ -265,6 +265,6 @@ def test_a_folder_that_is_closed_to_this_user_does_not_count_as_empty(
     folder.require_readable()
     if isinstance(folder, type(storage_at(tmp_path))):
         monkeypatch.setattr(os, "access", lambda place, how: not str(place).endswith("sales"))
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             folder.require_readable()
         assert str(folder / "sales") in refused.value.found

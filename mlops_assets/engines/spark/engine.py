@@ -83,7 +83,7 @@ class SparkEngine:
         """The session that everything runs in; started when it is first needed.
 
         Raises:
-            SurroundingsError: There is no Spark or no Java.
+            UnusableEnvironmentError: There is no Spark or no Java.
         """
         require_spark()
         (self.scratch / "spark").mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.engines.limits import GivenUpError, Limits, work_within
-from mlops_assets.errors import Location, SurroundingsError
+from mlops_assets.errors import Location, UnusableEnvironmentError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -84,11 +84,11 @@ def require_spark() -> None:
     """See that Spark can run here.
 
     Raises:
-        SurroundingsError: The extra is not installed, or there is no Java.
+        UnusableEnvironmentError: The extra is not installed, or there is no Java.
     """
     for package in ("pyspark", "dagster_pyspark"):
         if importlib.util.find_spec(package) is None:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"the engine is spark, and the package {package} is not installed",
                 "pyspark and dagster-pyspark, which the extra spark brings",
                 "install mlops-assets[spark], or set the engine to duckdb",
@@ -97,7 +97,7 @@ def require_spark() -> None:
     java = shutil.which("java", path=str(Path(java_home) / "bin")) if java_home else shutil.which("java")
     if java is None:
         place = f"in JAVA_HOME ({java_home})" if java_home else "on the PATH"
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"the engine is spark, and there is no program 'java' {place}",
             "a Java runtime, version 17 or newer",
             "install Java 17 (and set JAVA_HOME to it), or set the engine to duckdb",
@@ -106,17 +106,17 @@ def require_spark() -> None:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Let a Spark that does not start be a fault of the surroundings.
+    """Let a Spark that does not start be a fault of the environment.
 
     Raises:
-        SurroundingsError: It does not.
+        UnusableEnvironmentError: It does not.
     """
     from pyspark.errors import PySparkRuntimeError
 
     try:
         yield
     except PySparkRuntimeError as error:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"Spark did not start ({str(error).splitlines()[0]})",
             "a Java of version 17 or newer, and settings that Spark takes",
             "read what Java printed, and correct [tool.mlops_assets.spark] or the Java",

@@ -230,7 +230,7 @@ class OnlineFeatures:
         """Read from the store that the environment names, or from the file in the home.
 
         Raises:
-            SurroundingsError: The URL is of no store that there is.
+            UnusableEnvironmentError: The URL is of no store that there is.
         """
         return cls(platform, open_store(platform))
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.features.online.contract import OnlineStore
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
@@ -17,7 +17,7 @@ def open_store(platform: Platform) -> OnlineStore:
     """The store that the environment names, or else the file in the home; it may be down.
 
     Raises:
-        SurroundingsError: The URL is of no store that there is, or the package redis is not installed.
+        UnusableEnvironmentError: The URL is of no store that there is, or the package redis is not installed.
     """
     url = os.environ.get(STORE_VARIABLE, "").strip()
     if not url:
@@ -29,14 +29,14 @@ def open_store(platform: Platform) -> OnlineStore:
         try:
             return RedisStore(url, platform.project.name)
         except ModuleNotFoundError as error:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"{STORE_VARIABLE} with a URL of {scheme}, and no package redis",
                 "the package installed",
                 "run pip install 'mlops-assets[redis]'",
             ) from error
         except ValueError:
             pass  # its words may hold the password
-    raise SurroundingsError(
+    raise UnusableEnvironmentError(
         f"{STORE_VARIABLE} with no URL of a store",
         "redis://HOST:PORT/NUMBER, rediss://… or sqlite:///PATH",
         "correct it (a password is percent-encoded), or unset it for a file in the home",

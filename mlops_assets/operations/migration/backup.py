@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
 
@@ -35,7 +35,7 @@ def back_up(home: Home, target: Path) -> Backup:
     place of one leaves the other as it was.
 
     Raises:
-        SurroundingsError: There is too little room for it.
+        UnusableEnvironmentError: There is too little room for it.
     """
     partial = target.with_name(f"{target.name}.partial")
     try:
@@ -47,7 +47,7 @@ def back_up(home: Home, target: Path) -> Backup:
         os.replace(partial, target)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"a backup that cannot be written to {target} ({error.strerror})",
             "a folder that this user can write, on a disk with room",
             "name another with --backup; the home is as it was",
@@ -107,7 +107,7 @@ def _require_room(home: Home, target: Path, *, links: bool) -> None:
     needed = sum(file.lstat().st_size for file in files if not (links and _is_never_changed(home, file)))
     free = shutil.disk_usage(target.parent).free
     if free < needed:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{free // 1_000_000} MB free on the disk of {target.parent}",
             f"{needed // 1_000_000 + 1} MB for a backup of the home",
             "make room, or name a folder on another disk with --backup",

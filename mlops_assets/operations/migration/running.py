@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.home import Home
 from mlops_assets.lakehouse.write_points import write_point
@@ -41,7 +41,7 @@ def needs_migration(home: Home) -> int | None:
     """The format that a home is in, if it is an older one than this release's; None where there is nothing to do.
 
     Raises:
-        SurroundingsError: It is newer.
+        UnusableEnvironmentError: It is newer.
     """
     found = formats.home_format(home.folder)
     if found is None or found.number >= formats.HOME:
@@ -67,7 +67,7 @@ def migrate(home: Home, backup: Path | None = None, report: Callable[[str], None
         report: Told of the backup and of each step.
 
     Raises:
-        SurroundingsError: The home is newer, somebody is at work in it, or there is no room for its backup.
+        UnusableEnvironmentError: The home is newer, somebody is at work in it, or there is no room for its backup.
     """
     number = needs_migration(home)
     if number is None:
@@ -80,7 +80,7 @@ def migrate(home: Home, backup: Path | None = None, report: Callable[[str], None
         else:
             try:
                 made = back_up(home, target)
-            except SurroundingsError:
+            except UnusableEnvironmentError:
                 (home.folder / STATE_FILE).unlink()  # the next call may name another folder
                 raise
             report(f"backup: {target} ({made.copied / 1e6:.1f} MB copied, {made.shared} files shared with the home)")
@@ -104,11 +104,11 @@ def _backup_of(home: Home, number: int, asked: Path | None) -> Path:
             return Path(begun["backup"])
     target = (asked or home.folder.with_name(f"{home.folder.name}.backup-format-{number}")).absolute()
     if target.exists():
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"{target}, which is there", "a folder for the backup that is not there", "name another with --backup"
         )
     if target.is_relative_to(home.folder):
-        raise SurroundingsError(f"a backup in the home itself ({target})", "a folder outside", "name another")
+        raise UnusableEnvironmentError(f"a backup in the home itself ({target})", "a folder outside", "name another")
     write_atomically(state, json.dumps(formats.numbered({"backup": str(target)}, number)).encode())
     write_point("migration begun")
     return target
@@ -122,7 +122,7 @@ def _alone(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"another migration of {home.folder}, which is at work", "one at a time", "wait until it has ended"
             ) from None
         yield
@@ -140,7 +140,7 @@ def _require_nobody_else(home: Home) -> None:
             opened = next((file for file in (process / "fd").iterdir() if os.readlink(file).startswith(inside)), None)
             if opened:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                raise SurroundingsError(
+                raise UnusableEnvironmentError(
                     f"process {process.name} ({command[:80]}) at work in {home.folder}",
                     "a home that no server, replay or user interface uses",
                     "end it, and migrate then",

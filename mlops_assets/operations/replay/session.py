@@ -289,7 +289,7 @@ def run_replay(
         progress: Told of each period, and of the history before the first.
 
     Raises:
-        SurroundingsError: The home holds something else, or its disk is full.
+        UnusableEnvironmentError: The home holds something else, or its disk is full.
         ConflictError: A replay is at work in it.
     """
     telling = Telling(project, progress)

@@ -78,7 +78,7 @@ def span_of(project: ProjectDefinition, first: str, last: str) -> Span:
     calendar = _calendar_of(list(dict.fromkeys(one.schema.calendar for one in lived)), first, last)
     begin, end = calendar.at_key(first), calendar.at_key(last)
     if end < begin:
-        raise DefinitionError(f"--to {last} before --from {first}", "a later period", "exchange them")
+        raise DefinitionError(f"--to {last} before --from {first}", "a later period", "swap them")
     spans = {one.name: span_in(calendar, one.first, one.last) for one in lived if one.first}
     for option, period in (("--from", begin), ("--to", end)):
         if not any(opens <= period and (ends is None or period <= ends) for opens, ends in spans.values()):

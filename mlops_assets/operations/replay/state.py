@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse import formats
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
 from mlops_assets.lakehouse.write_points import write_point
@@ -73,7 +73,7 @@ def read_state(home: Home, started_from: str) -> ReplayState:
     """The state of the replay in a home, or a new one in an empty home.
 
     Raises:
-        SurroundingsError: The home holds something else, or a replay from another period.
+        UnusableEnvironmentError: The home holds something else, or a replay from another period.
     """
     home.require_format()
     file = _file(home)
@@ -85,13 +85,13 @@ def read_state(home: Home, started_from: str) -> ReplayState:
             else []
         )
         if others:
-            raise SurroundingsError(
+            raise UnusableEnvironmentError(
                 f"{home.folder} holds {', '.join(sorted(others)[:5])}", "a home with a replay, or none", cure
             )
         return ReplayState(started_from)
     state = kept_state(home)
     if state.started_from != started_from:
-        raise SurroundingsError(
+        raise UnusableEnvironmentError(
             f"a replay from {state.started_from} in {home.folder}", f"a replay from {started_from}", cure
         )
     return state

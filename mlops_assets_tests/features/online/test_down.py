@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.errors import StoreUnavailableError, SurroundingsError
+from mlops_assets.errors import StoreUnavailableError, UnusableEnvironmentError
 from mlops_assets.features.online.contract import Entry, Guard, Layout
 from mlops_assets.features.online.redis import RedisStore
 from mlops_assets.features.online.sqlite import SqliteStore
@@ -133,7 +133,7 @@ def test_a_url_of_no_store_is_refused_without_its_words(
     project: Project, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv(STORE_VARIABLE, url)
-    with pytest.raises(SurroundingsError, match=f"{STORE_VARIABLE} with no URL of a store") as raised:
+    with pytest.raises(UnusableEnvironmentError, match=f"{STORE_VARIABLE} with no URL of a store") as raised:
         open_store(project.platform)
     assert "trout-11" not in str(raised.value) + repr(raised.value.__cause__)
 
@@ -208,7 +208,7 @@ def test_a_store_of_a_newer_format_is_neither_read_nor_written(redis_server: Red
         lambda store: store.begin(layout, fresh=True),
     )
     for use in uses:
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             use(RedisStore(redis_server.url, "numbered"))
         assert refused.value.found.endswith("/0 in format 2") and PASSWORD not in str(refused.value)
         assert refused.value.cure == "use the release that wrote it, or a newer one"

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.lakehouse import formats, write_points
 from mlops_assets.lakehouse.delta import table_format
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
@@ -75,7 +75,7 @@ def test_every_command_refuses_a_home_that_was_not_migrated_and_leaves_it_as_it_
 
 def test_notebooks_and_the_server_refuse_it(old: OldHome) -> None:
     for opened in (lambda: Project.open(old.project), lambda: create_app(old.platform, ServingSettings())):
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             opened()
         assert str(refused.value) == words(old.home)
 
@@ -235,7 +235,7 @@ def test_a_migration_that_is_killed_at_every_write_and_run_again_ends_the_same(
         except Killed:
             killed += 1
             if formats.home_format(old.home.folder) != formats.present():
-                with pytest.raises(SurroundingsError, match="run `mlops-assets migrate`"):
+                with pytest.raises(UnusableEnvironmentError, match="run `mlops-assets migrate`"):
                     old.home.require_format()
     assert killed > 18 + 28 + 3, "each table, each delivery, clock and replay, its cursor, and the backup"
     whole = unpacked.copy(tmp_path / "whole")
@@ -341,7 +341,7 @@ def test_a_backup_that_cannot_be_is_refused_before_anything_is_changed(old: OldH
 
 def test_a_disk_without_room_for_the_backup_is_named(old: OldHome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 1_000_000))
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         running.migrate(old.home)
     assert refused.value.found == f"1 MB free on the disk of {old.folder}"
     assert refused.value.expected.endswith(" MB for a backup of the home")
@@ -350,7 +350,7 @@ def test_a_disk_without_room_for_the_backup_is_named(old: OldHome, monkeypatch: 
 
 def test_of_two_migrations_one_is_refused(old: OldHome) -> None:
     def report(words: str) -> None:
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             running.migrate(old.home)
         assert refused.value.found == f"another migration of {old.home.folder}, which is at work"
 
@@ -390,7 +390,7 @@ def test_a_table_that_is_copied_from_a_home_that_was_not_migrated_is_refused(old
     table = path_of(old.home.tables) / "order_trend" / "66d3a22103211fc4"
     shutil.rmtree(table)
     shutil.copytree(path_of(unpacked.home.tables / "order_trend" / "66d3a22103211fc4"), table)
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         old.platform.table("order_trend").states()
     assert refused.value.found == f"the table {table} without the number of a format"
     assert refused.value.cure == (

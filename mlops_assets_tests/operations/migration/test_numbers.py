@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.errors import SurroundingsError
+from mlops_assets.errors import UnusableEnvironmentError
 from mlops_assets.features.online.sqlite import SqliteStore
 from mlops_assets.governance.approvals import Approval, ApprovalStore
 from mlops_assets.governance.tokens import TokenStore
@@ -148,7 +148,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path, made: Callable[[Pat
     work = made(tmp_path)
     file = next(work)
     numbered_file(file, 2)
-    with pytest.raises(SurroundingsError) as newer:
+    with pytest.raises(UnusableEnvironmentError) as newer:
         next(work)
     assert newer.value.found.endswith(f"{file} in format 2") and newer.value.expected.startswith(NEWER)
     assert newer.value.cure == "use the release that wrote it, or a newer one"
@@ -157,7 +157,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path, made: Callable[[Pat
     (tmp_path / "again").mkdir()
     file = next(work)
     file.write_text(json.dumps({n: v for n, v in json.loads(file.read_bytes()).items() if n != "format"}))
-    with pytest.raises(SurroundingsError) as older:
+    with pytest.raises(UnusableEnvironmentError) as older:
         next(work)
     assert older.value.found.endswith(f"{file} without the number of a format")
     assert older.value.cure.startswith("run `mlops-assets migrate` in the home that it comes from")
@@ -172,7 +172,7 @@ def test_lines_of_the_trail_from_before_there_were_numbers_are_read_and_newer_on
     store.file.write_text(json.dumps(line) + "\n", encoding="utf-8")
     assert [record.name for record in store.records().values()] == ["ana"]
     store.file.write_text(json.dumps({**line, "format": 2}) + "\n", encoding="utf-8")
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         store.records()
     assert refused.value.found == f"line 1 of {store.file} in format 2" and refused.value.expected.startswith(NEWER)
 
@@ -187,7 +187,7 @@ def test_a_table_of_another_format_is_refused_and_keeps_its_number_when_it_is_wr
     from mlops_assets.lakehouse import delta
 
     delta._opened.cache_clear()
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         table.states()
     assert refused.value.found == f"the table {tmp_path / 'sales'} in format 2"
     assert refused.value.expected.startswith(NEWER)
@@ -201,7 +201,7 @@ def test_what_says_whether_it_holds_records_is_read_as_it_was_written() -> None:
 
 def test_rows_are_not_taken_for_records(tmp_path: Path) -> None:
     append(sales_table(tmp_path / "sales"), "2024-01", {"north": 1.0})
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         DeltaFolder(storage_at(tmp_path / "sales"), "sales", records=1).files()
     assert refused.value.found == "records of table 'sales' without the number of a format"
 
@@ -216,7 +216,7 @@ def test_pushed_batches_and_an_online_store_of_another_format_are_refused(tmp_pa
         (lambda: batches.waiting_periods("visits"), f"the pushed batches in {tmp_path / 'pushed' / 'visits.sqlite'}"),
         (SqliteStore(tmp_path / "online.sqlite").check, f"the online store {tmp_path / 'online.sqlite'}"),
     ):
-        with pytest.raises(SurroundingsError) as refused:
+        with pytest.raises(UnusableEnvironmentError) as refused:
             read()
         assert refused.value.found == f"{what} in format 2" and refused.value.expected.startswith(NEWER)
 
@@ -224,7 +224,7 @@ def test_pushed_batches_and_an_online_store_of_another_format_are_refused(tmp_pa
 @pytest.mark.parametrize("content", ["", "[]", '{"format": "two", "release": "1"}', '{"release": "1"}'])
 def test_a_spoiled_number_of_a_home_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "format.json").write_text(content, encoding="utf-8")
-    with pytest.raises(SurroundingsError) as refused:
+    with pytest.raises(UnusableEnvironmentError) as refused:
         Home(tmp_path).prepare()
     assert refused.value.found.startswith(f"the file {tmp_path / 'format.json'}, which cannot be read (")
     assert refused.value.expected == f'a file such as {{"format": {formats.HOME}, "release": "{formats.release()}"}}'
@@ -239,7 +239,7 @@ def test_a_home_is_looked_at_once_and_read_again_only_when_it_changed(
     home.require_format()
     monkeypatch.undo()
     (home.folder / "format.json").write_text('{"format": 99, "release": "9"}', encoding="utf-8")
-    with pytest.raises(SurroundingsError, match="in format 99, written by mlops-assets 9"):
+    with pytest.raises(UnusableEnvironmentError, match="in format 99, written by mlops-assets 9"):
         home.require_format()
 
 
