@@ -18,8 +18,8 @@ def listen(settings: ServingSettings) -> socket.socket:
     """Take the address, so that nothing else has it and a fault is known before anything is printed.
 
     Raises:
-        UnusableEnvironmentError: It is in use, or no address of this machine; or a name of this machine alone that others
-            reach it by.
+        UnusableEnvironmentError: It is in use, or no address of this machine; or a name of this machine alone that
+            others reach it by.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
