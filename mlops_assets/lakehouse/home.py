@@ -91,8 +91,8 @@ class Home:
         """Create the home where it is missing and see that it can be used.
 
         Raises:
-            UnusableEnvironmentError: It is in the format of another release, cannot be written, too little disk is left,
-                or the least is not a number.
+            UnusableEnvironmentError: It is in the format of another release, cannot be written, too little disk is
+                left, or the least is not a number.
         """
         self.require_format()
         try:
@@ -131,8 +131,8 @@ class Home:
         """See that this release reads the home: one look at its path, at its folders, and at a small file.
 
         Raises:
-            UnusableEnvironmentError: Delta cannot work at such a path; this user may not read it; or it is older and was
-                not migrated, or newer.
+            UnusableEnvironmentError: Delta cannot work at such a path; this user may not read it; or it is older and
+                was not migrated, or newer.
         """
         if unusable := _UNUSABLE.findall(str(self.folder)):
             raise UnusableEnvironmentError(
