@@ -2,6 +2,7 @@
 
 import os
 from importlib import import_module
+from io import BytesIO
 from tempfile import TemporaryDirectory
 
 for name in (
@@ -9,13 +10,11 @@ for name in (
     "dagster_spark.components",
     "deltalake",
     "duckdb",
-    "evidently",
     "git",
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "msgpack",
     "narwhals._pandas_like.dataframe",
-    "plotly.tools",
     "pyarrow.dataset",
     "rfc8785",
     "skops.io",
@@ -41,6 +40,7 @@ for name in (
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlops_assets.cli",
     "mlops_assets.definitions",
+    "mlops_assets.monitoring.segments",
     "mlops_assets.notebook",
     "mlops_assets.operations.replay.session",
     "mlops_assets.operations.replay.summary",
@@ -50,9 +50,13 @@ for name in (
     import_module(name)
 with TemporaryDirectory() as folder:  # where matplotlib looks for a list of this machine's fonts once
     os.environ["MPLCONFIGDIR"] = folder
-    for name in ("matplotlib.backends.backend_svg", "matplotlib.figure", "matplotlib.style"):
+    for name in ("matplotlib.backends.backend_svg", "matplotlib.style"):
         import_module(name)
+    drawing = import_module("matplotlib.figure").Figure()
+    drawing.subplots().set_title("a first text, for which fonts are read")
+    drawing.savefig(BytesIO(), format="svg")
     del os.environ["MPLCONFIGDIR"]
+import_module("mlflow.utils.requirements_utils")._init_packages_to_modules_map()  # which MLflow lists once in a process
 import_module("sqlalchemy.orm").configure_mappers()
 evidence = import_module("mlops_assets.governance.evidence")
 evidence.environment_hash()

@@ -28,7 +28,12 @@ from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
-from mlops_assets.monitoring.performance import labels_known_at, measure_performance
+from mlops_assets.monitoring.performance import (
+    against_baseline,
+    labels_known_at,
+    measure_performance,
+    performance_history,
+)
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.reads import model_reads
@@ -129,11 +134,15 @@ def due_with_labels(
     return due_periods(project, model.schema.calendar, due)
 
 
+NOT_WORSE = "not_worse_than_baseline"
+
+
 def performance_asset(
     project: ProjectDefinition, model: ModelDefinition, partitions: Partitions
 ) -> dg.AssetsDefinition:
     """How the predictions turned out whose labels became known in a period."""
-    back = -model.label.known_after
+    back, key, persistence = -model.label.known_after, asset_key(model, "performance"), model.retrain.persistence
+    not_worse = f"Over its newest {persistence} periods the champion errs by no more than the baseline."
 
     @model_asset(
         model,
@@ -148,6 +157,7 @@ def performance_asset(
         automation_condition=carry_on(
             due_with_labels(project, model, periods_with_champion), "its as_of has come, and a champion had predicted"
         ),
+        check_specs=[dg.AssetCheckSpec(NOT_WORSE, asset=key, partitions_def=partitions, description=not_worse)],
         output_required=False,
     )
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -158,18 +168,21 @@ def performance_asset(
             measured = measure_performance(platform, model, period)
         if measured is None:
             late = scored_late(platform, model, [about])
-            context.log.warning(
+            words = (
                 f"{about.key} was scored after its labels were known: no forecast, and not measured."
                 if late
                 else f"No prediction about {about.key} has a label."
             )
+            context.log.warning(words)
+            yield unblocking_check(key, NOT_WORSE, True, words)
             return
         record, data_version = measured
         compared = (predictions_about(platform, model, about), platform.labels(model))
         read = [window_evidence(table, [about]) for table in compared]
+        so_far = [one for one in performance_history(platform, model) if one.period <= period.key]
         yield result(
             platform,
-            asset_key(model, "performance"),
+            key,
             evidence(read, text_hash(model.metric), known_at=labels_known_at(platform, model, period)),
             data_version,
             rows=record.rows,
@@ -180,6 +193,7 @@ def performance_asset(
                 "version": record.version,
                 "about": record.about,
             },
+            checks=[unblocking_check(key, NOT_WORSE, *against_baseline(so_far, persistence))],
         )
 
     return performance

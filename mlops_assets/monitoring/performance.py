@@ -5,7 +5,7 @@ of the labels it rests on follows from their states alone, so that measuring aga
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -154,6 +154,39 @@ def joined_by_keys(model: ModelDefinition, left: "pa.Table", right: "pa.Table", 
     names = list(model.schema.names)
     joined = left.join(right, keys=names, join_type="inner", right_suffix=suffix)
     return joined.sort_by([(name, "ascending") for name in names])
+
+
+def against_baseline(history: Sequence[PerformanceRecord], periods: int) -> tuple[bool, str]:
+    """Whether the newest version does at least as well as the baseline, over its newest periods, on the same rows.
+
+    One odd period decides nothing: with fewer than so many nothing is held against the version.
+
+    Args:
+        history: All performance so far, in the order of periods; at least one.
+        periods: Over how many of the newest periods, such as the retrain policy's ``persistence``.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> first = PerformanceRecord("2001-02", "2001-01", 3, 100, 0.12, 0.10, 0.11, "{}")
+        >>> second = replace(first, period="2001-03", about="2001-02", error=0.11)
+        >>> against_baseline([first], 2)
+        (True, 'version 3 has 1 period with labels, and 2 are looked at together')
+        >>> against_baseline([first, second], 2)
+        (False, 'version 3 errs by 0.115 over its newest 2 periods, the baseline by 0.1 on the same rows')
+    """
+    version = history[-1].version
+    newest = [record for record in history if record.version == version][-periods:]
+    if len(newest) < periods:
+        had = f"{len(newest)} period{'s' * (len(newest) > 1)}"
+        return True, f"version {version} has {had} with labels, and {periods} are looked at together"
+    rows = sum(record.rows for record in newest)
+    error, baseline = (
+        sum(value * record.rows for record, value in zip(newest, values, strict=True)) / rows
+        for values in ([record.error for record in newest], [record.baseline_error for record in newest])
+    )
+    over = f"its newest {periods} periods" if periods > 1 else "its newest period"
+    words = f"version {version} errs by {error:.4g} over {over}, the baseline by {baseline:.4g} on the same rows"
+    return error <= baseline, words
 
 
 def performance_history(platform: Platform, model: ModelDefinition) -> list[PerformanceRecord]:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.components import model_scoring, model_shadow
+from mlops_assets.components.model_scoring import NOT_WORSE
 from mlops_assets.models.records import candidates, comparisons
 from mlops_assets_tests.automation.test_automation import NEXT_DAY, Shop, arrive, materialize, open_shop, requested
 from mlops_assets_tests.components.test_chain import metadata_of
@@ -51,6 +52,7 @@ def waiting(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     ("module", "function", "asset", "check", "words"),
     [
         (model_shadow, "compare_challenger", COMPARED, "challenger_not_worse", "that both predicted has a label"),
+        (model_scoring, "measure_performance", f"{MODEL}/performance", NOT_WORSE, "No prediction about"),
         (model_scoring, "measure_drift", f"{MODEL}/drift_report", "no_drift", "nothing was scored in 2024-01-27"),
     ],
 )

@@ -116,6 +116,8 @@ def test_killed_at_any_write_point_of_a_day_and_run_again_a_replay_ends_the_same
     day = "2024-01-28"
     points, left = [""], list[str]()
     for point in replay_stopping_at_writes(daily, day, tmp_path / "points"):
+        if point.startswith("sums "):  # the point before is a kill without them, and whoever commits next writes them
+            continue
         # Of two writes of the same kind in a row, nothing that counts lies between; of those that have a kill test of
         # their own, the last one alone, after which the run knows of none.
         if (part := killed_elsewhere(point)) and part == killed_elsewhere(points[-1]):
