@@ -23,14 +23,12 @@ demo: $(VENV)/installed ## Make the environment and replay 48 months: publish, t
 dev: $(VENV)/installed ## Open Dagster's user interface on the state in MLOPS_HOME (by default .mlops)
 	$(BIN)/mlops-assets dev
 
-test: $(VENV)/installed-dev ## Run all tests (on all cores)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: $(VENV)/installed-dev ## Run all tests (on both cores)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(VENV)/installed-dev ## Run the tests that take a moment
-	$(IN_MEMORY) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-# One more than there are cores, for tests that wait for a process of their own.
-WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 # Homes of tests are written much and gone soon: they lie in memory where that has 4 GB to spare.
 IN_MEMORY = PYTEST_DEBUG_TEMPROOT=$$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 >= 4000 {print "/dev/shm"}')
 
