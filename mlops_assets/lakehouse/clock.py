@@ -84,9 +84,13 @@ class HomeClock:
         Raises:
             DamagedStateError: It lies before one that was noted.
         """
-        stands, newest = self._standing(), self.newest()
+        newest = self.newest()  # before the clock, which somebody may set in between: that is no clock that went back
+        stands = self._standing()
         now = SystemClock().now() if stands is None else stands
-        if newest is not None and now < newest - (MAX_STEP_BACK if stands is None else timedelta(0)):
+        step_back = MAX_STEP_BACK if stands is None else timedelta(0)
+        if newest is not None and now < newest - step_back:
+            newest = self.newest()  # who sets it back says so here first
+        if newest is not None and now < newest - step_back:
             raise self._gone_back(now, newest)
         return now
 
@@ -151,6 +155,9 @@ class HomeClock:
     def set(self, moment: datetime) -> None:
         """Let the home's clock stand at a moment, also at an earlier one, atomically: whoever does it means it."""
         values = formats.numbered({"now": in_utc(moment).isoformat()}, formats.CLOCK)
+        newest = self.newest()
+        if newest is not None and in_utc(moment) < newest:  # who reads in between finds no clock that went back
+            self._keep(in_utc(moment))
         write_atomically(self.file, json.dumps(values).encode())
         write_point("clock")
         self._keep(in_utc(moment))

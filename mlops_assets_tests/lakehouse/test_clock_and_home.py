@@ -268,3 +268,24 @@ def test_a_home_where_no_table_can_lie_is_refused_before_anything_is_written(tmp
             open_home(Home(tmp_path / name / ".mlops"))
         assert refused.value.expected == "a path without [ ] ^ | and backslashes, where Delta tables cannot lie"
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("before_it_is_read", [True, False])
+@pytest.mark.parametrize("moment", [datetime(2024, 6, 1, tzinfo=UTC), datetime(2023, 6, 1, tzinfo=UTC)])
+def test_a_clock_that_is_set_while_others_read_it_has_not_gone_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch, moment: datetime, before_it_is_read: bool
+) -> None:
+    before, seen = home.clock.now(), list[datetime]()
+    monkeypatch.setattr(clock_module, "write_point", lambda name: seen.append(home.clock.now()))
+    standing = HomeClock._standing
+
+    def set_meanwhile(self: HomeClock) -> datetime | None:
+        monkeypatch.setattr(HomeClock, "_standing", standing)
+        stood = standing(self)
+        home.clock.set(moment)
+        return standing(self) if before_it_is_read else stood
+
+    monkeypatch.setattr(HomeClock, "_standing", set_meanwhile)
+    assert home.clock.now() == (moment if before_it_is_read else before)
+    assert home.clock.now() == moment
+    assert set(seen) <= {before, moment} and moment in seen
