@@ -231,7 +231,7 @@ def _words(null: "PeriodNull", verdict: "Verdict") -> str:
         return f"as usual: no score is beyond {null.bar:.3g}; {rate}"
     beyond = [f"{name_of(one.column)} {one.statistic} {one.score:.3g}" for one in verdict.beyond]
     more = f", and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
-    return f"beyond the bar of {null.bar:.3g}: {', '.join(beyond[:_SHOWN])}{more}; {rate}"
+    return f"drifted: {', '.join(beyond[:_SHOWN])}{more}, beyond {null.bar:.3g}; {rate}"
 
 
 def _segment_words(null: "SegmentNull | None", moved: "Sequence[SegmentFinding]", known: set[tuple[str, str]]) -> str:
@@ -242,11 +242,11 @@ def _segment_words(null: "SegmentNull | None", moved: "Sequence[SegmentFinding]"
     if not moved:
         return f"as usual: no segment is beyond {null.bar:.3g}"
     told = []
-    for one in moved:
+    for one in sorted(moved, key=lambda one: (one.by, one.segment) in known):  # what is new comes first
         still = "still " if (one.by, one.segment) in known else ""
         figure = f"{one.column} {one.statistic} {one.value:.4g}, usually {one.usual:.4g}"
         told.append(f"{still}{one.by} {one.segment}: {figure}")
-    return "; ".join(told[:_SHOWN]) + (f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
+    return f"moved: {'; '.join(told[:_SHOWN])}" + (f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
 
 
 def name_of(column: str) -> str:

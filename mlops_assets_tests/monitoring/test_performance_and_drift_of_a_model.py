@@ -173,7 +173,7 @@ def test_an_alarm_names_what_is_off_and_has_a_page_of_which_the_newest_are_kept(
     measured = measure_drift(line.platform, line.model, line.period(SCORED))
     assert measured is not None and measured.record.alarm
     assert name in {column for column, _ in measured.record.values["beyond"]}
-    assert measured.record.words.startswith("beyond the bar of ") and f"{name} distance" in measured.record.words
+    assert measured.record.words.startswith("drifted: ") and f"{name} distance" in measured.record.words
     assert (
         measured.page is not None
         and f"{line.model.name}, version 1 of {TRAINED_AT}" in measured.page.read_bytes().decode()
@@ -334,5 +334,5 @@ def test_a_segment_that_moved_is_told_once_as_new_and_then_as_still_there(
     score(line.platform, line.model, line.period("2024-01-18"))
     first, second = (measure_drift(line.platform, model, line.period(day)) for day in (SCORED, "2024-01-18"))
     assert first is not None and second is not None
-    assert first.record.moved and first.record.segment_words.startswith(f"shop {shop}: {name} mean ")
-    assert not second.record.moved and second.record.segment_words.startswith(f"still shop {shop}: {name} mean ")
+    assert first.record.moved and first.record.segment_words.startswith(f"moved: shop {shop}: {name} mean ")
+    assert not second.record.moved and second.record.segment_words.startswith(f"moved: still shop {shop}: {name} mean ")

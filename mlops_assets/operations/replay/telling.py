@@ -114,7 +114,7 @@ class Happened:
 
     def _drift(self, model: ModelDefinition) -> Iterator[str]:
         found = self._failed_checks.get((model.name, "drift_report"), {})
-        yield from (words.partition(":")[0] for words in found.values())  # which ones, the report says
+        yield from (words.partition(";")[0] for words in found.values())  # what else there is, the report says
 
     def _scored(self, model: ModelDefinition) -> Iterator[str]:
         path = (model.name, "predictions")
