@@ -123,12 +123,17 @@ def summarize(
             f"the columns {', '.join(sorted([*numbers, *categories]))}",
             "score the period again, or correct the names that are monitored",
         )
-    keys, of_row = np.unique(np.asarray(periods, dtype=str), return_inverse=True)
-    order = np.argsort(of_row, kind="stable")
+    keys = sorted(set(periods))
+    place_of = {key: place for place, key in enumerate(keys)}
+    # Of one period all rows are its own, and are not looked at one by one.
+    of_row, order = np.zeros(len(periods), np.int64), np.arange(len(periods))
+    if len(keys) > 1:
+        of_row = np.fromiter(map(place_of.__getitem__, periods), np.int64, len(periods))
+        order = np.argsort(of_row, kind="stable")
     ends = np.cumsum(np.bincount(of_row, minlength=len(keys))) if len(keys) else np.zeros(0, np.int64)
     places = [order[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
     return Summaries(
-        tuple(map(str, keys)),
+        tuple(keys),
         np.array([len(place) for place in places], np.int64),
         {name: _numbers(rows.column(name), name, places) for name in numbers},
         {name: _categories(rows.column(name), name, of_row, len(keys)) for name in categories},
