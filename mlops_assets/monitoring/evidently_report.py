@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.lakehouse.exact import doubles, finite
+from mlops_assets.lakehouse.exact import decoded, doubles, finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,9 +117,7 @@ def _text(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
-    return pc.cast(column, pa.string())
+    return pc.cast(decoded(column), pa.string())
 
 
 class _Label(str):

@@ -131,12 +131,12 @@ class PeriodNull:
         centre, scale, largest = _scaled(past, row)
         return cls(reference, calendar, kind, rate, centre, scale, largest)
 
-    @property
+    @cached_property
     def bar(self) -> float:
         """Beyond it a score is an alarm."""
         return float(np.quantile(self.largest, 1 - self.rate)) if len(self.largest) else nan
 
-    @property
+    @cached_property
     def alarms_in_past(self) -> int:
         """In how many past periods there would have been an alarm, had each been judged by the others."""
         others = (np.delete(self.largest, place) for place in range(len(self.largest)))

@@ -105,21 +105,19 @@ def _variance_of_rest(before: Numbers, numbers: Numbers, *, inside: bool) -> "Fl
 
 def _changed_constant(before: Numbers, numbers: Numbers, inside: bool) -> "Floats":
     """The share of values that are not the reference's one value; NaN where that has several, or none."""
-    lows = [float(points[0]) if len(points) else np.inf for points in before.points]
-    highs = [float(points[-1]) if len(points) else -np.inf for points in before.points]
+    ends = [(float(points[0]), -float(points[-1])) if len(points) else (np.inf, np.inf) for points in before.points]
+    lows, highs = (_least(side, len(numbers.points), inside) for side in zip(*ends, strict=True))
     found = np.full(len(numbers.points), np.nan)
-    for place, points in enumerate(numbers.points):
-        lowest = _lowest(lows, without=place if inside else None)
-        highest = -_lowest([-high for high in highs], without=place if inside else None)
-        if lowest == highest and len(points):
+    for place, (points, lowest, highest) in enumerate(zip(numbers.points, lows, highs, strict=True)):
+        if lowest == -highest and len(points):
             found[place] = float((points != lowest).mean())
     return found
 
 
-def _lowest(values: Sequence[float], without: int | None) -> float:
-    if without is None or values[without] > min(values):
-        return min(values)
-    return min([*values[:without], *values[without + 1 :]], default=np.inf)
+def _least(values: Sequence[float], periods: int, inside: bool) -> list[float]:
+    """The least of some values, for each of so many periods; without the period's own if they are of the same ones."""
+    least, next_least = [*sorted(values)[:2], np.inf][:2]
+    return [next_least if value == least else least for value in values] if inside else [least] * periods
 
 
 def pooled_quantiles(parts: "Sequence[Floats]", weights: "Floats") -> "Floats":

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlops_assets.lakehouse.exact import doubles, finite
 from mlops_assets.monitoring.period_null import MIN_PERIODS, MIN_SCALE, OF_A_NORMAL, TAIL
-from mlops_assets.monitoring.summaries import is_number
+from mlops_assets.monitoring.summaries import by_period, is_number
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -89,12 +89,14 @@ class _Figure:
     Args:
         values: The figure.
         exact: How exact it is: its standard error, or what one row makes of it.
+        rows: Rows of each segment in each period.
     """
 
     column: str
     statistic: str
     values: "Floats"
     exact: "Floats"
+    rows: "Floats"
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +162,7 @@ class SegmentNull:
             categories: Columns of which nulls are compared.
             rate: How often a period in which nothing changed may have a finding.
         """
-        keys, of_row = np.unique(np.asarray(periods, dtype=str), return_inverse=True)
+        keys, of_row = by_period(periods)
         columns, largest, cuts = (*numbers, *categories), np.full(len(keys), -np.inf), []
         for name in by:
             cut, usual = _Cut.of(reference, name), []
@@ -179,14 +181,13 @@ class SegmentNull:
         found = []
         here = np.zeros(current.num_rows, np.int64)
         for cut, usual in self._cuts:
-            rows = np.bincount(cut.places(current) + 1, minlength=len(cut.names) + 1)[1:]
             figures = _figures(current, cut, here, 1, self._columns, self._numbers)
             for figure, before in zip(figures, usual, strict=True):
                 scores, (values,) = before.scores(figure.values)[:, 0], figure.values.T
                 for at in np.flatnonzero(scores > self.bar):
                     named = (cut.by, cut.names[at], figure.column, figure.statistic)
                     usual_value, score = float(before.centre[at]), float(scores[at])
-                    found.append(SegmentFinding(*named, float(values[at]), usual_value, score, int(rows[at])))
+                    found.append(SegmentFinding(*named, float(values[at]), usual_value, score, int(figure.rows[at, 0])))
         return sorted(found, key=lambda one: (-one.score, one.by, one.segment, one.column, one.statistic))
 
 
@@ -213,9 +214,9 @@ def _figures(
         null = np.isnan(values) if values is not None else column.is_null().to_numpy()
         with np.errstate(invalid="ignore", divide="ignore"):
             nulls = summed(null.astype(np.float64)) / count
-            yield _Figure(name, NULLS, np.where(count >= MIN_ROWS, nulls, nan), 1 / count)
+            yield _Figure(name, NULLS, np.where(count >= MIN_ROWS, nulls, nan), 1 / count, count)
             if values is not None:
                 known, filled = summed(~null), np.where(null, 0.0, values)
                 mean = summed(filled) / known
                 variance = np.maximum(summed(filled**2) / known - mean**2, 0.0)
-                yield _Figure(name, MEAN, np.where(known >= MIN_ROWS, mean, nan), np.sqrt(variance / known))
+                yield _Figure(name, MEAN, np.where(known >= MIN_ROWS, mean, nan), np.sqrt(variance / known), count)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops_assets.errors import ContractError
-from mlops_assets.lakehouse.exact import doubles, finite
+from mlops_assets.lakehouse.exact import decoded, doubles, finite
 from mlops_assets.storage.path import StoragePath
 
 if TYPE_CHECKING:
@@ -123,13 +123,8 @@ def summarize(
             f"the columns {', '.join(sorted([*numbers, *categories]))}",
             "score the period again, or correct the names that are monitored",
         )
-    keys = sorted(set(periods))
-    place_of = {key: place for place, key in enumerate(keys)}
-    # Of one period all rows are its own, and are not looked at one by one.
-    of_row, order = np.zeros(len(periods), np.int64), np.arange(len(periods))
-    if len(keys) > 1:
-        of_row = np.fromiter(map(place_of.__getitem__, periods), np.int64, len(periods))
-        order = np.argsort(of_row, kind="stable")
+    keys, of_row = by_period(periods)
+    order = np.argsort(of_row, kind="stable") if len(keys) > 1 else np.arange(len(periods))
     ends = np.cumsum(np.bincount(of_row, minlength=len(keys))) if len(keys) else np.zeros(0, np.int64)
     places = [order[first:last] for first, last in zip([0, *ends[:-1]], ends, strict=True)]
     return Summaries(
@@ -138,6 +133,15 @@ def summarize(
         {name: _numbers(rows.column(name), name, places) for name in numbers},
         {name: _categories(rows.column(name), name, of_row, len(keys)) for name in categories},
     )
+
+
+def by_period(periods: Sequence[str]) -> "tuple[list[str], Counts]":
+    """The keys of some rows' periods in their order, and the place of each row's among them."""
+    keys = sorted(set(periods))
+    if len(keys) < 2:  # all rows are its own, and are not looked at one by one
+        return keys, np.zeros(len(periods), np.int64)
+    place_of = {key: place for place, key in enumerate(keys)}
+    return keys, np.fromiter(map(place_of.__getitem__, periods), np.int64, len(periods))
 
 
 def _numbers(column: "pa.ChunkedArray", name: str, places: "Sequence[Any]") -> Numbers:
@@ -169,8 +173,7 @@ def _categories(column: "pa.ChunkedArray", name: str, of_row: "Counts", periods:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
+    column = decoded(column)
     if is_number(column.type):  # the same level is 1 in a table of integers, and 1.0 once nulls made it one of doubles
         column = pc.cast(doubles(finite(column)), pa.string())
     try:
