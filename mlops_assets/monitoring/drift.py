@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import MissingDataError
 from mlops_assets.governance.evidence import InputEvidence
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
@@ -116,6 +117,11 @@ def measure_drift(platform: Platform, model: ModelDefinition, period: Period) ->
     return Drift(record, data_version, training_set, page)
 
 
+def drift_of(platform: Platform, model: ModelDefinition, period: Period) -> DriftRecord | None:
+    """The drift of a period; None where it was not measured."""
+    return next(iter(read_records(platform.records(model, "drift"), DriftRecord, [period.key])), None)
+
+
 def drift_history(platform: Platform, model: ModelDefinition) -> list[DriftRecord]:
     """The drift of all periods, in their order."""
     return read_records(platform.records(model, "drift"), DriftRecord)
@@ -129,7 +135,13 @@ def write_page(platform: Platform, model: ModelDefinition, period: Period) -> St
     """
     from mlops_assets.monitoring.evidently_report import evidently_page
 
-    (record,) = read_records(platform.records(model, "drift"), DriftRecord, [period.key])
+    record = drift_of(platform, model, period)
+    if record is None:
+        raise MissingDataError(
+            f"no drift of '{model.name}' in {period.key}",
+            "a period that was scored, and whose drift was measured",
+            f"materialize {model.name}/drift_report for {period.key} first",
+        )
     at = model.schema.calendar.at_key(candidate_of_version(platform, model, record.version).at)
     page = evidently_page(
         read_training_set(platform, model, at),
@@ -210,17 +222,17 @@ def _before(platform: Platform, model: ModelDefinition, period: Period) -> "Summ
     if model.drift.reference != "previous":
         return None
     before = model.schema.calendar.shift(period, -1)
-    if before.key not in {record.period for record in drift_history(platform, model)}:
+    if drift_of(platform, model, before) is None:
         return None
     return _summarized(model, scored_in(platform, model, before))
 
 
 def _segments_before(platform: Platform, model: ModelDefinition, period: Period, version: int) -> set[tuple[str, str]]:
     """The segments that were beyond the bar in the period before, by the same version: they are told, and not again."""
-    before = model.schema.calendar.shift(period, -1).key
-    records = read_records(platform.records(model, "drift"), DriftRecord, [before])
-    found = [one for record in records if record.version == version for one in record.values["segments"]]
-    return {(one["by"], one["segment"]) for one in found}
+    before = drift_of(platform, model, model.schema.calendar.shift(period, -1))
+    if before is None or before.version != version:
+        return set()
+    return {(one["by"], one["segment"]) for one in before.values["segments"]}
 
 
 def _words(null: "PeriodNull", verdict: "Verdict") -> str:
