@@ -5,6 +5,7 @@ size is read once, and what is compared with it later is small.
 """
 
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -216,7 +217,7 @@ def write_summaries(file: StoragePath, summaries: Summaries) -> None:
         parts = zip(_OF_NUMBERS, (column.nulls, flat, lengths, column.mean, column.variance, column.known), strict=True)
         arrays |= {f"{part}/{name}": values for part, values in parts}
     for name, levels in summaries.categories.items():
-        texts = "\0".join(levels.levels).encode()  # as bytes: NumPy's own texts lose what ends with NUL
+        texts = json.dumps(levels.levels).encode()  # as bytes: NumPy's own texts lose what ends with NUL
         found = (levels.nulls, np.frombuffer(texts, np.uint8), levels.counts, np.array(levels.all_levels))
         arrays |= {f"{part}/{name}": values for part, values in zip(_OF_CATEGORIES, found, strict=True)}
     held = io.BytesIO()
@@ -248,6 +249,6 @@ def _from_arrays(arrays: Any) -> Summaries:
         numbers[name] = Numbers(nulls, points, mean, variance, known)
     for name in names("levels"):
         nulls, texts, counts, all_levels = (arrays[f"{part}/{name}"] for part in _OF_CATEGORIES)
-        levels = tuple(texts.tobytes().decode().split("\0")) if counts.shape[1] else ()
+        levels = tuple(json.loads(texts.tobytes()))
         categories[name] = Categories(nulls, levels, counts, bool(all_levels))
     return Summaries(tuple(map(str, arrays["periods"])), arrays["rows"], numbers, categories)
