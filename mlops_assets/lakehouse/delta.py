@@ -209,6 +209,8 @@ class DeltaFolder:
     def replace(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:
         """Replace all rows of one period in one commit; otherwise as `append`."""
         (period,) = counters
+        if self.records is not None:  # rows of a period may have others than those of the period before
+            rows = self._with_every_column(rows)
         self._write(rows, counters, {"mode": "overwrite", "predicate": f"period = '{period}'"})
 
     def rewrite(self, rows: "pa.Table", counters: Mapping[str, int]) -> None:

@@ -1,7 +1,10 @@
-"""Records of any kind in the lakehouse: frozen dataclasses whose first field is their key, a row each."""
+"""Records of any kind in the lakehouse: frozen dataclasses whose first field is their key, a row each.
+
+A kind may get further fields at its end that have a default: of records that were written before, this is their value.
+"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
 
@@ -48,7 +51,8 @@ def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | N
     if rows is None:
         return []
     key, *others = fields(kind)  # type: ignore[arg-type]
-    strange = {field.name for field in others} ^ (set(rows.column_names) - {"period"})
+    later = {field.name: field.default for field in others if field.default is not MISSING}
+    strange = ({field.name for field in others} ^ (set(rows.column_names) - {"period"})) - set(later)
     if strange:
         raise ContractError(
             f"records in table '{table.delta.name}' that differ in {', '.join(sorted(strange))}",
@@ -56,7 +60,13 @@ def read_records(table: PeriodTable, kind: type[Record], keys: Sequence[str] | N
             "use the release that wrote them, or restore the table from a backup",
         )
     # The lakehouse keeps the key as text, where 10 would come before 9.
-    found = [kind(**{key.name: key.type(row.pop("period"))}, **row) for row in rows.to_pylist()]  # type: ignore[operator]
+    found = [
+        kind(
+            **{key.name: key.type(row.pop("period"))},  # type: ignore[operator]
+            **{name: later[name] if value is None and name in later else value for name, value in row.items()},
+        )
+        for row in rows.to_pylist()
+    ]
     return sorted(found, key=lambda record: getattr(record, key.name))
 
 
@@ -75,6 +85,7 @@ def schema_of(kind: Any) -> "pa.Schema":
         datetime | None: pa.timestamp("us", "UTC"),
         str: pa.string(),
         float: pa.float64(),
+        float | None: pa.float64(),
         int: pa.int64(),
         bool: pa.bool_(),
     }

@@ -111,3 +111,24 @@ def test_records_of_a_later_format_name_the_release_to_use(table: PeriodTable) -
     assert error.value.expected.startswith("format 1 or an older one: this is mlops-assets ")
     assert error.value.cure == "use the release that wrote it, or a newer one"
     assert read_records(table, Changed) == [Changed(1, "one")]
+
+
+def test_a_field_that_came_later_has_its_default_in_what_was_written_before(table: PeriodTable) -> None:
+    @dataclass(frozen=True)
+    class Longer:
+        number: int
+        kind: Literal["one", "other"]
+        happened_at: datetime
+        figures: str = "{}"
+        error: float | None = None
+
+    for number in (1, 2):
+        write_record(table, Numbered(number, "one", NOON))
+    before = table.data_version("1")
+    assert read_records(table, Longer) == [Longer(1, "one", NOON), Longer(2, "one", NOON)]
+    second, third = Longer(2, "one", NOON, '{"mae": 1.0}', 0.5), Longer(3, "one", NOON, error=1.0)
+    versions = [write_record(table, record) for record in (second, third)]
+    assert read_records(table, Longer) == [Longer(1, "one", NOON), second, third]
+    assert table.data_version("1") == before
+    at = table.delta.version()
+    assert [write_record(table, record) for record in (second, third)] == versions and table.delta.version() == at
