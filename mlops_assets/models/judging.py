@@ -1,7 +1,7 @@
 """Fair comparison: a candidate is fitted without the newest periods, and judged on them beside its rivals."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.client import GateOutcome
@@ -103,13 +103,7 @@ def fit_candidate(
         "candidate": scores_of_fit(model, judged_fit, frame),
         "baseline": baseline_scores(model, fit_baseline(model, fitted), judged),
     }
-    lacks = ""
-    if champion:
-        try:
-            scores["champion"] = champion(judged)
-        except NotComparableError as error:
-            lacks = error.found
-    return Fitted(
+    found = Fitted(
         judged=judged_fit,
         model=fit(model, rows, chosen.params),
         split=parts,
@@ -117,7 +111,23 @@ def fit_candidate(
         measured={who: measure(model.task, truth, said) for who, said in scores.items()},
         fitted_rows=fitted.num_rows,
         chosen=chosen,
-        champion_lacks=lacks,
+    )
+    return beside_champion(model, found, champion) if champion else found
+
+
+def beside_champion(
+    model: ModelDefinition, fitted: Fitted, champion: "Callable[[pa.Table], npt.NDArray[Any]]"
+) -> Fitted:
+    """A candidate that was fitted, with what a champion's judged fit says of the rows that it was judged on."""
+    judged = fitted.judged_on
+    try:
+        said = champion(judged.rows)
+    except NotComparableError as error:
+        return replace(fitted, champion_lacks=error.found)
+    return replace(
+        fitted,
+        judged_on=replace(judged, scores={**judged.scores, "champion": said}),
+        measured={**fitted.measured, "champion": measure(model.task, judged.truth, said)},
     )
 
 

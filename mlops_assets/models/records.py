@@ -239,9 +239,12 @@ def champion_at(platform: Platform, model: ModelDefinition, period: Period) -> T
 
     Strictly before, for at one moment of the clock a period is scored first, then judged, then trained on.
     """
-    as_of = platform.model_as_of(model, period)
-    earlier = [record for record in promotions(platform, model) if record.happened_at < as_of]
-    return earlier[-1] if earlier else None
+    return champion_before(promotions(platform, model), platform.model_as_of(model, period))
+
+
+def champion_before(promoted: Sequence[TransitionRecord], as_of: datetime) -> TransitionRecord | None:
+    """The last of some promotions, in the order of time, before an as_of; None where there is none."""
+    return next((record for record in reversed(promoted) if record.happened_at < as_of), None)
 
 
 def periods_with_champion(platform: Platform, model: ModelDefinition, periods: Iterable[Period]) -> set[Period]:

@@ -55,7 +55,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """A training before it is recorded: at which period, on which rows, and what came of it."""
 
     at: Period
@@ -117,10 +117,10 @@ def train(
     size = len(fits["model"].data)
     facts = Facts(model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks)
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
-    trained = _Trained(at, rows, training_set, request, fitted, fits, verdict)
+    trained = Trained(at, rows, training_set, request, fitted, fits, verdict)
     uris = log_candidate(registry, run_id, _contents(platform, model, trained))
     log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
-    record = _record(platform, model, trained, inputs_hash, run_id, uris)
+    record = candidate_record(platform, model, trained, inputs_hash, run_id, uris)
     record_recipe(platform, model)
     record_generation(platform, model)
     # First the report, so that no candidate is without one; killed between, it is written again the same.
@@ -137,7 +137,7 @@ def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[p
     return partial(judged_scores, platform, model, candidate_of_version(platform, model, champion.version))
 
 
-def _contents(platform: Platform, model: ModelDefinition, trained: _Trained) -> Contents:
+def _contents(platform: Platform, model: ModelDefinition, trained: Trained) -> Contents:
     """What is logged of a training."""
     fitted, request = trained.fitted, trained.request
     split = {"last_fitted": fitted.split.last_fitted.key, "first_judged": fitted.split.first_judged.key}
@@ -150,10 +150,10 @@ def _contents(platform: Platform, model: ModelDefinition, trained: _Trained) -> 
     )  # fmt: skip
 
 
-def _record(
+def candidate_record(
     platform: Platform,
     model: ModelDefinition,
-    trained: _Trained,
+    trained: Trained,
     inputs_hash: str,
     run_id: str,
     uris: Mapping[str, str],
