@@ -141,7 +141,7 @@ def _files_of(row: str) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md", "models.md"])
+@pytest.mark.parametrize("page", ["features.md", "serving.md", "discovery.md", "models.md", "monitoring.md"])
 def test_what_a_page_says_works(page: str, lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = lived.copy(tmp_path)
     copy.user.mkdir(exist_ok=True)

@@ -5,28 +5,42 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.one_message import in_one_message
-from mlops_assets.commands.opening import open_platform
-
-monitor = click.Group("monitor", help="See how a model does, and what is off in what it was asked.")
+from mlops_assets.commands.opening import open_platform, principal_of_command
 
 
-@monitor.command("drift")
+class _OfModels(click.Group):
+    """Its first word may be a model, which is then shown; a model that is called like a command needs ``show``."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = not args or self.get_command(context, args[0]) or args[0].startswith("-")
+        return super().resolve_command(context, args if known else ["show", *args])
+
+
+monitor = _OfModels("monitor", help="See how a model does: `monitor MODEL` is `monitor show MODEL`.")
+
+
+@monitor.command("show")
 @click.argument("model")
 @click.pass_obj
 @in_one_message
-def drift(folder: Path, model: str) -> None:
-    """Tell of each period of MODEL whether its features were as usual, and where something moved."""
-    from mlops_assets.monitoring.drift import drift_history
+def show(folder: Path, model: str) -> None:
+    """Tell how MODEL stands, and of each period how it erred, what drifted, and what was trained."""
+    from mlops_assets.features.catalog.shown import masked_columns
+    from mlops_assets.monitoring.policy_history import policy_history
+    from mlops_assets.monitoring.retrain_policy import decide
+    from mlops_assets.monitoring.timeline import timeline_of
+    from mlops_assets.monitoring.timeline_text import as_text
 
     platform = open_platform(folder)
+    principal = principal_of_command(platform)
+    principal.require("features:read", platform.tokens.roles)
     definition = platform.project.model(model)
-    history = drift_history(platform, definition)
-    if not history:
-        click.echo(f"{model}: no drift was measured yet")
-    for record in history:
-        click.echo(f"{record.period} version {record.version}, {record.rows} rows: {record.words}")
-        if record.moved:
-            click.echo(f"    {record.segment_words}")
+    history = policy_history(platform, definition)
+    policy = decide(definition.retrain, history).reason if history else ""
+    hidden = masked_columns(definition.predictions_schema, principal)
+    click.echo(as_text(timeline_of(platform, definition), hidden, policy))
 
 
 @monitor.command("report")

@@ -1,0 +1,249 @@
+"""What became of a model, period by period: how it erred, what drifted, what was trained, and how it stands now.
+
+All of it is read from records; nothing is computed again. The axis is that of the periods that were predicted from, so
+that what drifted in a period stands beside the error of the predictions that were made from it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from math import nan
+from typing import Literal
+
+from mlops_assets.models.evaluation import Evaluation, Interval
+from mlops_assets.models.records import (
+    PROMOTIONS,
+    CandidateRecord,
+    TransitionRecord,
+    candidates,
+    evaluations,
+    transitions,
+    versions,
+)
+from mlops_assets.models.states import State, version_in, version_states
+from mlops_assets.monitoring.drift import DriftRecord, drift_history
+from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, performance_history
+from mlops_assets.monitoring.segments import SegmentFinding
+from mlops_assets.platform import Platform
+from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_parts import RetrainPolicy
+
+Standing = Literal["good", "look at it", "too little history", "no labels yet", "no version yet"]
+"""How a model stands, in words."""
+
+
+@dataclass(frozen=True)
+class TimelinePeriod:
+    """A period that was predicted from.
+
+    Args:
+        key: Its key.
+        performance: How its predictions turned out; None while their labels are not known.
+        drift: Whether what was predicted from was as usual; None where it was not measured.
+    """
+
+    key: str
+    performance: PerformanceRecord | None
+    drift: DriftRecord | None
+
+    @property
+    def version(self) -> int:
+        """The version that predicted."""
+        return (self.performance or self.drift).version  # type: ignore[union-attr]
+
+    @property
+    def worse_than_baseline(self) -> bool:
+        """Whether it erred more than the baseline on the same rows."""
+        return self.performance is not None and self.performance.error > self.performance.baseline_error
+
+    @property
+    def drifted(self) -> bool:
+        """Whether a column was beyond its bar, or a segment that was not in the period before."""
+        return self.drift is not None and (self.drift.alarm or self.drift.moved)
+
+    def segments(self, hidden: Collection[str] = ()) -> list[SegmentFinding]:
+        """What lay beyond the bar in segments, the largest score first; figures of hidden columns are NaN.
+
+        Args:
+            hidden: Columns whose values the reader may not see; segments by them are left out.
+        """
+        found = [SegmentFinding(**one) for one in self.drift.values["segments"]] if self.drift else []
+        shown = (one for one in found if one.by not in hidden)
+        return [replace(one, value=nan, usual=nan) if one.column in hidden else one for one in shown]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training, whatever became of it.
+
+    Args:
+        candidate: What was recorded of it.
+        evaluation: Its report; None where it is gone.
+        version: The version that it became; None where its gates refused it.
+        state: What has become of that version.
+        transitions: All that was decided about that version, in the order of time.
+    """
+
+    candidate: CandidateRecord
+    evaluation: Evaluation | None
+    version: int | None = None
+    state: State | None = None
+    transitions: tuple[TransitionRecord, ...] = ()
+
+    @property
+    def promotion(self) -> TransitionRecord | None:
+        """When it began to serve first."""
+        return next((one for one in self.transitions if one.kind in PROMOTIONS), None)
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, in words."""
+        if self.version is None:
+            return "refused"
+        became = "promoted" if self.promotion else "waits for approval" if self.state == "challenger" else "registered"
+        return f"version {self.version}, {became}"
+
+    @property
+    def difference(self) -> Interval | None:
+        """By how much its judged fit errs more than the champion's on the same rows; None where there was none."""
+        if self.evaluation is None:
+            return None
+        return self.evaluation.differences.get("champion", {}).get(self.evaluation.metric)
+
+    @property
+    def clear(self) -> str:
+        """What its difference to the champion says, in words; empty where nothing was compared."""
+        found = self.difference
+        if found is None or found.low is None or found.high is None:
+            return ""
+        return "worse" if found.low > 0 else "better" if found.high < 0 else "not distinguishable"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What became of a model, and how it stands.
+
+    Args:
+        model: The model.
+        now: Platform clock, UTC.
+        periods: All that was predicted from, in their order.
+        trainings: All trainings, in the order of periods.
+        states: The state of each version.
+        transitions: All that was decided about versions, in the order of time.
+    """
+
+    model: ModelDefinition
+    now: datetime
+    periods: tuple[TimelinePeriod, ...]
+    trainings: tuple[Training, ...]
+    states: Mapping[int, State]
+    transitions: tuple[TransitionRecord, ...]
+
+    @cached_property
+    def performance(self) -> tuple[PerformanceRecord, ...]:
+        """How predictions turned out, in the order of periods."""
+        return tuple(period.performance for period in self.periods if period.performance)
+
+    @property
+    def champion(self) -> TransitionRecord | None:
+        """The promotion of the version that serves."""
+        return next((one for one in reversed(self.transitions) if one.kind in PROMOTIONS), None)
+
+    @property
+    def waits(self) -> int | None:
+        """The version that waits for a person's approval."""
+        return version_in(self.states, "challenger") if self.model.approval == "required" else None
+
+    def training_of(self, version: int) -> Training | None:
+        """The training that a version came from."""
+        return next((training for training in self.trainings if training.version == version), None)
+
+    def moved_in(
+        self, period: TimelinePeriod, hidden: Collection[str] = ()
+    ) -> tuple[list[SegmentFinding], list[SegmentFinding]]:
+        """What lay beyond the bar in a period's segments: of segments that did not in the period before, and others.
+
+        Args:
+            period: One of the timeline's.
+            hidden: Columns whose values the reader may not see (see `TimelinePeriod.segments`).
+        """
+        place = self.periods.index(period)
+        earlier = self.periods[place - 1] if place and self.periods[place - 1].version == period.version else None
+        known = {(one.by, one.segment) for one in earlier.segments()} if earlier else set()
+        found = period.segments(hidden)
+        return (
+            [one for one in found if (one.by, one.segment) not in known],
+            [one for one in found if (one.by, one.segment) in known],
+        )
+
+    def before(self, training: Training) -> tuple[TimelinePeriod, ...]:
+        """The newest periods with labels at a training, which the policy looked at together."""
+        known = [one for one in self.periods if one.performance and one.performance.period <= training.candidate.at]
+        return tuple(known[-self.model.retrain.persistence :])
+
+
+def standing(timeline: Timeline) -> tuple[Standing, list[str]]:
+    """How a model stands now, and why: a sentence for each thing that was looked at.
+
+    It is to be looked at where its champion errs more than the baseline or than its level allows, over as many of its
+    newest periods as the retrain policy looks at together, or where the newest period drifted as a whole.
+    """
+    champion, policy, newest = timeline.champion, timeline.model.retrain, timeline.periods[-1:]
+    if champion is None:
+        return "no version yet", ["No version serves yet."]
+    training = timeline.training_of(champion.version)
+    at = f", and was trained at {training.candidate.at}" if training else ""
+    told = [f"Version {champion.version} serves since {champion.happened_at:%Y-%m-%d}{at}."]
+    mine = [record for record in timeline.performance if record.version == champion.version]
+    off = False
+    state: Standing = "good"
+    if not mine:
+        state = "no labels yet"
+        told.append("None of its predictions has a label yet.")
+    else:
+        as_good, words = against_baseline(mine, policy.persistence)
+        told.append(f"{words[0].upper()}{words[1:]}.")
+        if len(mine) < policy.persistence:
+            state = "too little history"
+        else:
+            within, words = _within_level(mine, policy)
+            told.append(words)
+            off = not (as_good and within)
+    if newest and newest[0].drift and newest[0].drift.alarm:
+        off = True
+        told.append(f"What it was asked in {newest[0].key} {newest[0].drift.words}.")
+    return "look at it" if off else state, told
+
+
+def _within_level(mine: Sequence[PerformanceRecord], policy: RetrainPolicy) -> tuple[bool, str]:
+    """Whether a version's newest periods are within what its level allows, and that in words."""
+    newest = mine[-policy.persistence :]
+    rows = sum(record.rows for record in newest)
+    error, limit = sum(one.error * one.rows for one in newest) / rows, newest[-1].level * (1 + policy.worse_by)
+    within = error <= limit
+    return within, f"That is {'within' if within else 'above'} {limit:.4g}, which its level at training allows."
+
+
+def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
+    """The timeline of a model, from what is recorded of it."""
+    performance = {record.about: record for record in performance_history(platform, model)}
+    drift = {record.period: record for record in drift_history(platform, model)}
+    made, trained = transitions(platform, model), candidates(platform, model)
+    registered = {record.candidate: record.version for record in versions(platform, model)}
+    reports, states = evaluations(platform, model, [record.key for record in trained]), version_states(platform, model)
+    trainings = []
+    for record in trained:
+        version = registered.get(record.key)
+        decided = tuple(one for one in made if one.version == version)
+        state = states[version] if version is not None else None
+        trainings.append(Training(record, reports.get(record.key), version, state, decided))
+    keys = sorted({*performance, *drift})
+    return Timeline(
+        model,
+        platform.clock.now(),
+        tuple(TimelinePeriod(key, performance.get(key), drift.get(key)) for key in keys),
+        tuple(trainings),
+        states,
+        tuple(made),
+    )
