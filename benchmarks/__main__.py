@@ -21,6 +21,7 @@ from benchmarks.register import register
 from benchmarks.replay import demo, replay
 from benchmarks.score_batch import score_batch
 from benchmarks.search import search
+from benchmarks.skew import skew
 from benchmarks.spark_overhead import spark_overhead
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -46,6 +47,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "register": register,
     "score-batch": score_batch,
     "search": search,
+    "skew": skew,
     "online-1": online_1,
     "online-100": online_100,
     "online-redis": online_redis,

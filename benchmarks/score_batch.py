@@ -84,15 +84,15 @@ def score_batch() -> Figure:
     from threadpoolctl import threadpool_limits
 
     with tempfile.TemporaryDirectory() as name:
-        platform = _platform(Path(name))
+        platform = measured_things(Path(name))
         model = platform.project.models["forecast"]
         at = model.schema.calendar.at_key("2024-03-20")
         champion = _promoted(platform, at)
         fit = load_fit(open_registry(platform.home.mlflow), candidate_of_version(platform, model, champion).model_uri)
         project = Project(platform)
-        features = _features(ROWS)
+        features = features_of_things(ROWS)
         keys = features.select(["thing"])
-        _write(platform, features, model.speaks_about(platform.clock.now()))
+        write_day(platform, features, model.speaks_about(platform.clock.now()))
         frame = feature_frame(model, features)
         with threadpool_limits(limits=model.threads):
             bare, expected = _timed(lambda: fit.predict(frame))
@@ -122,7 +122,8 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return statistics.median(seconds), answer
 
 
-def _platform(folder: Path) -> Platform:
+def measured_things(folder: Path) -> Platform:
+    """The project of this benchmark, in a new home."""
     for name, text in FILES.items():
         file = folder / "project" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,8 @@ def _platform(folder: Path) -> Platform:
     return Platform.of(find_project(folder / "project").read(), Home(folder / "home").prepare())
 
 
-def _features(rows: int) -> "pa.Table":
+def features_of_things(rows: int) -> "pa.Table":
+    """Things with all features, the same each time."""
     import numpy as np
     import pyarrow as pa
 
@@ -151,7 +153,7 @@ def _promoted(platform: Platform, at: Period) -> int:
     platform.home.clock.set(platform.labels_as_of(model, at))
     calendar = model.schema.calendar
     days = [calendar.shift(at, -1 - number % DAYS) for number in range(LEARNED)]
-    rows = _features(LEARNED)
+    rows = features_of_things(LEARNED)
     label = pc.add(rows["number_0"], pc.multiply(rows["number_1"], rows["number_2"]))
     known = pa.array([day.end + timedelta(hours=6) for day in days], pa.timestamp("us", "UTC"))
     rows = rows.append_column("day", pa.array([day.start.date() for day in days], pa.date32()))
@@ -166,7 +168,7 @@ def _promoted(platform: Platform, at: Period) -> int:
     return promote(platform, model, version.version).version
 
 
-def _write(platform: Platform, features: "pa.Table", day: Period) -> None:
+def write_day(platform: Platform, features: "pa.Table", day: Period) -> None:
     """Write the rows of a day as the source's."""
     import pyarrow as pa
 

@@ -55,3 +55,22 @@ def report(folder: Path, model: str, period: str) -> None:
     platform = open_platform(folder)
     definition = platform.project.model(model)
     click.echo(f"Wrote {write_page(platform, definition, definition.schema.calendar.at_key(period))}")
+
+
+@monitor.command("skew")
+@click.argument("model")
+@click.pass_obj
+@in_one_message
+def skew(folder: Path, model: str) -> None:
+    """Tell of each period of MODEL whether requests were answered with what the lakehouse knew, and which were not."""
+    from mlops_assets.monitoring.skew import skew_history
+
+    platform = open_platform(folder)
+    history = skew_history(platform, platform.project.model(model))
+    if not history:
+        click.echo(f"{model}: no requests were compared yet; serve: {{log_share: 1}} in its YAML keeps all of them")
+    for record in history:
+        click.echo(f"{record.period} {record.words}")
+        for one in record.differences:
+            what = f"{one.feature} answered {one.answered}, known {one.known}"
+            click.echo(f"    {one.asked_at} {one.request_id} row {one.request_row}: {what}: {one.cause}, {one.why}")

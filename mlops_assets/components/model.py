@@ -5,6 +5,7 @@ import dagster as dg
 from mlops_assets.components.loading import ProjectComponent, partitions_of, project_of
 from mlops_assets.components.model_scoring import drift_asset, performance_asset, predictions_asset
 from mlops_assets.components.model_shadow import challenger_comparison_asset, challenger_predictions_asset
+from mlops_assets.components.model_skew import skew_asset
 from mlops_assets.components.model_training import (
     candidate_asset,
     champion_asset,
@@ -23,12 +24,14 @@ class Model(ProjectComponent):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Labels, training_set, candidate, version, champion, predictions, performance and drift_report.
 
-        Where versions wait for approval also challenger_predictions and challenger_comparison.
+        Where versions wait for approval also challenger_predictions and challenger_comparison, and where requests are
+        kept, skew.
         """
         project = project_of(context)
         model = project.models[self.name]
         partitions = partitions_of(model.schema.calendar, model.first, model.last)
         shadow = (challenger_predictions_asset, challenger_comparison_asset) if model.approval == "required" else ()
+        answered = (skew_asset,) if model.request_log.log_share else ()
         builders = (
             labels_asset,
             training_set_asset,
@@ -39,5 +42,6 @@ class Model(ProjectComponent):
             performance_asset,
             drift_asset,
             *shadow,
+            *answered,
         )
         return dg.Definitions(assets=[build(project, model, partitions) for build in builders])

@@ -9,7 +9,7 @@ from pydantic import Field
 from mlops_assets.engines.contract import ResolvedLookup
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.project.attributes import Attributes, SensitivityAttributes, SharedAttributes, ValueAttributes
-from mlops_assets.project.field_types import FeatureName, FiniteNumber, Length, Lookback
+from mlops_assets.project.field_types import FeatureName, FiniteNumber, Length, Lookback, Share
 from mlops_assets.project.gates import GateAttributes
 from mlops_assets.project.names import Name
 from mlops_assets.project.tasks import Task
@@ -211,6 +211,8 @@ class RequestLogChoice:
     """Share of the requests that are kept in the lakehouse, with their answers."""
     log_personal: bool = False
     """Whether personal columns of these are kept, too; otherwise they are null."""
+    max_skew: Annotated[Share, Field(ge=0, le=1)] = 0.01
+    """Share of them that may have been answered before something known was published, such as 1%."""
 
 
 class RetrainAttributes(Attributes):
