@@ -80,11 +80,15 @@ class Prediction:
         prediction: A number; or the likelier class (a boolean, or one of several texts).
         probabilities: Of each class; of a model that says whether something is so, of True and False; else empty.
         found: By table the row that answered; empty where features were given.
+        lower: Lower end of the interval around a number; None where the version has none.
+        upper: Upper end of it.
     """
 
     prediction: float | bool | str | None
     probabilities: Mapping[str | bool, float]
     found: Mapping[str, FoundRow | None]
+    lower: float | None = None
+    upper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -468,7 +472,7 @@ def _prediction(row: Mapping[str, Any]) -> Prediction:
     if (probability := row.get("probability")) is not None:
         probabilities = {True: probability, False: 1 - probability}
     found = {table: _found(one) for table, one in row["found"].items()}
-    return Prediction(row["prediction"], probabilities, found)
+    return Prediction(row["prediction"], probabilities, found, row.get("lower"), row.get("upper"))
 
 
 def _version(content: Mapping[str, Any]) -> Version:

@@ -130,7 +130,7 @@ class Platform:
             Column("asked_at", "timestamp", "When it was asked", "time", nullable=False),
             Column("asked_by", "string", "Name of the token that asked"),
             Column("version", "bigint", "Version that predicted"),
-            *model.prediction_columns,
+            *model.answer_columns,
             *(self._found(name) for name in model.feature_tables),
         )
         keys = (column for column in model.schema.columns if column.name in model.schema.keys)

@@ -206,7 +206,7 @@ def predictions_lineage(project: ProjectDefinition, model: ModelDefinition) -> t
     }
     predicted, baselines = (
         [TableColumn(name, column.name) for column in columns]
-        for columns in (model.prediction_columns, model.baseline_columns)
+        for columns in (model.answer_columns, model.baseline_columns)
     )
     learned = (*model.feature_names, model.label.column)
     by_baseline = [] if model.task == "regression" else [name for name in (model.baseline, model.label.column) if name]

@@ -71,7 +71,7 @@ def score_table(
     import pyarrow as pa
 
     by = ready_version(platform, model, _champion(platform, model) if version is None else version)
-    made = [column.name for column in (*model.prediction_columns, *model.version_columns)]
+    made = [column.name for column in (*model.answer_columns, *model.version_columns)]
     _require_other_names(rows, made)
     given = _given(model, rows)
     times = _times(model, rows, timestamp, as_of, read_at)

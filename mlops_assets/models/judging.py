@@ -1,7 +1,7 @@
 """Fair comparison: a candidate is fitted without the newest periods, and judged on them beside its rivals."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.client import GateOutcome
@@ -14,6 +14,7 @@ from mlops_assets.models.evaluation import JudgedRows, Who
 from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import Split, parts_of, period_starts, split
 from mlops_assets.models.gates import Facts, outcome_of
+from mlops_assets.models.intervals import interval_figures
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
@@ -40,6 +41,7 @@ class Fitted:
         fitted_rows: Rows that the judged fit was fitted on.
         chosen: The parameters of both fits, and the trials that chose them.
         champion_lacks: Why the champion that there is could not be asked, in words; else empty.
+        interval: What is recorded of its intervals, if it has any; see `mlops_assets.models.intervals`.
     """
 
     judged: Any
@@ -50,6 +52,7 @@ class Fitted:
     fitted_rows: int
     chosen: Chosen
     champion_lacks: str = ""
+    interval: Mapping[str, float] = field(default_factory=dict)
 
 
 def _as_written(label: object) -> str:
@@ -111,6 +114,7 @@ def fit_candidate(
         measured={who: measure(model.task, truth, said) for who, said in scores.items()},
         fitted_rows=fitted.num_rows,
         chosen=chosen,
+        interval=interval_figures(model.intervals.coverage if model.intervals else None, truth, scores["candidate"]),
     )
     return beside_champion(model, found, champion) if champion else found
 

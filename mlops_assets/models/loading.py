@@ -1,5 +1,6 @@
 """A version as it serves: its fit in memory, proven to predict, beside what it was promoted by."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class LoadedVersion:
         model: The definition that it predicts under.
         fit: The fit.
         frames: Makes what the fit sees.
+        half_width: How far its intervals reach to each side; NaN where it has none.
     """
 
     version: int
@@ -40,6 +42,7 @@ class LoadedVersion:
     model: ModelDefinition
     fit: Any
     frames: Frames
+    half_width: float = math.nan
 
     def predict(self, parts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """What is predicted for the rows of some requests, in their order.
@@ -51,7 +54,7 @@ class LoadedVersion:
             Exception: A value is not of its type, or what the fit raises.
         """
         frame = self.frames.frame([self.frames.columns(rows) for rows in parts])
-        return _answers(self.model, self.fit, frame) if len(frame) else []
+        return _answers(self.model, self.fit, frame, self.half_width) if len(frame) else []
 
 
 def load_version(platform: Platform, model: ModelDefinition, promotion: TransitionRecord) -> LoadedVersion:
@@ -65,8 +68,9 @@ def load_version(platform: Platform, model: ModelDefinition, promotion: Transiti
     require_agreement(agreement(platform, model, training), model, promotion.version)
     fit = stored_fit(platform, model, training)
     with predicting(model, f"version {promotion.version}"):
-        _answers(model, fit, _rows_to_try(platform, model, training))
-    return LoadedVersion(promotion.version, promotion.happened_at, model, fit, Frames(model))
+        _answers(model, fit, _rows_to_try(platform, model, training), training.half_width)
+    frames, reach = Frames(model), training.half_width
+    return LoadedVersion(promotion.version, promotion.happened_at, model, fit, frames, reach)
 
 
 def _rows_to_try(platform: Platform, model: ModelDefinition, training: CandidateRecord) -> "pd.DataFrame":
@@ -81,10 +85,10 @@ def _rows_to_try(platform: Platform, model: ModelDefinition, training: Candidate
     return frames.frame([frames.columns([dict.fromkeys(names)])])
 
 
-def _answers(model: ModelDefinition, fit: Any, frame: "pd.DataFrame") -> list[dict[str, Any]]:
+def _answers(model: ModelDefinition, fit: Any, frame: "pd.DataFrame", half_width: float) -> list[dict[str, Any]]:
     _threads(len(sys.modules)).limit(limits=1)
     scores = scores_by_threads_there_are(model, fit, frame)
-    columns = {name: values.tolist() for name, values in prediction_arrays(model, scores).items()}
+    columns = {name: values.tolist() for name, values in prediction_arrays(model, scores, half_width).items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

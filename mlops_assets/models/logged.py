@@ -78,8 +78,10 @@ def inputs_of(platform: Platform, model: ModelDefinition, at: Period, training_s
     )
 
 
-def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, LoggedFit]:
-    """Fits as they are logged.
+def logged_fits(
+    model: ModelDefinition, fits: Mapping[str, Any], half_width: float | None = None
+) -> dict[str, LoggedFit]:
+    """Fits as they are logged, with how far their intervals reach to each side.
 
     Raises:
         ContractError: A fit cannot be kept, or only as a pickle that the model does not allow.
@@ -95,7 +97,7 @@ def logged_fits(model: ModelDefinition, fits: Mapping[str, Any]) -> dict[str, Lo
                 for module in function.modules
             }
         needed = requirements(function, *PICKLED[file.form])
-        kept[name] = LoggedFit(file, data, content, trust.types, needed, modules)
+        kept[name] = LoggedFit(file, data, content, trust.types, needed, modules, half_width)
     return kept
 
 

@@ -28,6 +28,7 @@ class LoggedFit:
         types: Types beyond skops's own list that the file may hold.
         requirements: What it needs, as ``NAME==VERSION``.
         modules: The project's modules that hold classes of the file: texts by path.
+        half_width: How far the intervals of what it predicts reach to each side; None where it has none.
     """
 
     file: FitFile
@@ -36,6 +37,7 @@ class LoggedFit:
     types: tuple[str, ...]
     requirements: tuple[str, ...]
     modules: Mapping[str, str]
+    half_width: float | None = None
 
 
 def save_model(
@@ -80,7 +82,8 @@ def save_model(
             "names": list(model.feature_names),
             "numbers": list(model.numbers),
             "classes": [False, True] if model.task == "binary" else list(model.label.classes),
-            "columns": [column.name for column in model.prediction_columns],
+            "columns": [column.name for column in model.answer_columns],
+            **({"half_width": fit.half_width} if model.intervals else {}),
         },
         pip_requirements=list(fit.requirements),
         input_example=example,
@@ -104,7 +107,7 @@ def _signature(model: ModelDefinition) -> Any:
 
     given = {"string": DataType.string, "boolean": DataType.boolean, "double": DataType.double}
     inputs: Sequence[Any] = [ColSpec(taken(column), column.name) for column in model.features]
-    outputs = [ColSpec(given[column.type], column.name) for column in model.prediction_columns]
+    outputs = [ColSpec(given[column.type], column.name) for column in model.answer_columns]
     return ModelSignature(Schema(list(inputs)), Schema(outputs))
 
 

@@ -4,6 +4,7 @@ Scores are one array: of a regression the numbers (rows), of a binary model the 
 multiclass model the probabilities (rows × classes, in the order of ``model.classes``).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -95,17 +96,21 @@ def truth_of(model: ModelDefinition, rows: "pa.Table") -> "npt.NDArray[Any]":
     return truth
 
 
-def prediction_arrays(model: ModelDefinition, scores: "npt.NDArray[Any]") -> Mapping[str, "pa.Array"]:
-    """Scores as the model's prediction columns: the likeliest value, and the probabilities of a classification.
+def prediction_arrays(
+    model: ModelDefinition, scores: "npt.NDArray[Any]", half_width: float = math.nan
+) -> Mapping[str, "pa.Array"]:
+    """Scores as the model's answer columns: the likeliest value, probabilities of a classification, ends of intervals.
 
-    Where a score is not finite, nothing is predicted: all of them are null.
+    Where a score is not finite, nothing is predicted: all of them are null. So are the ends of intervals where it is
+    not known how far they reach to each side.
     """
     import numpy as np
     import pyarrow as pa
 
     said = _by_column(_scored_columns(model), scores)
     if model.task == "regression":
-        return said
+        ends = np.column_stack([scores - half_width, scores + half_width])
+        return {**said, **(_by_column(model.interval_columns, ends) if model.intervals else {})}
     likeliest, unknown = predicted_classes(model.task, scores), next(iter(said.values())).is_null().to_numpy(False)
     if model.task == "binary":
         return {"prediction": pa.array(likeliest == 1, pa.bool_(), mask=unknown), **said}

@@ -1,5 +1,6 @@
 """A version as a function of columns: what an engine calls where the rows are, for a period as for a user's table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class Predictor:
         feature_versions: What the features of the rows were looked up in, as JSON.
         baseline: What the baseline learned; None where the baseline is not asked for.
         known: Columns of which one has a value where something is known of a row's key; none where no key is unknown.
+        half_width: How far its intervals reach to each side; NaN where it has none.
     """
 
     model: ModelDefinition
@@ -36,6 +38,7 @@ class Predictor:
     feature_versions: str
     baseline: Baseline | None = None
     known: tuple[str, ...] = ()
+    half_width: float = math.nan
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -44,11 +47,11 @@ class Predictor:
 
     @property
     def gives(self) -> "pa.Schema":
-        """Prediction, baseline if it is asked for, ``version`` and ``feature_versions``."""
+        """Prediction, interval, baseline if it is asked for, ``version`` and ``feature_versions``."""
         import pyarrow as pa
 
         baseline = self.model.baseline_columns if self.baseline else ()
-        columns = (*self.model.prediction_columns, *baseline, *self.model.version_columns)
+        columns = (*self.model.answer_columns, *baseline, *self.model.version_columns)
         return pa.schema([(column.name, arrow_type(column.type)) for column in columns])
 
     def __call__(self, batch: "pa.Table") -> Mapping[str, Any]:
@@ -68,7 +71,7 @@ class Predictor:
                 require_answered(self.model, f"{sum(unknown)} of {batch.num_rows} rows")
             scores = scores.copy()
             scores[unknown] = np.nan
-        made = dict(prediction_arrays(self.model, scores))
+        made = dict(prediction_arrays(self.model, scores, self.half_width))
         if self.baseline:
             made |= baseline_arrays(self.model, baseline_scores(self.model, self.baseline, batch))
         made["version"] = pa.repeat(self.version, batch.num_rows)

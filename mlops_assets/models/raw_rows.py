@@ -24,24 +24,33 @@ def as_fitted(frame: "pd.DataFrame", numbers: Sequence[str], categories: Sequenc
 
 
 class RawPredictor:
-    """What MLflow's python_function gives: the model's prediction columns for rows of raw features.
+    """What MLflow's python_function gives: the model's answer columns for rows of raw features.
 
     Args:
         fit: The estimator.
         names: Every feature, in the order that it was fitted on.
         numbers: Those that are numbers.
         classes: Of a classification its classes, in the order of the probabilities; none of a regression.
-        columns: The prediction columns: the likeliest value, then the probabilities.
+        columns: The answer columns: the likeliest value, then the probabilities, or the ends of an interval.
+        half_width: How far the interval reaches to each side of the prediction; None where there is none.
     """
 
     def __init__(
-        self, fit: Any, *, names: Sequence[str], numbers: Sequence[str], classes: Sequence[Any], columns: Sequence[str]
+        self,
+        fit: Any,
+        *,
+        names: Sequence[str],
+        numbers: Sequence[str],
+        classes: Sequence[Any],
+        columns: Sequence[str],
+        half_width: float | None = None,
     ) -> None:
         self._fit = fit
         self._names = list(names)
         self._numbers = list(numbers)
         self._classes = list(classes)
         self._columns = list(columns)
+        self._half_width = float("nan") if half_width is None else half_width
 
     def predict(self, data: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
         """Predict, with null for what is missing and any value for a category.
@@ -51,14 +60,17 @@ class RawPredictor:
             params: MLflow's; there are none.
 
         Returns:
-            The prediction columns, a row for each row; a class that the fit never saw has probability 0.
+            The answer columns, a row for each row; a class that the fit never saw has probability 0.
         """
         import pandas as pd
 
         categories = [name for name in self._names if name not in self._numbers]
         frame = as_fitted(data[self._names], self._numbers, categories)
         if not self._classes:
-            return pd.DataFrame({self._columns[0]: self._fit.predict(frame)}, index=data.index)
+            made = pd.DataFrame({self._columns[0]: self._fit.predict(frame)}, index=data.index)
+            for name, reach in zip(self._columns[1:], (-self._half_width, self._half_width), strict=False):
+                made[name] = made[self._columns[0]].astype("float64") + reach
+            return made
         found = pd.DataFrame(self._fit.predict_proba(frame), data.index, list(self._fit.classes_))
         scores = found.reindex(columns=self._classes, fill_value=0.0).to_numpy()
         names, probabilities = self._columns[0], self._columns[1:]

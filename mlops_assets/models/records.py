@@ -1,6 +1,7 @@
 """What is remembered of a model: its trainings, its versions, and what became of each; records are never changed."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.fit_files import FitFile
+from mlops_assets.models.intervals import HALF_WIDTH
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
@@ -84,6 +86,11 @@ class CandidateRecord:
     def figure_values(self) -> Mapping[str, float]:
         """The figures, by name."""
         return dict(json.loads(self.figures))
+
+    @property
+    def half_width(self) -> float:
+        """How far its intervals reach to each side, in the label's unit; NaN where it has none."""
+        return self.figure_values.get(HALF_WIDTH, math.nan)
 
 
 @dataclass(frozen=True)

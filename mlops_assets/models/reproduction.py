@@ -3,22 +3,30 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlops_assets.errors import ContractError
 from mlops_assets.features.differences import differences
 from mlops_assets.features.generations import asset_of, generations
+from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.governance.evidence import environment_hash
-from mlops_assets.lakehouse.content_hash import content_hash
+from mlops_assets.lakehouse.content_hash import content_hash, text_hash
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.content import estimator_hash
-from mlops_assets.models.fitting import fit, fitting_of
+from mlops_assets.models.fitting import feature_frame, fit, fitting_of
+from mlops_assets.models.folds import parts_of, period_starts, split
+from mlops_assets.models.intervals import COVERAGE, HALF_WIDTH, interval_figures
+from mlops_assets.models.predicting import scores_of_fit, truth_of
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import CandidateRecord, candidate_of_version
 from mlops_assets.models.stored_fits import stored_hash
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import ModelDefinition
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Reproduction:
         training_set: Its training set, by the content of all rows.
         fit: The fit that serves, by its parameters and arrays.
         stored: The file of it that lies there, against the fit that was made again; None where none does.
+        intervals: How far its intervals reach, by the judged fit made again; None where it has none.
         same_environment: Whether the installed distributions are those that it was trained with.
     """
 
@@ -59,6 +68,7 @@ class Reproduction:
     training_set: Compared
     fit: Compared
     stored: Compared | None
+    intervals: Compared | None
     same_environment: bool
 
     @property
@@ -68,7 +78,7 @@ class Reproduction:
 
     @property
     def _compared(self) -> tuple[Compared, ...]:
-        return (self.training_set, self.fit, *([self.stored] if self.stored else []))
+        return (self.training_set, self.fit, *(one for one in (self.stored, self.intervals) if one))
 
     def as_text(self) -> str:
         """For people."""
@@ -115,8 +125,21 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int, progress
         Compared("training set", training.training_set, content_hash(rows, rows.column_names)),
         Compared("fit", training.model_hash, made),
         Compared("file that serves", made, stored) if stored else None,
+        _intervals(model, training, rows),
         training.environment == environment_hash(),
     )
+
+
+def _intervals(model: ModelDefinition, training: CandidateRecord, rows: "pa.Table") -> Compared | None:
+    """The recorded reach of a version's intervals, and that by its judged fit, made again from the same rows."""
+    recorded = {name: training.figure_values.get(name) for name in (COVERAGE, HALF_WIDTH)}
+    if recorded[HALF_WIDTH] is None:
+        return None
+    at = model.schema.calendar.at_key(training.at)
+    fitted, judged = parts_of(rows, period_starts(model, rows), split(model, labelled_period(model, at)))
+    scores = scores_of_fit(model, fit(model, fitted, json.loads(training.params)), feature_frame(model, judged))
+    found = interval_figures(recorded[COVERAGE], truth_of(model, judged), scores)
+    return Compared("intervals", *(text_hash(json.dumps(one, sort_keys=True)) for one in (recorded, found)))
 
 
 def _changed(platform: Platform, model: ModelDefinition, training: CandidateRecord) -> Iterator[str]:

@@ -31,7 +31,7 @@ def append_requests(platform: Platform, model: ModelDefinition, rows: Sequence[M
         UnusableEnvironmentError: The table cannot be written.
     """
     table = platform.requests(model)
-    answers = {column.name for column in model.prediction_columns}
+    answers = {column.name for column in model.answer_columns}
     hidden = (
         ()
         if model.request_log.log_personal

@@ -153,7 +153,7 @@ def predict_rows(
         known: See `Predictor`.
 
     Returns:
-        The rows in their order, with the model's prediction columns, its baseline's, ``version`` and
+        The rows in their order, with the model's answer columns, its baseline's, ``version`` and
         ``feature_versions``.
 
     Raises:
@@ -169,6 +169,7 @@ def predict_rows(
         json.dumps(dict(looked_up), sort_keys=True),
         Baseline.from_json(by.training.baseline) if baseline else None,
         tuple(known),
+        by.training.half_width,
     )
     return platform.engine.extend(rows, predictor)
 

@@ -8,6 +8,7 @@ from mlops_assets.client import Comparison, GateOutcome, Model
 from mlops_assets.governance.approvals import Approval
 from mlops_assets.models.evaluation import Evaluation
 from mlops_assets.models.evaluation_text import as_lines, in_brief
+from mlops_assets.models.intervals import interval_words
 from mlops_assets.models.promotion import require_version
 from mlops_assets.models.records import (
     ComparisonRecord,
@@ -44,6 +45,7 @@ class ShownVersion:
         approvals: Who approved or rejected it, when and why.
         transitions: What became of it: when, by whom and why.
         comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
+        intervals: What its intervals are, in words; empty where the model has none.
     """
 
     version: int
@@ -61,6 +63,7 @@ class ShownVersion:
     approvals: tuple[Approval, ...]
     transitions: tuple[TransitionRecord, ...]
     comparison: Comparison | None
+    intervals: str
 
 
 def shown_models(platform: Platform) -> list[Model]:
@@ -114,6 +117,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 approvals=tuple(one for one in platform.approvals.of(model.name) if one.version == record.version),
                 transitions=tuple(one for one in made if one.version == record.version),
                 comparison=compared.get(record.version),
+                intervals=interval_words(training.figure_values) if model.intervals else "",
             )
         )
     return shown
@@ -137,6 +141,8 @@ def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
     if shown.evaluation:
         told = as_lines(shown.evaluation) if whole else [f"evaluation: {in_brief(shown.evaluation)}"]
         lines += [f"  {line}" for line in told]
+    if shown.intervals:
+        lines.append(f"  {shown.intervals}")
     if shown.comparison:
         lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]

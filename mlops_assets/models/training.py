@@ -18,6 +18,7 @@ from mlops_assets.models.champion_scores import judged_scores
 from mlops_assets.models.evaluation import evaluate
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
+from mlops_assets.models.intervals import HALF_WIDTH
 from mlops_assets.models.judging import Fitted, fit_candidate, judge
 from mlops_assets.models.logged import Contents, contents_of, logged_fits
 from mlops_assets.models.model_folder import LoggedFit
@@ -75,6 +76,7 @@ class Trained:
             "fitted_rows": fitted.fitted_rows,
             "judged_rows": fitted.measured["candidate"].rows,
             **({"trials": len(fitted.chosen.trials)} if fitted.chosen.trials else {}),
+            **fitted.interval,
             **{f"{who}_{name}": value for who, of in fitted.measured.items() for name, value in of.values.items()},
         }
 
@@ -113,7 +115,7 @@ def train(
 
     fitted = fit_candidate(model, rows, at, _champion_scores(platform, model), report)
     evaluation = evaluate(model, fitted.judged_on)
-    fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model})
+    fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model}, fitted.interval.get(HALF_WIDTH))
     size = len(fits["model"].data)
     facts = Facts(model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks)
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)

@@ -14,6 +14,7 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import require_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.models.intervals import realized_intervals
 from mlops_assets.models.metrics import measure
 from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
 from mlops_assets.models.records import candidate_of_version
@@ -37,7 +38,7 @@ class PerformanceRecord:
         error: By the model's metric, of which less is better.
         baseline_error: The baseline's on the same rows.
         level: That of the version's judged fit when it was trained.
-        figures: All metrics of the task, by name, as JSON.
+        figures: All metrics of the task, and how intervals turned out, by name, as JSON.
     """
 
     period: str
@@ -71,9 +72,11 @@ def measure_performance(
     rows = labelled_predictions(platform, model, known_in, about, labels_known_at(platform, model, known_in))
     if rows.num_rows == 0:
         return None
-    label = truth_of(model, rows)
-    measured = measure(model.task, label, stored_scores(model, rows))
+    label, scores = truth_of(model, rows), stored_scores(model, rows)
+    measured = measure(model.task, label, scores)
     version = int(rows.column("version")[0].as_py())
+    training = candidate_of_version(platform, model, version)
+    intervals = realized_intervals(training.figure_values, label, scores) if model.intervals else {}
     record = PerformanceRecord(
         period=known_in.key,
         about=about.key,
@@ -81,8 +84,8 @@ def measure_performance(
         rows=measured.rows,
         error=measured.of(model.metric),
         baseline_error=measure(model.task, label, stored_baseline(model, rows)).of(model.metric),
-        level=candidate_of_version(platform, model, version).level,
-        figures=json.dumps(measured.values, sort_keys=True),
+        level=training.level,
+        figures=json.dumps({**measured.values, **intervals}, sort_keys=True),
     )
     return record, write_record(platform.records(model, "performance"), record)
 

@@ -19,7 +19,14 @@ from mlops_assets.project.engine_settings import EngineName, EngineSettings
 from mlops_assets.project.expectations import Expectation
 from mlops_assets.project.file_patterns import FilePattern
 from mlops_assets.project.gates import Gate
-from mlops_assets.project.model_attributes import DriftChoice, EvaluationChoice, LookupDefinition, RequestLogChoice
+from mlops_assets.project.model_attributes import (
+    INTERVAL_COLUMNS,
+    DriftChoice,
+    EvaluationChoice,
+    IntervalChoice,
+    LookupDefinition,
+    RequestLogChoice,
+)
 from mlops_assets.project.model_parts import FittingChoice, LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import Task, classes_of
@@ -171,6 +178,7 @@ class ModelDefinition(_ComputedDefinition):
     min_rows: int
     gates: tuple[Gate, ...]
     evaluation: EvaluationChoice
+    intervals: IntervalChoice | None
     approval: Literal["automatic", "required"]
     candidate_retention: Duration | None
     when_late: Literal["wait", "score_without"]
@@ -256,6 +264,20 @@ class ModelDefinition(_ComputedDefinition):
         )
 
     @property
+    def interval_columns(self) -> tuple[Column, ...]:
+        """Where the truth is to lie; null where the version has no interval."""
+        about = "end of the interval that holds the truth in as many cases as the version's coverage says"
+        return tuple(
+            replace(self.prediction, name=name, description=f"{name.capitalize()} {about}")
+            for name in (INTERVAL_COLUMNS if self.intervals else ())
+        )
+
+    @property
+    def answer_columns(self) -> tuple[Column, ...]:
+        """All that is answered of a row: the prediction columns, and its interval where the model has one."""
+        return (*self.prediction_columns, *self.interval_columns)
+
+    @property
     def baseline_columns(self) -> tuple[Column, ...]:
         """What the baseline predicts: a number, the probability that it is so, or that of each class."""
         names = {"baseline": "The simplest prediction" + (" (probability that it is so)" if self.classes else "")}
@@ -280,7 +302,7 @@ class ModelDefinition(_ComputedDefinition):
         """A period's predictions: keys, timestamp, prediction, baseline, by what and when, and what they saw."""
         columns = (
             *self.schema.columns,
-            *self.prediction_columns,
+            *self.answer_columns,
             *self.baseline_columns,
             *self.version_columns,
             Column("as_of", "timestamp", "When the period was known; nothing that became known later was used"),
@@ -295,11 +317,11 @@ class ModelDefinition(_ComputedDefinition):
 
         What both saw stands with the champion's predictions.
         """
-        predicted, *probabilities = self.prediction_columns
+        predicted, *others = self.answer_columns
         columns = (
             *self.schema.columns,
             replace(predicted, description=predicted.description.replace("champion", "challenger")),
-            *probabilities,
+            *others,
             *self.version_columns,
             Column("champion_version", "bigint", "Version that predicted the same row as champion"),
         )

@@ -80,14 +80,13 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     Raises:
         DefinitionError: A name, type or duration in it is wrong.
     """
-    queries = _queries(document, parsed, project)
+    queries, intervals = _queries(document, parsed, project), _intervals(document, parsed)
     columns = _columns(document, parsed, project, queries)
     features = columns.features
     first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
     label = _label(document, parsed, queries)
     label_column, prediction = label_and_prediction(document, parsed, label, queries.label_inputs, features)
     periods = _periods(document, parsed, queries.calendar)
-    _require_learnable(document, features)
     history = _history(document, periods("history"), label, queries.calendar)
     parts, label_parts = _parts(parsed, project, queries, columns, label, history)
     root = project.folder.parent.parent
@@ -119,6 +118,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
         gates=gates,
+        intervals=intervals,
         evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
         candidate_retention=parsed.retention.candidates,
@@ -192,6 +192,7 @@ def _columns(
     read = [column for column in (*own_columns, *request) if column.name in given]
     computed, made = computed_features(document, parsed, [*read, *features])
     features = (*features, *(column for column in request if column.name not in by), *made)
+    _require_learnable(document, features)
     return _Columns(schema, lookups, {**inputs, **looked_up}, request, computed, made, features)
 
 
@@ -258,7 +259,38 @@ def _require_rows_to_learn_from(document: Document, model: ModelDefinition) -> N
         )
 
 
-_TRAINED_BY = ("task", "baseline", "template", "train", "gates", "evaluate")
+def _intervals(document: Document, parsed: written.ModelAttributes) -> written.IntervalChoice | None:
+    """The intervals of a regression; keys, timestamp and label have other names than their ends.
+
+    Raises:
+        DefinitionError: One has such a name, or the model is no regression.
+    """
+    if parsed.intervals is None:
+        return None
+    if parsed.task != "regression":
+        raise DefinitionError(
+            f"intervals of a {parsed.task} model",
+            "none: it says by probabilities how sure it is",
+            "take intervals out",
+            where=document.at("intervals"),
+        )
+    named: list[tuple[str, tuple[str | int, ...]]] = [
+        (parsed.timestamp, ("timestamp",)),
+        (parsed.label.column, ("label", "column")),
+        *((key, ("primary_keys", number)) for number, key in enumerate(parsed.primary_keys)),
+    ]
+    for name, place in named:
+        if name in written.INTERVAL_COLUMNS:
+            raise DefinitionError(
+                f"a column '{name}' of a model with intervals",
+                f"any name but {' and '.join(written.INTERVAL_COLUMNS)}, the ends of an interval",
+                "call it otherwise in the SQL, or take intervals out",
+                where=document.at(*place),
+            )
+    return parsed.intervals
+
+
+_TRAINED_BY = ("task", "baseline", "template", "train", "gates", "evaluate", "intervals")
 
 
 def _trained_by(

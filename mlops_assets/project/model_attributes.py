@@ -215,6 +215,18 @@ class RequestLogChoice:
     """Share of them that may have been answered before something known was published, such as 1%."""
 
 
+INTERVAL_COLUMNS = ("lower", "upper")
+"""The ends of an interval, beside the prediction."""
+
+
+@dataclass(frozen=True)
+class IntervalChoice:
+    """An interval around each number that is predicted; see `mlops_assets.models.intervals`."""
+
+    coverage: Annotated[Share, Field(gt=0, lt=1)]
+    """Share of the rows whose truth is to lie in the interval, such as 80%."""
+
+
 class RetrainAttributes(Attributes):
     """When the retrain policy asks for a training."""
 
@@ -274,6 +286,8 @@ class ModelAttributes(SharedAttributes):
     """What is told of a candidate beside its gates."""
     approval: Literal["automatic", "required"] = "automatic"
     """Whether a version becomes champion by itself or waits for a person."""
+    intervals: IntervalChoice | None = None
+    """Of a regression, columns lower and upper beside each prediction."""
     when_late: Literal["wait", "score_without"] = "wait"
     """What to do when a source is late: wait for it, or score with what is known."""
     unknown_keys: Literal["predict", "null", "refuse"] = "null"

@@ -21,7 +21,8 @@ OWN_COLUMNS = (
 def taken_names(parsed: written.ModelAttributes) -> set[str]:
     """Names that no feature of a model may have: those of its other columns."""
     found = (f"found_{lookup.table}" for lookup in parsed.features)
-    return {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS, *found}
+    ends = written.INTERVAL_COLUMNS if parsed.intervals else ()
+    return {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS, *found, *ends}
 
 
 def request_columns(document: Document, parsed: written.ModelAttributes, features: Sequence[str]) -> tuple[Column, ...]:

@@ -57,6 +57,8 @@ class AnsweredPrediction(BaseModel):
     )
     probability: float | None = Field(None, description="Of true, where the model says whether something is so")
     probabilities: dict[str, float] | None = Field(None, description="By class, where there are several")
+    lower: float | None = Field(None, description="Lower end of the interval around a number, where the model has them")
+    upper: float | None = Field(None, description="Upper end of it")
     found: dict[str, AnsweredRow | None] = Field(
         description="By table what answered; null where nothing did, empty where features were given"
     )

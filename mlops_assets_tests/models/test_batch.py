@@ -39,7 +39,8 @@ def test_without_times_it_is_the_answer_over_http(line: Line) -> None:
     scored = score(line, table(KEYS))
     with serving(line) as client:
         answer = client.post("/v1/models/forecast/predict", json={"rows": KEYS}).json()
-    assert scored.rows["prediction"].to_pylist() == [row["prediction"] for row in answer["rows"]]
+    for name in ("prediction", "lower", "upper"):
+        assert scored.rows[name].to_pylist() == [row[name] for row in answer["rows"]]
     assert (scored.version, scored.rows["version"].to_pylist()) == (2, [2] * len(KEYS))
     assert set(scored.rows["as_of"].to_pylist()) == {line.platform.clock.now()}
     assert len(set(scored.rows["prediction"].to_pylist())) == len(KEYS)
@@ -95,7 +96,7 @@ def test_a_frame_of_pandas_comes_back_as_it_was_with_columns_more(line: Line) ->
     back = scored.to_pandas()
     assert back[list(frame.columns)].equals(frame)
     assert tuple(back.columns[len(frame.columns) :]) == scored.added
-    assert set(scored.added) == {*LOOKED_UP, "prediction", "version", "feature_versions", "as_of"}
+    assert set(scored.added) == {*LOOKED_UP, "prediction", "lower", "upper", "version", "feature_versions", "as_of"}
     assert back["prediction"].tolist() == score(line, table(KEYS)).rows["prediction"].to_pylist()
 
 

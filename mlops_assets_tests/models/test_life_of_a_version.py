@@ -242,6 +242,29 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert {row["version"] for row in predictions(line, "2024-01-17")} == {1}
 
 
+def test_intervals_that_are_declared_later_change_nothing_that_was_said_and_come_with_the_next_version(
+    promoted: Line,
+) -> None:
+    from mlops_assets.models.shown import shown_versions
+
+    line, day = promoted, "2024-01-17"
+    before = score_at(line, day)
+    gates = ", {metric: rmse, better_than: champion, margin: 0.1}]\n"
+    line.files.change("forecast/defs.yaml", gates, "]\n  intervals: {coverage: 80%}\n")
+    again = score_at(line.open(), day)
+    assert (again.written.appended, again.written.data_version) == (0, before.written.data_version)
+    assert {(row["lower"], row["upper"]) for row in predictions(line, day)} == {(None, None)}
+    assert promote_at(line, SECOND_TRAINING).version == 2
+    line.live(1, "2024-01-19")
+    training = score_at(line, "2024-01-19").by.training
+    rows, reach = predictions(line, "2024-01-19"), training.half_width
+    assert 0 < reach == training.figure_values["interval_half_width"]
+    assert all((row["lower"], row["upper"]) == (row["prediction"] - reach, row["prediction"] + reach) for row in rows)
+    first, second = (version.intervals for version in shown_versions(line.platform, line.model))
+    assert first.startswith("intervals: none, ")
+    assert second == f"intervals: prediction ± {reach:.4g}, to hold the truth in 80%"
+
+
 def test_predictions_keep_what_was_looked_up(promoted: Line) -> None:
     line = promoted
     scored = score_at(line, "2024-01-17")

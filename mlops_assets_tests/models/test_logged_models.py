@@ -35,9 +35,11 @@ from mlops_assets_tests.small_line import Line
 
 pytestmark = pytest.mark.slow
 YAML = "forecast/defs.yaml"
+NO_INTERVALS = (YAML, "  intervals: {coverage: 80%}\n", "")
 RIDGE = "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"
 GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
 MULTICLASS = (
+    NO_INTERVALS,
     (YAML, "task: regression", "task: multiclass"),
     (YAML, "delay: 2, unit: log ratio", "delay: 2, classes: [down, level, up, never]"),
     (YAML, "baseline: trend.level", "baseline: prior"),
@@ -46,6 +48,7 @@ MULTICLASS = (
     ("forecast/growth.sql", "ln(later.units / now.units)", CLASSES),
 )
 BINARY = (
+    NO_INTERVALS,
     (YAML, "task: regression", "task: binary"),
     (YAML, "delay: 2, unit: log ratio", "delay: 2"),
     (YAML, "baseline: trend.level", "baseline: prior"),
@@ -115,7 +118,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """One home for all tests: a test that needs another definition takes it for a while, with `varied`."""
     features = "    - {table: shops, columns: [region]}\n"
     further = f"{features}    - {{table: sales, columns: [open, price], lookback: 2 days}}\n"
-    return open_line(tmp_path_factory, {(YAML, features): further})
+    intervals = {(YAML, "  retrain:"): "  intervals: {coverage: 80%}\n  retrain:"}
+    return open_line(tmp_path_factory, {(YAML, features): further, **intervals})
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +161,7 @@ def ours(line: Line, record: CandidateRecord, rows: Rows) -> Rows:
     table = pa.Table.from_pylist(rows, pa.schema([schema.field(name) for name in line.model.feature_names]))
     fit = stored_fit(line.platform, line.model, record)
     scores = scores_of_fit(line.model, fit, feature_frame(line.model, table))
-    return pa.table(dict(prediction_arrays(line.model, scores))).to_pylist()  # type: ignore[no-any-return]
+    return pa.table(dict(prediction_arrays(line.model, scores, record.half_width))).to_pylist()  # type: ignore[no-any-return]
 
 
 def same(found: Rows, expected: Rows) -> None:
@@ -212,7 +216,7 @@ def test_models_predict_from_raw_rows_in_a_process_without_our_package_as_we_sco
     line: Line, record: CandidateRecord, tmp_path: Path
 ) -> None:
     places, expected = [], []
-    for changes in ((), MULTICLASS, BINARY, (own("mean"),), (own("odd", ODD),)):
+    for changes in ((), MULTICLASS, BINARY, (own("mean"), NO_INTERVALS), (own("odd", ODD),)):
         with varied(line, *changes):
             trained, _ = train_at(line, FIRST_TRAINING)
             places.append(str(files_of(registry_of(line), trained.model_uri)))

@@ -19,6 +19,7 @@ from mlops_assets.models.predicting import (
     truth_of,
 )
 from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.model_attributes import IntervalChoice
 from mlops_assets.project.tasks import LABEL_TYPES, Task
 from mlops_assets_tests.project.small_project import SmallProject
 
@@ -84,6 +85,18 @@ def test_what_is_not_finite_is_no_prediction(regression: ModelDefinition) -> Non
         for name, values in made.items():
             assert (name, [value is None for value in values.to_pylist()]) == (name, [False, True, True])
         assert np.isnan(stored_scores(model, pa.table(dict(made)))[1:]).all()
+
+
+def test_the_ends_of_an_interval_are_as_far_from_the_prediction_as_the_version_says(
+    regression: ModelDefinition,
+) -> None:
+    model = replace(regression, intervals=IntervalChoice(0.8))
+    scores = np.array([1.5, np.nan, -2.0])
+    made = {name: values.to_pylist() for name, values in prediction_arrays(model, scores, 0.25).items()}
+    assert made == {"prediction": [1.5, None, -2.0], "lower": [1.25, None, -2.25], "upper": [1.75, None, -1.75]}
+    without = prediction_arrays(model, scores)
+    assert [without[name].null_count for name in ("prediction", "lower", "upper")] == [1, 3, 3]
+    assert list(prediction_arrays(regression, scores, 0.25)) == ["prediction"]
 
 
 def test_no_rows_have_no_scores(regression: ModelDefinition) -> None:

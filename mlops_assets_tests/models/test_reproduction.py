@@ -1,5 +1,6 @@
 """A version is made again, bit for bit, from what was known when it was trained, or refused in words."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ YAML = "forecast/defs.yaml"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = open_line(tmp_path_factory)
+    line = open_line(tmp_path_factory, {(YAML, "  retrain:"): "  intervals: {coverage: 80%}\n  retrain:"})
     promote_at(line, FIRST_TRAINING)
     return line
 
@@ -38,6 +39,7 @@ def test_a_version_is_reproduced_after_what_it_learned_from_was_corrected(line: 
     made = reproduce(line.platform, line.model, 1)
     assert made.is_equal and made.same_environment
     assert made.training_set.recorded == trained[0].training_set
+    assert trained[0].figure_values["interval_half_width"] > 0 and "intervals: equal " in made.as_text()
     assert made.as_text().endswith("forecast: version 1 was reproduced bit for bit")
     assert candidates(line.platform, line.model) == trained
 
@@ -52,6 +54,10 @@ def test_another_training_set_is_told_apart_from_another_fit(line: Line, monkeyp
         assert (made.training_set.is_equal, made.fit.is_equal) == ("fit" in said, "fit" not in said)
         assert not made.is_equal and f"{said}DIFFERENT, expected 0000000000000000…, found " in made.as_text()
         assert made.as_text().endswith("forecast: version 1 was not reproduced")
+    figures = json.dumps({**trained.figure_values, "interval_half_width": 7.0})
+    monkeypatch.setattr(reproduction, "candidate_of_version", lambda *asked: replace(trained, figures=figures))
+    made = reproduce(line.platform, line.model, 1)
+    assert made.fit.is_equal and not made.is_equal and "intervals: DIFFERENT, " in made.as_text()
 
 
 @pytest.mark.parametrize(

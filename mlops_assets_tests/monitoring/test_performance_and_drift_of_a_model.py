@@ -48,7 +48,8 @@ def train_at(line: Line, key: str, request: Request) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    line = lived_line(tmp_path_factory, 12)
+    intervals = {("forecast/defs.yaml", "  retrain:"): "  intervals: {coverage: 80%}\n  retrain:"}
+    line = lived_line(tmp_path_factory, 12, intervals)
     copy_empty_registry(tmp_path_factory, line.platform.home.mlflow)
     train_at(line, TRAINED_AT, Request("there is no champion yet", "policy"))
     line.live(4, first="2024-01-17")
@@ -79,6 +80,10 @@ def test_predictions_are_compared_with_the_labels_that_became_known_later(line: 
     assert record.baseline_error == pytest.approx(
         sum(abs(row["baseline"] - truth[row["shop"]]) for row in made) / len(made)
     )
+    held = [row["lower"] <= truth[row["shop"]] <= row["upper"] for row in made]
+    width = made[0]["upper"] - made[0]["lower"]
+    assert record.figure_values["coverage"] == sum(held) / len(held)
+    assert record.figure_values["interval_width"] == pytest.approx(width) and width > 0
     assert performance_history(line.platform, line.model) == [record]
     again = measure_performance(line.platform, line.model, line.period("2024-01-20"))
     assert again == (record, version)

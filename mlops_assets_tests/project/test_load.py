@@ -689,6 +689,45 @@ def test_a_key_or_timestamp_without_a_column(project: SmallProject, old: str, ne
     assert error.where == Location(project.folder / "visits/defs.yaml", project.line("visits/defs.yaml", field))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "found", "expected", "cure"),
+    [
+        ("crowd]", "crowd], rename: {crowd: upper}", "columns: [level", "a feature with the name 'upper'",
+         "a name that no other column of the model has", "take one of them out, or give it another name with rename:"),
+        ("column: growth", "column: lower", "column: lower", "a column 'lower' of a model with intervals",
+         "any name but lower and upper, the ends of an interval", "call it otherwise in the SQL"),
+        ("task: regression", "task: binary", "  intervals:", "intervals of a binary model",
+         "none: it says by probabilities how sure it is", "take intervals out"),
+        ("80%", "100%", "  intervals:", "wrong value in 'intervals.coverage'", "Input should be less", "correct"),
+        ("80%", "wide", "  intervals:", "wrong value in 'intervals.coverage'", "Input should be a", "correct"),
+    ],
+)  # fmt: skip
+def test_intervals_that_cannot_be(
+    project: SmallProject, old: str, new: str, line: str, found: str, expected: str, cure: str
+) -> None:
+    file = "forecast/defs.yaml"
+    project.change(file, "  retrain:", "  intervals: {coverage: 80%}\n  retrain:")
+    project.change(file, old, new)
+    if "lower" in new:
+        project.change("forecast/growth.sql", "AS growth", "AS lower")
+    error = project.refusal()
+    assert error.found.startswith(found)
+    assert error.expected.startswith(expected) and error.cure.startswith(cure)
+    text = (project.folder / file).read_text(encoding="utf-8").splitlines()
+    assert error.where and error.where.line and line in text[error.where.line - 1]
+
+
+def test_intervals_are_columns_as_sensitive_as_the_prediction_and_no_other_definition(project: SmallProject) -> None:
+    before = project.load().models["forecast"]
+    assert (before.intervals, before.interval_columns, "intervals" in before.trained_by) == (None, (), False)
+    project.change("forecast/defs.yaml", "  retrain:", "  intervals: {coverage: 0.8}\n  retrain:")
+    model = project.load().models["forecast"]
+    assert (model.generation, model.label_generation) == (before.generation, before.label_generation)
+    assert [column.name for column in model.answer_columns] == ["prediction", "lower", "upper"]
+    assert {column.sensitivity for column in model.interval_columns} == {model.prediction.sensitivity}
+    assert model.trained_by["intervals"] == {"coverage": 0.8}
+
+
 def test_a_classification_declares_its_classes_and_a_category_as_its_baseline(project: SmallProject) -> None:
     file = "forecast/defs.yaml"
     project.change(file, "task: regression", "task: multiclass")

@@ -41,7 +41,8 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 def _train(factory: pytest.TempPathFactory, folder: Path) -> Line:
     any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
-    line = Line(folder, {**CHANGES, **any_wins})
+    intervals = {("forecast/defs.yaml", "  retrain:"): "  intervals: {coverage: 80%}\n  retrain:"}
+    line = Line(folder, {**CHANGES, **any_wins, **intervals})
     line.live(14)
     copy_empty_registry(factory, line.platform.home.mlflow)
     for key in TRAININGS:

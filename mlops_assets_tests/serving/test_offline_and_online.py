@@ -35,7 +35,9 @@ def test_at_the_as_of_of_a_period_its_keys_are_predicted_as_in_batch(
             asked = [{name: row[name] for name in ("shop", "sister", "asked")} for row in rows]
             answer = client.post("/v1/models/forecast/predict", json={"rows": asked}).json()
         assert answer["version"] == scored.by.version
-        assert [row["prediction"] for row in answer["rows"]] == [row["prediction"] for row in rows]
+        for name in ("prediction", "lower", "upper"):
+            assert [row[name] for row in answer["rows"]] == [row[name] for row in rows]
+        assert all(row["lower"] < row["prediction"] < row["upper"] for row in rows)
         own = Project(platform).score_batch("forecast", batch.select(["shop", "sister", "asked"])).rows
         assert own.equals(batch.select(own.column_names))
         seen |= {row["prediction"] for row in rows}

@@ -82,7 +82,7 @@ def test_given_features_are_predicted_as_those_that_were_looked_up(line: Line, c
 
 def test_no_value_of_a_feature_is_in_the_answer(client: TestClient) -> None:
     answer = ask(client, rows=[KEYS[1]])
-    assert set(answer["rows"][0]) == {"prediction", "found"}
+    assert set(answer["rows"][0]) == {"prediction", "lower", "upper", "found"}
     assert "north" not in json.dumps(answer) and "south" not in json.dumps(answer)
 
 
