@@ -51,21 +51,21 @@ def demo() -> Figure:
 def replay() -> Figure:
     """The watched loss of each model's champions, against never retraining and the baseline, on the same rows."""
     found = _replayed().summaries
-    ratios = {each.model: each.champions.of(each.metric) / _min_of_others(each) for each in found}
+    ratios = {each.model: each.champions / _min_of_others(each) for each in found}
     return Figure(
         "replay",
         {
             each.model: {
-                each.metric: round(each.champions.of(each.metric), 5),
+                each.metric: round(each.champions, 5),
                 "trainings": each.trainings,
-                "rows": each.champions.rows,
+                "rows": each.rows,
             }
             for each in found
         },
         {
             each.model: {
-                "never retrained": round(each.never_retrained.of(each.metric), 5),
-                "baseline": round(each.baseline.of(each.metric), 5),
+                "never retrained": each.never_retrained and round(each.never_retrained, 5),
+                "baseline": round(each.baseline, 5),
             }
             for each in found
         },
@@ -76,7 +76,7 @@ def replay() -> Figure:
 
 
 def _min_of_others(summary: ModelSummary) -> float:
-    return min(summary.never_retrained.of(summary.metric), summary.baseline.of(summary.metric))
+    return min(other for other in (summary.never_retrained, summary.baseline) if other is not None)
 
 
 @lru_cache(maxsize=1)

@@ -29,6 +29,7 @@ from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
 from mlops_assets.monitoring.performance import (
+    PerformanceRecord,
     against_baseline,
     labels_known_at,
     measure_performance,
@@ -186,17 +187,41 @@ def performance_asset(
             evidence(read, text_hash(model.metric), known_at=labels_known_at(platform, model, period)),
             data_version,
             rows=record.rows,
-            figures={
-                **record.figure_values,
-                f"baseline {model.metric}": record.baseline_error,
-                "level at training": record.level,
-                "version": record.version,
-                "about": record.about,
-            },
+            figures=_performance_figures(model, record),
             checks=[unblocking_check(key, NOT_WORSE, *against_baseline(so_far, persistence))],
         )
 
     return performance
+
+
+def _performance_figures(model: ModelDefinition, record: PerformanceRecord) -> dict[str, Any]:
+    """What Dagster shows and plots: rounded, for the record holds every digit."""
+    figures: dict[str, float | None] = {
+        **record.figure_values,
+        f"baseline {model.metric}": record.baseline_error,
+        "level at training": record.level,
+        "skill": record.skill,
+        "skill at least": record.skill_low,
+        "skill at most": record.skill_high,
+        f"never retrained {model.metric}": record.never_retrained,
+    }
+    told = {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None}
+    worst = sorted(record.segment_errors, key=lambda one: -one.share)[:20]
+    table = as_table(
+        ["segment", "share of the error", model.metric, "baseline's", "rows"],
+        [
+            [
+                f"{one.by} {one.segment}",
+                f"{one.share:.0%}",
+                f"{one.error:.4g}",
+                f"{one.baseline_error:.4g}",
+                f"{one.rows}",
+            ]
+            for one in worst
+        ],
+    )
+    segments = {"segments": dg.MarkdownMetadataValue(table)} if worst else {}
+    return {**told, **segments, "version": record.version, "about": record.about}
 
 
 NO_DRIFT, NO_SEGMENT_MOVED = "no_drift", "no_segment_moved"

@@ -224,6 +224,35 @@ def evaluate(model: ModelDefinition, judged: JudgedRows) -> Evaluation:
     )  # fmt: skip
 
 
+def ratio(
+    model: ModelDefinition,
+    rows: "pa.Table",
+    truth: "npt.NDArray[Any]",
+    mine: "npt.NDArray[Any]",
+    theirs: "npt.NDArray[Any]",
+) -> Interval | None:
+    """The error of some scores over that of others on the same rows, by the metric that the model is watched by.
+
+    Returns:
+        With its interval, of pairs; None where the others make no error.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    own, other = (measure(model.task, truth, scores).of(model.metric) for scores in (mine, theirs))
+    if other <= 0:
+        return None
+    codes, drawn = key_codes(model, rows), None
+    if int(np.max(codes)) + 1 >= MIN_KEYS:
+        parts = []
+        with threadpool_limits(limits=1), np.errstate(divide="ignore", invalid="ignore"):
+            for weights in _weights(codes, model.evaluation.draws, model.template.seed):
+                top, below = (measure_each(model.task, truth, of, weights, {model.metric}) for of in (mine, theirs))
+                parts.append(top[model.metric] / below[model.metric])
+        drawn = np.concatenate(parts)
+    return _interval(own / other, drawn)
+
+
 def told_by(model: ModelDefinition) -> tuple[str, ...]:
     """The columns by which figures are told: those that the model asks for, and those that its gates look at."""
     gates = [name for gate in model.gates for name in getattr(gate, "by", ())]

@@ -292,5 +292,5 @@ def read_fit(
     return fit_files.read_fit(data, str(flavor.get("serialization_format")), trust, recorded, content, named)
 
 
-load_fit = lru_cache(maxsize=4)(read_fit)
+load_fit = lru_cache(maxsize=8)(read_fit)
 """As `read_fit`; the same fit is loaded month after month, so a few are kept in memory."""

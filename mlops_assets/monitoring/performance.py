@@ -5,30 +5,63 @@ of the labels it rests on follows from their states alone, so that measuring aga
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import require_computed
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
+from mlops_assets.models.agreement import agreement
+from mlops_assets.models.evaluation import OTHERS, levels, ratio
+from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.intervals import realized_intervals
 from mlops_assets.models.metrics import measure
-from mlops_assets.models.predicting import stored_baseline, stored_scores, truth_of
-from mlops_assets.models.records import candidate_of_version
+from mlops_assets.models.predicting import scores_of_fit, stored_baseline, stored_scores, truth_of
+from mlops_assets.models.records import candidate_of_version, promotions
 from mlops_assets.models.scoring import predictions_about, scored_late
+from mlops_assets.models.stored_fits import may_be_read, stored_fit
+from mlops_assets.monitoring.segments import MIN_ROWS
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
+
+MAX_LEVELS = 100
+"""So many levels of a column are told apart in a period, those of the most rows."""
+
+
+@dataclass(frozen=True)
+class SegmentError:
+    """How the predictions for one level of a column turned out; the levels of a column hold each row once.
+
+    Args:
+        by: The column.
+        segment: Its level; of a number, the ends of a quartile of the period's values. Levels of few rows are one.
+        rows: Predictions that have a label.
+        error: By the model's metric.
+        baseline_error: The baseline's on the same rows.
+        share: Of the error over all levels, by rows and error: 0 to 1.
+    """
+
+    by: str
+    segment: str
+    rows: int
+    error: float
+    baseline_error: float
+    share: float
 
 
 @dataclass(frozen=True)
 class PerformanceRecord:
-    """How the predictions of one period turned out.
+    """How the predictions of one period turned out. How a challenger did on its rows is its comparison's to tell.
 
     Args:
         period: Key of the period in which the labels became known.
@@ -39,6 +72,13 @@ class PerformanceRecord:
         baseline_error: The baseline's on the same rows.
         level: That of the version's judged fit when it was trained.
         figures: All metrics of the task, and how intervals turned out, by name, as JSON.
+        skill: The error over the baseline's, on the same rows: below 1 the version is worth its while. None where the
+            baseline made no error, as in what was measured before this was.
+        skill_low: Where the 95 % interval of the skill begins; None also where there are few keys.
+        skill_high: Where it ends.
+        never_retrained: The error that the first champion there ever was makes on the same rows; None where it cannot
+            be asked: it is gone, or was trained on other definitions.
+        segments: `SegmentError` of each level of the columns that drift and evaluation are told by, as JSON.
     """
 
     period: str
@@ -49,11 +89,26 @@ class PerformanceRecord:
     baseline_error: float
     level: float
     figures: str
+    skill: float | None = None
+    skill_low: float | None = None
+    skill_high: float | None = None
+    never_retrained: float | None = None
+    segments: str = "[]"
 
     @property
     def figure_values(self) -> Mapping[str, float]:
         """The metrics, by name."""
         return dict(json.loads(self.figures))
+
+    @property
+    def segment_errors(self) -> list[SegmentError]:
+        """What ``segments`` holds."""
+        return [SegmentError(**one) for one in json.loads(self.segments)]
+
+    def without(self, columns: Set[str]) -> "PerformanceRecord":
+        """The record without what it tells by level of some columns."""
+        told = [asdict(one) for one in self.segment_errors if one.by not in columns]
+        return replace(self, segments=json.dumps(told))
 
 
 def measure_performance(
@@ -68,26 +123,78 @@ def measure_performance(
     Raises:
         MissingDataError: The predictions or the labels were not computed.
     """
-    about = labelled_period(model, known_in)
-    rows = labelled_predictions(platform, model, known_in, about, labels_known_at(platform, model, known_in))
+    about, told_by = labelled_period(model, known_in), [*model.evaluation.segments, *model.drift.segments]
+    known_at = labels_known_at(platform, model, known_in)
+    rows = labelled_predictions(platform, model, known_in, about, known_at, {*told_by, *model.feature_names})
     if rows.num_rows == 0:
         return None
-    label, scores = truth_of(model, rows), stored_scores(model, rows)
-    measured = measure(model.task, label, scores)
+    label, said, baseline = truth_of(model, rows), stored_scores(model, rows), stored_baseline(model, rows)
+    measured, skill = measure(model.task, label, said), ratio(model, rows, label, said, baseline)
     version = int(rows.column("version")[0].as_py())
     training = candidate_of_version(platform, model, version)
-    intervals = realized_intervals(training.figure_values, label, scores) if model.intervals else {}
+    intervals = realized_intervals(training.figure_values, label, said) if model.intervals else {}
+    segments = _by_segment(model, rows, told_by, label, {"error": said, "baseline_error": baseline})
     record = PerformanceRecord(
         period=known_in.key,
         about=about.key,
         version=version,
         rows=measured.rows,
         error=measured.of(model.metric),
-        baseline_error=measure(model.task, label, stored_baseline(model, rows)).of(model.metric),
+        baseline_error=measure(model.task, label, baseline).of(model.metric),
         level=training.level,
         figures=json.dumps({**measured.values, **intervals}, sort_keys=True),
+        skill=skill.value if skill else None,
+        skill_low=skill.low if skill else None,
+        skill_high=skill.high if skill else None,
+        never_retrained=_never_retrained(platform, model, rows, label, version, measured.of(model.metric)),
+        segments=json.dumps([asdict(one) for one in segments]),
     )
     return record, write_record(platform.records(model, "performance"), record)
+
+
+def _by_segment(
+    model: ModelDefinition,
+    rows: "pa.Table",
+    columns: Sequence[str],
+    truth: "npt.NDArray[Any]",
+    scores: "Mapping[str, npt.NDArray[Any]]",
+) -> list[SegmentError]:
+    """How scores of each kind did by level of some columns, of those that the rows have."""
+    import numpy as np
+
+    power, found = _power(model.metric), []
+    for column in [name for name in dict.fromkeys(columns) if name in rows.column_names]:
+        kept, others = levels(model, rows, column, MIN_ROWS, MAX_LEVELS)
+        parts = [*kept, (OTHERS, others)] if len(others) else kept
+        errors = [
+            {name: measure(model.task, truth[places], of[places]).of(model.metric) for name, of in scores.items()}
+            for _, places in parts
+        ]
+        sums = np.array([len(places) * each["error"] ** power for (_, places), each in zip(parts, errors, strict=True)])
+        shares = sums / sums.sum() if sums.sum() > 0 else sums
+        for (level, places), each, share in zip(parts, errors, shares, strict=True):
+            found.append(SegmentError(column, level, len(places), **each, share=float(share)))
+    return found
+
+
+def _never_retrained(
+    platform: Platform, model: ModelDefinition, rows: "pa.Table", truth: "npt.NDArray[Any]", version: int, error: float
+) -> float | None:
+    """The error of the first champion there ever was, on rows that a version predicted with an error."""
+    first = promotions(platform, model)[0].version
+    if version == first:
+        return error
+    training = candidate_of_version(platform, model, first)
+    if not {*model.feature_names} <= {*rows.column_names} or not may_be_read(model, training):
+        return None
+    if not agreement(platform, model, training).may_score:
+        return None
+    try:
+        fit = stored_fit(platform, model, training)
+    except (MissingDataError, ContractError):
+        return None
+    said = scores_of_fit(model, fit, feature_frame(model, rows), f"version {first}")
+    return measure(model.task, truth, said).of(model.metric)
 
 
 def labels_known_at(platform: Platform, model: ModelDefinition, known_in: Period) -> datetime:
@@ -99,7 +206,12 @@ def labels_known_at(platform: Platform, model: ModelDefinition, known_in: Period
 
 
 def labelled_predictions(
-    platform: Platform, model: ModelDefinition, known_in: Period, first: Period, known_at: datetime
+    platform: Platform,
+    model: ModelDefinition,
+    known_in: Period,
+    first: Period,
+    known_at: datetime,
+    further: Set[str] = frozenset(),
 ) -> "pa.Table":
     """Predictions with their labels, as both were known at a moment.
 
@@ -109,6 +221,7 @@ def labelled_predictions(
         known_in: The period in which the newest of the labels became known.
         first: The first period that was predicted from.
         known_at: The moment.
+        further: Columns that are wanted beside, where what was predicted holds them.
 
     Returns:
         Keys, timestamp, ``event_time`` (UTC), prediction, baseline, ``version`` and the label; in the order of keys.
@@ -118,6 +231,8 @@ def labelled_predictions(
     Raises:
         MissingDataError: The newest predictions or labels were not computed.
     """
+    import pyarrow.compute as pc
+
     about = labelled_period(model, known_in)
     predictions, labels = predictions_about(platform, model, about), platform.labels(model)
     expected = "predictions and labels of the same rows"
@@ -126,11 +241,12 @@ def labelled_predictions(
     names = list(model.schema.names)
     truth = platform.engine.known_at(labels, known_at, first=first, last=about)
     made = platform.engine.known_at(predictions, known_at, first=first, last=about)
-    kept = [column.name for column in (*model.prediction_columns, *model.baseline_columns)]
-    rows = joined_by_keys(
-        model, made.select([*names, "event_time", *kept, "version"]), truth.select([*names, model.label.column])
-    )
-    return forecasts_only(platform, model, rows.drop_null())
+    said = [column.name for column in (*model.prediction_columns, *model.baseline_columns)]
+    kept = [*names, "event_time", *said, "version"]
+    kept += [name for name in made.column_names if name in further and name not in kept]
+    rows = joined_by_keys(model, made.select(kept), truth.select([*names, model.label.column]))
+    known = reduce(and_, (pc.field(name).is_valid() for name in (*said, model.label.column)))
+    return forecasts_only(platform, model, rows.filter(known))
 
 
 def forecasts_only(platform: Platform, model: ModelDefinition, rows: "pa.Table") -> "pa.Table":
@@ -192,6 +308,24 @@ def against_baseline(history: Sequence[PerformanceRecord], periods: int) -> tupl
     return error <= baseline, words
 
 
+def error_over(metric: str, errors: Sequence[float], rows: Sequence[int]) -> float:
+    """The error over several periods together, each by its rows; of what is no mean of rows, the mean of the periods.
+
+    Example:
+        >>> round(error_over("rmse", [1.0, 2.0], [100, 100]), 4)
+        1.5811
+    """
+    power = _power(metric)
+    summed = sum(error**power * of for error, of in zip(errors, rows, strict=True))
+    return float((summed / sum(rows)) ** (1 / power))
+
+
+def _power(metric: str) -> int:
+    """By which power errors add up: squared ones do, and not their roots."""
+    return 2 if metric == "rmse" else 1
+
+
 def performance_history(platform: Platform, model: ModelDefinition) -> list[PerformanceRecord]:
-    """All performance of a model, in the order of periods."""
-    return read_records(platform.records(model, "performance"), PerformanceRecord)
+    """All performance of a model, in the order of periods, without segments by columns that became personal since."""
+    found = read_records(platform.records(model, "performance"), PerformanceRecord)
+    return [record.without(model.personal_names) if model.personal_names else record for record in found]

@@ -11,9 +11,13 @@ import pytest
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.predicting import scores_of_fit
 from mlops_assets.models.promotion import promote, register
+from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score, scored_late, scored_rows
+from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.models.training import Request, train
 from mlops_assets.monitoring import drift, period_null, segments
 from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
@@ -28,7 +32,7 @@ from mlops_assets.project.model_attributes import DriftChoice
 from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
 from mlops_assets_tests.models.runs import start_run
-from mlops_assets_tests.small_line import SHOPS, Line, hours, lived_line, units_of
+from mlops_assets_tests.small_line import REGIONS, SHOPS, Line, hours, lived_line, units_of
 
 pytestmark = pytest.mark.slow
 TRAINED_AT, SCORED = "2024-01-16", "2024-01-17"
@@ -118,8 +122,45 @@ def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
     earlier, _ = measured_at(line, "2024-01-20")
     summary = summarize(line.platform, line.model)
     assert summary is not None
-    assert summary.champions.rows == earlier.rows + len(SHOPS)
-    assert math.isfinite(summary.champions.of("mae"))
+    assert summary.rows == earlier.rows + len(SHOPS)
+    assert math.isfinite(summary.champions)
+
+
+def test_performance_tells_skill_where_the_error_is_and_what_never_retraining_would_have_brought(line: Line) -> None:
+    first, _ = measured_at(line, "2024-01-20")
+    assert first.never_retrained == first.error  # nothing was retrained yet
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    line.files.change("forecast/defs.yaml", gates, "[{metric: mae, at_most: 100.0}]\n  evaluate: {segments: [region]}")
+    line.files.change("forecast/defs.yaml", "alpha: 1.0", "alpha: 100.0")
+    line = line.open()
+    train_at(line, "2024-01-20", Request("prices changed", "ana@example.com"))
+    line.live(4, first="2024-01-21")
+    score(line.platform, line.model, line.period("2024-01-21"))
+    record, _ = measured_at(line, "2024-01-24")
+    assert record.version == 2 and record.skill == pytest.approx(record.error / record.baseline_error)
+    assert record.skill is not None and record.skill_low is not None and record.skill_high is not None
+    assert record.skill_low < record.skill < record.skill_high
+    by_region = record.segment_errors
+    assert [(one.by, one.segment) for one in by_region] == [("region", region) for region in REGIONS]
+    assert sum(one.rows for one in by_region) == record.rows
+    assert sum(one.share for one in by_region) == pytest.approx(1)
+    assert sum(one.rows * one.error for one in by_region) == pytest.approx(record.rows * record.error)
+    assert record.never_retrained == pytest.approx(error_of_version(line, 1, record))
+    assert record.never_retrained != record.error
+    assert performance_history(line.platform, line.model) == [first, record]
+    personal = replace(line.model, features=tuple(replace(one, sensitivity="personal") for one in line.model.features))
+    assert performance_history(line.platform, personal)[1].segment_errors == []
+
+
+def error_of_version(line: Line, version: int, record: PerformanceRecord) -> float:
+    platform, model, about = line.platform, line.model, line.period(record.about)
+    now = platform.clock.now()
+    made = platform.engine.known_at(platform.predictions(model), now, first=about, last=about)
+    truth = platform.engine.known_at(platform.labels(model), now, first=about, last=about)
+    assert made.column("shop") == truth.column("shop")
+    fit = stored_fit(platform, model, candidate_of_version(platform, model, version))
+    said = scores_of_fit(model, fit, feature_frame(model, made))
+    return sum(abs(said - truth.column("growth").to_numpy())) / len(said)  # type: ignore[no-any-return]
 
 
 def test_performance_needs_predictions_and_labels(line: Line) -> None:
@@ -276,13 +317,9 @@ def test_the_summary_of_a_replay_is_the_total_of_the_records(line: Line) -> None
         summary = summarize(line.platform, line.model)
         assert summary is not None
         rows = sum(record.rows for record in records)
-        assert summary.champions.rows == rows
-        assert summary.champions.of("mae") == pytest.approx(
-            sum(record.error * record.rows for record in records) / rows
-        )
-        assert summary.baseline.of("mae") == pytest.approx(
-            sum(record.baseline_error * record.rows for record in records) / rows
-        )
+        assert summary.rows == rows
+        assert summary.champions == pytest.approx(sum(record.error * record.rows for record in records) / rows)
+        assert summary.baseline == pytest.approx(sum(record.baseline_error * record.rows for record in records) / rows)
 
 
 def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_forecast(line: Line) -> None:
@@ -300,8 +337,8 @@ def test_what_was_predicted_after_its_outcome_was_known_is_kept_and_is_no_foreca
     assert seen is not None and seen.performance == [record]
     summary = summarize(line.platform, line.model)
     assert summary is not None
-    assert summary.champions.rows == record.rows
-    assert summary.champions.of("mae") == pytest.approx(record.error)
+    assert summary.rows == record.rows
+    assert summary.champions == pytest.approx(record.error)
 
 
 def test_what_was_scored_in_time_stays_a_forecast_when_it_is_scored_again_later(line: Line) -> None:
