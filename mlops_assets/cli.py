@@ -8,6 +8,7 @@ from mlops_assets.commands.backfill import backfill, compact
 from mlops_assets.commands.definitions import check, generations, init, plan
 from mlops_assets.commands.dev import dev
 from mlops_assets.commands.features import features
+from mlops_assets.commands.incidents import incidents
 from mlops_assets.commands.ingest import ingest
 from mlops_assets.commands.lineage import corrections, lineage
 from mlops_assets.commands.migrate import migrate
@@ -35,7 +36,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 for command in (
-    backfill, check, compact, corrections, dev, features, generations, ingest, init, lineage, migrate, models,
-    monitor, plan,    quarantine, replay, serve, tokens, verify,
+    backfill, check, compact, corrections, dev, features, generations, incidents, ingest, init, lineage, migrate,
+    models, monitor, plan, quarantine, replay, serve, tokens, verify,
 ):  # fmt: skip
     main.add_command(command)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from mlops_assets.automation.carrying_on import carry_on_sensors
 from mlops_assets.automation.compaction import compaction_schedule
+from mlops_assets.automation.incidents import incident_sensor
 from mlops_assets.automation.ingestion import delivery_sensor, publisher_sensor
 from mlops_assets.automation.overdue import overdue_schedule
 from mlops_assets.automation.promotions import promotion_sensor
@@ -49,6 +50,7 @@ def platform_definitions(folder: Path) -> dg.Definitions:
                 delivery_sensor(project),
                 retrain_sensor(project),
                 promotion_sensor(project),
+                incident_sensor(project),
                 *carry_on_sensors(project, loaded),
             ],
             schedules=[overdue_schedule(project), compaction_schedule(project), retention_schedule(project)],

@@ -159,6 +159,16 @@ class Platform:
         """The recipe of each template and version that a candidate was trained with, by any model."""
         return self._records("templates")
 
+    @property
+    def incidents(self) -> PeriodTable:
+        """What happened to incidents, by the number of the event."""
+        return self._records("incidents")
+
+    @property
+    def notices(self) -> PeriodTable:
+        """What became of telling of events of incidents, by the number of the event."""
+        return self._records("notices")
+
     def quarantine(self, source: str) -> PeriodTable:
         """The rows that were put aside of a source's deliveries, by the period of the delivery."""
         return self._records(f"{source}.quarantine")

@@ -31,6 +31,7 @@ MAX_ROUNDS = 20
 
 INGESTION = ("publisher", "deliveries")
 POLICY = "retrain_policy"
+INCIDENTS = "incidents"
 CONDITIONS = "automation_conditions"
 PUBLISHING = "publishing"
 """The cursor of the conditions of what is published online: nobody reads it before a replay's end."""
@@ -95,6 +96,7 @@ class Session:
             self._tick(sensor)
         if not history:
             self._until_quiet(lambda: self._tick_conditions(CONDITIONS) + self._tick(POLICY))
+            self._tick(INCIDENTS)
 
     def _until_quiet(self, tick: Callable[[], int]) -> None:
         for _ in range(MAX_ROUNDS):
