@@ -1,11 +1,19 @@
 """``mlops-assets monitor …``: what is watched of models."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlops_assets.commands.one_message import in_one_message
 from mlops_assets.commands.opening import open_platform, principal_of_command
+from mlops_assets.commands.pages import write_page
+
+if TYPE_CHECKING:
+    from mlops_assets.governance.access import Principal
+    from mlops_assets.platform import Platform
+    from mlops_assets.project.definition import ModelDefinition
 
 
 class _OfModels(click.Group):
@@ -23,24 +31,48 @@ monitor = _OfModels("monitor", help="See how a model does: `monitor MODEL` is `m
 
 @monitor.command("show")
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write its page to a file.")
+@click.option("--open", "opens", is_flag=True, help="Open its page in a browser, from a file.")
 @click.pass_obj
 @in_one_message
-def show(folder: Path, model: str) -> None:
-    """Tell how MODEL stands, and of each period how it erred, what drifted, and what was trained."""
+def show(folder: Path, model: str, output: Path | None, opens: bool) -> None:
+    """Tell how MODEL stands, and of each period how it erred, what drifted, and what was trained.
+
+    Its page is one file that needs no other. Values of personal columns are masked, unless MLOPS_TOKEN is a token that
+    may read them.
+    """
+    platform = open_platform(folder)
+    principal = principal_of_command(platform)
+    principal.require("features:read", platform.tokens.roles)
+    definition = platform.project.model(model)
+    if output or opens:
+        file = output or platform.home.scratch / f"{model}.html"
+        write_page(file, _page(platform, model, principal))
+        if opens:
+            click.launch(file.resolve().as_uri())
+    else:
+        click.echo(_text(platform, definition, principal))
+
+
+def _page(platform: "Platform", model: str, principal: "Principal") -> str:
+    from mlops_assets.serving.pages.content import model_content
+    from mlops_assets.serving.pages.model import model_page
+    from mlops_assets.serving.pages.rendering import Frame
+
+    content = model_content(platform, model, whole=True)
+    return model_page(content, Frame.of(principal, platform.clock.now(), os.environ, served=False))
+
+
+def _text(platform: "Platform", model: "ModelDefinition", principal: "Principal") -> str:
     from mlops_assets.features.catalog.shown import masked_columns
     from mlops_assets.monitoring.policy_history import policy_history
     from mlops_assets.monitoring.retrain_policy import decide
     from mlops_assets.monitoring.timeline import timeline_of
     from mlops_assets.monitoring.timeline_text import as_text
 
-    platform = open_platform(folder)
-    principal = principal_of_command(platform)
-    principal.require("features:read", platform.tokens.roles)
-    definition = platform.project.model(model)
-    history = policy_history(platform, definition)
-    policy = decide(definition.retrain, history).reason if history else ""
-    hidden = masked_columns(definition.predictions_schema, principal)
-    click.echo(as_text(timeline_of(platform, definition), hidden, policy))
+    history = policy_history(platform, model)
+    policy = decide(model.retrain, history).reason if history else ""
+    return as_text(timeline_of(platform, model), masked_columns(model.predictions_schema, principal), policy)
 
 
 @monitor.command("report")

@@ -25,7 +25,7 @@ def page(folder: Path, table: str, output: Path) -> None:
     """
     from mlops_assets.features.catalog.entries import catalog
     from mlops_assets.serving.pages.content import table_content
-    from mlops_assets.serving.pages.rendering import Frame, dagster_url
+    from mlops_assets.serving.pages.rendering import Frame
     from mlops_assets.serving.pages.table import table_page
 
     platform = open_platform(folder)
@@ -33,11 +33,20 @@ def page(folder: Path, table: str, output: Path) -> None:
     principal = principal_of_command(platform)
     principal.require("features:read", platform.tokens.roles)
     content = table_content(platform, catalog(platform.project), table)
-    text = table_page(content, Frame(principal, served=False, now=now, dagster=dagster_url(os.environ)))
+    text = table_page(content, Frame.of(principal, now, os.environ, served=False))
+    write_page(output, text)
+
+
+def write_page(file: Path, text: str) -> None:
+    """Write a page to a file, and say so.
+
+    Raises:
+        UnusableEnvironmentError: The file cannot be written.
+    """
     try:
-        write_atomically(output, text.encode())
+        write_atomically(file, text.encode())
     except OSError as error:
         raise UnusableEnvironmentError(
-            f"{output} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
+            f"{file} cannot be written ({error.strerror})", "a file that can be written", "name another file with -o"
         ) from error
-    click.echo(f"Wrote {output}")
+    click.echo(f"Wrote {file}")

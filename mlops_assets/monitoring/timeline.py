@@ -155,6 +155,12 @@ class Timeline:
         """The version that waits for a person's approval."""
         return version_in(self.states, "challenger") if self.model.approval == "required" else None
 
+    @cached_property
+    def newest(self) -> tuple[PerformanceRecord, ...]:
+        """How the champion did in its newest periods, as many as the retrain policy looks at together."""
+        mine = [one for one in self.performance if self.champion and one.version == self.champion.version]
+        return tuple(mine[-self.model.retrain.persistence :])
+
     def training_of(self, version: int) -> Training | None:
         """The training that a version came from."""
         return next((training for training in self.trainings if training.version == version), None)
@@ -181,6 +187,16 @@ class Timeline:
         """The newest periods with labels at a training, which the policy looked at together."""
         known = [one for one in self.periods if one.performance and one.performance.period <= training.candidate.at]
         return tuple(known[-self.model.retrain.persistence :])
+
+
+def errors_over(records: Sequence[PerformanceRecord]) -> tuple[float, float] | None:
+    """The error of the champions over several periods, each by its rows, and the baseline's; None of no period."""
+    rows = sum(one.rows for one in records)
+    if not rows:
+        return None
+    return sum(one.error * one.rows for one in records) / rows, sum(
+        one.baseline_error * one.rows for one in records
+    ) / rows
 
 
 def standing(timeline: Timeline) -> tuple[Standing, list[str]]:

@@ -177,6 +177,7 @@ class ModelDefinition(_ComputedDefinition):
     threads: int
     min_rows: int
     gates: tuple[Gate, ...]
+    gates_location: Location
     evaluation: EvaluationChoice
     intervals: IntervalChoice | None
     approval: Literal["automatic", "required"]

@@ -82,16 +82,15 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     """
     queries, intervals = _queries(document, parsed, project), _intervals(document, parsed)
     columns = _columns(document, parsed, project, queries)
-    features = columns.features
     first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
     label = _label(document, parsed, queries)
-    label_column, prediction = label_and_prediction(document, parsed, label, queries.label_inputs, features)
+    label_column, prediction = label_and_prediction(document, parsed, label, queries.label_inputs, columns.features)
     periods = _periods(document, parsed, queries.calendar)
     history = _history(document, periods("history"), label, queries.calendar)
     parts, label_parts = _parts(parsed, project, queries, columns, label, history)
     root = project.folder.parent.parent
-    template = load_template(document, parsed, features, root)
-    told_by = list(dict.fromkeys([*columns.asked, *(column.name for column in features)]))
+    template = load_template(document, parsed, columns.features, root)
+    told_by = list(dict.fromkeys([*columns.asked, *(column.name for column in columns.features)]))
     gates = load_gates(document, parsed, told_by, root)
     loaded = ModelDefinition(
         name=parsed.name,
@@ -106,19 +105,20 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         label=label,
         label_column=label_column,
         prediction=prediction,
-        baseline=_baseline(document, parsed, columns.lookups, features),
+        baseline=_baseline(document, parsed, columns.lookups, columns.features),
         lookups=columns.lookups,
         request=columns.request,
         computed=columns.computed,
-        features=features,
+        features=columns.features,
         template=template,
-        fitting=load_fitting(document, parsed, template, features, periods),
+        fitting=load_fitting(document, parsed, template, columns.features, periods),
         window=None if parsed.train.window == "expanding" else periods("train", "window"),
         validation=periods("train", "validation"),
         threads=parsed.train.threads,
         min_rows=parsed.train.min_rows,
         gates=gates,
         intervals=intervals,
+        gates_location=document.at("gates"),
         evaluation=load_evaluation(document, parsed, told_by),
         approval=parsed.approval,
         candidate_retention=parsed.retention.candidates,

@@ -19,6 +19,7 @@ from mlops_assets.models.registry import open_registry
 from mlops_assets.models.scoring import score, scored_late, scored_rows
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.models.training import Request, train
+from mlops_assets.models.version_changes import learned_from
 from mlops_assets.monitoring import drift, period_null, segments
 from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
 from mlops_assets.monitoring.performance import (
@@ -28,6 +29,7 @@ from mlops_assets.monitoring.performance import (
     performance_history,
 )
 from mlops_assets.monitoring.policy_history import open_requests, policy_history, record_request
+from mlops_assets.monitoring.worst_rows import worst_rows
 from mlops_assets.project.model_attributes import DriftChoice
 from mlops_assets_tests.local_paths import path_of
 from mlops_assets_tests.models.empty_registry import copy_empty_registry
@@ -378,3 +380,26 @@ def test_a_segment_that_moved_is_told_once_as_new_and_then_as_still_there(
     assert first is not None and second is not None
     assert first.record.moved and first.record.segment_words.startswith(f"moved: shop {shop}: {name} mean ")
     assert not second.record.moved and second.record.segment_words.startswith(f"moved: still shop {shop}: {name} mean ")
+
+
+def test_the_worst_predictions_of_a_period_hold_their_share_of_its_error(line: Line) -> None:
+    record, _ = measured_at(line, "2024-01-20")
+    worst = worst_rows(line.platform, line.model, record, most=3)
+    errors = [abs(row.values["prediction"] - row.values["growth"]) for row in worst]
+    assert errors == sorted(errors, reverse=True)
+    assert [row.share for row in worst] == pytest.approx([error / (record.error * record.rows) for error in errors])
+    assert sum(row.share for row in worst_rows(line.platform, line.model, record, most=99)) == pytest.approx(1)
+    assert set(worst[0].values) == {"shop", "day", "growth", "prediction", "baseline"}
+
+
+def test_what_was_corrected_since_a_training_is_told_of_the_periods_that_it_could_see(line: Line) -> None:
+    training = candidate_of_version(line.platform, line.model, 1)
+    learned = learned_from(line.platform, line.model, training)
+    assert (learned.rows, learned.corrected) == (int(training.figure_values["rows"]), ())
+    assert learned.known_at == line.platform.labels_as_of(line.model, line.period(TRAINED_AT))
+    now = line.platform.clock.now()
+    for key in ("2024-01-09", "2024-01-18"):  # the second is later than what it was trained at
+        line.sales(key, at=now, s03=1)
+    (corrected,) = learned_from(line.platform, line.model, training).corrected
+    assert (corrected.source, corrected.states, corrected.periods) == ("sales", 1, ("2024-01-09",))
+    assert corrected.newest >= now

@@ -22,11 +22,7 @@ from mlops_assets.lakehouse.masking import MASK
 TEMPLATES = Path(__file__).parent / "templates"
 DAGSTER_VARIABLE = "MLOPS_DAGSTER_URL"
 DAGSTER_URL = "http://127.0.0.1:3000"
-
-
-def dagster_url(environ: Mapping[str, str]) -> str:
-    """Where Dagster's user interface is, by the environment."""
-    return environ.get(DAGSTER_VARIABLE) or DAGSTER_URL
+MLFLOW_VARIABLE = "MLOPS_MLFLOW_URL"
 
 
 @dataclass(frozen=True)
@@ -38,12 +34,22 @@ class Frame:
         served: Whether it comes from the server, whose other pages it leads to; otherwise it is a file of its own.
         now: Platform clock, UTC; None where nothing on the page tells of data.
         dagster: Where Dagster's user interface is.
+        mlflow: Where MLflow's is; None where there is none.
     """
 
     principal: Principal | None
     served: bool = True
     now: datetime | None = None
     dagster: str = DAGSTER_URL
+    mlflow: str | None = None
+
+    @classmethod
+    def of(
+        cls, principal: Principal | None, now: datetime, environ: Mapping[str, str], *, served: bool = True
+    ) -> "Frame":
+        """The frame of a page that leads where the environment says that user interfaces are."""
+        dagster, mlflow = environ.get(DAGSTER_VARIABLE) or DAGSTER_URL, environ.get(MLFLOW_VARIABLE) or None
+        return cls(principal, served, now, dagster, mlflow)
 
     @property
     def name(self) -> str | None:
@@ -103,7 +109,9 @@ def _environment() -> Any:
             for place, part in enumerate(re.split("``(.+?)``", text))
         ),
         "as_json": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        "capitalize_first": lambda text: f"{text[:1].upper()}{text[1:]}",
         "number": words.number,
+        "shown": words.value,
         "share": words.share,
         "moment": words.moment,
         "in_words": words.length,

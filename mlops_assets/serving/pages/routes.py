@@ -1,7 +1,7 @@
-"""Routes of the pages: search, tables, logging in and out."""
+"""Routes of the pages: search, tables, models, logging in and out."""
 
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -13,8 +13,10 @@ from mlops_assets.errors import MissingDataError, PlatformError, nearest
 from mlops_assets.governance.access import Principal
 from mlops_assets.serving.authorization import COOKIE, context_of, principal_of
 from mlops_assets.serving.context import ServingContext
-from mlops_assets.serving.pages.content import table_content
-from mlops_assets.serving.pages.rendering import Frame, dagster_url, policy, render
+from mlops_assets.serving.pages.content import model_content, table_content
+from mlops_assets.serving.pages.model import MODELS, model_page
+from mlops_assets.serving.pages.models import models_page
+from mlops_assets.serving.pages.rendering import Frame, policy, render
 from mlops_assets.serving.pages.search import HITS_ON_A_PAGE, Asked, search_page
 from mlops_assets.serving.pages.table import table_page
 from mlops_assets.serving.problems import KINDS, ProblemError, status_of
@@ -89,15 +91,20 @@ def router(context: ServingContext) -> APIRouter:
 
     @routes.get(f"{HOME}/{{name}}")
     def table(name: str, principal: Reader) -> Response:
-        if name not in context.discovery.catalog.tables:
-            raise MissingDataError(
-                f"no table '{name}'",
-                "a source or feature table of the project",
-                nearest(name, context.discovery.catalog.tables, "look for it among the features"),
-            )
+        _require_known(name, context.discovery.catalog.tables, "table", "a source or feature table", "features")
         return page(
             table_page(table_content(context.platform, context.discovery.catalog, name), frame(context, principal))
         )
+
+    @routes.get(MODELS)
+    def models(request: Request, principal: Reader) -> Response:
+        return page(models_page(context.platform, request.query_params.get("page", ""), frame(context, principal)))
+
+    @routes.get(f"{MODELS}/{{name}}")
+    def model(name: str, request: Request, principal: Reader) -> Response:
+        _require_known(name, context.platform.project.models, "model", "a model", "models")
+        content = model_content(context.platform, name, request.query_params.get("period"))
+        return page(model_page(content, frame(context, principal)))
 
     @routes.get("/login")
     async def login(request: Request) -> Response:
@@ -131,7 +138,7 @@ def router(context: ServingContext) -> APIRouter:
 
 def frame(context: ServingContext, principal: Principal | None) -> Frame:
     """The frame of a page that the server gives to somebody now."""
-    return Frame(principal, True, context.platform.clock.now(), dagster_url(os.environ))
+    return Frame.of(principal, context.platform.clock.now(), os.environ)
 
 
 def page(text: str, status: int = 200) -> HTMLResponse:
@@ -148,6 +155,17 @@ def local_path(asked: str | None) -> str:
     plain = path.isprintable() and "\\" not in path and " " not in path
     own = path.startswith("/") and not path.startswith(("//", "/login", "/logout"))
     return path if plain and own and _host_of(path) == "" else HOME
+
+
+def _require_known(name: str, names: Iterable[str], what: str, expected: str, place: str) -> None:
+    """See that there is something of a name.
+
+    Raises:
+        MissingDataError: There is not.
+    """
+    if name not in (there := list(names)):
+        cure = nearest(name, there, f"look for it among the {place}")
+        raise MissingDataError(f"no {what} '{name}'", f"{expected} of the project", cure)
 
 
 def _to_login(request: Request) -> Response:

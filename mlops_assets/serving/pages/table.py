@@ -104,7 +104,7 @@ def table_page(content: TableContent, frame: Frame) -> str:
         models=[
             (model, [column.name for column in entry.columns if model in column.used_by]) for model in entry.used_by
         ],
-        picture=_picture(content.lineage, entry.name),
+        picture=picture_of(content.lineage, entry.name),
         checks=[_shown_check(check, bool(hidden)) for check in content.checks],
         generations=tuple(reversed(content.generations)),
         repeats=content.repeats,
@@ -169,12 +169,14 @@ def _links(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
+    """A drawing of lineage; a ``wide`` one is scrolled on narrow screens."""
+
     svg: "Markup"
     wide: bool
 
 
-def _picture(lineage: LineageGraph, table: str) -> _Picture | None:
+def picture_of(lineage: LineageGraph, table: str) -> Picture | None:
     """The drawing; None where it would be too large for a page."""
     from markupsafe import Markup
 
@@ -182,4 +184,4 @@ def _picture(lineage: LineageGraph, table: str) -> _Picture | None:
         return None
     svg = as_svg(lineage, lineage.named(table))
     width = re.search(r' width="(\d+)"', svg)
-    return _Picture(Markup(svg), wide=width is not None and int(width[1]) > WIDE)
+    return Picture(Markup(svg), wide=width is not None and int(width[1]) > WIDE)

@@ -154,7 +154,7 @@ def test_without_javascript_all_is_there_and_no_button_that_does_nothing(visit: 
     page.locator("#column-growth_7d summary").click()
     assert "INTERVAL '7' DAY" in page.locator("#column-growth_7d pre").inner_text()
     assert page.get_by_role("region", name="Picture of the column lineage").is_visible()
-    page.get_by_role("link", name="Features", exact=True).click()
+    page.get_by_role("navigation", name="Where this is").get_by_role("link").click()
     page.get_by_role("heading", name="All tables").wait_for()
 
 
@@ -208,7 +208,8 @@ def test_a_keyboard_is_enough_from_the_search_to_a_table(visit: Any) -> None:
 
 
 PAGES = ("/features", "/features?q=growth&owner=team%3Aanalytics", "/features?q=zebra", "/features/order_trend",
-         "/features/orders", "/features/products", "/features/none", "/docs")  # fmt: skip
+         "/features/orders", "/features/products", "/features/none", "/docs", "/models",
+         "/models/orders_forecast")  # fmt: skip
 
 CONTRAST = """() => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -296,7 +297,8 @@ NAMES = """() => {
       for (const id of (e.getAttribute(name) || '').split(' ').filter(Boolean))
         if (!document.getElementById(id)) problems.push(`${name} of nothing: ${id}`);
   for (const a of document.querySelectorAll('a[href^="#"]'))
-    if (!document.getElementById(decodeURIComponent(a.hash.slice(1)))) problems.push(`leads nowhere: ${a.hash}`);
+    if (!document.getElementById(decodeURIComponent(a.getAttribute('href').slice(1))))
+      problems.push(`leads nowhere: ${a.getAttribute('href')}`);
   if (document.documentElement.lang !== 'en') problems.push('no language');
   return problems;
 }"""
@@ -349,6 +351,32 @@ def test_what_somebody_smuggled_in_would_not_run(visit: Any) -> None:
     )
     assert blocked == "script-src-elem"
     assert page.title() == "order_trend · mlops-assets"
+
+
+def test_a_model_is_found_in_the_list_and_a_period_chosen_without_javascript(visit: Any) -> None:
+    page = visit("reader", java_script_enabled=False)
+    page.goto("/features")
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("link", name="orders_forecast").click()
+    page.get_by_role("heading", name="orders_forecast", level=1).wait_for()
+    page.get_by_label("Tell of").select_option("2024-01-25")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("heading", name="2024-01-25", level=2).wait_for()
+    assert page.url.endswith("/models/orders_forecast?period=2024-01-25#period")
+    page.get_by_label("Trained at 2024-01-24").click()
+    assert page.locator("[id^=training-2024-01-24]").is_visible()
+
+
+def test_a_models_page_in_a_file_is_whole_without_a_server(visit: Any, project: Lived, tmp_path: Path) -> None:
+    file = tmp_path / "orders_forecast.html"
+    words = ["--project", str(project.project), "monitor", "orders_forecast", "-o", str(file)]
+    done = CliRunner().invoke(main, words, env={HOME_VARIABLE: str(project.home.folder)})
+    assert (done.exit_code, done.output) == (0, f"Wrote {file}\n")
+    page = visit(None, viewport={"width": 360, "height": 800}, color_scheme="dark")
+    page.goto(file.as_uri())
+    page.get_by_role("heading", name="orders_forecast", level=1).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(NAMES) == []
 
 
 def test_the_page_that_the_command_writes_is_whole_without_a_server(visit: Any, project: Lived, tmp_path: Path) -> None:

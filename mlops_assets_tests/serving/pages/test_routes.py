@@ -43,7 +43,10 @@ def logged_in(client: Browser, platform: Platform, role: str = "reader") -> Brow
     return client
 
 
-@pytest.mark.parametrize("path", ["/", "/features", "/features/trend", "/features?q=a%20b&owner=team%3Ax&page=2"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/features", "/features/trend", "/features?q=a%20b&owner=team%3Ax&page=2", "/models", "/models/forecast"],
+)
 def test_a_page_without_a_token_leads_to_the_login_and_back(client: Browser, platform: Platform, path: str) -> None:
     asked = client.get(path)
     assert asked.status == 303
@@ -164,7 +167,7 @@ def test_what_is_no_form_of_ours_is_refused(client: Browser, body: bytes, kind: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/features", "/features/trend", "/features/none", "/login?next=/", "/login", "/docs"]
+    "path", ["/", "/features", "/features/trend", "/features/none", "/login?next=/", "/login", "/docs", "/models"]
 )
 def test_every_page_runs_its_own_style_and_script_and_nothing_else(
     client: Browser, platform: Platform, path: str

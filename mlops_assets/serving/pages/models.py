@@ -1,0 +1,67 @@
+"""The page of all models: how each stands, and what waits for somebody."""
+
+from dataclasses import dataclass
+
+from mlops_assets.monitoring.timeline import Standing, Timeline, errors_over, standing, timeline_of
+from mlops_assets.platform import Platform
+from mlops_assets.serving.pages.model import MODELS, model_address
+from mlops_assets.serving.pages.rendering import Frame, render
+from mlops_assets.serving.pages.timeline_chart import sparkline
+
+MODELS_ON_A_PAGE = 25
+STANDINGS: tuple[Standing, ...] = ("look at it", "no version yet", "no labels yet", "too little history", "good")
+"""In which order models are listed: what somebody has to look at first."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    timeline: Timeline
+    state: Standing
+    sentences: tuple[str, ...]
+    errors: tuple[float, float] | None
+    age: int | None
+    lines: tuple[str, str]
+    address: str
+
+
+def models_page(platform: Platform, asked: str, frame: Frame) -> str:
+    """The page of all models, by name, so many at once; of these what is to be looked at stands first.
+
+    Args:
+        platform: The platform.
+        asked: Which page of the list, from 1, as the address says it; what is no number is the first.
+        frame: For whom, and where.
+    """
+    names = sorted(platform.project.models)
+    last = max((len(names) - 1) // MODELS_ON_A_PAGE + 1, 1)
+    number = min(max(int(asked), 1), last) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
+    shown = names[(number - 1) * MODELS_ON_A_PAGE : number * MODELS_ON_A_PAGE]
+    rows = [_row(timeline_of(platform, platform.project.model(name))) for name in shown]
+    return render(
+        "models",
+        frame,
+        rows=sorted(rows, key=lambda row: STANDINGS.index(row.state)),
+        total=len(names),
+        page=number,
+        last=last,
+        before=f"{MODELS}?page={number - 1}" if number > 1 else None,
+        after=f"{MODELS}?page={number + 1}" if number < last else None,
+    )
+
+
+def _row(timeline: Timeline) -> _Row:
+    state, sentences = standing(timeline)
+    model, champion = timeline.model, timeline.champion
+    training = timeline.training_of(champion.version) if champion else None
+    calendar = model.schema.calendar
+    now = model.speaks_about(timeline.now)
+    age = calendar.distance(calendar.at_key(training.candidate.at), now) if training else None
+    return _Row(
+        timeline,
+        state,
+        tuple(sentences),
+        errors_over(timeline.newest),
+        age,
+        sparkline(timeline),
+        model_address(model.name),
+    )
