@@ -23,7 +23,7 @@ from mlops_assets.models.records import (
 )
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.monitoring.drift import DriftRecord, drift_history
-from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, performance_history
+from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, error_over, performance_history
 from mlops_assets.monitoring.segments import SegmentFinding
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -189,14 +189,51 @@ class Timeline:
         return tuple(known[-self.model.retrain.persistence :])
 
 
-def errors_over(records: Sequence[PerformanceRecord]) -> tuple[float, float] | None:
-    """The error of the champions over several periods, each by its rows, and the baseline's; None of no period."""
-    rows = sum(one.rows for one in records)
-    if not rows:
+@dataclass(frozen=True)
+class Errors:
+    """Errors over some periods, each by its rows, all on the same ones.
+
+    Args:
+        periods: How many periods.
+        champions: Of the champions of each time.
+        baseline: Of the baseline.
+        never_retrained: Of the first champion there ever was; None where that is not known of each period.
+    """
+
+    periods: int
+    champions: float
+    baseline: float
+    never_retrained: float | None
+
+
+def errors_over(metric: str, records: Sequence[PerformanceRecord]) -> Errors | None:
+    """The errors over several periods; None of no period."""
+    if not records:
         return None
-    return sum(one.error * one.rows for one in records) / rows, sum(
-        one.baseline_error * one.rows for one in records
-    ) / rows
+    rows = [one.rows for one in records]
+    never = [one.never_retrained for one in records if one.never_retrained is not None]
+    return Errors(
+        len(records),
+        error_over(metric, [one.error for one in records], rows),
+        error_over(metric, [one.baseline_error for one in records], rows),
+        error_over(metric, never, rows) if len(never) == len(records) else None,
+    )
+
+
+def paid(timeline: Timeline) -> str:
+    """What retraining has brought against never, in words; empty where that is not known."""
+    known = [one for one in timeline.performance if one.never_retrained is not None]
+    found = errors_over(timeline.model.metric, known)
+    again = sum(training.promotion is not None for training in timeline.trainings) - 1
+    if found is None or found.never_retrained is None or again < 1:
+        return ""
+    less = 1 - found.champions / found.never_retrained if found.never_retrained else 0.0
+    made = f"{abs(less):.1%} {'smaller' if less >= 0 else 'larger'}"
+    return (
+        f"Over {found.periods} periods the champions erred by {found.champions:.4g}, the first one alone would have by "
+        f"{found.never_retrained:.4g}, and the baseline by {found.baseline:.4g}, on the same rows: retraining made the "
+        f"error {made}, by {len(timeline.trainings)} trainings, of which {again + 1} were promoted."
+    )
 
 
 def standing(timeline: Timeline) -> tuple[Standing, list[str]]:

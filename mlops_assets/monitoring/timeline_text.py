@@ -6,7 +6,7 @@ from math import isnan
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation_text import in_words
 from mlops_assets.monitoring.segments import SegmentFinding
-from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, Training, standing
+from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, Training, paid, standing
 
 MAX_SEGMENTS = 3
 """So many segments are told of a period, those that lie furthest."""
@@ -25,6 +25,7 @@ def as_text(timeline: Timeline, hidden: Collection[str] = (), policy: str = "") 
     if timeline.waits:
         lines.append(f"  Version {timeline.waits} waits for a person's approval.")
     lines += [f"  The retrain policy: {policy}."] if policy else []
+    lines += [f"  {brought}"] if (brought := paid(timeline)) else []
     return "\n".join([*lines, "", *_lines(timeline, hidden)])
 
 

@@ -6,9 +6,21 @@ import pytest
 
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
-from mlops_assets.monitoring.timeline import standing
+from mlops_assets.monitoring.timeline import paid, standing
 from mlops_assets.monitoring.timeline_text import as_text
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, timeline, training
+
+
+def test_what_retraining_brought_is_told_over_the_periods_in_which_never_retraining_is_known() -> None:
+    never = ((0, 1.0), (1, 4.0), (2, None))
+    records = [replace(performance(number, 1.0), never_retrained=error) for number, error in never]
+    trained = [training(0, 1), training(1, 2), training(2)]
+    assert paid(timeline(records, [], trained)) == (
+        "Over 2 periods the champions erred by 1, the first one alone would have by 2.5, and the baseline by 2, on the "
+        "same rows: retraining made the error 60.0% smaller, by 3 trainings, of which 2 were promoted."
+    )
+    assert paid(timeline(records, [], trained[:1])) == ""  # it was never retrained
+    assert paid(timeline(records[2:], [], trained)) == ""
 
 
 def test_without_a_version_that_is_what_is_told() -> None:

@@ -10,7 +10,7 @@ from mlops_assets.features.lineage import LineageGraph
 from mlops_assets.governance.access import ANONYMOUS, visible
 from mlops_assets.models.evaluation_text import in_words
 from mlops_assets.models.version_changes import LearnedFrom, changes
-from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, errors_over, standing
+from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, errors_over, paid, standing
 from mlops_assets.monitoring.timeline_text import drift_words
 from mlops_assets.monitoring.worst_rows import WorstRow
 from mlops_assets.serving.pages.rendering import Frame, render
@@ -21,7 +21,7 @@ from mlops_assets.serving.pages.words import number
 
 MODELS = "/models"
 MAX_FINDINGS = 8
-"""So many statistics of a period's features are told, those that lay furthest."""
+"""So many statistics of a period's features are told, those that lay furthest, and so many of its worst segments."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def model_page(content: ModelContent, frame: Frame) -> str:
         state=state,
         sentences=sentences,
         policy_words=content.policy,
-        paid="",
+        paid=paid(timeline),
         predicted=model.prediction_columns[-1 if model.task == "binary" else 0].name,
         chosen=next(iter(content.worst), None) if frame.served else None,
         chart=error_chart(timeline, axis, lambda period: _in_a_line(timeline, period)),
@@ -113,9 +113,12 @@ def _told(content: ModelContent, period: TimelinePeriod, hidden: set[str]) -> di
     """What the page tells of one period."""
     found = period.drift.values if period.drift else {}
     new, still = content.timeline.moved_in(period, hidden)
+    errors = period.performance.segment_errors if period.performance else []
     return {
         "period": period,
         "worst": content.worst[period.key],
+        "errors": sorted((one for one in errors if one.by not in hidden), key=lambda one: -one.error)[:MAX_FINDINGS],
+        "off": {(one.by, one.segment) for one in (*new, *still)},
         "hidden": hidden,
         "findings": found.get("findings", [])[:MAX_FINDINGS],
         "bar": found.get("bar"),
@@ -136,6 +139,8 @@ def _versions(content: ModelContent) -> Iterator[dict[str, Any]]:
             "learned": content.learned[training.candidate.key],
             "learned_before": before and content.learned[before.candidate.key],
             "periods": (periods := [one for one in content.timeline.periods if one.version == training.version]),
-            "errors": errors_over([one.performance for one in periods if one.performance]),
+            "errors": errors_over(
+                content.timeline.model.metric, [one.performance for one in periods if one.performance]
+            ),
             "changes": changes(before.candidate, training.candidate) if before else [],
         }

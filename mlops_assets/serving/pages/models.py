@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlops_assets.monitoring.timeline import Standing, Timeline, errors_over, standing, timeline_of
+from mlops_assets.monitoring.timeline import Errors, Standing, Timeline, errors_over, standing, timeline_of
 from mlops_assets.platform import Platform
 from mlops_assets.serving.pages.model import MODELS, model_address
 from mlops_assets.serving.pages.rendering import Frame, render
@@ -18,7 +18,7 @@ class _Row:
     timeline: Timeline
     state: Standing
     sentences: tuple[str, ...]
-    errors: tuple[float, float] | None
+    errors: Errors | None
     age: int | None
     lines: tuple[str, str]
     address: str
@@ -60,7 +60,7 @@ def _row(timeline: Timeline) -> _Row:
         timeline,
         state,
         tuple(sentences),
-        errors_over(timeline.newest),
+        errors_over(model.metric, timeline.newest),
         age,
         sparkline(timeline),
         model_address(model.name),

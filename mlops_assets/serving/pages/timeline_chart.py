@@ -102,7 +102,8 @@ class ErrorChart:
         level: The level of each period, as a path.
         champion: The champions' errors, as lines that end where a period is missing.
         baseline: The baseline's on the same rows.
-        intervals: Where the error's interval ends, where it begins, and the middle of its period.
+        never: Those of the first champion, had it never been retrained, where they differ.
+        intervals: Of the error, by that of the skill: where it ends, where it begins, and the middle of its period.
         points: Each period with labels.
         trainings: Where each stands, right of the period whose labels it knew last, and its place in the timeline.
     """
@@ -113,6 +114,7 @@ class ErrorChart:
     level: str
     champion: tuple[str, ...]
     baseline: tuple[str, ...]
+    never: tuple[str, ...]
     intervals: tuple[tuple[float, float, float], ...]
     points: tuple[Point, ...]
     trainings: tuple[tuple[float, int], ...]
@@ -150,7 +152,15 @@ def error_chart(timeline: Timeline, axis: Axis, words: Callable[[TimelinePeriod]
         level,
         _lines(axis, {key: y(one.error) for key, one in at.items()}),
         _lines(axis, {key: y(one.baseline_error) for key, one in at.items()}),
-        (),
+        _lines(
+            axis,
+            {key: y(one.never_retrained) for key, one in at.items() if one.never_retrained not in (None, one.error)},
+        ),
+        tuple(
+            (y(one.baseline_error * one.skill_high), y(one.baseline_error * one.skill_low), axis.middle(key))
+            for key, one in at.items()
+            if one.skill_low is not None and one.skill_high is not None
+        ),
         tuple(Point(period, axis.middle(period.key), y(one.error), words(period)) for period, one in known),
         tuple(
             (round(axis.x(training.candidate.at) + axis.step, 1), place)

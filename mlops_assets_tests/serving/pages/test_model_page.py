@@ -1,5 +1,6 @@
 """The pages of a model and of all models, as texts, without a server."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,27 @@ def test_a_period_tells_what_moved_what_it_did_to_the_error_and_which_training_l
         assert told in page.text
     assert page.links[f"#training-{day(5)}.abc"][-1] == f"the training at {day(5)}"
     assert page.links[f"/models/forecast?period={day(1)}#period"]
+
+
+def test_a_period_tells_its_skill_with_its_interval_and_its_worst_segments_of_which_some_moved() -> None:
+    segments = [
+        {"by": "shop", "segment": name, "rows": 4, "error": error, "baseline_error": 2.0, "share": 0.25}
+        for name, error in (("south", 1.0), ("north", 7.0))
+    ]
+    made = lived()
+    first, second, third = made.periods
+    assert second.performance
+    known = {
+        "skill": 1.25,
+        "skill_low": 1.1,
+        "skill_high": 1.4,
+        "never_retrained": 3.5,
+        "segments": json.dumps(segments),
+    }
+    second = replace(second, performance=replace(second.performance, **known))  # type: ignore[arg-type]
+    text = read(content(replace(made, periods=(first, second, third)))).text
+    assert "Of the baseline’s error that is 125 % (110 % to 140 %). Never retrained it would have been 3.5." in text
+    assert "shop north moved 7 2 4 25 % shop south 1 2 4 25 %" in text
 
 
 def test_the_table_of_all_periods_tells_what_the_drawing_does() -> None:
