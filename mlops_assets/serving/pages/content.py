@@ -7,6 +7,7 @@ from mlops_assets.features.catalog.statistics import table_freshness, table_stat
 from mlops_assets.features.lineage import lineage_graph
 from mlops_assets.models.shown_generations import shown_generations
 from mlops_assets.models.version_changes import learned_from
+from mlops_assets.monitoring.incidents import incident_events, incidents_of
 from mlops_assets.monitoring.policy_history import policy_history
 from mlops_assets.monitoring.retrain_policy import decide
 from mlops_assets.monitoring.timeline import timeline_of
@@ -89,4 +90,7 @@ def model_content(platform: Platform, name: str, period: str | None = None, *, w
             for key in sorted(chosen)
         },
         importance={},
+        incidents=tuple(
+            one for one in incidents_of(incident_events(platform)) if one.subject == name or one.subject in tables
+        ),
     )

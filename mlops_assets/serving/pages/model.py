@@ -10,6 +10,7 @@ from mlops_assets.features.lineage import LineageGraph
 from mlops_assets.governance.access import ANONYMOUS, visible
 from mlops_assets.models.evaluation_text import in_words
 from mlops_assets.models.version_changes import LearnedFrom, changes
+from mlops_assets.monitoring.incidents import Incident
 from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, errors_over, paid, standing
 from mlops_assets.monitoring.timeline_text import drift_words
 from mlops_assets.monitoring.worst_rows import WorstRow
@@ -36,6 +37,7 @@ class ModelContent:
         lineage: The part of the column lineage above its predictions.
         worst: The worst predictions of each period that is told in full.
         importance: Share of each feature in what the champion predicts; empty where it is not known.
+        incidents: What was off with it and with what it rests on, in the order of their begin.
     """
 
     timeline: Timeline
@@ -45,6 +47,7 @@ class ModelContent:
     lineage: LineageGraph
     worst: Mapping[str, tuple[WorstRow, ...]]
     importance: Mapping[str, float]
+    incidents: tuple[Incident, ...] = ()
 
 
 def model_address(name: str, period: str = "") -> str:
@@ -82,6 +85,7 @@ def model_page(content: ModelContent, frame: Frame) -> str:
         period_link=lambda key: _period_link(content, axis, frame, key),
         drift_words=lambda period: drift_words(timeline, period, hidden),
         versions=list(_versions(content)),
+        incidents=[(one, one.state(timeline.now)) for one in reversed(content.incidents)],
         address_of=address_of,
         in_words=in_words,
         inputs=[(name, content.freshness[name], address_of(name)) for name in content.freshness],

@@ -1,7 +1,9 @@
 """The page of all models: how each stands, and what waits for somebody."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+from mlops_assets.monitoring.incidents import incident_events, incidents_of
 from mlops_assets.monitoring.timeline import Errors, Standing, Timeline, errors_over, standing, timeline_of
 from mlops_assets.platform import Platform
 from mlops_assets.serving.pages.model import MODELS, model_address
@@ -22,6 +24,7 @@ class _Row:
     age: int | None
     lines: tuple[str, str]
     address: str
+    incidents: int
 
 
 def models_page(platform: Platform, asked: str, frame: Frame) -> str:
@@ -36,7 +39,8 @@ def models_page(platform: Platform, asked: str, frame: Frame) -> str:
     last = max((len(names) - 1) // MODELS_ON_A_PAGE + 1, 1)
     number = min(max(int(asked), 1), last) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
     shown = names[(number - 1) * MODELS_ON_A_PAGE : number * MODELS_ON_A_PAGE]
-    rows = [_row(timeline_of(platform, platform.project.model(name))) for name in shown]
+    off = Counter(one.subject for one in incidents_of(incident_events(platform)) if one.closed_at is None)
+    rows = [_row(timeline_of(platform, platform.project.model(name)), off[name]) for name in shown]
     return render(
         "models",
         frame,
@@ -49,7 +53,7 @@ def models_page(platform: Platform, asked: str, frame: Frame) -> str:
     )
 
 
-def _row(timeline: Timeline) -> _Row:
+def _row(timeline: Timeline, incidents: int) -> _Row:
     state, sentences = standing(timeline)
     model, champion = timeline.model, timeline.champion
     training = timeline.training_of(champion.version) if champion else None
@@ -64,4 +68,5 @@ def _row(timeline: Timeline) -> _Row:
         age,
         sparkline(timeline),
         model_address(model.name),
+        incidents,
     )

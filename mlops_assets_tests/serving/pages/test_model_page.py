@@ -9,6 +9,7 @@ from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
 from mlops_assets.models.version_changes import Corrected, LearnedFrom
+from mlops_assets.monitoring.incidents import Cause, IncidentEvent, events_due, incidents_of
 from mlops_assets.monitoring.timeline import Timeline
 from mlops_assets.monitoring.worst_rows import WorstRow
 from mlops_assets.serving.pages.model import ModelContent, model_address, model_page
@@ -197,3 +198,15 @@ def test_a_page_in_a_file_leads_nowhere_but_to_places_on_it_and_to_user_interfac
 
 def test_an_address_says_its_model_and_period() -> None:
     assert model_address("a/b", "2024-02") == "/models/a%2Fb?period=2024-02#period"
+
+
+def test_incidents_are_told_with_their_story_and_lead_to_the_former_one() -> None:
+    off = Cause("drift", "forecast", "", "drifted: level")
+    events: list[IncidentEvent] = []
+    for causes in ([off], [], [off]):
+        events += events_due(causes, events, NOW, live=False)
+    page = read(content(lived(), incidents=tuple(incidents_of(events))))
+    assert "2 open forecast: drift off before: incident 1" in page.text
+    assert "closed by the platform: over; it was: drifted: level" in page.text
+    assert page.links["#incident-1"] == ["incident 1"]
+    assert "Nothing was off." in read(content(lived())).text
