@@ -69,7 +69,7 @@ attributes:
     - {{table: trend, columns: [level, change], lookback: 2 days}}
   template: {{name: ridge_regressor, params: {{alpha: {number}.5}}}}
   train: {{window: 60 days, validation: 7 days, min_rows: 100}}
-  gates: [{{metric: mae, better_than: baseline}}, {{metric: rmse, better_than: champion, margin: 0.1}}]
+  gates: [{{metric: mae, better_than: baseline}}, {{metric: rmse, better_than: champion, by: 0.1}}]
   approval: {approval}
   retrain: {{worse_by: 0.3, persistence: 3, cool_down: 2 weeks, max_age: 4 weeks}}
 """

@@ -1,10 +1,12 @@
-"""What the champion's judged fit says of the rows that a candidate is judged on, by the features it was trained on.
+"""What champions' judged fits say of the rows that a candidate is judged on, by the features they were trained on.
 
 These are looked up for the same rows by the champion's own definition, so that a change of features or of a table does
 not end the comparison.
 """
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,12 @@ from mlops_assets.features.training_sets import rows_with_features, span_looked_
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.agreement import TrainedOn, agreement
+from mlops_assets.models.evaluation import JudgedRows
 from mlops_assets.models.fitting import feature_frame
+from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit
-from mlops_assets.models.records import CandidateRecord
+from mlops_assets.models.records import PROMOTIONS, CandidateRecord, candidates, transitions, versions
+from mlops_assets.models.states import serving_order
 from mlops_assets.models.stored_fits import may_be_read, stored_fit
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 
 OF_ROWS = ("primary_keys", "timestamp", "label values")
 """Parts of a definition without which two fits speak about other rows, or in another form."""
+
+MAX_EARLIER = 5
+"""So many versions that served before the champion are asked, those that did best when they were judged."""
 
 
 class NotComparableError(ContractError):
@@ -65,6 +73,53 @@ def judged_scores(
     except (ContractError, MissingDataError) as error:
         raise _not_comparable(error.found) from error
     return scores_of_fit(its, fit, feature_frame(its, features))
+
+
+def earlier_figures(platform: Platform, model: ModelDefinition, at: Period, judged: JudgedRows) -> dict[int, Measured]:
+    """Figures, by version, of those that served before the champion, on the rows that a candidate is judged on.
+
+    One that was rolled back from or retired is not among them, for a person decided against it; nor one that cannot be
+    asked any more: it holds nobody up.
+
+    Args:
+        platform: The platform.
+        model: The model.
+        at: The period that the candidate is trained at.
+        judged: The candidate's judged rows.
+    """
+    made = transitions(platform, model)
+    retired = {record.version for record in made if record.kind not in PROMOTIONS}
+    served = {*serving_order(made)[:-1]} - retired
+    by_key = {record.key: record for record in candidates(platform, model)}
+    trainings = {one.version: by_key[one.candidate] for one in versions(platform, model) if one.version in served}
+    found = {}
+    for version in best_judged(model, at, trainings):
+        with suppress(ContractError):
+            scores = judged_scores(platform, model, trainings[version], judged.rows)
+            found[version] = measure(model.task, judged.truth, scores)
+    return found
+
+
+def best_judged(model: ModelDefinition, at: Period, trainings: Mapping[int, CandidateRecord]) -> list[int]:
+    """Of some versions those trained within the training's window, at most `MAX_EARLIER`, best skill first.
+
+    Args:
+        model: The model.
+        at: The period that is trained at.
+        trainings: The training of each version, whose skill is its error over the baseline's when it was judged.
+    """
+    calendar = model.schema.calendar
+
+    def is_within(training: CandidateRecord) -> bool:
+        age = calendar.distance(calendar.at_key(training.at), at)
+        return age >= 0 and (model.window is None or age <= model.window)
+
+    def skill(version: int) -> float:
+        figures = trainings[version].figure_values
+        mine, theirs = (figures.get(f"{who}_{model.metric}") for who in ("candidate", "baseline"))
+        return math.inf if mine is None or not theirs else mine / theirs
+
+    return sorted((version for version, training in trainings.items() if is_within(training)), key=skill)[:MAX_EARLIER]
 
 
 def _as_trained(

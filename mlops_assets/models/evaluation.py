@@ -255,7 +255,7 @@ def ratio(
 
 def told_by(model: ModelDefinition) -> tuple[str, ...]:
     """The columns by which figures are told: those that the model asks for, and those that its gates look at."""
-    gates = [name for gate in model.gates for name in getattr(gate, "by", ())]
+    gates = [name for gate in model.gates for name in getattr(gate, "segments", ())]
     return tuple(dict.fromkeys([*model.evaluation.segments, *gates]))
 
 

@@ -15,6 +15,12 @@ def in_words(one: Interval) -> str:
     return f"{one.value:.4g}{ends}"
 
 
+def difference_in_words(one: Interval) -> str:
+    """A difference of two figures on the same rows, and whether its interval tells it from none."""
+    same = one.low is not None and one.high is not None and one.low <= 0 <= one.high
+    return f"difference {in_words(one)}{', not distinguishable' if same else ''}"
+
+
 def in_brief(evaluation: Evaluation) -> str:
     """The metric that the model is watched by, in one line."""
     told = [
@@ -77,6 +83,9 @@ def _segment(metric: str, segment: Segment, who: Sequence[Who]) -> list[str]:
 
 
 def _sentences(evaluation: Evaluation) -> Iterator[str]:
+    for other, differences in evaluation.differences.items():
+        if evaluation.metric in differences:
+            yield f"{evaluation.metric} against the {other}'s: {difference_in_words(differences[evaluation.metric])}"
     if "share" in evaluation.changes:
         yield f"of the rows {evaluation.changes['share']:.1%} are predicted to be of another class than by the champion"
     elif evaluation.changes:

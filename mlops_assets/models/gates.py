@@ -5,7 +5,7 @@ What cannot be measured passes no gate; what compares with a champion passes onl
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,8 @@ from mlops_assets.client import GateOutcome
 from mlops_assets.errors import PlatformError
 from mlops_assets.features.frames import pandas_types
 from mlops_assets.features.python_functions import called
-from mlops_assets.models.evaluation import JudgedRows, Who, levels
+from mlops_assets.models.evaluation import Figures, JudgedRows, Who, levels
+from mlops_assets.models.evaluation_text import difference_in_words
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.footprint import seconds_for_one_row
 from mlops_assets.models.metrics import Measured, measure
@@ -24,6 +25,8 @@ from mlops_assets.project.gates import (
     Gate,
     LatencyGate,
     LimitGate,
+    ProtectionGate,
+    Rival,
     SegmentGate,
     SizeGate,
     in_bytes,
@@ -48,6 +51,8 @@ class Facts:
         fit: The fit that serves once the candidate won.
         size: Bytes of the file that it is kept in.
         champion_lacks: Why the champion that there is said nothing of the rows, in words; empty where it did.
+        differences: Of the candidate's figures minus those of another, by the other, with intervals of pairs.
+        earlier: Figures over the same rows of versions that served before the champion, by version.
     """
 
     model: ModelDefinition
@@ -56,12 +61,16 @@ class Facts:
     fit: Any
     size: int
     champion_lacks: str = ""
+    differences: Mapping[Who, Figures] = field(default_factory=dict)
+    earlier: Mapping[int, Measured] = field(default_factory=dict)
 
 
 def outcome_of(gate: Gate, facts: Facts) -> GateOutcome:
     """What one gate says."""
     if isinstance(gate, ComparisonGate):
         return _comparison(gate, facts)
+    if isinstance(gate, ProtectionGate):
+        return _protection(gate, facts)
     if isinstance(gate, LimitGate):
         return _limit(gate, facts)
     if isinstance(gate, SegmentGate):
@@ -75,23 +84,58 @@ def outcome_of(gate: Gate, facts: Facts) -> GateOutcome:
 
 
 def _comparison(gate: ComparisonGate, facts: Facts) -> GateOutcome:
-    if gate.better_than not in facts.measured:
-        return _not_compared(gate, facts)
-    whose: tuple[Who, Who] = ("candidate", gate.better_than)
-    if lacking := _lacking(gate.metric, {who: facts.measured[who] for who in whose}):
-        return GateOutcome(gate.name, False, f"{lacking} on these rows")
-    mine, theirs = (facts.measured[who].of(gate.metric) for who in whose)
-    metric = METRICS[gate.metric]
-    passed = metric.is_better(mine, theirs, gate.margin)
-    margin = f" by {in_percent(gate.margin)}" if gate.margin else ""
+    rival, metric = gate.better_than, METRICS[gate.metric]
+    if refusal := _cannot_compare(gate, rival, facts):
+        return refusal
+    mine, theirs = (facts.measured[who].of(gate.metric) for who in ("candidate", rival))
+    passed = metric.is_better(mine, theirs, gate.by)
+    by = f" by {in_percent(gate.by)}" if gate.by else ""
     words = (
-        f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}{metric.better} the {gate.better_than}'s "
-        f"{theirs:.4f}{margin}"
+        f"{gate.metric} {mine:.4f} is {'' if passed else 'not '}{metric.better} the {rival}'s {theirs:.4f}{by}"
+        f"{_difference(gate.metric, rival, facts)}"
     )
-    return GateOutcome(gate.name, passed, words, mine, metric.moved(theirs, gate.margin))
+    return GateOutcome(gate.name, passed, words, mine, metric.moved(theirs, gate.by))
 
 
-def _not_compared(gate: ComparisonGate | SegmentGate, facts: Facts) -> GateOutcome:
+def _protection(gate: ProtectionGate, facts: Facts) -> GateOutcome:
+    rival, metric = gate.not_worse_than, METRICS[gate.metric]
+    if refusal := _cannot_compare(gate, rival, facts):
+        return refusal
+    mine, theirs = (facts.measured[who].of(gate.metric) for who in ("candidate", rival))
+    limit, before, is_near = metric.moved(theirs, -gate.by), "", not metric.is_worse(mine, theirs, gate.by)
+    earlier = {version: of.of(gate.metric) for version, of in facts.earlier.items() if gate.metric in of.values}
+    if rival == "champion" and earlier and is_near:
+        best, worst = (max, min) if metric.greater_is_better else (min, max)
+        version = best(earlier, key=lambda one: earlier[one])
+        # Who is better than the champion loses nothing, whatever an earlier one would do.
+        limit = worst(theirs, best(limit, metric.moved(earlier[version], -gate.by)))
+        if not metric.is_worse(mine, earlier[version], gate.by):
+            before = ", nor than"
+        else:
+            before = ", but it is than" if metric.is_worse(mine, limit) else "; as the better one it may be worse than"
+        before += f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} that served before"
+    words = (
+        f"{gate.metric} {mine:.4f} is {'not ' if is_near else ''}worse than the {rival}'s {theirs:.4f} by more than "
+        f"{in_percent(gate.by)}{_difference(gate.metric, rival, facts)}{before}"
+    )
+    return GateOutcome(gate.name, not metric.is_worse(mine, limit), words, mine, limit)
+
+
+def _cannot_compare(gate: ComparisonGate | ProtectionGate, rival: Rival, facts: Facts) -> GateOutcome | None:
+    """What is said where one of both figures is not there; None where both are."""
+    if rival not in facts.measured:
+        return _not_compared(gate, facts)
+    lacking = _lacking(gate.metric, {who: facts.measured[who] for who in ("candidate", rival)})
+    return GateOutcome(gate.name, False, f"{lacking} on these rows") if lacking else None
+
+
+def _difference(metric: str, rival: Rival, facts: Facts) -> str:
+    """By how much the candidate's figure differs, in words; empty where that was not evaluated."""
+    found = facts.differences.get(rival, {}).get(metric)
+    return f", {difference_in_words(found)}" if found else ""
+
+
+def _not_compared(gate: ComparisonGate | ProtectionGate | SegmentGate, facts: Facts) -> GateOutcome:
     """A champion that cannot be compared stays: whoever wants another without a comparison takes the gate out."""
     if not facts.champion_lacks:
         return GateOutcome(gate.name, True, NO_CHAMPION)
@@ -116,13 +160,13 @@ def _limit(gate: LimitGate, facts: Facts) -> GateOutcome:
 
 
 def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
-    if gate.better_than not in facts.measured:
+    if gate.not_worse_than not in facts.measured:
         return _not_compared(gate, facts)
     metric = METRICS[gate.metric]
     compared: dict[str, tuple[float, float]] = {}
-    for column in gate.by:
+    for column in gate.segments:
         for level, places in levels(facts.model, facts.judged.rows, column, gate.min_rows)[0]:
-            whose: tuple[Who, Who] = ("candidate", gate.better_than)
+            whose: tuple[Who, Who] = ("candidate", gate.not_worse_than)
             found = {
                 who: measure(facts.model.task, facts.judged.truth[places], facts.judged.scores[who][places])
                 for who in whose
@@ -132,10 +176,10 @@ def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
                 return GateOutcome(gate.name, False, words)
             compared[f"{column} {level}"] = (
                 found["candidate"].of(gate.metric),
-                found[gate.better_than].of(gate.metric),
+                found[gate.not_worse_than].of(gate.metric),
             )
     if not compared:
-        words = f"no segment by {', '.join(gate.by)} has {gate.min_rows} rows"
+        words = f"no segment by {', '.join(gate.segments)} has {gate.min_rows} rows"
         return GateOutcome(gate.name, False, words, 0, gate.min_rows)
 
     def worse_by(figures: tuple[float, float]) -> float:
@@ -145,14 +189,14 @@ def _segments(gate: SegmentGate, facts: Facts) -> GateOutcome:
 
     worst = max(compared, key=lambda name: worse_by(compared[name]))
     mine, theirs = compared[worst]
-    failed = [name for name, figures in compared.items() if metric.is_worse(*figures, gate.worse_by_at_most)]
+    failed = [name for name, figures in compared.items() if metric.is_worse(*figures, gate.by)]
     by = worse_by(compared[worst])
     words = (
-        f"{gate.metric} is worse than the {gate.better_than}'s by more than {in_percent(gate.worse_by_at_most)} in "
+        f"{gate.metric} is worse than the {gate.not_worse_than}'s by more than {in_percent(gate.by)} in "
         f"{len(failed) or 'none'} of {len(compared)} segments, {'most' if failed else 'nearest to it'} in {worst}: "
         f"{mine:.4f} against {theirs:.4f}"
     )
-    return GateOutcome(gate.name, not failed, words, by if math.isfinite(by) else None, gate.worse_by_at_most)
+    return GateOutcome(gate.name, not failed, words, by if math.isfinite(by) else None, gate.by)
 
 
 def _size(gate: SizeGate, facts: Facts) -> GateOutcome:

@@ -14,7 +14,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import fit_baseline
-from mlops_assets.models.champion_scores import judged_scores
+from mlops_assets.models.champion_scores import earlier_figures, judged_scores
 from mlops_assets.models.evaluation import evaluate
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
@@ -37,6 +37,7 @@ from mlops_assets.models.used_templates import record_recipe, require_same_recip
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
+from mlops_assets.project.gates import ProtectionGate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -117,7 +118,10 @@ def train(
     evaluation = evaluate(model, fitted.judged_on)
     fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model}, fitted.interval.get(HALF_WIDTH))
     size = len(fits["model"].data)
-    facts = Facts(model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks)
+    facts = Facts(
+        model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks, evaluation.differences,
+        earlier_figures(platform, model, at, fitted.judged_on) if _asks_earlier(model) else {},
+    )  # fmt: skip
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
     trained = Trained(at, rows, training_set, request, fitted, fits, verdict)
     uris = log_candidate(registry, run_id, _contents(platform, model, trained))
@@ -137,6 +141,11 @@ def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[p
     if champion is None:
         return None
     return partial(judged_scores, platform, model, candidate_of_version(platform, model, champion.version))
+
+
+def _asks_earlier(model: ModelDefinition) -> bool:
+    """Whether a gate holds a candidate against those that served before the champion."""
+    return any(isinstance(gate, ProtectionGate) and gate.not_worse_than == "champion" for gate in model.gates)
 
 
 def _contents(platform: Platform, model: ModelDefinition, trained: Trained) -> Contents:

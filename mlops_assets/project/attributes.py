@@ -221,8 +221,10 @@ RENAMED = {
     "most_bad_share": "max_bad_share",
     "most_removed_share": "max_removed_share",
     "least_rows_share": "min_rows_share",
+    "gates.*.margin": "by",
+    "gates.*.worse_by_at_most": "by",
 }
-"""What fields were called in earlier releases, and what they are called."""
+"""What fields were called in earlier releases, by their path with * for each number, and what they are called."""
 
 
 class SourceAttributes(TableAttributes):

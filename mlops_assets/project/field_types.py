@@ -158,6 +158,19 @@ FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_share_of_percentage)]
 """A share: 0.1, or 10%."""
 
+
+def _no_columns(value: Any) -> Any:
+    with _told():
+        if isinstance(value, list):
+            columns = ", ".join(map(str, value))
+            cure = f"write, say, not_worse_than: champion, by: 10%, segments: [{columns}]"
+            raise DefinitionError(f"by: [{columns}]", "a share, such as 10%; columns stand in segments", cure)
+    return value
+
+
+ShareOfFigure = Annotated[Share, BeforeValidator(_no_columns)]
+"""A share of the figure that is compared with; in earlier releases columns stood in its place."""
+
 Length = Annotated[Duration, _read_by(Duration.parse)]
 """A length of time: 7 days, which is the same definition as 1 week."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from mlops_assets.project.attributes import Attributes
-from mlops_assets.project.field_types import FileSize, FiniteNumber, Share, ShortTime
+from mlops_assets.project.field_types import FileSize, FiniteNumber, ShareOfFigure, ShortTime
 from mlops_assets.project.names import Name
 from mlops_assets.project.python_function import PythonFunction
 from mlops_assets.project.tasks import METRICS
@@ -34,8 +34,8 @@ class ComparisonGate:
     metric: _Compared
     better_than: Rival
     """What the candidate must beat on the same rows."""
-    margin: Annotated[Share, Field(ge=0, lt=1)] = 0.0
-    """By which share of the other's figure, such as 5%; 0 for any."""
+    by: Annotated[ShareOfFigure, Field(ge=0, lt=1)] = 0.0
+    """By which share of the other's figure, such as 5%; left out for any."""
 
     @property
     def name(self) -> str:
@@ -45,8 +45,40 @@ class ComparisonGate:
     @property
     def description(self) -> str:
         """What it asks for, as a sentence."""
-        by = f" by {in_percent(self.margin)}" if self.margin else ""
+        by = f" by {in_percent(self.by)}" if self.by else ""
         return f"{self.metric} is {METRICS[self.metric].better} the {self.better_than}'s{by} on the same rows."
+
+
+@dataclass(frozen=True)
+class ProtectionGate:
+    """A metric may not be worse than another's on the same rows by more than a share of the other's figure.
+
+    A fresher fit is better before any test, so this stops harm and demands no proof. One that is worse than the
+    champion may not be worse by more than that than the best of those that served before, either: small losses do not
+    add up.
+    """
+
+    metric: _Compared
+    not_worse_than: Rival
+    """Whose figure on the same rows is compared."""
+    by: Annotated[ShareOfFigure, Field(gt=0)]
+    """Share of the other's figure by which it may be worse, such as 2%."""
+
+    @property
+    def name(self) -> str:
+        """Name of its check."""
+        return f"{self.metric}_not_worse_than_{self.not_worse_than}"
+
+    @property
+    def description(self) -> str:
+        """What it asks for, as a sentence."""
+        before = (
+            ", nor, where it is worse at all, than that of the best before" if self.not_worse_than == "champion" else ""
+        )
+        return (
+            f"{self.metric} is not worse than the {self.not_worse_than}'s by more than {in_percent(self.by)} on the "
+            f"same rows{before}."
+        )
 
 
 @dataclass(frozen=True)
@@ -86,27 +118,27 @@ class SegmentGate:
     """In no segment may a metric be worse than another's by more than a share of the other's figure."""
 
     metric: _Compared
-    by: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Keys, the timestamp, request columns or features; each level, or quartile of a number, is a segment."""
-    better_than: Rival
+    not_worse_than: Rival
     """Whose figure on the same rows is compared."""
-    worse_by_at_most: Annotated[Share, Field(ge=0)]
-    """By which share of the other's figure, such as 10%."""
+    by: Annotated[ShareOfFigure, Field(gt=0)]
+    """Share of the other's figure by which it may be worse, such as 10%."""
+    segments: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Keys, the timestamp, request columns or features; each level, or quartile of a number, is a segment."""
     min_rows: Annotated[int, Field(ge=1)] = 50
     """Segments of fewer rows do not count; without any it fails."""
 
     @property
     def name(self) -> str:
         """Name of its check."""
-        by = re.sub(r"\W", "_", "_and_".join(self.by), flags=re.ASCII)  # what Dagster takes in the name of a check
-        return f"{self.metric}_by_{by}_not_worse_than_{self.better_than}"
+        told = re.sub(r"\W", "_", "_and_".join(self.segments), flags=re.ASCII)  # what Dagster takes in a check's name
+        return f"{self.metric}_by_{told}_not_worse_than_{self.not_worse_than}"
 
     @property
     def description(self) -> str:
         """What it asks for, as a sentence."""
         return (
-            f"{self.metric} is in no segment by {', '.join(self.by)} worse than the {self.better_than}'s by more than "
-            f"{in_percent(self.worse_by_at_most)}; segments of {self.min_rows} rows and more count."
+            f"{self.metric} is in no segment by {', '.join(self.segments)} worse than the {self.not_worse_than}'s by "
+            f"more than {in_percent(self.by)}; segments of {self.min_rows} rows and more count."
         )
 
 
@@ -181,14 +213,14 @@ class CustomGate:
         return f"The function {self.function.name} of the project says so."
 
 
-Gate = ComparisonGate | LimitGate | SegmentGate | SizeGate | LatencyGate | CustomGate
+Gate = ComparisonGate | ProtectionGate | LimitGate | SegmentGate | SizeGate | LatencyGate | CustomGate
 
 _BY_FIELD = {
     "python": "custom",
     "model_size_at_most": "size",
     "latency_at_most": "latency",
-    "by": "segments",
-    "worse_by_at_most": "segments",
+    "segments": "by_segment",
+    "not_worse_than": "protection",
     "at_most": "limit",
     "at_least": "limit",
 }
@@ -201,8 +233,9 @@ def _form(value: Any) -> str:
 
 GateAttributes = Annotated[
     Annotated[ComparisonGate, Tag("comparison")]
+    | Annotated[ProtectionGate, Tag("protection")]
     | Annotated[LimitGate, Tag("limit")]
-    | Annotated[SegmentGate, Tag("segments")]
+    | Annotated[SegmentGate, Tag("by_segment")]
     | Annotated[SizeGateAttributes, Tag("size")]
     | Annotated[LatencyGateAttributes, Tag("latency")]
     | Annotated[CustomGateAttributes, Tag("custom")],

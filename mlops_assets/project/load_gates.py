@@ -82,7 +82,9 @@ def require_no_personal_segments(document: Document, parsed: written.ModelAttrib
     asked: list[tuple[Sequence[str], tuple[str | int, ...]]] = [(parsed.evaluate.segments, ("evaluate", "segments"))]
     asked.append((parsed.monitor.drift.segments, ("monitor", "drift", "segments")))
     asked += [
-        (item.by, ("gates", number, "by")) for number, item in enumerate(parsed.gates) if isinstance(item, SegmentGate)
+        (item.segments, ("gates", number, "segments"))
+        for number, item in enumerate(parsed.gates)
+        if isinstance(item, SegmentGate)
     ]
     for names, place in asked:
         for position, name in enumerate(names):
@@ -120,7 +122,7 @@ def _gate(
     if isinstance(item, LimitGate):
         _require_limit(document, item, *place)
     if isinstance(item, SegmentGate):
-        return replace(item, by=_segments(document, item.by, columns, *place, "by"))
+        return replace(item, segments=_segments(document, item.segments, columns, *place, "segments"))
     return item
 
 

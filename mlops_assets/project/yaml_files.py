@@ -79,8 +79,9 @@ class Document:
         found, cure = f"wrong value in '{name}'", "correct the value"
         # What is a tuple here is a list in YAML.
         expected = first["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace("tuple", "list")
-        if name in RENAMED and first["type"] in _UNKNOWN:
-            found, expected, cure = f"'{name}'", f"'{RENAMED[name]}', as it is called now", "rename it"
+        renamed = RENAMED.get(".".join("*" if isinstance(part, int) else part for part in path))
+        if renamed and first["type"] in _UNKNOWN:
+            found, expected, cure = f"'{name}'", f"'{renamed}', as it is called now", "rename it"
         elif first["type"] in _UNKNOWN:
             found, cure = f"unknown field '{name}'", "correct the name, or take the field out"
             expected = f"fields that {self.kind} has"

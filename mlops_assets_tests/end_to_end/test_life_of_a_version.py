@@ -108,7 +108,7 @@ def test_a_version_is_trained_gated_shadowed_approved_served_and_rolled_back_fro
     steps = [f"{MODEL}/{step}" for step in ("training_set", "candidate", "version")]
     materialize_in_page(page, address, TRAINED_AT, *steps)
     page.goto(f"{address}/assets/{MODEL}/candidate?view=checks")
-    for gate in ("enough_rows", "mae_better_than_baseline", "mae_better_than_champion"):
+    for gate in ("enough_rows", "mae_better_than_baseline", "mae_not_worse_than_champion"):
         page.get_by_text(gate, exact=True).first.wait_for()
     page.get_by_text("Passed", exact=True).first.wait_for()
     visit.ending.close()

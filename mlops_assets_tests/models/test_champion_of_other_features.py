@@ -23,7 +23,7 @@ from mlops_assets_tests.small_line import SHOPS, Line
 pytestmark = pytest.mark.slow
 BOTH, ONE = "columns: [level, crowd]", "columns: [level]"
 NO_MARGIN = {
-    ("forecast/defs.yaml", "{metric: rmse, better_than: champion, margin: 0.1}"): "{metric: mae, better_than: champion}"
+    ("forecast/defs.yaml", "{metric: rmse, better_than: champion, by: 0.1}"): "{metric: mae, better_than: champion}"
 }
 NEXT_DAY, LATER = "2024-01-19", "2024-01-22"
 

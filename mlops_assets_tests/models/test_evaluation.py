@@ -160,7 +160,7 @@ def test_numbers_are_told_by_quartiles_and_what_has_no_value_apart(model: ModelD
 
 
 def test_a_report_tells_its_segments_and_those_that_gates_look_at(model: ModelDefinition) -> None:
-    gate = SegmentGate("rmse", ("crowd",), "champion", 0.1, 50)
+    gate = SegmentGate("rmse", "champion", 0.1, ("crowd",), 50)
     judged = made_rows("regression")
     report = evaluate(replace(of_task(model, "regression", segments=("region",)), gates=(gate,)), judged)
     assert [(segment.column, segment.level) for segment in report.segments][:3] == [

@@ -1,5 +1,6 @@
 """Gates: each says what it measured, the limit and its verdict; what cannot be measured passes none."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import pytest
 
 from mlops_assets.client import GateOutcome
-from mlops_assets.models.evaluation import JudgedRows
+from mlops_assets.models.champion_scores import best_judged
+from mlops_assets.models.evaluation import Interval, JudgedRows
 from mlops_assets.models.footprint import TIMED, UNTIMED, seconds_for_one_row
 from mlops_assets.models.gates import Facts
 from mlops_assets.models.judging import judge
 from mlops_assets.models.metrics import Measured, measure
+from mlops_assets.models.records import CandidateRecord
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.gates import (
@@ -20,12 +23,14 @@ from mlops_assets.project.gates import (
     Gate,
     LatencyGate,
     LimitGate,
+    ProtectionGate,
     Rival,
     SegmentGate,
     SizeGate,
 )
 from mlops_assets.project.python_function import GATE, read_function_for
 from mlops_assets_tests.models.judged import made_rows, of_task, small_model
+from mlops_assets_tests.monitoring.test_retrain_policy import training
 
 BETTER_THAN_BASELINE = ComparisonGate("mae", "baseline")
 BETTER_THAN_CHAMPION = ComparisonGate("mae", "champion")
@@ -60,12 +65,13 @@ def put_through(
     champion: Measured | None = None,
     min_rows: int = 1,
     champion_lacks: str = "",
+    **more: Any,
 ) -> Verdict:
     """The verdict on figures alone."""
     measured: Any = {"candidate": candidate, "baseline": baseline or figures(mae=2.0, rmse=3.0)}
     measured |= {"champion": champion} if champion else {}
     nothing = made_rows("regression", 1, 1)
-    facts = Facts(replace(model, gates=gates), nothing, measured, Steady(), SIZE, champion_lacks)
+    facts = Facts(replace(model, gates=gates), nothing, measured, Steady(), SIZE, champion_lacks, **more)
     return judge(facts, min_rows=min_rows)
 
 
@@ -87,13 +93,69 @@ def test_a_candidate_must_be_strictly_better_than_the_baseline(model: ModelDefin
     assert (verdict.outcomes[-1].measured, verdict.outcomes[-1].limit) == (2.1, 2.0)
 
 
-def test_the_margin_is_a_share_of_the_champion_s_error(model: ModelDefinition) -> None:
+def test_how_much_better_is_a_share_of_the_champion_s_error(model: ModelDefinition) -> None:
     gate, champion = ComparisonGate("mae", "champion", 0.1), figures(mae=1.0)
     for mae, passed in ((0.89, True), (0.9, False), (0.95, False)):
         verdict = put_through(model, gate, candidate=figures(mae=mae), champion=champion)
         assert verdict.passed is passed, mae
     assert verdict.outcomes[-1].name == "mae_better_than_champion"
     assert verdict.outcomes[-1].reason == "mae 0.9500 is not below the champion's 1.0000 by 10%"
+
+
+NOT_WORSE = ProtectionGate("mae", "champion", 0.02)
+
+
+def test_what_is_worse_by_no_more_than_the_share_passes(model: ModelDefinition) -> None:
+    for mae, passed in ((0.9, True), (1.0, True), (1.02, True), (1.021, False)):
+        verdict = put_through(model, NOT_WORSE, candidate=figures(mae=mae), champion=figures(mae=1.0))
+        assert verdict.passed is passed, mae
+    outcome = verdict.outcomes[-1]
+    assert (outcome.name, outcome.measured, outcome.limit) == ("mae_not_worse_than_champion", 1.021, 1.02)
+    assert outcome.reason == "mae 1.0210 is worse than the champion's 1.0000 by more than 2%"
+    for auc, passed in ((0.69, True), (0.68, False)):
+        gate, theirs = ProtectionGate("roc_auc", "champion", 0.02), figures(roc_auc=0.7)
+        assert put_through(model, gate, candidate=figures(roc_auc=auc), champion=theirs).passed is passed, auc
+
+
+def test_small_losses_do_not_add_up(model: ModelDefinition) -> None:
+    champion, earlier = figures(mae=1.02), {1: figures(mae=1.01), 3: figures(mae=1.0), 4: figures(rmse=0.1)}
+    for mae, passed, how in ((1.02, True, ", nor"), (1.03, False, ", but it is"), (1.05, False, "")):
+        verdict = put_through(model, NOT_WORSE, candidate=figures(mae=mae), champion=champion, earlier=earlier)
+        assert verdict.passed is passed, mae
+        outcome = verdict.outcomes[-1]
+        assert outcome.reason == (
+            f"mae {mae:.4f} is {'not ' * bool(how)}worse than the champion's 1.0200 by more than 2%"
+            + f"{how} than version 3's 1.0000, the best of 2 that served before" * bool(how)
+        )
+        assert outcome.limit == (1.02 if how else 1.02 * 1.02)
+    better = put_through(model, NOT_WORSE, candidate=figures(mae=1.03), champion=figures(mae=1.04), earlier=earlier)
+    assert better.passed and better.outcomes[-1].limit == 1.04
+    assert better.outcomes[-1].reason.endswith(
+        "by more than 2%; as the better one it may be worse than version 3's 1.0000, the best of 2 that served before"
+    )
+    auc, gate = {1: figures(roc_auc=0.8)}, ProtectionGate("roc_auc", "champion", 0.02)
+    for mine, passed in ((0.785, True), (0.775, False)):
+        verdict = put_through(model, gate, candidate=figures(roc_auc=mine), champion=figures(roc_auc=0.78), earlier=auc)
+        assert verdict.passed is passed, mine
+    baseline = replace(NOT_WORSE, not_worse_than="baseline")
+    assert put_through(model, baseline, candidate=figures(mae=1.03), earlier=earlier).passed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.01, 0.03, "difference 0.01 (-0.01 to 0.03), not distinguishable"),
+        (0.001, 0.03, "difference 0.01 (0.001 to 0.03)"),
+        (None, None, "difference 0.01"),
+    ],
+)
+def test_a_comparison_tells_the_interval_of_the_paired_difference(
+    model: ModelDefinition, low: float | None, high: float | None, words: str
+) -> None:
+    for gate, theirs in ((NOT_WORSE, figures(mae=1.0)), (BETTER_THAN_CHAMPION, figures(mae=1.0))):
+        differences = {"champion": {"mae": Interval(0.01, low, high)}}
+        verdict = put_through(model, gate, candidate=figures(mae=1.01), champion=theirs, differences=differences)
+        assert verdict.outcomes[-1].reason.endswith(f", {words}")
 
 
 def test_of_a_metric_that_grows_with_quality_more_is_better(model: ModelDefinition) -> None:
@@ -104,7 +166,7 @@ def test_of_a_metric_that_grows_with_quality_more_is_better(model: ModelDefiniti
     assert verdict.outcomes[-1].reason == "roc_auc 0.7700 is not above the baseline's 0.9000 by 10%"
 
 
-def test_a_margin_over_a_negative_figure_still_asks_for_more(model: ModelDefinition) -> None:
+def test_a_share_of_a_negative_figure_still_asks_for_more(model: ModelDefinition) -> None:
     gate, baseline = ComparisonGate("r2", "baseline", 0.1), figures(r2=-1.0)
     for mine, passed in ((-0.85, True), (-0.9, False), (-0.95, False), (-1.05, False)):
         assert put_through(model, gate, candidate=figures(r2=mine), baseline=baseline).passed is passed, mine
@@ -121,14 +183,14 @@ def test_a_metric_that_could_not_be_measured_passes_no_gate(model: ModelDefiniti
 
 
 def test_without_a_champion_there_is_nothing_to_beat(model: ModelDefinition, rows: JudgedRows) -> None:
-    segments = SegmentGate("mae", ("region",), "champion", 0.1, 1)
+    segments = SegmentGate("mae", "champion", 0.1, ("region",), 1)
     verdict = put_through(model, BETTER_THAN_CHAMPION, segments, candidate=figures(mae=9.0))
     assert verdict.passed
     assert {outcome.reason for outcome in verdict.outcomes[1:]} == {"there is no champion to compare with"}
 
 
 def test_a_champion_that_cannot_be_compared_stays(model: ModelDefinition) -> None:
-    segments = SegmentGate("mae", ("region",), "champion", 0.1, 1)
+    segments = SegmentGate("mae", "champion", 0.1, ("region",), 1)
     gates = BETTER_THAN_CHAMPION, segments
     verdict = put_through(model, *gates, candidate=figures(mae=0.0), champion_lacks="table 'trend' is gone")
     assert [outcome.passed for outcome in verdict.outcomes] == [True, False, False]
@@ -193,7 +255,7 @@ def test_no_segment_may_be_worse_by_more_than_a_share(model: ModelDefinition, ro
     if than == "baseline":
         judged = replace(judged, scores={**judged.scores, "baseline": judged.scores["champion"]})
     for share, passed in ((0.4, False), (0.6, True)):
-        outcome = outcome_of(model, SegmentGate("mae", ("shop", "region"), than, share, 50), judged)
+        outcome = outcome_of(model, SegmentGate("mae", than, share, ("shop", "region"), 50), judged)
         assert outcome.passed is passed
         assert outcome.measured == pytest.approx(0.5)
         assert outcome.limit == share
@@ -207,11 +269,11 @@ def test_no_segment_may_be_worse_by_more_than_a_share(model: ModelDefinition, ro
 
 def test_the_same_predictions_are_worse_in_no_segment(model: ModelDefinition, rows: JudgedRows) -> None:
     same = replace(rows, scores={**rows.scores, "champion": rows.scores["candidate"]})
-    assert outcome_of(model, SegmentGate("mae", ("region", "level"), "champion", 0.0, 1), same).passed
+    assert outcome_of(model, SegmentGate("mae", "champion", 1e-9, ("region", "level"), 1), same).passed
 
 
 def test_a_gate_on_segments_of_which_none_is_large_enough_fails(model: ModelDefinition, rows: JudgedRows) -> None:
-    outcome = outcome_of(model, SegmentGate("mae", ("shop",), "champion", 0.1, 50), rows)
+    outcome = outcome_of(model, SegmentGate("mae", "champion", 0.1, ("shop",), 50), rows)
     assert (outcome.passed, outcome.reason) == (False, "no segment by shop has 50 rows")
 
 
@@ -221,7 +283,7 @@ def test_a_segment_in_which_the_metric_is_not_defined_passes_no_gate(model: Mode
     judged = made_rows("binary")
     south = np.array([region == "south" for region in judged.rows.column("region").to_pylist()])
     one_class = replace(judged, truth=np.where(south, 1, judged.truth))
-    gate = SegmentGate("roc_auc", ("region",), "champion", 9.0, 50)
+    gate = SegmentGate("roc_auc", "champion", 9.0, ("region",), 50)
     outcome = outcome_of(of_task(model, "binary"), gate, one_class)
     assert not outcome.passed
     words = "roc_auc could not be measured of the candidate and the champion in the segment region south of 130 rows"
@@ -310,3 +372,23 @@ def test_a_function_that_fails_fails_its_gate(
 def test_a_function_that_talks_for_long_is_cut_short(model: ModelDefinition, rows: JudgedRows, tmp_path: Path) -> None:
     outcome = outcome_of(model, own_gate(tmp_path, "def rule():\n    return False, 'x' * 10_000\n"), rows)
     assert len(outcome.reason) == 500
+
+
+def test_of_those_that_served_before_the_best_within_the_window_are_asked(model: ModelDefinition) -> None:
+    days = model.schema.calendar
+    at = days.at_key("2024-03-01")
+
+    def judged(days_ago: int, error: float, baseline: float = 2.0) -> CandidateRecord:
+        figures = json.dumps({"candidate_mae": error, "baseline_mae": baseline})
+        return replace(training(0), at=days.shift(at, -days_ago).key, figures=figures)
+
+    trainings = {number: judged(number, 1 - number / 100) for number in range(1, 9)}
+    trainings |= {
+        20: judged(11, 0.1),
+        21: judged(-1, 0.1),
+        22: judged(2, 0.1, 0.1),
+        23: replace(judged(2, 0.1), figures="{}"),
+    }
+    assert best_judged(replace(model, window=10), at, trainings) == [8, 7, 6, 5, 4]
+    assert best_judged(replace(model, window=None), at, trainings)[:2] == [20, 8]
+    assert best_judged(replace(model, window=10), at, {22: trainings[22], 23: trainings[23]}) == [22, 23]

@@ -10,9 +10,10 @@ import pytest
 
 from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.governance.access import AT_THE_MACHINE
 from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation
-from mlops_assets.models.promotion import promote, register
+from mlops_assets.models.promotion import promote, register, rollback
 from mlops_assets.models.records import (
     CandidateRecord,
     EvaluationRecord,
@@ -203,7 +204,7 @@ def test_a_candidate_that_fails_a_gate_becomes_no_version_and_the_champion_stays
     line.files.change(
         "forecast/defs.yaml",
         "{metric: mae, better_than: baseline}",
-        "{metric: mae, better_than: baseline, margin: 0.999999}",
+        "{metric: mae, better_than: baseline, by: 0.999999}",
     )
     line.open()
     record, verdict = train_at(line, SECOND_TRAINING)
@@ -226,6 +227,23 @@ def test_the_champion_is_compared_by_its_own_judged_fit_on_the_candidate_s_rows(
     assert record.figure_values["champion_mae"] == pytest.approx(abs(difference).mean())
 
 
+def test_a_candidate_is_held_against_the_best_that_served_before_the_champion(promoted: Line) -> None:
+    line = promoted
+    gates = "{metric: rmse, better_than: champion, by: 0.1}", "{metric: mae, not_worse_than: champion, by: 900%}"
+    line.files.change("forecast/defs.yaml", *gates)
+    promote_at(line.open(), SECOND_TRAINING)
+    second = candidates(line.platform, line.model)[-1]
+    assert "served before" not in second.verdict
+    again, verdict = train_at(line, SECOND_TRAINING, Request("once more", "a person", "7"))
+    error = second.figure_values["champion_mae"]
+    assert verdict.outcomes[-1].reason.endswith(
+        f"difference 0 (0 to 0), not distinguishable, nor than version 1's {error:.4f}, the best of 1 that served "
+        "before"
+    )
+    rollback(line.platform, line.model, AT_THE_MACHINE, "the second was worse", 1)
+    assert "served before" not in train_at(line, SECOND_TRAINING, Request("and again", "a person", "8"))[0].verdict
+
+
 def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one(promoted: Line) -> None:
     line = promoted  # what it was trained on was known two days after the day trained at
     with pytest.raises(MissingDataError) as caught:
@@ -234,7 +252,7 @@ def test_a_period_is_scored_by_the_champion_of_its_time_and_never_by_a_later_one
     assert caught.value.cure.endswith("a past period is never scored by a later champion")
 
     assert score_at(line, "2024-01-17").by.version == 1
-    gates = "{metric: rmse, better_than: champion, margin: 0.1}", "{metric: rmse, better_than: baseline}"
+    gates = "{metric: rmse, better_than: champion, by: 0.1}", "{metric: rmse, better_than: baseline}"
     line.files.change("forecast/defs.yaml", *gates)
     assert promote_at(line.open(), SECOND_TRAINING).version == 2
     again = score_at(line, "2024-01-17")
@@ -249,7 +267,7 @@ def test_intervals_that_are_declared_later_change_nothing_that_was_said_and_come
 
     line, day = promoted, "2024-01-17"
     before = score_at(line, day)
-    gates = ", {metric: rmse, better_than: champion, margin: 0.1}]\n"
+    gates = ", {metric: rmse, better_than: champion, by: 0.1}]\n"
     line.files.change("forecast/defs.yaml", gates, "]\n  intervals: {coverage: 80%}\n")
     again = score_at(line.open(), day)
     assert (again.written.appended, again.written.data_version) == (0, before.written.data_version)
@@ -397,7 +415,7 @@ def test_a_classification_is_trained_judged_served_and_watched(
 ) -> None:
     from mlops_assets.monitoring.performance import measure_performance
 
-    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
     line = open_line(
         tmp_path_factory,
         {
@@ -429,7 +447,7 @@ def test_a_classification_is_trained_judged_served_and_watched(
 
 
 def test_a_class_that_was_not_declared_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
-    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
     line = open_line(
         tmp_path_factory,
         {

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 YAML = "forecast/defs.yaml"
 NO_INTERVALS = (YAML, "  intervals: {coverage: 80%}\n", "")
 RIDGE = "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}"
-GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
 MULTICLASS = (
     NO_INTERVALS,
     (YAML, "task: regression", "task: multiclass"),

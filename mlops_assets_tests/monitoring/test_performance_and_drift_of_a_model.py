@@ -131,7 +131,7 @@ def test_a_key_that_nothing_is_known_of_is_no_forecast(line: Line) -> None:
 def test_performance_tells_skill_where_the_error_is_and_what_never_retraining_would_have_brought(line: Line) -> None:
     first, _ = measured_at(line, "2024-01-20")
     assert first.never_retrained == first.error  # nothing was retrained yet
-    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
     line.files.change("forecast/defs.yaml", gates, "[{metric: mae, at_most: 100.0}]\n  evaluate: {segments: [region]}")
     line.files.change("forecast/defs.yaml", "alpha: 1.0", "alpha: 100.0")
     line = line.open()

@@ -124,9 +124,9 @@ attributes:
     search: {params: {learning_rate: {low: 0.02, high: 0.2, log: true}, max_leaf_nodes: [15, 31]}, trials: 3}
   gates:
     - {metric: mae, better_than: baseline}
-    - {metric: rmse, better_than: champion, margin: 10%}
+    - {metric: rmse, better_than: champion, by: 10%}
     - {metric: bias, at_most: 0.5}
-    - {metric: mae, by: [region], better_than: baseline, worse_by_at_most: 5%}
+    - {metric: mae, not_worse_than: baseline, by: 5%, segments: [region]}
     - {model_size_at_most: 20 MB}
     - {latency_at_most: 5 ms}
     - {python: own:fair}

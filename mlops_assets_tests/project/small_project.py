@@ -98,7 +98,7 @@ attributes:
     - {table: shops, columns: [region]}
   template: {name: ridge_regressor, params: {alpha: 1.0}, seed: 7}
   train: {window: 60 days, validation: 7 days, min_rows: 100}
-  gates: [{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]
+  gates: [{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]
   retrain: {worse_by: 0.3, persistence: 3, cool_down: 2 weeks, max_age: 4 weeks}
 """
 SELLING_SQL = "SELECT shop, day FROM sales WHERE units > 0\n"

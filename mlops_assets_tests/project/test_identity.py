@@ -145,7 +145,7 @@ def train(**changed: Any) -> dict[str, Any]:
         train(early_stopping={"periods": "7 days", "patience": 5, "rounds": None}),
         model(description="Other words", owners=["team:other"], tags={"a": "b"}),
         model(monitor={"metric": "rmse", "drift": {"reference": "all", "false_alarms": 0.05}}),
-        model(gates=[MODEL["gates"][0], {**MODEL["gates"][1], "margin": 0.1}, *MODEL["gates"][2:]]),
+        model(gates=[MODEL["gates"][0], {**MODEL["gates"][1], "by": 0.1}, *MODEL["gates"][2:]]),
     ],
 )
 def test_a_default_that_is_written_out_and_another_spelling_are_the_same_definition(written: dict[str, Any]) -> None:

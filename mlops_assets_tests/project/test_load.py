@@ -734,7 +734,7 @@ def test_a_classification_declares_its_classes_and_a_category_as_its_baseline(pr
     project.change(file, "delay: 2, unit: log ratio", "delay: 2, classes: [down, up]")
     project.change(file, "baseline: trend.level", "baseline: shops.region")
     project.change(file, "{name: ridge_regressor, params: {alpha: 1.0}, seed: 7}", "{name: logistic_regression}")
-    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+    gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
     project.change(file, gates, "[{metric: accuracy, better_than: baseline}]")
     model = project.load().models["forecast"]
     assert model.gates == (ComparisonGate("accuracy", "baseline", 0.0),)
@@ -932,7 +932,7 @@ def test_an_unknown_field(project: SmallProject) -> None:
     )
 
 
-@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+@pytest.mark.parametrize(("old", "new"), [one for one in RENAMED.items() if "." not in one[0]])
 def test_a_field_under_the_name_that_it_had_before_is_refused_with_its_present_one(
     project: SmallProject, old: str, new: str
 ) -> None:
@@ -1000,7 +1000,7 @@ def test_a_missing_field_deep_inside_points_at_the_closest_place(project: SmallP
             "task",
             "Input should be 'regression', 'binary' or 'multiclass'",
         ),
-        ("forecast", "margin: 0.1", "margin: 1.0", "gates.1.margin", "Input should be less than 1"),
+        ("forecast", "by: 0.1", "by: 1.0", "gates.1.by", "Input should be less than 1"),
         ("forecast", "[level, crowd]", "[]", "features.0.columns", "List should have at least 1 item"),
         ("forecast", "features:", "features: none\n  feature:", "features", "Input should be a valid list"),
     ],

@@ -9,6 +9,7 @@ from mlops_assets.project.gates import (
     CustomGate,
     LatencyGate,
     LimitGate,
+    ProtectionGate,
     SegmentGate,
     SizeGate,
 )
@@ -16,7 +17,7 @@ from mlops_assets.project.model_attributes import EvaluationChoice
 from mlops_assets_tests.project.small_project import SmallProject
 
 FILE = "forecast/defs.yaml"
-GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, margin: 0.1}]"
+GATES = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
 
 
 @pytest.fixture
@@ -35,11 +36,12 @@ def test_every_form_of_a_gate(project: SmallProject) -> None:
     gates = (
         with_gates(
             project,
-            "{metric: mae, better_than: champion, margin: 2.5%}",
+            "{metric: mae, better_than: champion, by: 2.5%}",
+            "{metric: rmse, not_worse_than: champion, by: 2%}",
             "{metric: mae, at_most: 0.12}",
             "{metric: r2, at_least: 0.1}",
             "{metric: bias, at_most: 0.01}",
-            "{metric: mae, by: [region, shop], better_than: champion, worse_by_at_most: 10 %, min_rows: 20}",
+            "{metric: mae, not_worse_than: champion, by: 10 %, segments: [region, shop], min_rows: 20}",
             "{model_size_at_most: 1.5 MB}",
             "{latency_at_most: 5 ms}",
             "{python: rules:fair, name: is_fair}",
@@ -52,16 +54,21 @@ def test_every_form_of_a_gate(project: SmallProject) -> None:
     assert isinstance(own, CustomGate)
     assert gates[:-1] == (
         ComparisonGate("mae", "champion", 0.025),
+        ProtectionGate("rmse", "champion", 0.02),
         LimitGate("mae", 0.12),
         LimitGate("r2", at_least=0.1),
         LimitGate("bias", 0.01),
-        SegmentGate("mae", ("region", "shop"), "champion", 0.1, 20),
+        SegmentGate("mae", "champion", 0.1, ("region", "shop"), 20),
         SizeGate(1_500_000),
         LatencyGate(0.005),
     )
     assert (own.function.given, own.definition_hash) == (("figures", "rows"), own.function.definition_hash)
     assert {gate.name: gate.description for gate in gates} == {
         "mae_better_than_champion": "mae is below the champion's by 2.5% on the same rows.",
+        "rmse_not_worse_than_champion": (
+            "rmse is not worse than the champion's by more than 2% on the same rows, nor, where it is worse at "
+            "all, than that of the best before."
+        ),
         "mae_at_most": "mae is at most 0.12.",
         "r2_at_least": "r2 is at least 0.1.",
         "bias_at_most": "bias, as a distance from 0, is at most 0.01.",
@@ -125,7 +132,7 @@ def test_another_function_is_another_gate_and_where_it_lies_is_not(project: Smal
             "write the greatest distance that is allowed",
         ),
         (
-            "{metric: mae, by: [regoin], better_than: champion, worse_by_at_most: 10%}",
+            "{metric: mae, not_worse_than: champion, by: 10%, segments: [regoin]}",
             "regoin",
             "segments by 'regoin', which judged rows do not have",
             "one of: shop, day, level, crowd, region",
@@ -154,11 +161,39 @@ def test_another_function_is_another_gate_and_where_it_lies_is_not(project: Smal
             "correct the name, or take the field out",
         ),
         (
-            "{metric: mae, by: [region], better_than: champion}",
-            "by: [region]",
-            "missing field 'gates.1.worse_by_at_most'",
-            "'gates.1.worse_by_at_most' in every Model",
+            "{metric: mae, not_worse_than: champion}",
+            "not_worse_than: champion",
+            "missing field 'gates.1.by'",
+            "'gates.1.by' in every Model",
             "add it",
+        ),
+        (
+            "{metric: mae, not_worse_than: champion, by: 0%}",
+            "by: 0%",
+            "wrong value in 'gates.1.by'",
+            "Input should be greater than 0",
+            "correct the value",
+        ),
+        (
+            "{metric: mae, better_than: champion, margin: 5%}",
+            "margin",
+            "'gates.1.margin'",
+            "'by', as it is called now",
+            "rename it",
+        ),
+        (
+            "{metric: mae, not_worse_than: champion, by: 5%, worse_by_at_most: 5%, segments: [region]}",
+            "worse_by_at_most",
+            "'gates.1.worse_by_at_most'",
+            "'by', as it is called now",
+            "rename it",
+        ),
+        (
+            "{metric: mae, by: [region, shop], better_than: champion, worse_by_at_most: 10%}",
+            "by: [region, shop]",
+            "by: [region, shop]",
+            "a share, such as 10%; columns stand in segments",
+            "write, say, not_worse_than: champion, by: 10%, segments: [region, shop]",
         ),
     ],
 )
@@ -183,7 +218,7 @@ def test_a_function_that_wants_what_gates_are_not_given(project: SmallProject) -
     ("gates", "name", "cure"),
     [
         (
-            ["{metric: mae, better_than: baseline}", "{metric: mae, better_than: baseline, margin: 0.1}"],
+            ["{metric: mae, better_than: baseline}", "{metric: mae, better_than: baseline, by: 0.1}"],
             "mae_better_than_baseline",
             "take one of them out",
         ),
@@ -210,7 +245,7 @@ def test_what_the_report_tells_by_segment(project: SmallProject) -> None:
     ("line", "text"),
     [
         ("  evaluate: {segments: [region]}\n  gates:", "evaluate:"),
-        ("  gates:\n    - {metric: mae, by: [region], better_than: baseline, worse_by_at_most: 5%}", "by: [region]"),
+        ("  gates:\n    - {metric: mae, not_worse_than: baseline, by: 5%, segments: [region]}", "segments: [region]"),
     ],
 )
 def test_nothing_is_told_by_segments_of_a_personal_column(project: SmallProject, line: str, text: str) -> None:

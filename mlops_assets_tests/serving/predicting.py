@@ -40,7 +40,7 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 
 def _train(factory: pytest.TempPathFactory, folder: Path) -> Line:
-    any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, margin: 0.1}"): ""}
+    any_wins = {("forecast/defs.yaml", ", {metric: rmse, better_than: champion, by: 0.1}"): ""}
     intervals = {("forecast/defs.yaml", "  retrain:"): "  intervals: {coverage: 80%}\n  retrain:"}
     line = Line(folder, {**CHANGES, **any_wins, **intervals})
     line.live(14)
