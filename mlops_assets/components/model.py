@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_assets.components.loading import ProjectComponent, partitions_of, project_of
+from mlops_assets.components.model_attribution import attribution_asset
 from mlops_assets.components.model_scoring import drift_asset, performance_asset, predictions_asset
 from mlops_assets.components.model_shadow import challenger_comparison_asset, challenger_predictions_asset
 from mlops_assets.components.model_skew import skew_asset
@@ -22,7 +23,7 @@ class Model(ProjectComponent):
     attributes_model = ModelAttributes
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Labels, training_set, candidate, version, champion, predictions, performance and drift_report.
+        """Labels, training_set, candidate, version, champion, predictions, performance, drift_report and attribution.
 
         Where versions wait for approval also challenger_predictions and challenger_comparison, and where requests are
         kept, skew.
@@ -41,6 +42,7 @@ class Model(ProjectComponent):
             predictions_asset,
             performance_asset,
             drift_asset,
+            attribution_asset,
             *shadow,
             *answered,
         )

@@ -227,6 +227,16 @@ def _performance_figures(model: ModelDefinition, record: PerformanceRecord) -> d
 NO_DRIFT, NO_SEGMENT_MOVED = "no_drift", "no_segment_moved"
 
 
+def once_spoken(project: ProjectDefinition, model: ModelDefinition) -> dg.AutomationCondition[dg.AssetKey]:
+    """When something is told of what was scored in a period: once it was, whichever training sets come later."""
+
+    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
+        return [period for period in periods if platform.model_as_of(model, period) <= now]
+
+    due_keys = due_periods(project, model.schema.calendar, due)
+    return carry_on(due_keys, "its as_of has come", asset_key(model, "training_set"))
+
+
 def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: Partitions) -> dg.AssetsDefinition:
     """Whether the features scored in a period are off, judged by the periods that the champion learned from."""
     key, training_sets = asset_key(model, "drift_report"), asset_key(model, "training_set")
@@ -236,9 +246,6 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
         described[NO_SEGMENT_MOVED] = (
             f"No segment by {', '.join(model.drift.segments)} is further off than ever: {rate}."
         )
-
-    def due(platform: Platform, now: datetime, periods: list[Period]) -> Iterable[Period]:
-        return [period for period in periods if platform.model_as_of(model, period) <= now]
 
     @model_asset(
         model,
@@ -251,9 +258,7 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
             # Those that a champion of its time can have been trained on, so that a later one does not make it stale.
             dg.AssetDep(training_sets, partition_mapping=window_mapping(-MAX_PERIODS_BACK, -1)),
         ],
-        automation_condition=carry_on(
-            due_periods(project, model.schema.calendar, due), "its as_of has come", training_sets
-        ),
+        automation_condition=once_spoken(project, model),
         check_specs=[
             dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
             for name, text in described.items()
@@ -291,11 +296,11 @@ def _drift_figures(platform: Platform, drift: Drift) -> dict[str, Any]:
     found = drift.record.values
     figures: dict[str, Any] = {"verdict": drift.record.words}
     if found["findings"]:
-        figures["largest score"] = found["findings"][0]["score"]
+        figures["largest score"] = max(one["score"] for one in found["findings"])
     if found["bar"] is not None:
         figures |= {"bar": found["bar"], "past periods": found["past_periods"]}
         figures["past periods that would have alarmed"] = found["alarms_in_past"]
-    figures["findings"] = dg.MarkdownMetadataValue(_table(found["findings"][:20], found["power"]))
+    figures["findings"] = dg.MarkdownMetadataValue(_table(found["findings"][:20], found))
     if found["segments"]:
         figures["segments"] = dg.MarkdownMetadataValue(_segments_table(found["segments"][:20]))
     if drift.page is not None:
@@ -303,11 +308,22 @@ def _drift_figures(platform: Platform, drift: Drift) -> dict[str, Any]:
     return figures
 
 
-def _table(findings: Sequence[Mapping[str, Any]], power: Mapping[str, float]) -> str:
-    heads = ["feature", "statistic", "value", "usually", "score", "a shift by half a deviation is seen in"]
+def _table(findings: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
+    heads = [
+        "feature",
+        "importance",
+        "statistic",
+        "value",
+        "usually",
+        "score",
+        "a shift by half a deviation is seen in",
+    ]
+    power, importance = found["power"], found.get("importance", {})
     rows = [
         [
-            name_of(one["column"]), one["statistic"],
+            name_of(one["column"]),
+            f"{importance[one['column']]:.1%}" if one["column"] in importance else "",
+            one["statistic"],
             f"{one['value']:.4g}", f"{one['usual']:.4g}", f"{one['score']:.3g}",
             f"{power[one['column']]:.0%}" if one["column"] in power and one["statistic"] == "distance" else "",
         ]

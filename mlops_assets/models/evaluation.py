@@ -10,7 +10,7 @@ Candidate, baseline and champion are measured on the same draws, so that the int
 import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -151,6 +151,8 @@ class Evaluation:
         residuals: Of a regression.
         changes: Against the champion: of a classification the ``share`` of rows whose class changed; of a regression
             quantiles of the distance between both predictions, by share. Empty without a champion.
+        importance: The mean share of each feature in what it and all others contribute to the candidate's predictions
+            (`mlops_assets.models.contributions`), the greatest first. Empty where it was not measured.
     """
 
     metric: str
@@ -163,6 +165,7 @@ class Evaluation:
     calibration: Mapping[Who, tuple[CalibrationBin, ...]]
     residuals: Residuals | None
     changes: Mapping[str, float]
+    importance: Mapping[str, float] = field(default_factory=dict)
 
     def without(self, columns: Collection[str]) -> "Evaluation":
         """The report without what it tells by level of some columns."""
@@ -177,6 +180,7 @@ class Evaluation:
         """The report that `to_json` wrote."""
         values = json.loads(text)
         values.pop("format")
+        values["importance"] = dict(sorted(values.get("importance", {}).items(), key=lambda one: (-one[1], one[0])))
         return _reader().validate_python(values)
 
 

@@ -56,7 +56,7 @@ def _rows(evaluation: Evaluation) -> str:
 
 
 def _tables(evaluation: Evaluation) -> Iterator[list[list[str]]]:
-    """The metrics, then the watched metric by segment: each a header and its rows."""
+    """The metrics, the watched metric by segment, and what features contribute: each a header and its rows."""
     who = [name for name in ORDER if name in evaluation.figures]
     others = [name for name in who if name in evaluation.differences]
     yield [
@@ -75,6 +75,9 @@ def _tables(evaluation: Evaluation) -> Iterator[list[list[str]]]:
             [f"{evaluation.metric} by", "level", "rows", *who],
             *(_segment(evaluation.metric, segment, who) for segment in evaluation.segments),
         ]
+    if evaluation.importance:
+        told = [[name, f"{share:.1%}"] for name, share in evaluation.importance.items()]
+        yield [["feature", "share of what all contribute"], *told]
 
 
 def _segment(metric: str, segment: Segment, who: Sequence[Who]) -> list[str]:

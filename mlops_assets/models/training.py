@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import MissingDataError
+from mlops_assets.errors import ContractError, MissingDataError
 from mlops_assets.features.generations import record_generation
 from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import definition_hash
@@ -15,6 +16,7 @@ from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import fit_baseline
 from mlops_assets.models.champion_scores import earlier_figures, judged_scores
+from mlops_assets.models.contributions import background_of, explained, sampled
 from mlops_assets.models.evaluation import evaluate
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
@@ -42,6 +44,9 @@ from mlops_assets.project.gates import ProtectionGate
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
+
+ROWS_TO_EXPLAIN = 200
+"""Of the judged rows so many at most are explained, to tell how much each feature counts."""
 
 SHARE_OF_ROWS_TO_JUDGE = 10
 """A judgement rests on at least a tenth of the rows that a training needs."""
@@ -115,7 +120,7 @@ def train(
         progress(words)
 
     fitted = fit_candidate(model, rows, at, _champion_scores(platform, model), report)
-    evaluation = evaluate(model, fitted.judged_on)
+    evaluation = replace(evaluate(model, fitted.judged_on), importance=_importance(model, fitted, rows))
     fits = logged_fits(model, {"judged": fitted.judged, "model": fitted.model}, fitted.interval.get(HALF_WIDTH))
     size = len(fits["model"].data)
     facts = Facts(
@@ -146,6 +151,14 @@ def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[p
 def _asks_earlier(model: ModelDefinition) -> bool:
     """Whether a gate holds a candidate against those that served before the champion."""
     return any(isinstance(gate, ProtectionGate) and gate.not_worse_than == "champion" for gate in model.gates)
+
+
+def _importance(model: ModelDefinition, fitted: Fitted, rows: "pa.Table") -> Mapping[str, float]:
+    """How much each feature counts for what the judged fit says of the judged rows; empty where it cannot be asked."""
+    judged = sampled(model, fitted.judged_on.rows, ROWS_TO_EXPLAIN)
+    with suppress(ContractError):  # an estimator of the user's own that takes no rows that are mixed of others
+        return explained(model, fitted.judged, judged, background_of(model, fitted.judged, rows)).importance
+    return {}
 
 
 def _contents(platform: Platform, model: ModelDefinition, trained: Trained) -> Contents:

@@ -1,9 +1,9 @@
 """Drift of what was scored in a period, judged against the training set of the version that scored it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MissingDataError
@@ -12,6 +12,7 @@ from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import read_records, write_record
 from mlops_assets.lakehouse.write_points import write_point
+from mlops_assets.models.contributions import importance_of
 from mlops_assets.models.records import candidate_of_version
 from mlops_assets.models.scoring import scored_rows
 from mlops_assets.models.training import read_training_set
@@ -22,7 +23,7 @@ from mlops_assets.storage.path import StoragePath
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlops_assets.monitoring.period_null import PeriodNull, Verdict
+    from mlops_assets.monitoring.period_null import Finding, PeriodNull, Verdict
     from mlops_assets.monitoring.segments import SegmentFinding, SegmentNull
     from mlops_assets.monitoring.summaries import Summaries
 
@@ -102,15 +103,16 @@ def measure_drift(platform: Platform, model: ModelDefinition, period: Period) ->
     verdict = null.judge(_summarized(model, scored), _before(platform, model, period))
     moved = segments.findings(scored) if segments else []
     known = _segments_before(platform, model, period, version) if moved else set[tuple[str, str]]()
+    importance = importance_of(platform, model, version)
     record = DriftRecord(
         period=period.key,
         version=version,
         rows=scored.num_rows,
         alarm=verdict.alarm,
         moved=any((one.by, one.segment) not in known for one in moved),
-        words=_words(null, verdict),
+        words=verdict_words(null, verdict, importance),
         segment_words=_segment_words(segments, moved, known),
-        found=_as_json(null, verdict, segments, moved),
+        found=_as_json(null, verdict, segments, moved, importance),
     )
     data_version = write_record(platform.records(model, "drift"), record)
     page = write_page(platform, model, period) if record.alarm else None
@@ -235,13 +237,15 @@ def _segments_before(platform: Platform, model: ModelDefinition, period: Period,
     return {(one["by"], one["segment"]) for one in before.values["segments"]}
 
 
-def _words(null: "PeriodNull", verdict: "Verdict") -> str:
+def verdict_words(null: "PeriodNull", verdict: "Verdict", importance: Mapping[str, float]) -> str:
+    """A verdict in a line, what matters most first, with its bar and how often past periods were beyond theirs."""
     if verdict.why_not:
         return f"shown and not judged: {verdict.why_not}"
     rate = f"of {len(null.largest)} past periods {null.alarms_in_past} would have alarmed"
     if not verdict.alarm:
         return f"as usual: no score is beyond {null.bar:.3g}; {rate}"
-    beyond = [f"{name_of(one.column)} {one.statistic} {one.score:.3g}" for one in verdict.beyond]
+    ordered = by_importance(verdict.beyond, importance)
+    beyond = [f"{name_of(one.column)} {one.statistic} {one.score:.3g}" for one in ordered]
     more = f", and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
     return f"drifted: {', '.join(beyond[:_SHOWN])}{more}, beyond {null.bar:.3g}; {rate}"
 
@@ -261,33 +265,44 @@ def _segment_words(null: "SegmentNull | None", moved: "Sequence[SegmentFinding]"
     return f"moved: {'; '.join(told[:_SHOWN])}" + (f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else "")
 
 
+def by_importance(findings: "Iterable[Finding]", importance: Mapping[str, float]) -> "list[Finding]":
+    """Findings with those first whose features count most; what is of all rows before them, and else as they were."""
+    return sorted(findings, key=lambda one: -importance.get(one.column, 0.0) if one.column else -inf)
+
+
 def name_of(column: str) -> str:
     """A column in words; all rows are called so."""
     return column or "all rows:"
 
 
 def _as_json(
-    null: "PeriodNull", verdict: "Verdict", segments: "SegmentNull | None", moved: "Sequence[SegmentFinding]"
+    null: "PeriodNull",
+    verdict: "Verdict",
+    segments: "SegmentNull | None",
+    moved: "Sequence[SegmentFinding]",
+    importance: Mapping[str, float],
 ) -> str:
+    beyond, of = by_importance(verdict.beyond, importance), {one.column for one in verdict.findings}
     values = {
         "reference": null.kind,
         "rate": null.rate,
         "bar": None if verdict.why_not else null.bar,
         "past_periods": len(null.largest),
         "alarms_in_past": null.alarms_in_past if len(null.largest) > 1 else 0,
-        "beyond": [(one.column, one.statistic) for one in verdict.beyond],
-        "findings": [asdict(one) for one in verdict.findings],
+        "beyond": [(one.column, one.statistic) for one in beyond],
+        "findings": [asdict(one) for one in (*beyond, *verdict.findings[len(beyond) :])],
+        "importance": {name: share for name, share in importance.items() if name in of},
         "segment_bar": segments.bar if segments and isfinite(segments.bar) else None,
         "segments": [asdict(one) for one in moved],
         "power": {} if verdict.why_not else null.power,
     }
-    return json.dumps(_rounded(values), sort_keys=True)
+    return json.dumps(rounded(values), sort_keys=True)
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers to six digits: what comes after differs from processor to processor."""
+def rounded(value: Any) -> Any:
+    """Numbers of anything to six digits: what comes after differs from processor to processor."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: rounded(item) for name, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value

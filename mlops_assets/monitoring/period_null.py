@@ -6,7 +6,7 @@ periods and scaled by their median absolute deviation, and one bar stands on the
 states one rate of false alarms, however many columns it has and however they hang together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import nan
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from mlops_assets.lakehouse.periods import Calendar
-from mlops_assets.monitoring.period_statistics import DISTANCE, Key, against, against_rest, deviation
+from mlops_assets.monitoring.period_statistics import DISTANCE, OF_COLUMNS, Key, against, against_rest, deviation
 from mlops_assets.monitoring.summaries import Summaries
 
 if TYPE_CHECKING:
@@ -112,8 +112,15 @@ class PeriodNull:
     largest: "Floats"
 
     @classmethod
-    def of(cls, reference: Summaries, calendar: Calendar, kind: ReferenceKind = "all", rate: float = 0.05) -> Self:
-        """From the past periods of a reference, such as those of a version's training set.
+    def of(
+        cls,
+        reference: Summaries,
+        calendar: Calendar,
+        kind: ReferenceKind = "all",
+        rate: float = 0.05,
+        statistics: Collection[str] = OF_COLUMNS,
+    ) -> Self:
+        """From the past periods of a reference, such as those of a version's training set, by some statistics.
 
         Example:
             >>> from mlops_assets.monitoring.summaries import summarize
@@ -128,6 +135,7 @@ class PeriodNull:
             ('x', 'distance')
         """
         past, row = _past(reference, calendar, kind), 1 / float(np.median(reference.rows))
+        past = {key: values for key, values in past.items() if key[1] in statistics}
         centre, scale, largest = _scaled(past, row)
         return cls(reference, calendar, kind, rate, centre, scale, largest)
 

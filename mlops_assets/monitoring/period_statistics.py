@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Counts = npt.NDArray[np.int64]
 
-DISTANCE, NULLS, NEW, VANISHED, CONSTANT, ROWS = (
-    "distance", "null share", "new levels", "vanished levels", "changed constant", "row count",
+DISTANCE, NULLS, NEW, VANISHED, CONSTANT, ROWS, MEAN = STATISTICS = (
+    "distance", "null share", "new levels", "vanished levels", "changed constant", "row count", "mean",
 )  # fmt: skip
+OF_COLUMNS = tuple(statistic for statistic in STATISTICS if statistic != MEAN)
+"""What is measured of columns as they are: of a distribution its mean says less than its distance."""
 TABLE = ""
 """In place of a column's name where a statistic is of all rows."""
 
@@ -52,6 +54,7 @@ def _statistics(reference: Summaries, current: Summaries, *, inside: bool) -> "I
         yield (name, NULLS), _null_shares(before.nulls, reference.rows, numbers.nulls, current.rows, inside)
         yield (name, DISTANCE), _distances_of_numbers(before, numbers, inside)
         yield (name, CONSTANT), _changed_constant(before, numbers, inside)
+        yield (name, MEAN), _changes_of_mean(before, numbers, inside)
     for name, categories in current.categories.items():
         levels = reference.categories[name]
         yield (name, NULLS), _null_shares(levels.nulls, reference.rows, categories.nulls, current.rows, inside)
@@ -81,6 +84,16 @@ def _distances_of_numbers(before: Numbers, numbers: Numbers, inside: bool) -> "F
             wasserstein(numbers.points, pooled) * left_out / np.sqrt(_variance_of_rest(before, numbers, inside=inside))
         )
     return np.where(np.isfinite(found), found, np.nan)
+
+
+def _changes_of_mean(before: Numbers, numbers: Numbers, inside: bool) -> "Floats":
+    """How far the mean lies from the reference's; NaN where a side has no value."""
+    known = numbers.known if inside else np.zeros(len(numbers.points))
+    means = np.nan_to_num(numbers.mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = (np.nansum(before.mean * before.known) - means * known) / (before.known.sum() - known)
+    found: Floats = np.abs(numbers.mean - rest)
+    return found
 
 
 def deviation(numbers: Numbers) -> float:

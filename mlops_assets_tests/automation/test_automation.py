@@ -163,7 +163,7 @@ def test_conditions_carry_a_new_period_to_all_that_follows_in_one_tick_and_rest_
     (request,) = arrive(shop).run_requests
     assert shop.run(request).success
     found, cursor = requested(cursor)
-    steps = ("labels", "predictions", "performance", "drift_report")
+    steps = ("labels", "predictions", "performance", "drift_report", "attribution")
     tables = {("order_trend", NEXT_DAY), ("order_trend/order_trend_online", NEXT_DAY)}
     expected = {(f"orders_forecast/{step}", NEXT_DAY) for step in steps} | tables
     assert found == expected
@@ -198,7 +198,7 @@ def test_conditions_rest_while_nothing_happens_and_miss_nothing_that_does(shop: 
     assert shop.run(request).success
     found = shop.tick("automation_conditions", cursor)
     asked = {(key.to_user_string(), run.partition_key) for run in found.run_requests for key in run.asset_selection}
-    steps = ("labels", "predictions", "performance", "drift_report")
+    steps = ("labels", "predictions", "performance", "drift_report", "attribution")
     follow = {"order_trend", "order_trend/order_trend_online", *(f"orders_forecast/{step}" for step in steps)}
     assert asked == {(name, NEXT_DAY) for name in follow}
     assert shop.tick("automation_conditions", found.cursor).skip_message != at_rest

@@ -15,7 +15,10 @@ from mlops_assets.project.load import load_project
 from mlops_assets_tests.conftest import Lived
 
 pytestmark = pytest.mark.slow
-CHAIN = ("labels", "training_set", "candidate", "version", "champion", "predictions", "performance", "drift_report")
+CHAIN = (
+    "labels", "training_set", "candidate", "version", "champion", "predictions", "performance", "drift_report",
+    "attribution",
+)  # fmt: skip
 
 
 def definitions_of(project: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:

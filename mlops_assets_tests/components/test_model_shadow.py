@@ -9,7 +9,7 @@ from types import ModuleType
 import dagster as dg
 import pytest
 
-from mlops_assets.components import model_scoring, model_shadow
+from mlops_assets.components import model_attribution, model_scoring, model_shadow
 from mlops_assets.components.model_scoring import NOT_WORSE
 from mlops_assets.models.records import candidates, comparisons
 from mlops_assets_tests.automation.test_automation import NEXT_DAY, Shop, arrive, materialize, open_shop, requested
@@ -20,7 +20,7 @@ from mlops_assets_tests.models.registering import Decided
 pytestmark = pytest.mark.slow
 MODEL = "orders_forecast"
 SCORED, COMPARED = f"{MODEL}/challenger_predictions", f"{MODEL}/challenger_comparison"
-ASIDE = {f"{MODEL}/performance", f"{MODEL}/drift_report", "order_trend/order_trend_online"}
+ASIDE = {f"{MODEL}/performance", f"{MODEL}/drift_report", f"{MODEL}/attribution", "order_trend/order_trend_online"}
 """What a challenger does not rest on, and takes its time."""
 BEFORE = "2024-01-27"
 
@@ -54,6 +54,13 @@ def waiting(lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         (model_shadow, "compare_challenger", COMPARED, "challenger_not_worse", "that both predicted has a label"),
         (model_scoring, "measure_performance", f"{MODEL}/performance", NOT_WORSE, "No prediction about"),
         (model_scoring, "measure_drift", f"{MODEL}/drift_report", "no_drift", "nothing was scored in 2024-01-27"),
+        (
+            model_attribution,
+            "measure_attribution",
+            f"{MODEL}/attribution",
+            "no_attribution_drift",
+            "nothing was scored in 2024-01-27",
+        ),
     ],
 )
 def test_a_check_is_told_also_where_there_is_nothing_to_compare(

@@ -11,6 +11,7 @@ import pytest
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.training_sets import build_training_set
+from mlops_assets.models.contributions import importance_of
 from mlops_assets.models.fitting import feature_frame
 from mlops_assets.models.predicting import scores_of_fit
 from mlops_assets.models.promotion import promote, register
@@ -20,7 +21,8 @@ from mlops_assets.models.scoring import score, scored_late, scored_rows
 from mlops_assets.models.stored_fits import stored_fit
 from mlops_assets.models.training import Request, train
 from mlops_assets.models.version_changes import learned_from
-from mlops_assets.monitoring import drift, period_null, segments
+from mlops_assets.monitoring import attribution, drift, period_null, segments
+from mlops_assets.monitoring.attribution import attribution_of, measure_attribution
 from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
@@ -239,6 +241,58 @@ def test_drift_of_a_period_that_was_not_scored(line: Line) -> None:
         measure_drift(line.platform, line.model, line.period("2024-01-18"))
     assert caught.value.found == "no predictions of 'forecast' for 2024-01-18"
     assert caught.value.cure == "materialize forecast/predictions for 2024-01-18 first"
+
+
+def test_what_predictions_are_made_of_is_kept_by_period_and_explained_again_where_what_was_kept_is_gone(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = measure_attribution(line.platform, line.model, line.period(SCORED))
+    assert measured is not None
+    record = measured[0]
+    assert (record.period, record.version, record.rows, record.alarm) == (SCORED, 1, len(SHOPS), False)
+    assert record.words.startswith("shown and not judged: there are ")
+    shares = record.values["shares"]
+    assert set(shares) == {*record.values["usual"]} == {*line.model.feature_names}
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+    assert attribution_of(line.platform, line.model, line.period(SCORED)) == record
+    importance = importance_of(line.platform, line.model, 1)
+    assert set(importance) == {*line.model.feature_names} and sum(importance.values()) == pytest.approx(1, abs=1e-4)
+    read = list[object]()
+    monkeypatch.setattr(attribution, "read_training_set", lambda *asked: read.append(asked))
+    assert measure_attribution(line.platform, line.model, line.period(SCORED)) == measured and not read
+    monkeypatch.undo()
+    for kept in path_of(line.platform.home.reports / line.model.name).glob("*.[np][pa][zr]*"):
+        kept.write_bytes(b"damaged")
+    assert measure_attribution(line.platform, line.model, line.period(SCORED)) == measured
+    previous = replace(line.model, drift=DriftChoice(reference="previous"))
+    line.live(1, first="2024-01-21")
+    score(line.platform, line.model, line.period("2024-01-18"))
+    second = measure_attribution(line.platform, previous, line.period("2024-01-18"))
+    assert second is not None and second[0].values["scores"]
+
+
+def test_what_is_beyond_the_bar_is_told_by_how_much_it_counts(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    first, second, *_ = line.model.numbers
+
+    def in_another_unit(*asked: Any) -> Any:
+        rows = scored_rows(*asked)
+        for name, factor in ((first, 1e6), (second, 1e3)):
+            values = [None if value is None else value * factor + 7 for value in rows.column(name).to_pylist()]
+            rows = rows.set_column(rows.column_names.index(name), name, [values])
+        return rows
+
+    monkeypatch.setattr(drift, "scored_rows", in_another_unit)
+    for important in (first, second):
+        shares = {important: 0.9, first if important == second else second: 0.1}
+        monkeypatch.setattr(drift, "importance_of", lambda *asked, shares=shares: shares)
+        measured = measure_drift(line.platform, line.model, line.period(SCORED))
+        assert measured is not None
+        ordered = [column for column, _ in measured.record.values["beyond"] if column]
+        assert ordered[0] == important and {first, second} <= set(ordered)
+        assert next(one["column"] for one in measured.record.values["findings"] if one["column"]) == important
+        assert measured.record.values["importance"] == shares
+        assert measured.record.words.index(f"{important} distance") > 0
 
 
 def test_the_policy_sees_the_champion_its_training_and_its_performance(line: Line) -> None:
