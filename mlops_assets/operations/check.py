@@ -22,6 +22,7 @@ from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.platform import Platform
 from mlops_assets.progress import Progress, Step, untold
 from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition
+from mlops_assets.project.gates import ComparisonGate
 from mlops_assets.project.model_attributes import Range
 from mlops_assets.project.yaml_files import place_of
 from mlops_assets.sources.publisher import require_published_keeps_contract
@@ -72,6 +73,7 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
         for model in project.models.values():
             check_computed_features(empty, model)
             check_parameter_values(model)
+            warnings += strict_gates(model)
         subjects = list(subjects_of(project))
         for number, subject in enumerate(subjects):
             progress(Step("check", number, len(subjects), f"the history of {subject.name}", minor=True))
@@ -79,6 +81,17 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
             require_no_look_ahead(project, subject, folder)
         progress(Step("check", len(subjects), len(subjects), minor=True))
     return warnings
+
+
+def strict_gates(model: ModelDefinition) -> list[str]:
+    """A sentence for each gate that refuses a fresher fit for being no better than the champion by anything."""
+    return [
+        f"{place_of(model.location, model.name, 'gates', number)}: {gate.name} refuses what is as good as the "
+        "champion, fresher fits among it; to stop harm alone write "
+        f"{{metric: {gate.metric}, not_worse_than: champion, by: 2%}}."
+        for number, gate in enumerate(model.gates)
+        if isinstance(gate, ComparisonGate) and gate.better_than == "champion" and not gate.by
+    ]
 
 
 def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition, folder: Path) -> None:

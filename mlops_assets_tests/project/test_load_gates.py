@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.operations.check import strict_gates
 from mlops_assets.project.gates import (
     ComparisonGate,
     CustomGate,
@@ -204,6 +205,15 @@ def test_a_mistake_in_a_gate_is_reported_with_its_line(
     assert (error.found, error.expected, error.cure) == (found, expected, cure)
     assert error.where is not None
     assert (error.where.file, error.where.line) == (project.folder / FILE, project.line(FILE, text))
+
+
+def test_check_warns_of_a_gate_that_refuses_what_is_as_good_as_the_champion(project: SmallProject) -> None:
+    gates = "{metric: mae, better_than: champion}", "{metric: rmse, better_than: champion, by: 5%}"
+    line = with_gates(project, *gates, "{metric: mae, better_than: baseline}").line(FILE, gates[0])
+    assert strict_gates(project.load().models["forecast"]) == [
+        f"{project.folder / FILE}:{line}: mae_better_than_champion refuses what is as good as the champion, "
+        "fresher fits among it; to stop harm alone write {metric: mae, not_worse_than: champion, by: 2%}."
+    ]
 
 
 def test_a_function_that_wants_what_gates_are_not_given(project: SmallProject) -> None:
