@@ -35,7 +35,7 @@ def search(
     limit: int,
     form: str,
 ) -> None:
-    """Find tables and columns by the words of TEXT, in names, descriptions, tags and owners.
+    """Find tables, columns and models by the words of TEXT, in names, descriptions, tags and owners.
 
     The beginning of a word is enough. Without TEXT everything is listed.
     """

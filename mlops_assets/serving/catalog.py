@@ -21,7 +21,7 @@ def router(context: ServingContext) -> APIRouter:
     """The routes of the catalog."""
     routes = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 
-    @routes.get("/search", summary="Find tables and columns")
+    @routes.get("/search", summary="Find tables, columns and models")
     def search(
         principal: Reader,
         text: Annotated[str, Query(description="Words of names, descriptions, tags and owners; none lists all.")] = "",

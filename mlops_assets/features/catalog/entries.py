@@ -1,4 +1,4 @@
-"""What the catalog says of each table: columns with their origin, who uses and reads it, and lines to paste.
+"""What the catalog says of each table: its columns and their origin, who uses it, and lines to paste; and of models.
 
 Nothing is stored: an entry follows from the YAML and the SQL, so it is that of the definitions as they stand.
 """
@@ -6,14 +6,14 @@ Nothing is stored: an entry follows from the YAML and the SQL, so it is that of 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlops_assets.engines.column_expressions import ColumnExpression, column_expressions, written_expressions
 from mlops_assets.errors import DefinitionError, none_of
 from mlops_assets.features.lineage import feature_table_lineage
 from mlops_assets.lakehouse.schema import Column
-from mlops_assets.project.definition import FeatureTableDefinition, ProjectDefinition, TableDefinition
+from mlops_assets.project.definition import FeatureTableDefinition, ModelDefinition, ProjectDefinition, TableDefinition
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class ColumnEntry:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """One source or feature table.
+    """One source or feature table; or a model, as something to be found: it has no columns of its own.
 
     Args:
         name: Its name.
-        kind: Which of the two.
+        kind: Which of them.
         description: What it is.
         owners: Who answers for it.
         tags: Labels to search by.
@@ -69,7 +69,7 @@ class TableEntry:
     """
 
     name: str
-    kind: Literal["source", "feature table"]
+    kind: Literal["source", "feature table", "model"]
     description: str
     owners: tuple[str, ...]
     tags: Mapping[str, str]
@@ -101,13 +101,19 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All tables of a project.
+    """All tables and models of a project.
 
     Args:
         tables: By name; sources first, then feature tables in the order of their inputs.
+        models: By name, which no table has.
     """
 
     tables: Mapping[str, TableEntry]
+    models: Mapping[str, TableEntry] = field(default_factory=dict)
+
+    def entry(self, name: str) -> TableEntry:
+        """The table or model of a name that is there."""
+        return self.tables.get(name) or self.models[name]
 
     def table(self, name: str) -> TableEntry:
         """The table of a name.
@@ -122,7 +128,26 @@ class Catalog:
 
 def catalog(project: ProjectDefinition) -> Catalog:
     """What a project's tables are; needs no home, and reads each SQL once in a process."""
-    return Catalog({name: _entry(project, table) for name, table in project.tables.items()})
+    tables = {name: _entry(project, table) for name, table in project.tables.items()}
+    return Catalog(tables, {name: _entry_of_model(model) for name, model in project.models.items()})
+
+
+def _entry_of_model(model: ModelDefinition) -> TableEntry:
+    return TableEntry(
+        name=model.name,
+        kind="model",
+        description=model.documentation.description,
+        owners=model.documentation.owners,
+        tags=model.documentation.tags,
+        keys=model.schema.keys,
+        timestamp=model.schema.timestamp,
+        columns=(),
+        online=False,
+        used_by=(model.name,),
+        inputs=model.inputs,
+        readers=(),
+        generation=model.generation,
+    )
 
 
 def table_expressions(project: ProjectDefinition, table: FeatureTableDefinition) -> Mapping[str, ColumnExpression]:

@@ -41,11 +41,11 @@ _IN_NAME, _IS_NAME, _IS_TABLE = 1_000.0, 2_000.0, 3_000.0
 
 @dataclass(frozen=True)
 class Hit:
-    r"""One table, or one column.
+    r"""One table, one model, or one column.
 
     Args:
-        table: The table.
-        column: The column; None where the table itself was found.
+        table: The table, or the model.
+        column: The column; None where the table itself was found, or a model.
         score: The higher, the better; 0 where nothing was asked for.
         snippet: Plain text of the description, with each matched word between ``\x02`` and ``\x03``.
     """
@@ -152,7 +152,7 @@ class CatalogIndex:
         return Found(hits, len(kept), self._facets(kept))
 
     def _rows(self, catalog: Catalog, freshness: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
-        """The texts of each entry; tables in the order of names, each before its columns."""
+        """The texts of each entry; tables in the order of names, each before its columns, then models."""
         known: dict[_Labels, _Labels] = {}
 
         def add(entry: TableEntry | ColumnEntry, labels: _Labels) -> None:
@@ -160,9 +160,9 @@ class CatalogIndex:
             self._names.append(_WORD.findall(entry.name.lower()))
             self._labels.append(known.setdefault(labels, labels))
 
-        for name in sorted(catalog.tables):
-            table = catalog.tables[name]
-            fresh = (freshness.get(name, NEVER),)
+        for name in (*sorted(catalog.tables), *sorted(catalog.models)):
+            table = catalog.entry(name)
+            fresh = (freshness.get(name, NEVER),) if name in catalog.tables else ()
             tags = [word for pair in table.tags.items() for word in pair]
             within = tuple(dict.fromkeys(column.sensitivity for column in table.columns))
             add(table, _Labels(table.owners, within, fresh, table.used_by))

@@ -42,7 +42,7 @@ def found_as_json(found: Found, catalog: Catalog, freshness: Mapping[str, str]) 
     """A page of a search for programs: ``hits``, each with what it is, ``total`` and ``facets``."""
     hits = []
     for hit in found.hits:
-        table = catalog.tables[hit.table]
+        table = catalog.entry(hit.table)
         entry = table.column(hit.column) if hit.column else table
         hits.append(
             {
@@ -52,7 +52,7 @@ def found_as_json(found: Found, catalog: Catalog, freshness: Mapping[str, str]) 
                 "description": entry.description,
                 "owners": entry.owners,
                 "used_by": entry.used_by,
-                "freshness": freshness.get(hit.table, "never"),
+                "freshness": None if table.kind == "model" else freshness.get(hit.table, "never"),
                 "matched": [part.partition(END)[0] for part in hit.snippet.split(BEGIN)[1:]],
                 "score": hit.score,
             }

@@ -105,7 +105,7 @@ def _name(hit: Hit) -> str:
 
 
 def _what(catalog: Catalog, hit: Hit) -> str:
-    table = catalog.tables[hit.table]
+    table = catalog.entry(hit.table)
     return table.kind if hit.column is None else table.column(hit.column).type
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from mlops_assets.features.catalog.shown import masked_columns
 from mlops_assets.features.lineage import LineageGraph
@@ -15,12 +15,11 @@ from mlops_assets.monitoring.timeline import Timeline, TimelinePeriod, errors_ov
 from mlops_assets.monitoring.timeline_text import drift_words
 from mlops_assets.monitoring.worst_rows import WorstRow
 from mlops_assets.serving.pages.rendering import Frame, render
-from mlops_assets.serving.pages.search import address_of
+from mlops_assets.serving.pages.search import address_of, model_address
 from mlops_assets.serving.pages.table import picture_of
 from mlops_assets.serving.pages.timeline_chart import Axis, axis_of, error_chart, heat_map
 from mlops_assets.serving.pages.words import number
 
-MODELS = "/models"
 MAX_FINDINGS = 8
 """So many statistics of a period's features are told, those that lay furthest, and so many of its worst segments."""
 
@@ -48,12 +47,6 @@ class ModelContent:
     worst: Mapping[str, tuple[WorstRow, ...]]
     importance: Mapping[str, float]
     incidents: tuple[Incident, ...] = ()
-
-
-def model_address(name: str, period: str = "") -> str:
-    """The address of a model's page, or of the place on it where a period is told."""
-    asked = f"?{urlencode({'period': period})}#period" if period else ""
-    return f"{MODELS}/{quote(name, safe='')}{asked}"
 
 
 def model_page(content: ModelContent, frame: Frame) -> str:

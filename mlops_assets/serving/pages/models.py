@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from mlops_assets.monitoring.incidents import incident_events, incidents_of
 from mlops_assets.monitoring.timeline import Errors, Standing, Timeline, errors_over, standing, timeline_of
 from mlops_assets.platform import Platform
-from mlops_assets.serving.pages.model import MODELS, model_address
 from mlops_assets.serving.pages.rendering import Frame, render
+from mlops_assets.serving.pages.search import MODELS, model_address
 from mlops_assets.serving.pages.timeline_chart import sparkline
 
 MODELS_ON_A_PAGE = 25

@@ -14,10 +14,10 @@ from mlops_assets.governance.access import Principal
 from mlops_assets.serving.authorization import COOKIE, context_of, principal_of
 from mlops_assets.serving.context import ServingContext
 from mlops_assets.serving.pages.content import model_content, table_content
-from mlops_assets.serving.pages.model import MODELS, model_page
+from mlops_assets.serving.pages.model import model_page
 from mlops_assets.serving.pages.models import models_page
 from mlops_assets.serving.pages.rendering import Frame, policy, render
-from mlops_assets.serving.pages.search import HITS_ON_A_PAGE, Asked, search_page
+from mlops_assets.serving.pages.search import HITS_ON_A_PAGE, MODELS, Asked, search_page
 from mlops_assets.serving.pages.table import table_page
 from mlops_assets.serving.problems import KINDS, ProblemError, status_of
 

@@ -10,6 +10,7 @@ from mlops_assets.serving.pages.rendering import Frame, render
 from mlops_assets.serving.pages.words import marked_name
 
 HITS_ON_A_PAGE = 25
+MODELS = "/models"
 FACET_TITLES = {"owner": "Owner", "sensitivity": "Sensitivity", "freshness": "Freshness", "model": "Used by model"}
 FRESHNESS = {"fresh": "Fresh", "late": "Late", "never": "No data yet"}
 MAX_VALUES = 12
@@ -95,6 +96,12 @@ def address_of(table: str, column: str | None = None) -> str:
     return f"/features/{quote(table, safe='')}" + (f"#column-{quote(column)}" if column else "")
 
 
+def model_address(name: str, period: str = "") -> str:
+    """The address of a model's page, or of the place on it where a period is told."""
+    asked = f"?{urlencode({'period': period})}#period" if period else ""
+    return f"{MODELS}/{quote(name, safe='')}{asked}"
+
+
 def search_page(catalog: Catalog, freshness: Mapping[str, str], found: Found, asked: Asked, frame: Frame) -> str:
     """The page of an answer.
 
@@ -119,6 +126,8 @@ def search_page(catalog: Catalog, freshness: Mapping[str, str], found: Found, as
         total=total,
         tables=len(catalog.tables),
         columns=sum(len(entry.columns) for entry in catalog.tables.values()),
+        models=len(catalog.models),
+        model_address=model_address,
         hits=[_shown(catalog, freshness, hit, asked) for hit in hits],
         facets=[_facet(facet, title, found, asked) for facet, title in FACET_TITLES.items()],
         titles=FACET_TITLES,
@@ -129,14 +138,14 @@ def search_page(catalog: Catalog, freshness: Mapping[str, str], found: Found, as
 
 
 def _shown(catalog: Catalog, freshness: Mapping[str, str], hit: Hit, asked: Asked) -> _ShownHit:
-    table = catalog.table(hit.table)
+    table = catalog.entry(hit.table)
     column = table.column(hit.column) if hit.column else None
     return _ShownHit(
         table=table,
         column=column,
         name=marked_name(hit.column or hit.table, asked.text),
         snippet=hit.snippet,
-        address=address_of(hit.table, hit.column),
+        address=model_address(hit.table) if table.kind == "model" else address_of(hit.table, hit.column),
         freshness=freshness.get(hit.table, "never"),
     )
 

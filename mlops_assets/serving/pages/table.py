@@ -21,7 +21,7 @@ from mlops_assets.serving.checks import CheckState
 from mlops_assets.serving.pages import words
 from mlops_assets.serving.pages.distribution import MOST_FREQUENT, Distribution, distribution
 from mlops_assets.serving.pages.rendering import Frame, render
-from mlops_assets.serving.pages.search import address_of
+from mlops_assets.serving.pages.search import address_of, model_address
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -109,6 +109,7 @@ def table_page(content: TableContent, frame: Frame) -> str:
         generations=tuple(reversed(content.generations)),
         repeats=content.repeats,
         address_of=address_of,
+        model_address=model_address,
         dagster=f"{frame.dagster.rstrip('/')}/assets/{quote(entry.name, safe='')}",
     )
 

@@ -12,8 +12,9 @@ from mlops_assets.models.version_changes import Corrected, LearnedFrom
 from mlops_assets.monitoring.incidents import Cause, IncidentEvent, events_due, incidents_of
 from mlops_assets.monitoring.timeline import Timeline
 from mlops_assets.monitoring.worst_rows import WorstRow
-from mlops_assets.serving.pages.model import ModelContent, model_address, model_page
+from mlops_assets.serving.pages.model import ModelContent, model_page
 from mlops_assets.serving.pages.rendering import Frame, policy
+from mlops_assets.serving.pages.search import model_address
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, project, timeline, training
 from mlops_assets_tests.serving.pages.reading import ReadPage
 

@@ -55,12 +55,20 @@ def test_what_was_found_leads_to_its_place_with_the_matched_words_marked(shops: 
 
 def test_facets_are_links_with_counts_and_lead_back_when_chosen(shops: Catalog) -> None:
     page = page_of(shops, q="units")
-    assert page.links["/features?q=units&model=forecast"] == ["forecast 2 results"]
+    assert page.links["/features?q=units&model=forecast"] == ["forecast 3 results"]
     assert page.links["/features?q=units&freshness=late"] == ["Late 2 results"]
     chosen = page_of(shops, q="units", model="forecast")
     assert "forecast × (chosen; choose again to see all)" in chosen.links["/features?q=units"][0]
     assert ("type", "hidden") in chosen.attributes
     assert ("name", "model") in chosen.attributes
+
+
+def test_a_model_is_found_and_leads_to_its_page_as_its_name_does_elsewhere(shops: Catalog) -> None:
+    page = page_of(shops, q="forecast")
+    assert page.links["/models/forecast"] == ["forecast"]
+    assert "1 result for “forecast”" in page.text
+    assert "No data yet" not in page.text  # which a model is not asked for
+    assert page_of(shops, q="crowd").links["/models/forecast"] == ["forecast"]
 
 
 def test_a_chosen_value_that_nothing_has_can_be_taken_back(shops: Catalog) -> None:
