@@ -11,6 +11,7 @@ from functools import cached_property
 from math import nan
 from typing import Literal
 
+from mlops_assets.lakehouse.records import read_records
 from mlops_assets.models.evaluation import Evaluation, Interval
 from mlops_assets.models.records import (
     PROMOTIONS,
@@ -22,6 +23,7 @@ from mlops_assets.models.records import (
     versions,
 )
 from mlops_assets.models.states import State, version_in, version_states
+from mlops_assets.monitoring.attribution import AttributionRecord
 from mlops_assets.monitoring.drift import DriftRecord, drift_history
 from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, error_over, performance_history
 from mlops_assets.monitoring.segments import SegmentFinding
@@ -41,11 +43,13 @@ class TimelinePeriod:
         key: Its key.
         performance: How its predictions turned out; None while their labels are not known.
         drift: Whether what was predicted from was as usual; None where it was not measured.
+        attribution: What its predictions were made of; None likewise.
     """
 
     key: str
     performance: PerformanceRecord | None
     drift: DriftRecord | None
+    attribution: AttributionRecord | None = None
 
     @property
     def version(self) -> int:
@@ -160,6 +164,12 @@ class Timeline:
         """How the champion did in its newest periods, as many as the retrain policy looks at together."""
         mine = [one for one in self.performance if self.champion and one.version == self.champion.version]
         return tuple(mine[-self.model.retrain.persistence :])
+
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """Share of each feature in what the champion predicts; empty where it is not known."""
+        training = self.training_of(self.champion.version) if self.champion else None
+        return training.evaluation.importance if training and training.evaluation else {}
 
     def training_of(self, version: int) -> Training | None:
         """The training that a version came from."""
@@ -282,6 +292,8 @@ def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     """The timeline of a model, from what is recorded of it."""
     performance = {record.about: record for record in performance_history(platform, model)}
     drift = {record.period: record for record in drift_history(platform, model)}
+    explained = read_records(platform.records(model, "attribution"), AttributionRecord)
+    attribution = {record.period: record for record in explained}
     made, trained = transitions(platform, model), candidates(platform, model)
     registered = {record.candidate: record.version for record in versions(platform, model)}
     reports, states = evaluations(platform, model, [record.key for record in trained]), version_states(platform, model)
@@ -295,7 +307,7 @@ def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     return Timeline(
         model,
         platform.clock.now(),
-        tuple(TimelinePeriod(key, performance.get(key), drift.get(key)) for key in keys),
+        tuple(TimelinePeriod(key, performance.get(key), drift.get(key), attribution.get(key)) for key in keys),
         tuple(trainings),
         states,
         tuple(made),

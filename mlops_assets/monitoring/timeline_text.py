@@ -48,6 +48,8 @@ def _lines(timeline: Timeline, hidden: Collection[str]) -> Iterator[str]:
             version = period.version
         if period.drift and period.drift.alarm:
             yield f"    {period.drift.words}"
+        if period.attribution and period.attribution.alarm:
+            yield f"    what predictions are made of {period.attribution.words}"
         new, _ = timeline.moved_in(period, hidden)
         yield from (f"    moved: {segment_words(one)}" for one in new[:MAX_SEGMENTS])
         yield from (f"    and {len(new) - MAX_SEGMENTS} more" for _ in new[MAX_SEGMENTS : MAX_SEGMENTS + 1])

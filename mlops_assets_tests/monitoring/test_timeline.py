@@ -6,6 +6,7 @@ import pytest
 
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
+from mlops_assets.monitoring.attribution import AttributionRecord
 from mlops_assets.monitoring.timeline import paid, standing
 from mlops_assets.monitoring.timeline_text import as_text
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, timeline, training
@@ -100,6 +101,13 @@ def test_what_somebody_may_not_see_is_masked_and_segments_by_it_are_left_out() -
     text = as_text(made, hidden=("shop", "level"))
     assert "secret" not in text and "4.25" not in text
     assert f"crowd 9: level mean {MASK}, usually {MASK} (7 rows)" in text
+
+
+def test_predictions_that_are_made_of_other_features_than_usual_are_told() -> None:
+    made = timeline([], [drift(0)], [training(0, 1)])
+    found = AttributionRecord(day(0), 1, 50, True, "drifted: level mean 8, beyond 4", "{}")
+    changed = replace(made, periods=(replace(made.periods[0], attribution=found),))
+    assert "    what predictions are made of drifted: level mean 8, beyond 4" in as_text(changed).splitlines()
 
 
 def test_a_period_that_is_not_judged_says_why_once() -> None:

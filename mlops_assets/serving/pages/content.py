@@ -89,7 +89,6 @@ def model_content(platform: Platform, name: str, period: str | None = None, *, w
             key: worst_rows(platform, model, record) if (record := known[key].performance) else ()
             for key in sorted(chosen)
         },
-        importance={},
         incidents=tuple(
             one for one in incidents_of(incident_events(platform)) if one.subject == name or one.subject in tables
         ),

@@ -35,7 +35,6 @@ class ModelContent:
         freshness: ``fresh``, ``late`` or ``never`` of each table that it rests on.
         lineage: The part of the column lineage above its predictions.
         worst: The worst predictions of each period that is told in full.
-        importance: Share of each feature in what the champion predicts; empty where it is not known.
         incidents: What was off with it and with what it rests on, in the order of their begin.
     """
 
@@ -45,7 +44,6 @@ class ModelContent:
     freshness: Mapping[str, str]
     lineage: LineageGraph
     worst: Mapping[str, tuple[WorstRow, ...]]
-    importance: Mapping[str, float]
     incidents: tuple[Incident, ...] = ()
 
 
@@ -69,7 +67,7 @@ def model_page(content: ModelContent, frame: Frame) -> str:
         predicted=model.prediction_columns[-1 if model.task == "binary" else 0].name,
         chosen=next(iter(content.worst), None) if frame.served else None,
         chart=error_chart(timeline, axis, lambda period: _in_a_line(timeline, period)),
-        heat=heat_map(timeline, axis, hidden, content.importance),
+        heat=heat_map(timeline, axis, hidden),
         told=[
             _told(content, timeline_period, hidden)
             for timeline_period in timeline.periods

@@ -228,16 +228,13 @@ class HeatMap:
     left_out: int
 
 
-def heat_map(
-    timeline: Timeline, axis: Axis, hidden: Collection[str] = (), importance: Mapping[str, float] | None = None
-) -> HeatMap:
+def heat_map(timeline: Timeline, axis: Axis, hidden: Collection[str] = ()) -> HeatMap:
     """The drift of a timeline's periods.
 
     Args:
         timeline: What to draw.
         axis: Its periods.
         hidden: Columns whose values the reader may not see; segments by them are left out.
-        importance: Share of each feature in what the champion predicts, where it is known.
     """
     scores: dict[str, dict[str, tuple[float, str]]] = {}
     segments: dict[str, dict[str, tuple[float, str]]] = {}
@@ -254,7 +251,7 @@ def heat_map(
         for segment in reversed(period.segments(hidden)):
             named = f"{segment.by} {segment.segment}"
             segments.setdefault(named, {})[period.key] = (math.inf, f"{segment.column} {segment.statistic}")
-    weights = importance or {name: max(share for share, _ in of.values()) for name, of in scores.items()}
+    weights = timeline.importance or {name: max(share for share, _ in of.values()) for name, of in scores.items()}
     features = sorted(scores, key=lambda name: (-weights.get(name, 0.0), name))
     often = sorted(segments, key=lambda name: (-len(segments[name]), name))
     return HeatMap(

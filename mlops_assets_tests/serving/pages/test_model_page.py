@@ -9,6 +9,7 @@ from mlops_assets.governance.access import AT_THE_MACHINE, ROLES, Principal
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
 from mlops_assets.models.version_changes import Corrected, LearnedFrom
+from mlops_assets.monitoring.attribution import AttributionRecord
 from mlops_assets.monitoring.incidents import Cause, IncidentEvent, events_due, incidents_of
 from mlops_assets.monitoring.timeline import Timeline
 from mlops_assets.monitoring.worst_rows import WorstRow
@@ -41,7 +42,6 @@ def content(made: Timeline, **changes: Any) -> ModelContent:
         freshness={"sales": "fresh", "trend": "late"},
         lineage=graph.around(graph.named("forecast.predictions"), up=True, down=False),
         worst={day(1): (worst,)},
-        importance={},
     )
     return replace(given, **changes)
 
@@ -89,6 +89,17 @@ def test_a_period_tells_its_skill_with_its_interval_and_its_worst_segments_of_wh
     text = read(content(replace(made, periods=(first, second, third)))).text
     assert "Of the baseline’s error that is 125 % (110 % to 140 %). Never retrained it would have been 3.5." in text
     assert "shop north moved 7 2 4 25 % shop south 1 2 4 25 %" in text
+
+
+def test_a_period_tells_what_its_predictions_were_made_of_the_greatest_share_first() -> None:
+    found = json.dumps({"shares": {"crowd": 0.25, "level": 0.75}})
+    made = lived()
+    explained = tuple(
+        replace(one, attribution=AttributionRecord(one.key, 1, 50, False, "as usual: no score is beyond 4", found))
+        for one in made.periods
+    )
+    text = read(content(replace(made, periods=explained))).text
+    assert "What its predictions were made of: as usual: no score is beyond 4 level 75 % crowd 25 %" in text
 
 
 def test_the_table_of_all_periods_tells_what_the_drawing_does() -> None:

@@ -77,8 +77,11 @@ def test_a_feature_is_the_darker_the_further_it_lay_and_beyond_the_bar_it_is_mar
 
 
 def test_features_are_ordered_by_importance_where_it_is_known() -> None:
-    made = timeline([], [drift(0, beyond=["level"])])
-    found = heat_map(made, axis_of(made), importance={"crowd": 0.8, "level": 0.2})
+    trained = training(0, 1)
+    assert trained.evaluation
+    trained = replace(trained, evaluation=replace(trained.evaluation, importance={"crowd": 0.8, "level": 0.2}))
+    made = timeline([], [drift(0, beyond=["level"])], [trained])
+    found = heat_map(made, axis_of(made))
     assert [row.name for row in found.features] == ["crowd", "level"]
 
 
