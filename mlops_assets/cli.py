@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands.backfill import backfill, compact
+from mlops_assets.commands.backtesting import backtest, policy
 from mlops_assets.commands.definitions import check, generations, init, plan
 from mlops_assets.commands.dev import dev
 from mlops_assets.commands.features import features
@@ -36,7 +37,7 @@ def main(context: click.Context, folder: Path) -> None:
 
 
 for command in (
-    backfill, check, compact, corrections, dev, features, generations, incidents, ingest, init, lineage, migrate,
-    models, monitor, plan, quarantine, replay, serve, tokens, verify,
+    backfill, backtest, check, compact, corrections, dev, features, generations, incidents, ingest, init, lineage,
+    migrate, models, monitor, plan, policy, quarantine, replay, serve, tokens, verify,
 ):  # fmt: skip
     main.add_command(command)

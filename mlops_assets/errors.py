@@ -41,9 +41,19 @@ class PlatformError(Exception):
         told, wanted, advice = (text.rstrip(".") for text in (found, expected, cure))  # what it quotes may have its own
         super().__init__(f"{prefix}Found: {told}. Expected: {wanted}. What to do: {advice}.")
 
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[object, ...]]:
+        """How another process is told of it, whatever its kind is made of."""
+        return _told_again, (type(self), self.args, self.__dict__)
+
     def at(self, where: Location) -> "PlatformError":
         """The same error, with the place where it was found."""
         return type(self)(self.found, self.expected, self.cure, where=where)
+
+
+def _told_again(kind: type[Exception], told: tuple[object, ...], members: Mapping[str, object]) -> Exception:
+    error = kind.__new__(kind, *told)
+    error.__dict__.update(members)
+    return error
 
 
 class DefinitionError(PlatformError):

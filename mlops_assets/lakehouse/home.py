@@ -78,6 +78,11 @@ class Home:
         """Drift reports; can be made anew from the lakehouse."""
         return storage_of(self.folder, "reports")
 
+    @property
+    def backtests(self) -> Path:
+        """Trainings of backtests; may be deleted at any time, and are made again."""
+        return self.folder / "backtests"
+
     def name_of(self, path: StoragePath) -> str:
         """What a path in the home is called in what is recorded: from the home on, which may be moved or copied."""
         return path.address.removeprefix(f"{self.folder}/")

@@ -31,6 +31,8 @@ STYLE: Mapping[str, Any] = {
 WIDTH, LINE, AROUND = 8.0, 0.2, 0.5
 """Inches: of a drawing, between two lines, and around what is drawn."""
 MAX_LABEL = 28
+SMOOTHED = 12
+"""Over so many periods errors over time are averaged."""
 
 Group = tuple[str, Mapping[Who, Interval]]
 """What is measured of the same rows, and what these are called."""
@@ -102,6 +104,33 @@ def residual_histogram(residuals: Residuals) -> "Figure":
         axes.stairs(residuals.counts[who], residuals.edges, color=COLORS[who], **bars)
     axes.set(xlabel="prediction minus truth (the outermost bars hold all beyond)", ylabel="rows")
     return figure
+
+
+def error_lines(metric: str, periods: Sequence[str], errors: Mapping[str, Sequence[float]], scratch: Path) -> str:
+    """Errors over periods as an SVG, a line for each name; each point is the mean over the `SMOOTHED` up to it.
+
+    Args:
+        metric: What the errors are measured by.
+        periods: Keys, in their order.
+        errors: An error for each period, by name.
+        scratch: As of `plots`.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    with _style(scratch):
+        figure = Figure((WIDTH, WIDTH * 0.55))
+        axes = figure.subplots()
+        for name, values in errors.items():
+            sums = np.cumsum(np.asarray(values, float))
+            before = np.concatenate([np.zeros(min(SMOOTHED, len(sums))), sums[:-SMOOTHED]])
+            axes.plot(
+                periods, (sums - before) / np.minimum(np.arange(len(sums)) + 1, SMOOTHED), linewidth=1.5, label=name
+            )
+        axes.set(ylabel=f"{metric}, mean over {SMOOTHED} periods")
+        axes.set_xticks(list(range(0, len(periods), max(len(periods) // 8, 1))))
+        axes.legend(frameon=False)
+        return _svg("backtest", figure)
 
 
 def _intervals(panels: Mapping[str, Sequence[Group]], *, one_scale: bool = False) -> "Figure":

@@ -125,7 +125,7 @@ def train(
     size = len(fits["model"].data)
     facts = Facts(
         model, fitted.judged_on, fitted.measured, fitted.model, size, fitted.champion_lacks, evaluation.differences,
-        earlier_figures(platform, model, at, fitted.judged_on) if _asks_earlier(model) else {},
+        earlier_figures(platform, model, at, fitted.judged_on) if asks_earlier(model) else {},
     )  # fmt: skip
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
     trained = Trained(at, rows, training_set, request, fitted, fits, verdict)
@@ -148,7 +148,7 @@ def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[p
     return partial(judged_scores, platform, model, candidate_of_version(platform, model, champion.version))
 
 
-def _asks_earlier(model: ModelDefinition) -> bool:
+def asks_earlier(model: ModelDefinition) -> bool:
     """Whether a gate holds a candidate against those that served before the champion."""
     return any(isinstance(gate, ProtectionGate) and gate.not_worse_than == "champion" for gate in model.gates)
 

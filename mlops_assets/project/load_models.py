@@ -85,7 +85,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
     label = _label(document, parsed, queries)
     label_column, prediction = label_and_prediction(document, parsed, label, queries.label_inputs, columns.features)
-    periods = _periods(document, parsed, queries.calendar)
+    periods = periods_of(document, parsed, queries.calendar)
     history = _history(document, periods("history"), label, queries.calendar)
     parts, label_parts = _parts(parsed, project, queries, columns, label, history)
     root = project.folder.parent.parent
@@ -127,7 +127,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         drift=load_drift(document, parsed, [name for name in told_by if name != columns.schema.timestamp]),
         metric=_watched_metric(document, parsed),
         request_log=parsed.serve,
-        retrain=_retrain(parsed, periods),
+        retrain=load_retrain(parsed, periods),
         lag=max(table.lag for table in columns.tables.values()),
         first=first,
         last=last,
@@ -141,7 +141,9 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     return loaded
 
 
-def _periods(document: Document, parsed: written.ModelAttributes, calendar: Calendar) -> Callable[..., int]:
+def periods_of(document: Document, parsed: written.ModelAttributes, calendar: Calendar) -> Callable[..., int]:
+    """What counts the periods of a length, by its path."""
+
     def periods(*path: str, least: int = 1) -> int:
         value: Any = parsed
         for part in path:
@@ -152,7 +154,8 @@ def _periods(document: Document, parsed: written.ModelAttributes, calendar: Cale
     return periods
 
 
-def _retrain(parsed: written.ModelAttributes, periods: Callable[..., int]) -> RetrainPolicy:
+def load_retrain(parsed: written.ModelAttributes, periods: Callable[..., int]) -> RetrainPolicy:
+    """When a training is asked for, in periods."""
     written_ = parsed.retrain
     cool_down, max_age = periods("retrain", "cool_down", least=0), periods("retrain", "max_age")
     return RetrainPolicy(written_.worse_by, written_.persistence, cool_down, max_age)

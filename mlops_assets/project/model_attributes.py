@@ -240,6 +240,15 @@ class RetrainAttributes(Attributes):
     """Age of the champion's training from which one is asked for anyway."""
 
 
+class PolicyAttributes(Attributes):
+    """What a backtest tries in the place of what a model declares."""
+
+    retrain: RetrainAttributes | None = None
+    """When a training is asked for; by default as the model declares."""
+    gates: list[GateAttributes] | None = Field(default=None, min_length=1)
+    """What a candidate must win to become a version; by default as the model declares."""
+
+
 class RetentionAttributes(Attributes):
     """How long things are kept that are of no more use."""
 

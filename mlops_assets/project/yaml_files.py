@@ -142,18 +142,7 @@ def read_documents(folder: Path) -> Iterator[Document]:
             cannot be read.
     """
     for file in sorted(_files(folder)):
-        text = read_text(file, "a file of definitions in UTF-8")
-        try:
-            # Dagster reads with the other of the two, which takes no tab for a space.
-            nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader if "\t" in text else _LOADER))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            raise DefinitionError(
-                f"a file that is not YAML ({getattr(error, 'problem', None) or error})",
-                "YAML in UTF-8",
-                "correct the file",
-                where=Location(file, mark.line + 1 if mark else None),
-            ) from error
+        nodes = _nodes(file, read_text(file, "a file of definitions in UTF-8"))
         if not any(node is not None for node in nodes):
             raise DefinitionError(
                 "a file without definitions",
@@ -165,6 +154,44 @@ def read_documents(folder: Path) -> Iterator[Document]:
             document = _document(file, node)
             if document:
                 yield document
+
+
+def read_attributes(file: Path, text: str, kind: str) -> Document:
+    """A document that holds attributes alone, such as a policy to try.
+
+    Args:
+        file: What it is told as in errors.
+        text: The YAML.
+        kind: What it holds, in a word.
+
+    Raises:
+        DefinitionError: It is not YAML, or holds no fields.
+    """
+    lines: dict[Path_, int] = {}
+    values = [_value(file, node, (), lines) for node in _nodes(file, text) if node is not None]
+    if len(values) != 1 or not isinstance(values[0], dict):
+        raise DefinitionError(
+            f"{len(values)} documents, or one without fields",
+            f"the fields of one {kind}",
+            "correct it",
+            where=Location(file),
+        )
+    return Document(file, kind, values[0], lines)
+
+
+def _nodes(file: Path, text: str) -> list[yaml.Node | None]:
+    """The documents in a text."""
+    try:
+        # Dagster reads with the other of the two, which takes no tab for a space.
+        return list(yaml.compose_all(text, Loader=yaml.SafeLoader if "\t" in text else _LOADER))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise DefinitionError(
+            f"a file that is not YAML ({getattr(error, 'problem', None) or error})",
+            "YAML in UTF-8",
+            "correct the file",
+            where=Location(file, mark.line + 1 if mark else None),
+        ) from error
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -179,10 +206,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def place_of(declared: Location, name: str, *path: str | int) -> Location:
     """The place of a value in the document that declares a name."""
+    document = document_of(declared, name)
+    return document.at(*path) if document else declared
+
+
+def document_of(declared: Location, name: str) -> Document | None:
+    """The document that declares a name, as it stands now; None where it is gone."""
     for document in read_documents(declared.file.parent):
         if document.file == declared.file and document.attributes.get("name") == name:
-            return document.at(*path)
-    return declared
+            return document
+    return None
 
 
 def _document(file: Path, node: yaml.Node | None) -> Document | None:
