@@ -28,6 +28,7 @@ from mlops_assets.markdown import as_table
 from mlops_assets.models.records import periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
+from mlops_assets.monitoring.estimation import EstimateRecord, TrackRecord, estimate_performance
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     against_baseline,
@@ -39,6 +40,8 @@ from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.project.reads import model_reads
 from mlops_assets.project.windows import periods_spanned
+
+AS_USUAL = "estimate_as_usual"
 
 
 def predictions_asset(
@@ -54,6 +57,11 @@ def predictions_asset(
         return history_evidence(platform_of(project), reads, period, back, calendar)
 
     shown = column_schema(model.predictions_schema, *STATE_COLUMN_SCHEMA)
+    key = asset_key(model, "predictions")
+    described = (
+        "Without labels, the champion is estimated to do no worse than in past periods: a period like these is, in "
+        f"{model.drift.false_alarms:.0%} of cases."
+    )
 
     @model_asset(
         model,
@@ -65,6 +73,9 @@ def predictions_asset(
         partitions_def=partitions,
         deps=[*table_deps(project, model.inputs, calendar, 1 - back), asset_key(model, "champion")],
         automation_condition=_when_to_score(project, model, ReadsChanged(model.generation, read)),
+        check_specs=[dg.AssetCheckSpec(AS_USUAL, asset=key, partitions_def=partitions, description=described)]
+        if model.classes
+        else None,
     )
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
@@ -72,11 +83,12 @@ def predictions_asset(
         period = calendar.at_key(context.partition_key)
         with in_words():
             scored = score(platform, model, period)
+            estimated = estimate_performance(platform, model, period)
         by = InputEvidence(f"{model.name} version {scored.by.version}", None, scored.by.training.model_hash, None)
         read_now, known_at = [*read(context.partition_key), by], scored.written.known_at
         return result(
             platform,
-            asset_key(model, "predictions"),
+            key,
             evidence(read_now, model.generation, known_at=known_at, seed=model.template.seed),
             scored.written.data_version,
             rows=scored.written.rows,
@@ -87,11 +99,25 @@ def predictions_asset(
                 "states appended": scored.written.appended,
                 "share of missing features": scored.null_share,
                 "rows without a prediction": scored.without,
+                **(_estimate_figures(*estimated) if estimated else {}),
                 **model_lineage_figures(project, model, "predictions"),
             },
+            checks=[_as_usual(key, estimated)] if model.classes else [],
         )
 
     return predictions
+
+
+def _estimate_figures(record: EstimateRecord, so_far: TrackRecord) -> dict[str, Any]:
+    """What Dagster shows of an estimate: the figure, and how far earlier ones were off."""
+    return {f"estimated {record.metric}": record.estimated, "estimates so far": so_far.words}
+
+
+def _as_usual(key: dg.AssetKey, estimated: tuple[EstimateRecord, TrackRecord] | None) -> dg.AssetCheckResult:
+    if estimated is None:
+        return unblocking_check(key, AS_USUAL, True, "nothing was predicted, so there is nothing to estimate")
+    record, _ = estimated
+    return unblocking_check(key, AS_USUAL, not record.worse, record.words)
 
 
 def _when_to_score(

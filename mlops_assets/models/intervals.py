@@ -32,8 +32,8 @@ def half_width(truth: "npt.ArrayLike", predicted: "npt.ArrayLike", coverage: flo
         coverage: Share of the truths that are to lie in their interval.
 
     Returns:
-        Of n distances in order, that in place ceil((n + 1) · coverage); None where there are fewer, so that no finite
-        interval is wide enough, or where nothing was predicted of a row.
+        The quantile of the distances (`conformal_quantile`); None where they are too few, so that no finite interval is
+        wide enough, or where nothing was predicted of a row.
 
     Example:
         >>> half_width([0.0, 0.0, 0.0, 0.0], [1.0, -2.0, 3.0, -4.0], 0.8)
@@ -43,11 +43,20 @@ def half_width(truth: "npt.ArrayLike", predicted: "npt.ArrayLike", coverage: flo
     """
     import numpy as np
 
-    distances = np.sort(np.abs(np.asarray(predicted, float) - np.asarray(truth, float)))
-    place = math.ceil(round((len(distances) + 1) * coverage, 9))  # 100 · 0.55 is 55.00000000000001
-    if place > len(distances) or not np.isfinite(distances).all():
-        return None
-    return float(distances[place - 1])
+    return conformal_quantile(np.abs(np.asarray(predicted, float) - np.asarray(truth, float)), coverage)
+
+
+def conformal_quantile(values: "npt.ArrayLike", coverage: float) -> float | None:
+    """What a further value does not exceed in so many cases, if all come in any order alike.
+
+    Returns:
+        Of n values in order, that in place ceil((n + 1) · coverage); None where there are fewer, or one is not finite.
+    """
+    import numpy as np
+
+    found = np.sort(np.asarray(values, float))
+    place = math.ceil(round((len(found) + 1) * coverage, 9))  # 100 · 0.55 is 55.00000000000001
+    return None if place > len(found) or not np.isfinite(found).all() else float(found[place - 1])
 
 
 def interval_figures(coverage: float | None, truth: "npt.ArrayLike", predicted: "npt.ArrayLike") -> Mapping[str, float]:

@@ -48,6 +48,8 @@ class CandidateRecord:
         fitting: What else decides a fit, beside rows, template and parameters: seed, threads, weights, as JSON.
         environment: Hash of the environment that it was fitted in.
         files: How its fits were kept, by name, as JSON.
+        calibration: What brings the probabilities of a classification to what came true of the judged rows, as JSON
+            (`mlops_assets.models.calibration`); empty of what was trained before it was looked at.
     """
 
     key: str
@@ -76,6 +78,7 @@ class CandidateRecord:
     fitting: str
     environment: str
     files: str
+    calibration: str = ""
 
     @property
     def kept(self) -> Mapping[str, FitFile]:

@@ -15,6 +15,7 @@ from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.records import write_new_record, write_record
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.baseline import fit_baseline
+from mlops_assets.models.calibration import fit_calibration
 from mlops_assets.models.champion_scores import earlier_figures, judged_scores
 from mlops_assets.models.contributions import background_of, explained, sampled
 from mlops_assets.models.evaluation import evaluate
@@ -183,7 +184,7 @@ def candidate_record(
     uris: Mapping[str, str],
 ) -> CandidateRecord:
     """What is recorded of a training."""
-    fitted, fits = trained.fitted, trained.fits
+    fitted, fits, judged = trained.fitted, trained.fits, trained.fitted.judged_on
     return CandidateRecord(
         key=candidate_key(trained.at, inputs_hash),
         at=trained.at.key,
@@ -211,6 +212,7 @@ def candidate_record(
         fitting=fitting_of(model),
         environment=environment_hash(),
         files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
+        calibration=fit_calibration(model.task, judged.truth, judged.scores["candidate"]).as_json(),
     )
 
 

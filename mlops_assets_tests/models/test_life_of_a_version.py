@@ -413,6 +413,7 @@ CLASSES = "CASE WHEN later.units > 1.1 * now.units THEN 'up' WHEN later.units < 
 def test_a_classification_is_trained_judged_served_and_watched(
     tmp_path_factory: pytest.TempPathFactory, task: str, label: str, sql: str, template: str
 ) -> None:
+    from mlops_assets.monitoring.estimation import estimate_performance, estimates, track_record
     from mlops_assets.monitoring.performance import measure_performance
 
     gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
@@ -439,11 +440,20 @@ def test_a_classification_is_trained_judged_served_and_watched(
             assert row[f"probability_{row['prediction']}"] == max(row[name] for name in columns)
         else:
             assert row["prediction"] is (row["probability"] > 0.5)
+    estimated = estimate_performance(line.platform, line.model, line.period("2024-01-17"))
+    assert estimated is not None
+    (record, so_far), figures = estimated, json.loads(estimated[0].figures)
+    assert (record.period, record.version, record.rows, record.bar, so_far.periods) == ("2024-01-17", 1, 14, None, 0)
+    assert record.metric == "log_loss" and record.estimated == figures["log_loss"] > 0
+    assert estimate_performance(line.platform, line.model, line.period("2024-01-17")) == estimated
+    assert estimates(line.platform, line.model) == [record]
     line.live(2, "2024-01-19")
     measured = measure_performance(line.platform, line.model, line.period("2024-01-20"))
     assert measured is not None
     assert measured[0].error == measured[0].figure_values["log_loss"] > 0
-    assert {"brier", "accuracy"} < set(measured[0].figure_values)
+    assert {"brier", "accuracy"} < set(measured[0].figure_values) & set(figures)
+    found = track_record([record], [measured[0]])
+    assert (found.periods, found.off) == (1, abs(record.estimated - measured[0].error))
 
 
 def test_a_class_that_was_not_declared_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
