@@ -7,6 +7,7 @@ import pytest
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
 from mlops_assets.monitoring.attribution import AttributionRecord
+from mlops_assets.monitoring.estimation import EstimateRecord
 from mlops_assets.monitoring.timeline import paid, standing
 from mlops_assets.monitoring.timeline_text import as_text
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, timeline, training
@@ -119,3 +120,18 @@ def test_a_period_that_is_not_judged_says_why_once() -> None:
 def test_what_a_training_looked_at_are_the_newest_periods_whose_labels_were_known() -> None:
     made = timeline([performance(number, 1.0) for number in range(5)], [], [training(6, 1)])
     assert [period.key for period in made.before(made.trainings[0])] == [day(1), day(2), day(3)]
+
+
+def test_an_estimate_is_told_of_a_period_without_labels_and_how_far_past_ones_were_off() -> None:
+    made = timeline([performance(0, 1.0)], [drift(0), drift(1)], [training(0, 1)])
+    estimated = [EstimateRecord(day(number), 1, 100, "mae", 1.5, 1.0, None, number, "{}") for number in (0, 1)]
+    periods = tuple(replace(of, estimate=one) for of, one in zip(made.periods, estimated, strict=True))
+    told = as_text(replace(made, periods=periods)).splitlines()
+    (header,) = [line for line in told if "Before labels come" in line]
+    assert header.startswith(
+        "  Before labels come: over 1 past period estimates were off by 0.5 on average, the level "
+    )
+    (line,) = [line for line in told if "is estimated" in line]
+    assert told.index(line) > next(number for number, of in enumerate(told) if of.startswith(day(1)))
+    assert line.strip() == estimated[1].words
+    assert "estimate" not in as_text(made)
