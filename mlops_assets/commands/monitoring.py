@@ -89,6 +89,30 @@ def report(folder: Path, model: str, period: str) -> None:
     click.echo(f"Wrote {write_page(platform, definition, definition.schema.calendar.at_key(period))}")
 
 
+@monitor.command("explain")
+@click.argument("model")
+@click.argument("period")
+@click.pass_obj
+@in_one_message
+def explain(folder: Path, model: str, period: str) -> None:
+    """Tell what the drift of MODEL in PERIOD comes from, and whether it were there without a correction.
+
+    Columns and segments that are off, the sources behind them, and which corrections and late deliveries are among
+    their rows. Without each of the first five the period is computed again; nothing of it is kept.
+    """
+    from mlops_assets.features.catalog.shown import masked_columns
+    from mlops_assets.monitoring.explaining import as_lines
+    from mlops_assets.monitoring.explaining import explain as explained
+
+    platform = open_platform(folder)
+    principal = principal_of_command(platform)
+    principal.require("features:read", platform.tokens.roles)
+    definition = platform.project.model(model)
+    found = explained(platform, definition, definition.schema.calendar.at_key(period))
+    for line in as_lines(found, masked_columns(definition.predictions_schema, principal)):
+        click.echo(line)
+
+
 @monitor.command("skew")
 @click.argument("model")
 @click.pass_obj

@@ -94,29 +94,44 @@ def measure_drift(platform: Platform, model: ModelDefinition, period: Period) ->
     if scored.num_rows == 0:
         return None
     version = int(scored.column("version")[0].as_py())
+    record, training_set = judged(platform, model, period, version, scored)
+    data_version = write_record(platform.records(model, "drift"), record)
+    page = write_page(platform, model, period) if record.alarm else None
+    return Drift(record, data_version, training_set, page)
+
+
+def judged(
+    platform: Platform, model: ModelDefinition, period: Period, version: int, rows: "pa.Table"
+) -> tuple[DriftRecord, InputEvidence]:
+    """What is found in some rows as those that a version scored in a period; nothing of it is kept.
+
+    Returns:
+        The record that it would be, and evidence of the training set that the rows were compared with.
+
+    Raises:
+        MissingDataError: The training set is gone.
+    """
     at = model.schema.calendar.at_key(candidate_of_version(platform, model, version).at)
     sets = platform.training_sets(model)
     training_set = InputEvidence(
         sets.delta.name, sets.delta.version(), sets.data_version(at.key) or "", (at.key, at.key)
     )
     null, segments = _nulls(platform, model, at, training_set.data_version)
-    verdict = null.judge(_summarized(model, scored), _before(platform, model, period))
-    moved = segments.findings(scored) if segments else []
+    verdict = null.judge(_summarized(model, rows), _before(platform, model, period))
+    moved = segments.findings(rows) if segments else []
     known = _segments_before(platform, model, period, version) if moved else set[tuple[str, str]]()
     importance = importance_of(platform, model, version)
     record = DriftRecord(
         period=period.key,
         version=version,
-        rows=scored.num_rows,
+        rows=rows.num_rows,
         alarm=verdict.alarm,
         moved=any((one.by, one.segment) not in known for one in moved),
         words=verdict_words(null, verdict, importance),
         segment_words=_segment_words(segments, moved, known),
         found=_as_json(null, verdict, segments, moved, importance),
     )
-    data_version = write_record(platform.records(model, "drift"), record)
-    page = write_page(platform, model, period) if record.alarm else None
-    return Drift(record, data_version, training_set, page)
+    return record, training_set
 
 
 def drift_of(platform: Platform, model: ModelDefinition, period: Period) -> DriftRecord | None:

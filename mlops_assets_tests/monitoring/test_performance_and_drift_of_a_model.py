@@ -24,6 +24,7 @@ from mlops_assets.models.version_changes import learned_from
 from mlops_assets.monitoring import attribution, drift, period_null, segments
 from mlops_assets.monitoring.attribution import attribution_of, measure_attribution
 from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
+from mlops_assets.monitoring.explaining import as_lines, explain, rows_without, spans_read
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     labels_known_at,
@@ -457,3 +458,83 @@ def test_what_was_corrected_since_a_training_is_told_of_the_periods_that_it_coul
     (corrected,) = learned_from(line.platform, line.model, training).corrected
     assert (corrected.source, corrected.states, corrected.periods) == ("sales", 1, ("2024-01-09",))
     assert corrected.newest >= now
+
+
+NEXT = "2024-01-21"
+TWENTYFOLD = {shop: units_of(shop, NEXT) * 20 for shop in SHOPS}
+
+
+def judged_with(line: Line, units: dict[str, int], corrected: dict[str, int]) -> Line:
+    """The next day is sold with some units, of which some are corrected before it is scored and judged."""
+    line.sales(NEXT, None, **units)
+    if corrected:
+        line.sales(NEXT, line.platform.clock.now() + timedelta(minutes=30), **{**units, **corrected})
+    line.visits(NEXT)
+    line.features(NEXT)
+    score(line.platform, line.model, line.period(NEXT))
+    assert measure_drift(line.platform, line.model, line.period(NEXT)) is not None
+    return line
+
+
+def files_of(line: Line) -> dict[str, bytes]:
+    home = path_of(line.platform.home.reports).parent
+    return {str(file): file.read_bytes() for file in home.rglob("*") if file.is_file()}
+
+
+def test_an_alarm_by_a_correction_names_it_with_its_sources_and_goes_away_without_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    judged_with(line, {}, TWENTYFOLD)
+    before = files_of(line)
+    found = explain(line.platform, line.model, line.period(NEXT))
+    assert files_of(line) == before
+    assert "level" in {column for column, _ in found.record.values["beyond"]}
+    assert [str(one) for one in found.sources["level"]] == ["sales.units"]
+    (late,) = found.late
+    assert (late.source, late.periods, late.states, late.corrects) == ("sales", (NEXT,), len(SHOPS), True)
+    assert late.columns == {"units": len(SHOPS)}
+    assert not found.without[0].alarm
+    told = list(as_lines(found))
+    assert any("level" in said and said.endswith(" distance, from sales.units") for said in told[1:])
+    assert told[-2].startswith(
+        f"  correction of sales {NEXT}, known from {late.known_at.isoformat()}: 14 states, units"
+    )
+    assert told[-1].startswith("    without it the alarm goes away: as usual: ")
+
+
+def test_an_alarm_by_a_real_change_stays_without_what_was_corrected_beside_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    judged_with(line, TWENTYFOLD, {"s03": TWENTYFOLD["s03"] + 7})
+    found = explain(line.platform, line.model, line.period(NEXT))
+    assert [(late.states, late.corrects) for late in found.late] == [(1, True)]
+    assert found.without[0].alarm
+    assert list(as_lines(found))[-1].startswith("    without it the alarm stays: drifted: ")
+    assert not any("in shop s" in said for said in as_lines(found, ["shop"]))
+
+
+def test_what_is_computed_again_with_nothing_left_out_is_what_was_scored(line: Line) -> None:
+    judged_with(line, {}, {})
+    day, names = line.period(NEXT), [*line.model.schema.names, *line.model.feature_names]
+    spans = spans_read(line.platform, line.model, day)
+    again = rows_without(line.platform, line.model, day, None, spans).select(names)
+    assert again.to_pylist() == drift.scored_in(line.platform, line.model, day).select(names).to_pylist()
+    assert (
+        list(as_lines(explain(line.platform, line.model, day)))[-1] == "  nothing is off: there is nothing to explain"
+    )
+
+
+def test_an_alarm_with_no_correction_came_in_time_and_no_drift_measured_is_said(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(period_null, "MIN_PERIODS", 3)
+    judged_with(line, TWENTYFOLD, {})
+    found = explain(line.platform, line.model, line.period(NEXT))
+    assert found.record.alarm and not found.late
+    in_time = "  no correction and no late delivery is among its rows: it came with deliveries in time"
+    assert list(as_lines(found))[-1] == in_time
+    with pytest.raises(MissingDataError) as caught:
+        explain(line.platform, line.model, line.period("2024-01-19"))
+    assert caught.value.found == "no drift of 'forecast' in 2024-01-19"
