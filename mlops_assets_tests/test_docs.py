@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -99,8 +100,11 @@ class Reader:
             assert value == "mlops_…", "what was printed last"
             os.environ[name] = self.output.strip()
             return ""
-        if words[0] == "curl":
+        if words[0] in ("curl", "pytest"):
             command = [require_program("bash", "bash"), "-c", self.at_server(line)]
+            if words == ["pytest"]:  # without plugins of this machine's that write, or take long to load
+                given = ["-p", "mlops_assets.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
+                command = [sys.executable, "-m", "pytest", *given]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         else:
             assert words[0] == "mlops-assets", line

@@ -27,18 +27,25 @@ def test_the_package_is_named_after_the_folder_as_python_can_import_it(
         "README.md",
         "dagster.yaml",
         "pyproject.toml",
+        "tests",
         "workspace.yaml",
     }
     assert not any("PACKAGE" in file.read_text(encoding="utf-8") or "PACKAGE" in str(file) for file in files)
 
 
-def test_it_is_sound_with_daily_partitions_keys_of_its_own_and_no_python_but_the_code_location(tmp_path: Path) -> None:
+def test_it_is_sound_with_daily_partitions_keys_of_its_own_and_no_python_but_the_code_location_and_tests(
+    tmp_path: Path,
+) -> None:
     files = write_project(tmp_path / "My Shop-2")
     project = find_project(tmp_path / "My Shop-2").read()
     assert check_project(project) == []
     model = project.models["orders_forecast"]
     assert (model.schema.keys, model.schema.calendar.of(model.first.start).key) == (("region", "product"), "2024-01-01")
-    assert sorted(file.name for file in files if file.suffix == ".py") == ["__init__.py", "definitions.py"]
+    assert sorted(file.name for file in files if file.suffix == ".py") == [
+        "__init__.py",
+        "definitions.py",
+        "test_orders_forecast.py",
+    ]
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

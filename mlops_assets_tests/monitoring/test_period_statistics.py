@@ -26,7 +26,7 @@ from mlops_assets.monitoring.period_statistics import (
 )
 from mlops_assets.monitoring.summaries import MAX_LEVELS, Summaries, read_summaries, summarize, write_summaries
 from mlops_assets.storage.opening import storage_at
-from mlops_assets_tests.monitoring.worlds import World
+from mlops_assets.testing import SyntheticPeriods
 
 
 def numbers(*periods: list[Any], kind: pa.DataType | None = None) -> Summaries:
@@ -88,7 +88,7 @@ def test_evidently_measures_the_same() -> None:
 
 
 def test_leaving_a_period_out_is_to_compare_it_with_the_others() -> None:
-    everything = World(seed=3).months(range(6))
+    everything = SyntheticPeriods(("x0", "x1"), ("level",), seed=3).monitored(range(6)).summaries
     found = against_rest(everything)
     for place in range(6):
         alone = against(everything.at([other for other in range(6) if other != place]), everything.at([place]))
@@ -176,7 +176,10 @@ def test_columns_that_cannot_be_measured_are_refused(column: list[Any], kinds: d
 
 
 def test_what_was_kept_is_read_as_it_was_and_what_is_damaged_is_made_anew(tmp_path: Path) -> None:
-    file, kept = storage_at(tmp_path / "reference.npz"), World(seed=4).months(range(4))
+    file, kept = (
+        storage_at(tmp_path / "reference.npz"),
+        SyntheticPeriods(("x0", "x1"), ("level",), seed=4).monitored(range(4)).summaries,
+    )
     assert read_summaries(file) is None
     write_summaries(file, kept)
     read = read_summaries(file)

@@ -1,90 +1,104 @@
 """Segments: what moved in one of many, where no column as a whole did."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlops_assets.monitoring.segments import SegmentNull
-from mlops_assets_tests.monitoring.worlds import month
+from mlops_assets.project.model_attributes import DriftChoice
+from mlops_assets.testing import (
+    Injector,
+    Monitored,
+    SyntheticPeriods,
+    assert_detects_drift,
+    assert_false_alarm_rate,
+    nulls,
+    within,
+)
 
 CLASSES = [f"M{number:02}" for number in range(40)]
+PER_CLASS = 12
+BY_CLASS = DriftChoice(segments=("class",))
 
 
-def rows(number: int, per_class: int = 12) -> dict[str, np.ndarray]:
-    """A month: each class has a cost of its own, a season, and months of its own."""
-    random = np.random.default_rng([7, number])
-    names = np.repeat(CLASSES, per_class)
-    own = np.repeat(np.arange(40.0), per_class)
-    level = np.repeat(random.normal(size=40) * 0.3, per_class)
-    cost = 10 + own + np.sin(number / 2) + level + random.normal(size=len(names))
-    return {"class": names.astype(object), "cost": cost, "volume": random.gamma(20, size=len(names))}
+def month(place: int) -> pa.Table:
+    """Each class has a cost of its own, a season, and months of its own."""
+    random = np.random.default_rng([7, place])
+    own, level = np.repeat(np.arange(40.0), PER_CLASS), np.repeat(random.normal(size=40) * 0.3, PER_CLASS)
+    cost = 10 + own + np.sin(place / 2) + level + random.normal(size=len(own))
+    names = pa.array(np.repeat(CLASSES, PER_CLASS).tolist(), pa.string())
+    return pa.table({"class": names, "cost": cost, "volume": random.gamma(20, size=len(own))})
 
 
-def table(parts: Sequence[dict[str, np.ndarray]]) -> pa.Table:
-    return pa.table(
-        {name: pa.concat_arrays([pa.array(part[name], from_pandas=True) for part in parts]) for name in parts[0]}
-    )
+def past(count: int, drift: DriftChoice = BY_CLASS) -> Monitored:
+    months = SyntheticPeriods(("cost", "volume"), ("class",))
+    keys = [months.key(place) for place in range(count) for _ in range(40 * PER_CLASS)]
+    rows = pa.concat_tables([month(place) for place in range(count)])
+    return replace(months.monitored(range(1), drift), rows=rows, periods=keys)
 
 
-def null(numbers: Sequence[int], by: Sequence[str] = ("class",), rate: float = 0.05) -> SegmentNull:
-    parts = [rows(number) for number in numbers]
-    keys = [month(number) for number, part in zip(numbers, parts, strict=True) for _ in part["cost"]]
-    return SegmentNull.of(table(parts), keys, by=by, numbers=["cost", "volume"], categories=["class"], rate=rate)
+def more(by: float) -> Injector:
+    """The cost is higher by so much."""
 
+    def change(rows: pa.Table, random: np.random.Generator) -> pa.Table:
+        return rows.set_column(rows.column_names.index("cost"), "cost", pa.array(rows["cost"].to_numpy() + by))
 
-def moved(number: int, by: float, segment: str = "M07") -> pa.Table:
-    part = rows(number)
-    return table([{**part, "cost": part["cost"] + by * (part["class"] == segment)}])
+    return Injector(f"{by:g} more", ("cost",), change)
 
 
 @pytest.fixture(scope="module")
-def usual() -> SegmentNull:
-    return null(range(48))
+def usual() -> Monitored:
+    return past(48)
 
 
-def test_a_segment_that_moved_is_named_with_what_is_usual_in_it(usual: SegmentNull) -> None:
-    for number in range(48, 54):
-        first = usual.findings(moved(number, 5.0))[0]
+def test_a_segment_that_moved_is_found_and_named_with_what_is_usual_in_it(usual: Monitored) -> None:
+    moved = within(more(5.0), "class", "M07")
+    assert_detects_drift(usual, moved, power=0.9, trials=22, by_segment=True)
+    for place in range(48, 54):
+        first = usual.findings(moved(month(place)))[0]
         assert (first.by, first.segment, first.column, first.statistic) == ("class", "M07", "cost", "mean")
-        assert first.score > usual.bar and first.rows == 12
+        assert first.rows == 12
         assert first.usual == pytest.approx(17, abs=1) and first.value == pytest.approx(22, abs=2.5)
 
 
-def test_months_in_which_nothing_moved_have_findings_as_rarely_as_is_told(usual: SegmentNull) -> None:
-    assert usual.periods == 48
-    found = [bool(usual.findings(moved(number, 0.0))) for number in range(48, 128)]
-    assert np.mean(found) <= 0.15
-    assert null(range(48), rate=0.5).bar < usual.bar
+def test_months_in_which_nothing_moved_have_findings_as_rarely_as_is_told(usual: Monitored) -> None:
+    assert_false_alarm_rate(usual, max_rate=0.1, by_segment=True)
 
 
-def test_nulls_of_one_segment_are_found(usual: SegmentNull) -> None:
-    part = rows(50)
-    part["cost"] = np.where((part["class"] == "M03") & (np.arange(len(part["cost"])) % 2 == 0), np.nan, part["cost"])
-    first = usual.findings(table([part]))[0]
+def test_a_higher_rate_of_false_alarms_finds_more(usual: Monitored) -> None:
+    often = replace(usual, drift=replace(BY_CLASS, false_alarms=0.5))
+    found = [[bool(one.findings(month(place))) for place in range(48, 68)] for one in (usual, often)]
+    assert sum(found[1]) > sum(found[0])
+
+
+def test_nulls_of_one_segment_are_found(usual: Monitored) -> None:
+    first = usual.findings(within(nulls("cost"), "class", "M03")(month(50)))[0]
     assert (first.segment, first.column, first.statistic, first.value) == ("M03", "cost", "null share", 0.5)
 
 
-def test_numbers_cut_rows_between_the_quartiles_of_the_reference() -> None:
-    by_volume = null(range(48), by=["volume"])
-    part = rows(50)
-    quartile = np.quantile(np.concatenate([rows(number)["volume"] for number in range(48)]), 0.75)
-    part["cost"] = np.where(part["volume"] > quartile, part["cost"] + 30, part["cost"])
-    first = by_volume.findings(table([part]))[0]
+def test_numbers_cut_rows_between_the_quartiles_of_the_reference(usual: Monitored) -> None:
+    by_volume = replace(usual, drift=DriftChoice(segments=("volume",)))
+    highest = month(50)["volume"].to_numpy() > np.quantile(usual.rows["volume"].to_numpy(), 0.75)
+    rows = month(50).append_column("highest", pa.array(highest))
+    first = by_volume.findings(within(more(30.0), "highest", True)(rows))[0]
     assert (first.by, first.segment, first.column) == ("volume", "fourth quartile", "cost")
 
 
-def test_a_segment_of_few_rows_or_a_short_past_is_not_judged(usual: SegmentNull) -> None:
-    part = rows(50)
-    few = {name: values[(part["class"] != "M07") | (np.arange(480) % 12 == 0)] for name, values in part.items()}
-    few["cost"] = few["cost"] + 50 * (few["class"] == "M07")
-    assert not [one for one in usual.findings(table([few])) if one.segment == "M07"]
-    assert np.isnan(null(range(23)).bar) and null(range(23)).findings(moved(50, 50.0)) == []
+def test_a_segment_of_few_rows_or_a_short_past_is_not_judged(usual: Monitored) -> None:
+    rows = month(50)
+    kept = [place for place, name in enumerate(rows["class"].to_pylist()) if name != "M07" or place % 12 == 0]
+    few = within(more(50.0), "class", "M07")(rows.take(kept))
+    assert not [one for one in usual.findings(few) if one.segment == "M07"]
+    assert past(23).findings(within(more(50.0), "class", "M07")(rows)) == []
+    with pytest.raises(AssertionError, match="segments are not judged: none declared, or too few periods"):
+        assert_detects_drift(past(24), more(50.0), by_segment=True)
 
 
-def test_a_segment_that_the_past_lacks_and_rows_without_one_are_left_out(usual: SegmentNull) -> None:
-    part = rows(50)
-    part["class"][:20] = ["new"] * 10 + [None] * 10
-    part["cost"][:20] += 100
-    assert {one.segment for one in usual.findings(table([part]))} <= {"M01", "M00"}
+def test_a_segment_that_the_past_lacks_and_rows_without_one_are_left_out(usual: Monitored) -> None:
+    rows = month(50)
+    names = pa.array(["new"] * 10 + [None] * 10 + rows["class"].to_pylist()[20:], pa.string())
+    strange = rows.set_column(0, "class", names)
+    changed = more(100.0)(strange.slice(0, 20))
+    found = usual.findings(pa.concat_tables([changed, strange.slice(20)]))
+    assert {one.segment for one in found} <= {"M01", "M00"}

@@ -20,9 +20,9 @@ from mlops_assets.monitoring.summaries import read_summaries, write_summaries
 from mlops_assets.sources.files import read_delivery
 from mlops_assets.storage.opening import storage_at
 from mlops_assets.storage.path import StoragePath
+from mlops_assets.testing import SyntheticPeriods
 from mlops_assets_tests.lakehouse import shop
 from mlops_assets_tests.local_paths import path_of
-from mlops_assets_tests.monitoring.worlds import World
 from mlops_assets_tests.storage.kinds import KINDS
 
 MOMENT = datetime(2024, 2, 3, tzinfo=UTC)
@@ -101,7 +101,8 @@ def test_the_log_of_a_table_is_read_proven_and_summed(folder: StoragePath, tmp_p
 
 
 def test_summaries_of_a_reference_are_kept_in_any_storage(folder: StoragePath) -> None:
-    file, kept = folder / "reports" / "reference.npz", World(seed=1).months(range(2))
+    file = folder / "reports" / "reference.npz"
+    kept = SyntheticPeriods(("x",), ("level",)).monitored(range(2)).summaries
     assert read_summaries(file) is None
     write_summaries(file, kept)
     assert (read := read_summaries(file)) and read.periods == kept.periods
