@@ -8,11 +8,12 @@ from mlops_assets.models.contributions import Contributions
 from mlops_assets.monitoring.attribution import ranks, summarized_shares
 from mlops_assets.monitoring.period_null import PeriodNull, Verdict
 from mlops_assets.monitoring.period_statistics import MEAN
-from mlops_assets_tests.monitoring.worlds import month
+from mlops_assets.testing import SyntheticPeriods
 
 FEATURES = tuple(f"x{number}" for number in range(7))
 WEIGHTS = np.array([0.44, 0.22, 0.16, 0.1, 0.08, 0.05, 0.02])
 ROWS = 20
+month = SyntheticPeriods(()).key
 
 
 def made(seed: int, weights: "np.ndarray" = WEIGHTS, rows: int = ROWS) -> Contributions:
