@@ -96,7 +96,7 @@ def contributions(
     walks = _walks(_scores(model, fit, named), frame, background, turns)
     chosen = walks[:, 0, -1].argmax(axis=1)  # of one column the only one
     walked = np.take_along_axis(walks, chosen[:, None, None, None], axis=3)[..., 0]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         changes = np.take_along_axis(np.diff(walked, axis=2), turns[None], axis=2)
     together = np.array([np.bincount(of)[of] for of in turns])  # so many features share a turn
     values = (changes / together).mean(axis=1)

@@ -97,16 +97,26 @@ def explainer(platform: Platform, model: ModelDefinition, version: int) -> Expla
         MissingDataError: The fit is gone, or there are neither.
         ContractError: The fit is not the one that was trained, or does not predict for its training set.
     """
+    training = candidate_of_version(platform, model, version)
+    fit = stored_fit(platform, model, training)
+    return Explainer(model, version, training, fit, background_of_version(platform, model, version, fit))
+
+
+def background_of_version(platform: Platform, model: ModelDefinition, version: int, fit: Any) -> "pa.Table":
+    """The rows that a version's predictions are explained against, as they were kept, or from its training set.
+
+    Raises:
+        MissingDataError: There are neither.
+        ContractError: The fit does not predict for its training set.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     training = candidate_of_version(platform, model, version)
-    fit = stored_fit(platform, model, training)
     try:
-        kept = pq.read_table(io.BytesIO(_file(platform, model, training, "background", "parquet").read_bytes()))
+        return pq.read_table(io.BytesIO(_file(platform, model, training, "background", "parquet").read_bytes()))
     except (OSError, pa.ArrowInvalid):
-        kept = background_of(model, fit, _trained_on(platform, model, training), f"version {version}")
-    return Explainer(model, version, training, fit, kept)
+        return background_of(model, fit, _trained_on(platform, model, training), f"version {version}")
 
 
 def measure_attribution(

@@ -22,6 +22,7 @@ from mlops_assets.serving.authorization import principal_of
 from mlops_assets.serving.batching import Predicted
 from mlops_assets.serving.champions import ServedModel
 from mlops_assets.serving.context import ServingContext
+from mlops_assets.serving.explain import DESCRIBED, AnsweredContributions, Explanations, is_asked
 from mlops_assets.serving.looked_up import DirectRoute, found_as_json, looked_up
 from mlops_assets.serving.problems import ProblemError
 from mlops_assets.serving.reference import body_of
@@ -62,6 +63,7 @@ class AnsweredPrediction(BaseModel):
     found: dict[str, AnsweredRow | None] = Field(
         description="By table what answered; null where nothing did, empty where features were given"
     )
+    contributions: AnsweredContributions | None = Field(None, description="With explain=1; null as the prediction is")
 
 
 class AnsweredPredictions(BaseModel):
@@ -112,23 +114,26 @@ def router(context: ServingContext) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["models"])
     plans = Plans(context)
     signatures: dict[str, GivenFeatures] = {}
+    explanations = Explanations(context)
 
     async def predict(request: Request, model: str) -> Response:
         """Predicts for each row, in their order, with the version that was promoted last.
 
         By key, features are looked up as they are known now, those computed from the request among them. Features
-        that are given are checked against the model's signature. The answer never holds the values of features.
+        that are given are checked against the model's signature. The answer never holds the values of features. With
+        explain=1 it tells what each contributes, for so many rows at once as the server's settings allow.
         """
         now = context.platform.clock.now()
         principal = await principal_of(request, now)
         principal.require("predict")
         served = context.champions.of(model)
-        request_id = _request_id(request)
+        request_id, explains = _request_id(request), is_asked(request)
         content = await json_of(request)
         kind = _kind(content)
         served.require()
         asked: Sequence[dict[str, Any]] = ()
         found: Sequence[OnlineAnswer] = ()
+        masked: Sequence[str] = ()
         untimed: Collection[str] = ()
         if kind == "rows":
             plan = plans.of_model(served.model)
@@ -140,15 +145,19 @@ def router(context: ServingContext) -> APIRouter:
         else:
             signature = signatures.get(model) or signatures.setdefault(model, GivenFeatures(served.model))
             features = signature.read(content["features"], context.settings.max_keys)
+        if explains:
+            explanations.require_few(features)
         predicted = await _predicted(served, features)
         predicted = replace(predicted, answers=_of_known_keys(predicted.answers, found))
         if is_sampled(request_id, served.model.request_log.log_share):
             _keep(context, served, principal, request_id, now, asked, features, found, predicted)
-        return _answer(context, served.model, request_id, now, found, untimed, predicted)
+        made_of = await explanations.of(predicted.by, features, masked) if explains else []
+        return _answer(context, served.model, request_id, now, found, untimed, predicted, made_of)
 
     routes.add_api_route(
         "/{model}/predict", predict, methods=["POST"], summary="Predictions of one or many rows",
-        response_model=AnsweredPredictions, responses=_ANSWERED, openapi_extra=body_of(AskedPredictions, _EXAMPLES),
+        response_model=AnsweredPredictions, responses=_ANSWERED,
+        openapi_extra={**body_of(AskedPredictions, _EXAMPLES), "parameters": [DESCRIBED]},
         route_class_override=DirectRoute,
     )  # fmt: skip
     return routes
@@ -263,9 +272,14 @@ def _answer(
     found: "Sequence[OnlineAnswer]",
     untimed: Collection[str],
     predicted: Predicted,
+    made_of: Sequence[Mapping[str, Any]],
 ) -> Response:
     tables = found_as_json(context.metrics, now, found, untimed) if found else [{} for _ in predicted.answers]
-    rows = [{**as_answered(answer), "found": of} for answer, of in zip(predicted.answers, tables, strict=True)]
+    rows: list[dict[str, Any]] = [
+        {**as_answered(answer), "found": of} for answer, of in zip(predicted.answers, tables, strict=True)
+    ]
+    for row, contributed in zip(rows, made_of, strict=False):
+        row["contributions"] = None if row["prediction"] is None else contributed
     answered = {
         "request_id": request_id, "now": moment(now), "model": model.name, "version": predicted.by.version,
         "promoted_at": moment(predicted.by.promoted_at), "rows": rows,

@@ -35,6 +35,7 @@ class ServingSettings:
         arrival_seconds: Within how many seconds a request must have come whole, and an answer is read.
         max_connections: Connections that may be open; one more ends the one that was idle longest.
         max_keys: Rows of one request.
+        max_explained: Rows of one request whose predictions are explained.
         max_lookups: Lookups of one request.
         max_waiting: Rows that wait for the predictions of one model.
         request_log_seconds: Seconds from one writing of the requests that are kept to the next.
@@ -49,6 +50,7 @@ class ServingSettings:
     arrival_seconds: int = _limit(20, "MLOPS_ARRIVAL_SECONDS", "seconds in which a request must have come whole")
     max_connections: int = _limit(1_000, "MLOPS_MAX_CONNECTIONS", "open connections")
     max_keys: int = _limit(1_000, "MLOPS_MAX_KEYS", "rows of one request")
+    max_explained: int = _limit(20, "MLOPS_MAX_EXPLAINED", "rows of one request whose predictions are explained")
     max_lookups: int = _limit(50, "MLOPS_MAX_LOOKUPS", "lookups of one request")
     max_waiting: int = _limit(10_000, "MLOPS_MAX_WAITING", "rows that wait for a model's predictions")
     request_log_seconds: int = _limit(30, "MLOPS_REQUEST_LOG_SECONDS", "seconds between two writings of requests kept")

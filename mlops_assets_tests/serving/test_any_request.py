@@ -70,6 +70,7 @@ def _ask_anything(client: TestClient, operation: Any, cases: st.SearchStrategy[A
 GOOD: list[tuple[str, Any]] = [
     ("/v1/models/forecast/predict", {"rows": KEYS[:2]}),
     ("/v1/models/forecast/predict", {"features": [FEATURES]}),
+    ("/v1/models/forecast/predict?explain=1", {"features": [FEATURES]}),
     ("/v1/features", {"rows": KEYS[:2], "model": "forecast"}),
     (
         "/v1/features",

@@ -74,6 +74,34 @@ def test_keys_are_answered_in_their_order_with_version_time_and_ages(line: Line,
     assert nobody["found"] == {"trend": None, "shops": None}
 
 
+def test_who_asks_is_told_what_each_feature_contributes_and_of_personal_ones_only_with_the_scope(
+    line: Line, client: TestClient
+) -> None:
+    plain = ask(client, rows=KEYS[:3])
+    everything = {"Authorization": f"Bearer {token(line.platform, 'administrator')}"}
+    told = client.post(f"{ROUTE}?explain=1", json={"rows": KEYS[:3]}, headers=everything).json()
+    assert AnsweredPredictions.model_validate(told)
+    for row, before in zip(told["rows"], plain["rows"], strict=True):
+        made_of = row.pop("contributions")
+        assert row == before and set(made_of["features"]) == {*line.model.feature_names}
+        total = made_of["base"] + sum(made_of["features"].values())
+        assert total == pytest.approx(row["prediction"], abs=1e-9)
+    hidden = {name for name in line.model.feature_names if name in line.model.personal_names}
+    masked = client.post(f"{ROUTE}?explain=1", json={"rows": [KEYS[0], {**KEYS[0], "shop": "nobody"}]}).json()["rows"]
+    assert hidden and masked[0]["contributions"]["base"] is None
+    assert {name for name, one in masked[0]["contributions"]["features"].items() if one is None} == hidden
+    assert masked[1]["prediction"] is masked[1]["contributions"] is None
+    given = client.post(f"{ROUTE}?explain=1", json={"features": given_features(line, client)[:1]}).json()["rows"][0]
+    assert None not in given["contributions"]["features"].values()  # who gives them knows them
+    assert client.post(f"{ROUTE}?explain=0", json={"rows": KEYS[:3]}).json()["rows"] == plain["rows"]
+
+
+def test_few_rows_are_explained_at_once_and_only_who_asks_with_one(line: Line, client: TestClient) -> None:
+    found = refusal(client, 422, {"rows": [KEYS[0]] * 21}, f"{ROUTE}?explain=1")
+    assert (found["found"], found["expected"]) == ("21 rows to explain", "at most 20")
+    assert refusal(client, 422, {"rows": KEYS}, f"{ROUTE}?explain=yes")["found"] == "explain that is neither 0 nor 1"
+
+
 def test_given_features_are_predicted_as_those_that_were_looked_up(line: Line, client: TestClient) -> None:
     by_key, given = ask(client, rows=KEYS), ask(client, features=given_features(line, client))
     assert [row["prediction"] for row in given["rows"]] == [row["prediction"] for row in by_key["rows"]]
@@ -291,7 +319,7 @@ def test_a_request_id_that_cannot_be_is_refused(client: TestClient, name: str) -
 
 def test_the_description_names_the_route_its_model_and_both_forms(client: TestClient) -> None:
     described = client.get("/openapi.json").json()["paths"]["/v1/models/{model}/predict"]["post"]
-    assert [one["name"] for one in described["parameters"]] == ["model"]
+    assert [one["name"] for one in described["parameters"]] == ["model", "explain"]
     for example in described["requestBody"]["content"]["application/json"]["examples"].values():
         AskedPredictions.model_validate(example["value"])
     AnsweredPredictions.model_validate(described["responses"]["200"]["content"]["application/json"]["example"])
