@@ -46,6 +46,7 @@ def models_page(platform: Platform, asked: str, frame: Frame) -> str:
         frame,
         rows=sorted(rows, key=lambda row: STANDINGS.index(row.state)),
         total=len(names),
+        personal=sum(bool(model.personal_names) for model in platform.project.models.values()),
         page=number,
         last=last,
         before=f"{MODELS}?page={number - 1}" if number > 1 else None,
