@@ -148,11 +148,11 @@ class _Preparing:
         """Train at a period, unless that was done and kept, and measure the fit on all that became known later."""
         try:
             file = self._file(at)
-            if not file.exists():
-                self._train(at, file)
+            fit = None if file.exists() else self._train(at, file)
             entry = _read(file)
             training = CandidateRecord(**_with_moment(json.loads(_text(entry, "record"))))
-            return Prepared(at.key, training, file, self._performance(training, _fit(self.model, entry, "model")))
+            fit = _fit(self.model, entry, "model") if fit is None else fit
+            return Prepared(at.key, training, file, self._performance(training, fit))
         except PlatformError as error:  # of one period, such as too few labels: as in production it has no training
             return Prepared(at.key, str(error), Path(), {})
 
@@ -168,7 +168,8 @@ class _Preparing:
         }
         return self.platform.home.backtests / model.name / f"{at.key}.{definition_hash(made_from)[:16]}.npz"
 
-    def _train(self, at: Period, file: Path) -> None:
+    def _train(self, at: Period, file: Path) -> Any:
+        """Train and keep it; gives the fit that would serve."""
         import numpy as np
         import pyarrow as pa
 
@@ -192,6 +193,7 @@ class _Preparing:
         arrays |= {f"scores of {who}": said for who, said in judged.scores.items()}
         np.savez_compressed(held, **arrays)
         write_atomically(file, held.getvalue())
+        return fitted.model
 
     def _performance(self, training: CandidateRecord, fit: Any) -> dict[str, PerformanceRecord]:
         import pyarrow as pa
