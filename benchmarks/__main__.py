@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from benchmarks import Figure
 from benchmarks.backfill import backfill
+from benchmarks.backtest import backtest_speed, pay_off
 from benchmarks.chain import chain
 from benchmarks.compaction import compaction
 from benchmarks.drift import drift, false_alarms, power
@@ -42,6 +43,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "drift": drift,
     "false-alarms": false_alarms,
     "power": power,
+    "pay-off": pay_off,
+    "backtest-speed": backtest_speed,
     "http": http,
     "predict-http": predict_http,
     "register": register,
