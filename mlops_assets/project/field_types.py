@@ -155,7 +155,10 @@ DeclaredType = Annotated[
 ]
 
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_share_of_percentage)]
+_WrittenShare = float | Annotated[str, Field(pattern=r"^\s*\d+(\.\d*)?\s*%$")]
+"""What editors and dg take for a share."""
+
+Share = Annotated[float, BeforeValidator(_share_of_percentage, json_schema_input_type=_WrittenShare)]
 """A share: 0.1, or 10%."""
 
 
@@ -168,7 +171,7 @@ def _no_columns(value: Any) -> Any:
     return value
 
 
-ShareOfFigure = Annotated[Share, BeforeValidator(_no_columns)]
+ShareOfFigure = Annotated[Share, BeforeValidator(_no_columns, json_schema_input_type=_WrittenShare)]
 """A share of the figure that is compared with; in earlier releases columns stood in its place."""
 
 Length = Annotated[Duration, _read_by(Duration.parse)]

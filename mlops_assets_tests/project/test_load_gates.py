@@ -1,5 +1,6 @@
 """Gates as they are written: each form, and how a mistake in one is reported."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mlops_assets.project.gates import (
     SegmentGate,
     SizeGate,
 )
-from mlops_assets.project.model_attributes import EvaluationChoice
+from mlops_assets.project.model_attributes import EvaluationChoice, ModelAttributes
 from mlops_assets_tests.project.small_project import SmallProject
 
 FILE = "forecast/defs.yaml"
@@ -81,6 +82,14 @@ def test_every_form_of_a_gate(project: SmallProject) -> None:
         "latency": "Predicting one row takes at most 5 ms, the median of several tries.",
         "is_fair": "The function fair of the project says so.",
     }
+
+
+@pytest.mark.parametrize(("written", "taken"), [("2%", True), ("2.5 %", True), ("0.02", False), ("two", False)])
+def test_editors_and_dg_take_a_share_as_it_is_written(written: str, taken: bool) -> None:
+    by = ModelAttributes.model_json_schema()["$defs"]["ProtectionGate"]["properties"]["by"]
+    number, percentage = by["anyOf"]
+    assert number == {"type": "number"}
+    assert percentage["type"] == "string" and bool(re.search(percentage["pattern"], written)) is taken
 
 
 def test_another_function_is_another_gate_and_where_it_lies_is_not(project: SmallProject, tmp_path: Path) -> None:
