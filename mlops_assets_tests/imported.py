@@ -1,5 +1,6 @@
 """What commands import and hash at last, once for all forks; nothing here may start a thread, which no fork has."""
 
+import gc
 import os
 from importlib import import_module
 from io import BytesIO
@@ -61,3 +62,5 @@ import_module("sqlalchemy.orm").configure_mappers()
 evidence = import_module("mlops_assets.governance.evidence")
 evidence.environment_hash()
 evidence.code_hash()
+gc.collect()
+gc.freeze()  # a fork that collects garbage would look through, and so copy, all that was imported
