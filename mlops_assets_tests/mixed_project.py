@@ -169,6 +169,7 @@ attributes:
   template: {name: ridge_regressor, params: {alpha: 1.0}}
   train: {window: expanding, validation: 7 days, min_rows: 100}
   gates: [{metric: mae, better_than: baseline}]
+  intervals: {coverage: 80%}
   retrain: {worse_by: 0.5, persistence: 3, cool_down: 14 days, max_age: 28 days}
 ---
 type: mlops_assets.Model
@@ -188,6 +189,7 @@ attributes:
   template: {name: ridge_regressor, params: {alpha: 1.0}}
   train: {window: expanding, validation: 1 week, min_rows: 12}
   gates: [{metric: mae, better_than: baseline}]
+  intervals: {coverage: 90%}
   retrain: {worse_by: 5, persistence: 3, cool_down: 4 weeks, max_age: 52 weeks}
 ---
 type: mlops_assets.Model

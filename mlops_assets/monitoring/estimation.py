@@ -77,7 +77,7 @@ class EstimateRecord:
         """The estimate beside its bar, in a sentence."""
         said = f"{self.metric} of {self.estimated:.4g} is estimated of {self.rows} rows, without their labels"
         if self.bar is None:
-            return f"{said}: not judged, as there are {self.past} past periods, and {MIN_PERIODS} are needed"
+            return f"{said}: not judged, for {self.past} past periods are too few to tell what is usual"
         of = f"by {self.past} past periods as much as {self.bar:.4g} is usual"
         return f"{said}; {of}" + ("; what it cannot see, concept drift, comes on top" if self.worse else "")
 
@@ -184,7 +184,7 @@ def usual(before: Sequence[EstimateRecord], rate: float) -> float | None:
         rate: Share of periods that may lie beyond, if past ones and the next come in any order alike.
 
     Returns:
-        The quantile that as many of the past lie beyond; None where they are fewer than 24, or too few for the rate.
+        The quantile that as many of the past lie beyond; None where they are fewer than 24, or than one over the rate.
     """
     shares = [one.estimated / one.level for one in before if one.level > 0]
     return conformal_quantile(shares, 1 - rate) if len(shares) >= MIN_PERIODS else None

@@ -242,6 +242,7 @@ def test_a_model_by_week_predicts_from_days_and_is_measured_two_weeks_later(plat
     assert expected
     ordered = pd.DataFrame(expected).sort_values(["shop", "week_of"]).reset_index(drop=True)
     same(scored[["shop", "week_of", "crowd", "crowd_change", "level", "revenue"]], ordered)
+    assert (scored.lower < scored.prediction).all() and (scored.prediction < scored.upper).all()  # from twelve rows
     for record in performance_history(platform, model):
         assert (date.fromisoformat(record.period) - date.fromisoformat(record.about)).days == 14
 
@@ -257,6 +258,8 @@ def test_performance_is_that_of_the_predictions_against_what_came_true(platform:
         truth = [math.log((sales[shop, day + timedelta(days=1)] + 1) / (sales[shop, day] + 1)) for shop in made.shop]
         assert record.rows == len(made)
         assert record.error == pytest.approx((made.prediction - truth).abs().mean(), rel=1e-12)
+        held = (made.lower <= truth) & (truth <= made.upper)
+        assert record.figure_values["coverage"] == pytest.approx(held.mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_as_many_past_periods_lie_beyond_what_is_usual_as_the_rate_allows() -> N
 
 def test_an_estimate_is_told_beside_its_bar_and_judged_once_there_are_enough_past_periods() -> None:
     one = record(7, 0.3)
-    judged = "not judged, as there are 7 past periods, and 24 are needed"
+    judged = "not judged, for 7 past periods are too few to tell what is usual"
     assert not one.worse and one.words == f"log_loss of 0.3 is estimated of 100 rows, without their labels: {judged}"
     worse = replace(one, bar=0.25, past=30)
     assert worse.worse and not replace(worse, bar=0.3).worse
