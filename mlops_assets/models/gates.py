@@ -105,14 +105,10 @@ def _protection(gate: ProtectionGate, facts: Facts) -> GateOutcome:
     limit, before, is_near = metric.moved(theirs, -gate.by), "", not metric.is_worse(mine, theirs, gate.by)
     earlier = {version: of.of(gate.metric) for version, of in facts.earlier.items() if gate.metric in of.values}
     if rival == "champion" and earlier and is_near:
-        best, worst = (max, min) if metric.greater_is_better else (min, max)
+        best = max if metric.greater_is_better else min
         version = best(earlier, key=lambda one: earlier[one])
-        # Who is better than the champion loses nothing, whatever an earlier one would do.
-        limit = worst(theirs, best(limit, metric.moved(earlier[version], -gate.by)))
-        if not metric.is_worse(mine, earlier[version], gate.by):
-            before = ", nor than"
-        else:
-            before = ", but it is than" if metric.is_worse(mine, limit) else "; as the better one it may be worse than"
+        limit = best(limit, metric.moved(earlier[version], -gate.by))
+        before = ", but it is than" if metric.is_worse(mine, limit) else ", nor than"
         before += f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} that served before"
     words = (
         f"{gate.metric} {mine:.4f} is {'not ' if is_near else ''}worse than the {rival}'s {theirs:.4f} by more than "

@@ -53,9 +53,8 @@ class ComparisonGate:
 class ProtectionGate:
     """A metric may not be worse than another's on the same rows by more than a share of the other's figure.
 
-    A fresher fit is better before any test, so this stops harm and demands no proof. One that is worse than the
-    champion may not be worse by more than that than the best of those that served before, either: small losses do not
-    add up.
+    A fresher fit is better before any test, so this stops harm and demands no proof. Against the champion, it may
+    not be worse by more than that than the best of those that served before, either: small losses do not add up.
     """
 
     metric: _Compared
@@ -72,9 +71,7 @@ class ProtectionGate:
     @property
     def description(self) -> str:
         """What it asks for, as a sentence."""
-        before = (
-            ", nor, where it is worse at all, than that of the best before" if self.not_worse_than == "champion" else ""
-        )
+        before = ", nor than that of the best before" if self.not_worse_than == "champion" else ""
         return (
             f"{self.metric} is not worse than the {self.not_worse_than}'s by more than {in_percent(self.by)} on the "
             f"same rows{before}."
