@@ -108,7 +108,7 @@ class Training:
         """What became of it, in words."""
         if self.version is None:
             return "refused"
-        became = "promoted" if self.promotion else "waits for approval" if self.state == "challenger" else "registered"
+        became = "promoted" if self.promotion else "waits" if self.state == "challenger" else "registered"
         return f"version {self.version}, {became}"
 
     @property
@@ -202,9 +202,10 @@ class Timeline:
         )
 
     def before(self, training: Training) -> tuple[TimelinePeriod, ...]:
-        """The newest periods with labels at a training, which the policy looked at together."""
+        """The newest periods with labels at a training, of one version, which the policy looks at together."""
         known = [one for one in self.periods if one.performance and one.performance.period <= training.candidate.at]
-        return tuple(known[-self.model.retrain.persistence :])
+        same = [one for one in known if one.version == known[-1].version]
+        return tuple(same[-self.model.retrain.persistence :])
 
 
 @dataclass(frozen=True)

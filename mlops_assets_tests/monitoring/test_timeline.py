@@ -120,6 +120,8 @@ def test_a_period_that_is_not_judged_says_why_once() -> None:
 def test_what_a_training_looked_at_are_the_newest_periods_whose_labels_were_known() -> None:
     made = timeline([performance(number, 1.0) for number in range(5)], [], [training(6, 1)])
     assert [period.key for period in made.before(made.trainings[0])] == [day(1), day(2), day(3)]
+    promoted = timeline([performance(0, 1.0), performance(1, 1.0, version=2)], [], [training(6, 1)])
+    assert [period.key for period in promoted.before(promoted.trainings[0])] == [day(1)]
 
 
 def test_an_estimate_is_told_of_a_period_without_labels_and_how_far_past_ones_were_off() -> None:
