@@ -9,7 +9,7 @@ alone says little.
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -174,18 +174,22 @@ def ranks(shares: Mapping[str, float]) -> dict[str, int]:
 
 
 def summarized_shares(found: Contributions, periods: Sequence[str]) -> "Summaries":
-    """The shares of each feature by period.
+    """The mean share of each feature by period; how shares lie from row to row is not kept: nothing is judged by it.
 
     Args:
         found: What was explained.
         periods: The key of each row's period.
     """
+    import numpy as np
     import pyarrow as pa
 
     from mlops_assets.monitoring.summaries import summarize
 
-    table = pa.table({name: found.shares[:, place] for place, name in enumerate(found.features)})
-    return summarize(table, periods, numbers=found.features, categories=[])
+    shares = found.shares
+    table = pa.table({name: shares[:, place] for place, name in enumerate(found.features)})
+    made = summarize(table, periods, numbers=found.features, categories=[])
+    points = (np.zeros(0),) * len(made.periods)
+    return replace(made, numbers={name: replace(column, points=points) for name, column in made.numbers.items()})
 
 
 def _past(platform: Platform, by: Explainer) -> "Summaries":
