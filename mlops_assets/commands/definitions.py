@@ -25,11 +25,12 @@ def init(target: Path) -> None:
 
 
 @click.command()
+@click.option("--leaks", is_flag=True, help="Compute rows of training sets again without all that became known later.")
 @click.pass_obj
 @in_one_message
-def check(folder: Path) -> None:
+def check(folder: Path, leaks: bool) -> None:
     """Validate a whole project without running anything."""
-    from mlops_assets.operations.check import check_project
+    from mlops_assets.operations.check import check_project, leak_words
 
     project = find_project(folder)
     definition = project.read()
@@ -40,6 +41,8 @@ def check(folder: Path) -> None:
         require_loadable(project, home)
     for warning in warnings:
         click.echo(f"warning: {warning}")
+    for words in leak_words(definition, home) if leaks else ():
+        click.echo(words)
     click.echo(
         f"ok: {len(definition.sources)} sources, {len(definition.feature_tables)} feature tables, "
         f"{len(definition.models)} models"

@@ -50,6 +50,7 @@ class CandidateRecord:
         files: How its fits were kept, by name, as JSON.
         calibration: What brings the probabilities of a classification to what came true of the judged rows, as JSON
             (`mlops_assets.models.calibration`); empty of what was trained before it was looked at.
+        leaks: Whether its features know more than was known, in words; empty where that was not looked for yet.
     """
 
     key: str
@@ -79,6 +80,7 @@ class CandidateRecord:
     environment: str
     files: str
     calibration: str = ""
+    leaks: str = ""
 
     @property
     def kept(self) -> Mapping[str, FitFile]:

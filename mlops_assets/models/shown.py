@@ -46,6 +46,7 @@ class ShownVersion:
         transitions: What became of it: when, by whom and why.
         comparison: The newest comparison with the champion in whose shadow it scored; None where it never did.
         intervals: What its intervals are, in words; empty where the model has none.
+        leaks: Whether its features knew more than was known, in words; empty where that was not looked for.
     """
 
     version: int
@@ -64,6 +65,7 @@ class ShownVersion:
     transitions: tuple[TransitionRecord, ...]
     comparison: Comparison | None
     intervals: str
+    leaks: str
 
 
 def shown_models(platform: Platform) -> list[Model]:
@@ -118,6 +120,7 @@ def shown_versions(platform: Platform, model: ModelDefinition, version: int | No
                 transitions=tuple(one for one in made if one.version == record.version),
                 comparison=compared.get(record.version),
                 intervals=interval_words(training.figure_values) if model.intervals else "",
+                leaks=training.leaks,
             )
         )
     return shown
@@ -141,8 +144,7 @@ def as_text(shown: ShownVersion, *, whole: bool = True) -> str:
     if shown.evaluation:
         told = as_lines(shown.evaluation) if whole else [f"evaluation: {in_brief(shown.evaluation)}"]
         lines += [f"  {line}" for line in told]
-    if shown.intervals:
-        lines.append(f"  {shown.intervals}")
+    lines += [f"  {words}" for words in (shown.intervals, shown.leaks) if words]
     if shown.comparison:
         lines.append(f"  {shown.comparison.words}")
     lines += [f"  {one.meaning} at {one.at.isoformat()} by {one.by}: {one.reason}" for one in shown.approvals]

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import ContractError, MissingDataError, PlatformError
 from mlops_assets.features.generations import record_generation
+from mlops_assets.features.leaks import MAX_STATES, certify
+from mlops_assets.features.training_sets import require_training_history
 from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
@@ -132,13 +134,25 @@ def train(
     trained = Trained(at, rows, training_set, request, fitted, fits, verdict)
     uris = log_candidate(registry, run_id, _contents(platform, model, trained))
     log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
-    record = candidate_record(platform, model, trained, inputs_hash, run_id, uris)
+    record = replace(
+        candidate_record(platform, model, trained, inputs_hash, run_id, uris),
+        leaks=leak_words(platform, model, at, rows, inputs_hash),
+    )
     record_recipe(platform, model)
     record_generation(platform, model)
     # First the report, so that no candidate is without one; killed between, it is written again the same.
     write_record(platform.records(model, "evaluation"), EvaluationRecord(record.key, evaluation.to_json()))
     write_new_record(platform.records(model, "candidate"), record)
     return record, verdict
+
+
+def leak_words(platform: Platform, model: ModelDefinition, at: Period, rows: "pa.Table", seed: str) -> str:
+    """Whether features of some rows of a training set know more than was known; what fails here stops no training."""
+    try:
+        require_training_history(platform, model, at)  # of tables that were defined anew since, nothing can be said
+        return certify(platform, model, rows, seed=seed, max_states=MAX_STATES).words
+    except PlatformError as error:
+        return f"leaks: not looked for, {error.found}"
 
 
 def _champion_scores(platform: Platform, model: ModelDefinition) -> "Callable[[pa.Table], npt.NDArray[Any]] | None":

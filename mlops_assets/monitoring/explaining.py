@@ -4,38 +4,27 @@ A correction or a late delivery that is among a period's rows may be what moved 
 computed again from the states as they would be without it, by the same definitions, and judged as they were.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import MissingDataError
 from mlops_assets.features.correction_report import corrections_of
-from mlops_assets.features.feature_tables import feature_rows, query_inputs
-from mlops_assets.features.generated_rows import GeneratedPlatform
 from mlops_assets.features.lineage import TableColumn, lineage_graph
-from mlops_assets.features.training_sets import span_looked_up
-from mlops_assets.lakehouse.delta import DeltaFolder
+from mlops_assets.features.recomputing import Span, recomputed, spans_read
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.schema import ALWAYS, STATIC_PERIOD
-from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.scoring import features_to_score
 from mlops_assets.monitoring.drift import DriftRecord, drift_of, judged, name_of
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition, SourceDefinition
-from mlops_assets.quality.contract import moments
-from mlops_assets.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_TRIED = 5
 """Without so many at most the period is computed again, each by itself: those that changed most come first."""
-
-Span = tuple[Period, Period] | None
-"""The first and last period of a table that is read; None of a static table."""
 
 
 @dataclass(frozen=True)
@@ -158,26 +147,6 @@ def _from(explanation: Explanation, column: str) -> str:
     return f", from {sources}" if sources else ""
 
 
-def spans_read(platform: Platform, model: ModelDefinition, period: Period) -> dict[str, Span]:
-    """The periods of each table that a model's features of a period rest on, through feature tables."""
-    project = platform.project
-    spans: dict[str, Span] = {
-        name: span_looked_up(platform, model, name, period, period) if project.table(name).schema.timestamp else None
-        for name in model.inputs
-    }
-    for table in reversed(list(project.feature_tables.values())):
-        span = spans.get(table.name)
-        for item in query_inputs(platform, table.inputs, span[1], table.history) if span else ():
-            if item.first is None or span is None:
-                spans[item.table.name] = None
-                continue
-            calendar, before = item.table.schema.calendar, spans.get(item.table.name)
-            first, last = max(span[0], table.first), span[1]
-            wanted = calendar.shift(first, 1 - table.history), last
-            spans[item.table.name] = (min(before[0], wanted[0]), max(before[1], wanted[1])) if before else wanted
-    return spans
-
-
 def _late(
     platform: Platform, model: ModelDefinition, period: Period, spans: Mapping[str, Span], behind: set[TableColumn]
 ) -> Iterator[Late]:
@@ -217,56 +186,11 @@ def rows_without(
         late: What is left out; None for nothing.
         spans: The periods of each table that the features rest on.
     """
-    platform.home.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=platform.home.scratch) as folder:
-        tables = {
-            name: _copy(platform, Path(folder), name, span, late)
-            for name, span in spans.items()
-            if name in platform.project.sources
-        }
-        made = GeneratedPlatform(
-            platform.project, platform.home, platform.clock, platform.engine, engines=platform.engines, tables=tables
-        )
-        as_of = platform.model_as_of(model, period)
-        for table in platform.project.feature_tables.values():
-            if span := spans.get(table.name):
-                tables[table.name] = stored = _empty(platform, Path(folder), table.name)
-                for one in table.schema.calendar.between(max(span[0], table.first), span[1]):
-                    inputs = query_inputs(made, table.inputs, one, table.history)
-                    rows = feature_rows(made, table, one, inputs, as_of).rows
-                    _append(stored, made.engine_of(table.name).to_arrow(rows))
-        order = [(name, "ascending") for name in model.schema.names]
-        return platform.engine.to_arrow(features_to_score(made, model, period)).sort_by(order)
-
-
-def _empty(platform: Platform, folder: Path, name: str) -> StateTable:
-    like = platform.table(name)
-    return StateTable(DeltaFolder(storage_at(folder / name / like.delta.folder.name), name), like.schema)
-
-
-def _copy(platform: Platform, folder: Path, name: str, span: Span, late: Late | None) -> StateTable:
-    """A source's states of some periods, without those that came late."""
     import pyarrow.compute as pc
 
-    table, states = _empty(platform, folder, name), platform.table(name).states(*(span or (None, None)))
-    if late is not None and late.source == name:
-        states = states.filter(pc.field("known_at") != late.known_at)
-    _append(table, states)
-    return table
+    def kept(name: str, states: "pa.Table") -> "pa.Table":
+        return states.filter(pc.field("known_at") != late.known_at) if late and late.source == name else states
 
-
-def _append(table: StateTable, rows: "pa.Table") -> None:
-    """Put states into a table, or computed rows, which count as known always."""
-    import pyarrow as pa
-
-    schema, calendar = table.schema, table.schema.calendar
-    if "event_time" not in rows.column_names:
-        of_all = {"known_at": ALWAYS, "seq": 1, "removed": False}
-        columns = {name: pa.repeat(value, rows.num_rows) for name, value in of_all.items()}
-        columns["event_time"] = pa.array(moments(rows, schema), pa.timestamp("us", "UTC"))
-        rows = pa.table({**{name: rows.column(name) for name in schema.names}, **columns})
-    times = rows.column("event_time").to_pylist()
-    key_of = {time: calendar.of(time).key if schema.timestamp else STATIC_PERIOD for time in set(times)}
-    rows = rows.append_column("period", pa.array([key_of[time] for time in times], pa.string()))
-    if rows.num_rows:
-        table.delta.append(rows.select(schema.stored().names).cast(schema.stored()), dict.fromkeys(key_of.values(), 0))
+    order = [(name, "ascending") for name in model.schema.names]
+    with recomputed(platform, spans, platform.model_as_of(model, period), kept) as made:
+        return platform.engine.to_arrow(features_to_score(made, model, period)).sort_by(order)

@@ -1,6 +1,7 @@
 """Checking a whole project without running anything: what loading cannot see, because it needs an engine."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_assets.engines.contract import PERIOD_SCHEMA, PERIOD_TABLE
@@ -14,6 +15,7 @@ from mlops_assets.errors import ContractError, DefinitionError, PlatformError
 from mlops_assets.features.catalog.duplicates import repeat_warnings
 from mlops_assets.features.generations import require_same_types
 from mlops_assets.features.history import prove_history, subjects_of
+from mlops_assets.features.leaks import newest_certificate
 from mlops_assets.features.look_ahead import require_no_look_ahead
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
@@ -156,6 +158,19 @@ def check_spark(project: ProjectDefinition) -> None:
         if query is not None:
             read = (project.table(name) for name in query.tables if name in known)
             translate(query.text, query.file, [column for table in read for column in table.schema.columns])
+
+
+def leak_words(project: ProjectDefinition, home: Home) -> Iterator[str]:
+    """What of each model's training set knows more than was known: nothing, in words.
+
+    Raises:
+        ContractError: Something does.
+    """
+    platform = Platform.of(project, home)
+    for model in project.models.values():
+        found = newest_certificate(platform, model)
+        found.require_none(model.name)
+        yield f"{model.name}: {found.words}"
 
 
 def check_home(project: ProjectDefinition, home: Home) -> None:

@@ -4,6 +4,7 @@ from mlops_assets.testing.assertions import (
     assert_detection_delay,
     assert_detects_drift,
     assert_false_alarm_rate,
+    assert_no_leakage,
     assert_quiet_on_benign,
 )
 from mlops_assets.testing.injectors import (
@@ -28,6 +29,7 @@ __all__ = [
     "assert_detection_delay",
     "assert_detects_drift",
     "assert_false_alarm_rate",
+    "assert_no_leakage",
     "assert_quiet_on_benign",
     "concept_change",
     "covariate_shift",

@@ -9,6 +9,8 @@ has seeds, so a test that passed passes again.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlops_assets.features.leaks import newest_certificate
+from mlops_assets.platform import Platform
 from mlops_assets.testing.injectors import Injector
 from mlops_assets.testing.monitored import Monitored
 
@@ -114,6 +116,27 @@ def assert_quiet_on_benign(monitored: Monitored) -> None:
             raise AssertionError(
                 f"{len(alarmed)} of {_periods(len(keys))} of a season alarm: {', '.join(alarmed)} ({_of(monitored)})"
             )
+
+
+def assert_no_leakage(platform: Platform, model: str, *, moments: int = 5) -> None:
+    """Features of a training set are the same, to the last bit, where all that became known later is gone.
+
+    Skips the test where the home has no labels yet.
+
+    Args:
+        platform: The project and its home, such as the fixture ``project_under_test``.
+        model: The model's name.
+        moments: At how many of the moments that rows were predicted at, the newest training set's.
+
+    Raises:
+        AssertionError: One is another; with the row, and both values unless they are personal.
+    """
+    import pytest
+
+    found = newest_certificate(platform, platform.project.model(model), moments)
+    if found.why_not:
+        pytest.skip(f"{found.words}: a replay brings some")
+    assert not found.leaks, found.words
 
 
 def _alarms(monitored: Monitored, keys: list[str], injector: Injector | None, by_segment: bool) -> Iterator[bool]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.errors import MissingDataError
+from mlops_assets.features.recomputing import spans_read
 from mlops_assets.features.training_sets import build_training_set
 from mlops_assets.models.contributions import importance_of
 from mlops_assets.models.fitting import feature_frame
@@ -24,7 +25,7 @@ from mlops_assets.models.version_changes import learned_from
 from mlops_assets.monitoring import attribution, drift, period_null, segments
 from mlops_assets.monitoring.attribution import attribution_of, measure_attribution
 from mlops_assets.monitoring.drift import drift_history, measure_drift, write_page
-from mlops_assets.monitoring.explaining import as_lines, explain, rows_without, spans_read
+from mlops_assets.monitoring.explaining import as_lines, explain, rows_without
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     labels_known_at,
