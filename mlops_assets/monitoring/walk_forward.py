@@ -5,7 +5,7 @@ the prediction is measured, the policy decides, and what is trained goes through
 later is looked at, so that each walk is a walk-forward (Tashman, International Journal of Forecasting 16, 2000).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -23,6 +23,9 @@ from mlops_assets.project.model_parts import RetrainPolicy
 A_YEAR: Mapping[Unit, int] = {"month": 12, "week": 52, "day": 365}
 NEXT_PERIODS = 6
 """Over so many periods a promotion is held against the version before it."""
+
+HARM = 0.02
+"""A promotion that was worse by more than this share did harm; by less, near equals differ by chance."""
 
 CLOSE = 0.005
 """Of policies whose error is within this share of the least, the one with the fewest trainings is chosen."""
@@ -99,15 +102,19 @@ class Walk:
         trainings: All trainings, judged, in the order of periods.
         promoted: What became of those that won.
         performance: Of the champions, in the order of periods.
-        regretted: Of how many promotions it is known, and how many of these were worse than the version before over
-            the next periods, on the same rows.
+        ratios: Of each promotion that enough periods followed, its error over them by that of the version before on
+            the same rows: above 1 it is regretted.
     """
 
     policy: str
     trainings: Sequence[CandidateRecord]
     promoted: Sequence[TransitionRecord]
     performance: Sequence[PerformanceRecord]
-    regretted: tuple[int, int]
+    ratios: Sequence[float]
+
+    def regretted(self, by: float = 0.0) -> int:
+        """How many promotions were worse than the version before, by more than a share of its error."""
+        return sum(ratio > 1 + by for ratio in self.ratios)
 
     def turned_out(self, periods: Collection[str]) -> tuple[float, float]:
         """The champions' error and the baseline's over some periods in which there were champions, by rows."""
@@ -159,21 +166,19 @@ def walk(model: ModelDefinition, steps: Sequence[Step], past: Past, policy: Poli
             served.append(trainings[-1])
             number, verdict = len(served), trainings[-1].verdict
             promoted.append(TransitionRecord(number, number, "promotion", step.known_at, BY_GATES, verdict))
-    return Walk(policy.name, trainings, promoted, performance, _regretted(steps, past, served, promoted))
+    return Walk(policy.name, trainings, promoted, performance, list(_ratios(steps, past, served, promoted)))
 
 
-def _regretted(
+def _ratios(
     steps: Sequence[Step], past: Past, served: Sequence[CandidateRecord], promoted: Sequence[TransitionRecord]
-) -> tuple[int, int]:
-    known = worse = 0
+) -> Iterator[float]:
     for before, after, promotion in zip(served, served[1:], promoted[1:], strict=False):
         following = [step for step in steps if step.spoken_at > promotion.happened_at][:NEXT_PERIODS]
         pairs = [(past.performance(after, step.at), past.performance(before, step.at)) for step in following]
         both = [(mine, theirs) for mine, theirs in pairs if mine and theirs]
-        if len(both) == NEXT_PERIODS:
-            known += 1
-            worse += sum((mine.error - theirs.error) * mine.rows for mine, theirs in both) > 0
-    return known, worse
+        if len(both) == NEXT_PERIODS and any(theirs.error for _, theirs in both):
+            errors = (sum(mine.error * mine.rows for mine, _ in both), sum(one.error * one.rows for _, one in both))
+            yield errors[0] / errors[1]
 
 
 def same_periods(walks: Sequence[Walk]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from mlops_assets.markdown import as_table
 from mlops_assets.models.plots import error_lines
 from mlops_assets.monitoring.drift import drift_history
-from mlops_assets.monitoring.walk_forward import NEXT_PERIODS, Walk, same_periods
+from mlops_assets.monitoring.walk_forward import HARM, NEXT_PERIODS, Walk, same_periods
 from mlops_assets.operations.backtest import Backtest
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -37,15 +37,15 @@ def as_values(platform: Platform, model: ModelDefinition, done: Backtest) -> dic
 
 def _of(one: Walk, periods: list[str]) -> dict[str, Any]:
     error, baseline = one.turned_out(periods) if periods else (None, None)
-    known, worse = one.regretted
     return {
         "error": error,
         "baseline_error": baseline,
         "trainings": len(one.trainings),
         "promoted": len(one.promoted),
         "refused": len(one.trainings) - len(one.promoted),
-        "regretted": worse,
-        "regretted_of": known,
+        "regretted": one.regretted(),
+        "regretted_by_more": one.regretted(HARM),
+        "regretted_of": len(one.ratios),
         "errors": {record.period: record.error for record in one.performance if record.period in set(periods)},
         "trained_at": {record.at: record.reason for record in one.trainings},
     }
@@ -58,7 +58,8 @@ def as_text(values: dict[str, Any]) -> str:
     for name, one in policies.items():
         error, counts = one["error"], [str(one[column]) for column in HEADER[:3]]
         figures = [f"{error:.5f}", f"{error / one['baseline_error']:.3f}"] if values["periods"] else ["", ""]
-        rows.append([name, *figures, *counts, f"{one['regretted']} of {one['regretted_of']}"])
+        regretted = f"{one['regretted']} of {one['regretted_of']}, {one['regretted_by_more']} by over {HARM:.0%}"
+        rows.append([name, *figures, *counts, regretted])
     table = as_table(["policy", metric, "of the baseline's", *HEADER], rows)
     return "\n".join([table, "", *_notes(values)])
 
@@ -74,7 +75,8 @@ def _notes(values: dict[str, Any]) -> Iterator[str]:
         yield "There is no period in which every policy had a champion: no errors can be compared."
     yield (
         f"Regretted: of the promotions that {NEXT_PERIODS} periods followed, those that erred more over them than the "
-        "version before would have. Approvals count as given at once, and gates on latency as passed."
+        "version before would have; of near equals every other one is, by chance. "
+        "Approvals count as given at once, and gates on latency as passed."
     )
     if alarms := values["recorded_drift_alarms"]:
         yield f"Drift alarms that this home recorded meanwhile, whatever the policy: {len(alarms)}."

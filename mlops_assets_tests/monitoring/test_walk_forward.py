@@ -103,9 +103,11 @@ def test_who_fails_the_gates_does_not_serve(model: ModelDefinition) -> None:
 def test_a_promotion_is_regretted_where_the_one_before_would_have_erred_less(model: ModelDefinition) -> None:
     past = MadeUpPast(lambda made, known: {0: 1.0, 12: 1.1, 24: 0.9}[made])
     steps = [step(number) for number in range(24 + NEXT_PERIODS + 2)]
-    assert walk(model, steps, past, Policy("yearly", 12)).regretted == (2, 1)
+    yearly = walk(model, steps, past, Policy("yearly", 12))
+    assert yearly.ratios == pytest.approx([1.1, 0.9 / 1.1])
+    assert (yearly.regretted(), yearly.regretted(0.09), yearly.regretted(0.11)) == (1, 1, 0)
     too_early = steps[: 24 + NEXT_PERIODS]  # of the last promotion one period is not known yet
-    assert walk(model, too_early, past, Policy("yearly", 12)).regretted == (1, 1)
+    assert walk(model, too_early, past, Policy("yearly", 12)).ratios == pytest.approx([1.1])
 
 
 def test_all_are_measured_on_the_periods_in_which_each_had_a_champion(model: ModelDefinition) -> None:
@@ -120,7 +122,7 @@ def test_all_are_measured_on_the_periods_in_which_each_had_a_champion(model: Mod
 def made_walk(name: str, errors: Sequence[float], trainings: int = 1) -> Walk:
     """A walk with these errors, month by month."""
     measured = [PerformanceRecord(month(at), "", 1, 10, error, 2.0, 1.0, "{}") for at, error in enumerate(errors)]
-    return Walk(name, [training(at) for at in range(trainings)], [], measured, (0, 0))
+    return Walk(name, [training(at) for at in range(trainings)], [], measured, [])
 
 
 def test_a_choice_never_sees_the_year_that_judges_it() -> None:

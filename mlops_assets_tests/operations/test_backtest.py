@@ -184,4 +184,4 @@ def days(name: str, error: float) -> Walk:
     begin = date(2001, 1, 1)
     keys = [(begin + timedelta(days=number)).isoformat() for number in range(730)]
     measured = [PerformanceRecord(key, "", 1, 10, error, 2.0, 1.0, "{}") for key in keys]
-    return Walk(name, [], [], measured, (0, 0))
+    return Walk(name, [], [], measured, [])
