@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import dagster as dg
@@ -25,10 +26,11 @@ from mlops_assets.governance.evidence import InputEvidence, evidence, window_evi
 from mlops_assets.lakehouse.content_hash import text_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.markdown import as_table
-from mlops_assets.models.records import periods_with_champion
+from mlops_assets.models.records import candidates, periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
 from mlops_assets.monitoring.estimation import EstimateRecord, TrackRecord, estimate_performance
+from mlops_assets.monitoring.level import LevelVerdict, level_of
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     against_baseline,
@@ -161,7 +163,7 @@ def due_with_labels(
     return due_periods(project, model.schema.calendar, due)
 
 
-NOT_WORSE = "not_worse_than_baseline"
+NOT_WORSE, WITHIN_LEVEL = "not_worse_than_baseline", "within_level"
 
 
 def performance_asset(
@@ -169,7 +171,10 @@ def performance_asset(
 ) -> dg.AssetsDefinition:
     """How the predictions turned out whose labels became known in a period."""
     back, key, persistence = -model.label.known_after, asset_key(model, "performance"), model.retrain.persistence
-    not_worse = f"Over its newest {persistence} periods the champion errs by no more than the baseline."
+    described = {
+        NOT_WORSE: f"Over its newest {persistence} periods the champion errs by no more than the baseline.",
+        WITHIN_LEVEL: f"Over its newest {persistence} periods its skill is as past periods of the season let expect.",
+    }
 
     @model_asset(
         model,
@@ -184,7 +189,10 @@ def performance_asset(
         automation_condition=carry_on(
             due_with_labels(project, model, periods_with_champion), "its as_of has come, and a champion had predicted"
         ),
-        check_specs=[dg.AssetCheckSpec(NOT_WORSE, asset=key, partitions_def=partitions, description=not_worse)],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
+            for name, text in described.items()
+        ],
         output_required=False,
     )
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -201,37 +209,43 @@ def performance_asset(
                 else f"No prediction about {about.key} has a label."
             )
             context.log.warning(words)
-            yield unblocking_check(key, NOT_WORSE, True, words)
+            yield from (unblocking_check(key, name, True, words) for name in described)
             return
         record, data_version = measured
         compared = (predictions_about(platform, model, about), platform.labels(model))
         read = [window_evidence(table, [about]) for table in compared]
         so_far = [one for one in performance_history(platform, model) if one.period <= period.key]
+        trained = [one for one in candidates(platform, model) if one.at <= period.key]
+        level = level_of(so_far, trained, model.schema.calendar, model.retrain)
         yield result(
             platform,
             key,
             evidence(read, text_hash(model.metric), known_at=labels_known_at(platform, model, period)),
             data_version,
             rows=record.rows,
-            figures=_performance_figures(model, record),
-            checks=[unblocking_check(key, NOT_WORSE, *against_baseline(so_far, persistence))],
+            figures=_performance_figures(model, record, level),
+            checks=[
+                unblocking_check(key, NOT_WORSE, *against_baseline(so_far, persistence)),
+                unblocking_check(key, WITHIN_LEVEL, level.within, level.words),
+            ],
         )
 
     return performance
 
 
-def _performance_figures(model: ModelDefinition, record: PerformanceRecord) -> dict[str, Any]:
+def _performance_figures(model: ModelDefinition, record: PerformanceRecord, level: LevelVerdict) -> dict[str, Any]:
     """What Dagster shows and plots: rounded, for the record holds every digit."""
     figures: dict[str, float | None] = {
         **record.figure_values,
         f"baseline {model.metric}": record.baseline_error,
-        "level at training": record.level,
+        "level of the skill": level.level,
+        "bar of the skill": level.bar,
         "skill": record.skill,
         "skill at least": record.skill_low,
         "skill at most": record.skill_high,
         f"never retrained {model.metric}": record.never_retrained,
     }
-    told = {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None}
+    told = {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None and isfinite(value)}
     worst = sorted(record.segment_errors, key=lambda one: -one.share)[:20]
     table = as_table(
         ["segment", "share of the error", model.metric, "baseline's", "rows"],

@@ -17,6 +17,7 @@ from mlops_assets.models.gates import Facts, outcome_of
 from mlops_assets.models.intervals import interval_figures
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit, truth_of
+from mlops_assets.models.records import JudgedPeriod
 from mlops_assets.models.search import Chosen, Trial, choose_parameters
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
@@ -133,6 +134,22 @@ def beside_champion(
         judged_on=replace(judged, scores={**judged.scores, "champion": said}),
         measured={**fitted.measured, "champion": measure(model.task, judged.truth, said)},
     )
+
+
+def judged_periods(model: ModelDefinition, judged: JudgedRows) -> list[JudgedPeriod]:
+    """How a candidate and the baseline did in each period that they were judged on, in the order of periods."""
+    import numpy as np
+
+    starts, found = period_starts(model, judged.rows), []
+    for start in sorted(set(starts)):
+        places = np.flatnonzero(starts == start)
+        mine, baseline = (
+            measure(model.task, judged.truth[places], judged.scores[who][places]).values.get(model.metric)
+            for who in ("candidate", "baseline")
+        )
+        if mine is not None and baseline is not None:
+            found.append(JudgedPeriod(model.schema.calendar.of(start).key, len(places), mine, baseline))
+    return found
 
 
 def judge(facts: Facts, *, min_rows: int) -> Verdict:

@@ -17,6 +17,23 @@ from mlops_assets.project.definition import ModelDefinition
 
 
 @dataclass(frozen=True)
+class JudgedPeriod:
+    """How a judged fit did in one period of its validation.
+
+    Args:
+        period: Key of the period that was predicted from.
+        rows: How many.
+        error: By the metric that the model is watched by.
+        baseline_error: The baseline's on the same rows.
+    """
+
+    period: str
+    rows: int
+    error: float
+    baseline_error: float
+
+
+@dataclass(frozen=True)
 class CandidateRecord:
     """One training and its judgement.
 
@@ -51,6 +68,7 @@ class CandidateRecord:
         calibration: What brings the probabilities of a classification to what came true of the judged rows, as JSON
             (`mlops_assets.models.calibration`); empty of what was trained before it was looked at.
         leaks: Whether its features know more than was known, in words; empty where that was not looked for yet.
+        judged_by_period: `JudgedPeriod` of each period of the validation, in their order, as JSON.
     """
 
     key: str
@@ -81,6 +99,12 @@ class CandidateRecord:
     files: str
     calibration: str = ""
     leaks: str = ""
+    judged_by_period: str = "[]"
+
+    @property
+    def judged_periods(self) -> list[JudgedPeriod]:
+        """What ``judged_by_period`` holds."""
+        return [JudgedPeriod(**one) for one in json.loads(self.judged_by_period)]
 
     @property
     def kept(self) -> Mapping[str, FitFile]:

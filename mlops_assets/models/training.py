@@ -24,7 +24,7 @@ from mlops_assets.models.evaluation import evaluate
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
 from mlops_assets.models.intervals import HALF_WIDTH
-from mlops_assets.models.judging import Fitted, fit_candidate, judge
+from mlops_assets.models.judging import Fitted, fit_candidate, judge, judged_periods
 from mlops_assets.models.logged import Contents, contents_of, logged_fits
 from mlops_assets.models.model_folder import LoggedFit
 from mlops_assets.models.plots import report_files
@@ -227,6 +227,7 @@ def candidate_record(
         environment=environment_hash(),
         files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
         calibration=fit_calibration(model.task, judged.truth, judged.scores["candidate"]).as_json(),
+        judged_by_period=json.dumps([asdict(one) for one in judged_periods(model, fitted.judged_on)]),
     )
 
 

@@ -26,7 +26,6 @@ from mlops_assets.models.predicting import scores_of_fit, stored_baseline, store
 from mlops_assets.models.records import candidate_of_version, promotions
 from mlops_assets.models.scoring import predictions_about, scored_late
 from mlops_assets.models.stored_fits import may_be_read, stored_fit
-from mlops_assets.monitoring.segments import MIN_ROWS
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 
@@ -162,6 +161,8 @@ def _by_segment(
     """How scores of each kind did by level of some columns, of those that the rows have."""
     import numpy as np
 
+    from mlops_assets.monitoring.segments import MIN_ROWS
+
     power, found = _power(model.metric), []
     for column in [name for name in dict.fromkeys(columns) if name in rows.column_names]:
         kept, others = levels(model, rows, column, MIN_ROWS, MAX_LEVELS)
@@ -275,7 +276,20 @@ def joined_by_keys(model: ModelDefinition, left: "pa.Table", right: "pa.Table", 
     return joined.sort_by([(name, "ascending") for name in names])
 
 
-def against_baseline(history: Sequence[PerformanceRecord], periods: int) -> tuple[bool, str]:
+def newest_of(
+    history: Sequence[PerformanceRecord], periods: int, version: int | None = None
+) -> tuple[list[PerformanceRecord], str]:
+    """The newest periods of a version, by default of the one that predicted last; and why not, where they are fewer."""
+    version = history[-1].version if version is None else version
+    newest = [record for record in history if record.version == version][-periods:]
+    had = f"{len(newest)} period{'s' * (len(newest) != 1)}"
+    too_few = f"version {version} has {had} with labels, and {periods} are looked at together"
+    return newest, too_few if len(newest) < periods else ""
+
+
+def against_baseline(
+    history: Sequence[PerformanceRecord], periods: int, version: int | None = None
+) -> tuple[bool, str]:
     """Whether the newest version does at least as well as the baseline, over its newest periods, on the same rows.
 
     One odd period decides nothing: with fewer than so many nothing is held against the version.
@@ -283,6 +297,7 @@ def against_baseline(history: Sequence[PerformanceRecord], periods: int) -> tupl
     Args:
         history: All performance so far, in the order of periods; at least one.
         periods: Over how many of the newest periods, such as the retrain policy's ``persistence``.
+        version: Which version; None for the one that predicted last.
 
     Example:
         >>> from dataclasses import replace
@@ -293,19 +308,17 @@ def against_baseline(history: Sequence[PerformanceRecord], periods: int) -> tupl
         >>> against_baseline([first, second], 2)
         (False, 'version 3 errs by 0.115 over its newest 2 periods, the baseline by 0.1 on the same rows')
     """
-    version = history[-1].version
-    newest = [record for record in history if record.version == version][-periods:]
-    if len(newest) < periods:
-        had = f"{len(newest)} period{'s' * (len(newest) > 1)}"
-        return True, f"version {version} has {had} with labels, and {periods} are looked at together"
-    rows = sum(record.rows for record in newest)
+    newest, too_few = newest_of(history, periods, version)
+    if too_few:
+        return True, too_few
+    rows = [record.rows for record in newest]
     error, baseline = (
-        sum(value * record.rows for record, value in zip(newest, values, strict=True)) / rows
+        sum(value * of for of, value in zip(rows, values, strict=True)) / sum(rows)
         for values in ([record.error for record in newest], [record.baseline_error for record in newest])
     )
     over = f"its newest {periods} periods" if periods > 1 else "its newest period"
-    words = f"version {version} errs by {error:.4g} over {over}, the baseline by {baseline:.4g} on the same rows"
-    return error <= baseline, words
+    mine = f"version {newest[-1].version} errs by {error:.4g} over {over}"
+    return error <= baseline, f"{mine}, the baseline by {baseline:.4g} on the same rows"
 
 
 def error_over(metric: str, errors: Sequence[float], rows: Sequence[int]) -> float:

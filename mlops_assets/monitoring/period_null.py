@@ -8,7 +8,7 @@ states one rate of false alarms, however many columns it has and however they ha
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -244,6 +244,7 @@ def _seasons(reference: Summaries, calendar: Calendar) -> dict[int, list[int]]:
     return found
 
 
+@lru_cache(maxsize=10_000)
 def season_of(calendar: Calendar, key: str) -> int:
     """The season of a period: the month in which it begins, and of a day the day of the week."""
     start = calendar.at_key(key).start

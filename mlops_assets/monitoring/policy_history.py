@@ -12,6 +12,7 @@ from mlops_assets.models.records import (
     candidates,
     present_champion,
 )
+from mlops_assets.monitoring.drift import drift_history
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
 from mlops_assets.platform import Platform
@@ -35,6 +36,9 @@ def policy_history(platform: Platform, model: ModelDefinition) -> History | None
         champion=champion,
         champion_training=candidate_of_version(platform, model, champion.version) if champion else None,
         performance=performance_history(platform, model),
+        known_after=model.label.known_after,
+        validation=model.validation,
+        drift=next(iter(drift_history(platform, model)[-1:]), None) if model.retrain.drift_importance else None,
     )
 
 

@@ -1,8 +1,8 @@
 """The retrain policy: a pure function of a model's history, with its reasons in words.
 
-Realized performance decides first, then age: of the rules that were compared, those two with a gate before promotion
-are the safest. Persistence (the mean over several periods) keeps one odd month from deciding; the cool-down keeps a
-policy that is never satisfied from training for ever.
+Age decides, then realized performance against the level and the baseline, then drift of what matters: of the rules that
+were compared, the first two with a gate before promotion are the safest. Persistence (the mean over several periods)
+keeps one odd month from deciding; the cool-down keeps a policy that is never satisfied from training for ever.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,12 @@ from typing import Literal
 from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, TransitionRecord
-from mlops_assets.monitoring.performance import PerformanceRecord
+from mlops_assets.monitoring.drift import DriftRecord
+from mlops_assets.monitoring.level import level_of
+from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, newest_of
 from mlops_assets.project.model_parts import RetrainPolicy
 
-Cause = Literal["first", "definitions", "performance", "age", "request", "none"]
+Cause = Literal["first", "definitions", "performance", "age", "drift", "request", "none"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class History:
         champion: The present champion, or None.
         champion_training: The training it came from, or None.
         performance: All performance so far, in the order of periods.
+        known_after: Periods from the one that is predicted from to the one in which its label becomes known.
+        validation: How many periods a candidate is judged on.
+        drift: How the newest period that was scored drifted; None where that was not measured.
     """
 
     at: Period
@@ -60,6 +65,9 @@ class History:
     champion: TransitionRecord | None
     champion_training: CandidateRecord | None
     performance: Sequence[PerformanceRecord]
+    known_after: int = 0
+    validation: int = 0
+    drift: DriftRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +110,8 @@ def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
         return RetrainDecision(
             "definitions", f"the last training was on other definitions, and {history.definitions.reason}"
         )
-    if since is not None and since < policy.cool_down:
-        return RetrainDecision(
-            "none", f"the last training is {since} periods ago, and the cool-down {policy.cool_down}"
-        )
+    if since is not None and (waits := _waits(policy, history, since)):
+        return RetrainDecision("none", f"the last training is {since} periods ago, and {waits}")
     if history.champion is None or history.champion_training is None:
         return RetrainDecision("first", "there is no champion yet")
     age = history.calendar.distance(history.calendar.at_key(history.champion_training.at), history.at)
@@ -116,22 +122,43 @@ def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
     return _by_performance(policy, history, history.champion.version)
 
 
-def _by_performance(policy: RetrainPolicy, history: History, version: int) -> RetrainDecision:
-    newest = [record for record in history.performance if record.version == version][-policy.persistence :]
-    if len(newest) < policy.persistence:
-        return RetrainDecision(
-            "none",
-            f"version {version} has {len(newest)} periods of performance, {policy.persistence} are needed",
+def _waits(policy: RetrainPolicy, history: History, since: int) -> str:
+    """Why no training may follow the last one yet, in words; empty where one may."""
+    cool_down, renewed = max(policy.cool_down, history.known_after + 1), -(-history.validation // 2)
+    if since < cool_down:
+        raised = ", for no label about what it predicted is known sooner" if cool_down > policy.cool_down else ""
+        return f"the cool-down {cool_down}{raised}"
+    if not history.trainings[-1].passed and since < renewed:
+        return (
+            f"was refused: until {renewed} of the {history.validation} periods that a candidate is judged on are new, "
+            "another would be, too"
         )
-    rows = sum(record.rows for record in newest)
-    error = sum(record.error * record.rows for record in newest) / rows
-    level = newest[-1].level
-    limit = level * (1 + policy.worse_by)
-    words = (
-        f"the error over the last {policy.persistence} periods is {error:.4f}; at training it was {level:.4f}, "
-        f"and the limit is {limit:.4f}"
-    )
-    return RetrainDecision("performance" if error > limit else "none", words)
+    return ""
+
+
+def _by_performance(policy: RetrainPolicy, history: History, version: int) -> RetrainDecision:
+    if (too_few := newest_of(history.performance, policy.persistence, version)[1]) == "":
+        level = level_of(history.performance, history.trainings, history.calendar, policy, version)
+        if level.above:
+            return RetrainDecision("performance", level.words)
+        as_good, words = against_baseline(history.performance, policy.persistence, version)
+        if not as_good:
+            return RetrainDecision("performance", words)
+    drift = _by_drift(policy, history)
+    return drift or RetrainDecision("none", too_few or level.words)
+
+
+def _by_drift(policy: RetrainPolicy, history: History) -> RetrainDecision | None:
+    """Whether the features that drifted in the newest period hold as much of the importance as is declared."""
+    if policy.drift_importance is None or history.drift is None or not history.drift.alarm:
+        return None
+    found = history.drift.values
+    importance, beyond = found.get("importance", {}), dict.fromkeys(column for column, _ in found["beyond"] if column)
+    share = sum(importance.get(column, 0.0) for column in beyond)
+    if share < policy.drift_importance:
+        return None
+    words = f"what drifted in {history.drift.period} ({', '.join(beyond)}) holds {share:.0%} of the importance"
+    return RetrainDecision("drift", f"{words}, and {policy.drift_importance:.0%} decides")
 
 
 def _since_last_training(history: History) -> int | None:

@@ -25,12 +25,11 @@ from mlops_assets.models.records import (
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.monitoring.attribution import AttributionRecord
 from mlops_assets.monitoring.drift import DriftRecord, drift_history
-from mlops_assets.monitoring.estimation import EstimateRecord, TrackRecord, estimates, track_record
+from mlops_assets.monitoring.level import level_of, with_levels
 from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, error_over, performance_history
 from mlops_assets.monitoring.segments import SegmentFinding
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
-from mlops_assets.project.model_parts import RetrainPolicy
 
 Standing = Literal["good", "look at it", "too little history", "no labels yet", "no version yet"]
 """How a model stands, in words."""
@@ -45,14 +44,12 @@ class TimelinePeriod:
         performance: How its predictions turned out; None while their labels are not known.
         drift: Whether what was predicted from was as usual; None where it was not measured.
         attribution: What its predictions were made of; None likewise.
-        estimate: How well its predictions probably do, estimated before their labels came; None likewise.
     """
 
     key: str
     performance: PerformanceRecord | None
     drift: DriftRecord | None
     attribution: AttributionRecord | None = None
-    estimate: EstimateRecord | None = None
 
     @property
     def version(self) -> int:
@@ -151,11 +148,6 @@ class Timeline:
     def performance(self) -> tuple[PerformanceRecord, ...]:
         """How predictions turned out, in the order of periods."""
         return tuple(period.performance for period in self.periods if period.performance)
-
-    @property
-    def estimates_so_far(self) -> TrackRecord:
-        """How far estimates were off once labels came."""
-        return track_record([period.estimate for period in self.periods if period.estimate], self.performance)
 
     @property
     def champion(self) -> TransitionRecord | None:
@@ -279,34 +271,24 @@ def standing(timeline: Timeline) -> tuple[Standing, list[str]]:
         if len(mine) < policy.persistence:
             state = "too little history"
         else:
-            within, words = _within_level(mine, policy)
-            told.append(words)
-            off = not (as_good and within)
-    if (so_far := timeline.estimates_so_far).periods:
-        told.append(f"Before labels come: {so_far.words}.")
+            trained = [one.candidate for one in timeline.trainings]
+            level = level_of(timeline.performance, trained, timeline.model.schema.calendar, policy, champion.version)
+            told.append(f"{level.words[0].upper()}{level.words[1:]}.")
+            off = not (as_good and level.within)
     if newest and newest[0].drift and newest[0].drift.alarm:
         off = True
         told.append(f"What it was asked in {newest[0].key} {newest[0].drift.words}.")
     return "look at it" if off else state, told
 
 
-def _within_level(mine: Sequence[PerformanceRecord], policy: RetrainPolicy) -> tuple[bool, str]:
-    """Whether a version's newest periods are within what its level allows, and that in words."""
-    newest = mine[-policy.persistence :]
-    rows = sum(record.rows for record in newest)
-    error, limit = sum(one.error * one.rows for one in newest) / rows, newest[-1].level * (1 + policy.worse_by)
-    within = error <= limit
-    return within, f"That is {'within' if within else 'above'} {limit:.4g}, which its level at training allows."
-
-
 def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     """The timeline of a model, from what is recorded of it."""
-    performance = {record.about: record for record in performance_history(platform, model)}
+    history, trained = performance_history(platform, model), candidates(platform, model)
+    performance = {record.about: record for record in with_levels(history, trained, model.schema.calendar)}
     drift = {record.period: record for record in drift_history(platform, model)}
     explained = read_records(platform.records(model, "attribution"), AttributionRecord)
     attribution = {record.period: record for record in explained}
-    estimated = {record.period: record for record in estimates(platform, model)} if model.classes else {}
-    made, trained = transitions(platform, model), candidates(platform, model)
+    made = transitions(platform, model)
     registered = {record.candidate: record.version for record in versions(platform, model)}
     reports, states = evaluations(platform, model, [record.key for record in trained]), version_states(platform, model)
     trainings = []
@@ -319,10 +301,7 @@ def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     return Timeline(
         model,
         platform.clock.now(),
-        tuple(
-            TimelinePeriod(key, performance.get(key), drift.get(key), attribution.get(key), estimated.get(key))
-            for key in keys
-        ),
+        tuple(TimelinePeriod(key, performance.get(key), drift.get(key), attribution.get(key)) for key in keys),
         tuple(trainings),
         states,
         tuple(made),

@@ -156,6 +156,8 @@ def walk(model: ModelDefinition, steps: Sequence[Step], past: Past, policy: Poli
             champion=promoted[-1] if promoted else None,
             champion_training=served[-1] if served else None,
             performance=performance,
+            known_after=model.label.known_after,
+            validation=model.validation,
         )
         decision = policy.decide(history)
         if isinstance(candidate, str) or not decision.retrain:

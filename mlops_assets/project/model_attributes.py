@@ -230,14 +230,20 @@ class IntervalChoice:
 class RetrainAttributes(Attributes):
     """When the retrain policy asks for a training."""
 
-    worse_by: float = Field(default=0.2, gt=0)
-    """Share by which the error must exceed its level at training, such as 0.2."""
+    worse_by: float = Field(default=0.1, gt=0)
+    """Share by which the error must exceed its level, the error to expect of the season, such as 0.1; more where past
+    periods strayed further.
+    """
     persistence: int = Field(default=2, ge=1)
-    """Over how many of the newest periods the error is averaged."""
+    """Over how many of the newest periods together the error is held against level and baseline."""
     cool_down: Length
-    """Shortest time between two trainings, such as 3 months."""
+    """Shortest time between two trainings, such as 3 months; at least until labels about the last one are known."""
     max_age: Length
     """Age of the champion's training from which one is asked for anyway."""
+    drift_importance: Annotated[Share, Field(gt=0, le=1)] | None = None
+    """Share of the importance that the features of an alarm must hold for a training, such as 30%; by default drift
+    alone asks for none.
+    """
 
 
 class PolicyAttributes(Attributes):

@@ -78,9 +78,10 @@ class FittingChoice:
 
 @dataclass(frozen=True)
 class RetrainPolicy:
-    """When a training is asked for; times in periods."""
+    """When a training is asked for; times in periods, shares as numbers."""
 
     worse_by: float
     persistence: int
     cool_down: int
     max_age: int
+    drift_importance: float | None = None

@@ -1,6 +1,8 @@
 """The retrain policy: what decides, in which order, with the figures in its words."""
 
-from dataclasses import replace
+import json
+from copy import deepcopy
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.agreement import Agreement
-from mlops_assets.models.records import CandidateRecord, TransitionRecord
+from mlops_assets.models.records import CandidateRecord, JudgedPeriod, TransitionRecord
+from mlops_assets.monitoring.drift import DriftRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.monitoring.retrain_policy import History, RetrainDecision, decide
 from mlops_assets.project.model_parts import RetrainPolicy
@@ -23,6 +26,8 @@ def month(number: int) -> str:
 
 
 def training(number: int) -> CandidateRecord:
+    """One whose judged fit erred by half of the baseline's error in each of the six months before."""
+    periods = [JudgedPeriod(month(number - 6 + place), 100, 1.0, 2.0) for place in range(6)]
     return CandidateRecord(
         key=month(number),
         at=month(number),
@@ -50,6 +55,7 @@ def training(number: int) -> CandidateRecord:
         fitting="{}",
         environment="",
         files="{}",
+        judged_by_period=json.dumps([asdict(one) for one in periods]),
     )
 
 
@@ -117,13 +123,14 @@ def test_performance_decides_by_the_mean_over_the_newest_periods() -> None:
     found = decide(POLICY, history(5, 1.0, 1.5))
     assert found == RetrainDecision(
         "performance",
-        "the error over the last 2 periods is 1.2500; at training it was 1.0000, and the limit is 1.2000",
+        "version 1 errs by 0.612 of the baseline over its newest 2 periods; 0.5 is expected of the season, and 0.6 is "
+        "the bar (of 5 stretches of past periods, and 24 are needed to judge)",
     )
-    assert decide(POLICY, history(5, 1.0, 1.0, 1.4)).cause == "none"  # exactly at the limit
+    assert decide(POLICY, history(5, 1.0, 1.0, 1.4)).cause == "none"
 
 
 def test_one_odd_period_alone_does_not_decide() -> None:
-    assert decide(POLICY, history(5, 9.0)).reason == "version 1 has 1 periods of performance, 2 are needed"
+    assert decide(POLICY, history(5, 9.0)).reason == "version 1 has 1 period with labels, and 2 are looked at together"
 
 
 def test_periods_count_by_their_rows() -> None:
@@ -135,13 +142,13 @@ def test_periods_count_by_their_rows() -> None:
 
 def test_the_performance_of_an_earlier_champion_says_nothing_of_this_one() -> None:
     mixed = replace(history(5), performance=[performance(4, 9.0, version=2), performance(5, 9.0)])
-    assert decide(POLICY, mixed).reason == "version 1 has 1 periods of performance, 2 are needed"
+    assert decide(POLICY, mixed).reason == "version 1 has 1 period with labels, and 2 are looked at together"
 
 
 @given(
-    errors=st.lists(st.floats(0.1, 10), min_size=40, max_size=40),
+    errors=st.lists(st.floats(0.1, 10), min_size=16, max_size=16),
     cool_down=st.integers(1, 6),
-    max_age=st.integers(6, 20),
+    max_age=st.integers(6, 12),
     persistence=st.integers(1, 4),
 )
 def test_a_policy_that_is_never_satisfied_still_keeps_the_cool_down_and_the_maximum_age(
@@ -164,6 +171,57 @@ def test_a_policy_that_is_never_satisfied_still_keeps_the_cool_down_and_the_maxi
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6), st.integers(3, 11), st.floats(0, 5))
-def test_worse_errors_never_stop_a_training(errors: list[float], at: int, worse: float) -> None:
+def test_worse_newest_errors_never_stop_a_training(errors: list[float], at: int, worse: float) -> None:
     if decide(POLICY, history(at, *errors)).retrain:
-        assert decide(POLICY, history(at, *(error + worse for error in errors))).retrain
+        worsened = (error + worse for error in errors[-POLICY.persistence :])
+        assert decide(POLICY, history(at, *errors[: -POLICY.persistence], *worsened)).retrain
+
+
+def test_a_champion_that_errs_more_than_the_baseline_is_replaced_whatever_its_level() -> None:
+    bad = replace(training(0), judged_by_period="[]")
+    worse = replace(history(5, 2.1, 2.1), trainings=[bad], champion_training=bad)
+    found = decide(POLICY, worse)
+    words = "version 1 errs by 2.1 over its newest 2 periods, the baseline by 2 on the same rows"
+    assert found == RetrainDecision("performance", words)
+
+
+def test_the_cool_down_lasts_until_labels_about_the_last_training_are_known() -> None:
+    worse = replace(history(4, 3.0, 3.0), known_after=5)
+    words = (
+        "the last training is 4 periods ago, and the cool-down 6, for no label about what it predicted is known sooner"
+    )
+    assert decide(POLICY, worse) == RetrainDecision("none", words)
+    assert decide(POLICY, replace(history(6, 3.0, 3.0), known_after=5)).cause == "performance"
+
+
+def test_after_a_refusal_it_waits_until_half_of_what_judges_is_new() -> None:
+    refused = [training(0), replace(training(4), passed=False)]
+    seen = replace(history(8, 3.0, 3.0), trainings=refused, validation=9)
+    assert decide(POLICY, seen).reason == (
+        "the last training is 4 periods ago, and was refused: until 5 of the 9 periods that a candidate is judged on "
+        "are new, another would be, too"
+    )
+    assert decide(POLICY, replace(seen, at=MONTHS.shift(START, 9))).cause == "performance"
+    assert decide(POLICY, replace(seen, trainings=refused[:1])).cause == "performance"
+
+
+def test_drift_decides_only_where_the_features_that_drifted_matter_as_much_as_was_declared() -> None:
+    policy = replace(POLICY, drift_importance=0.3)
+    found = {
+        "beyond": [["price", "distance"], ["price", "nulls"], ["", "rows"]],
+        "importance": {"price": 0.4, "age": 0.6},
+    }
+    drifted = DriftRecord("2001-06", 1, 100, True, False, "", "", json.dumps(found))
+    seen = replace(history(5, 1.0, 1.0), drift=drifted)
+    words = "what drifted in 2001-06 (price) holds 40% of the importance, and 30% decides"
+    assert decide(policy, seen) == RetrainDecision("drift", words)
+    assert decide(POLICY, seen).cause == "none"
+    assert decide(replace(policy, drift_importance=0.5), seen).cause == "none"
+    assert decide(policy, replace(seen, drift=replace(drifted, alarm=False))).cause == "none"
+    unknown = replace(drifted, found=json.dumps({"beyond": found["beyond"]}))
+    assert decide(policy, replace(seen, drift=unknown)).cause == "none"
+
+
+def test_what_is_decided_follows_from_the_history_alone() -> None:
+    for seen in (history(5, 1.0, 1.5), history(12, 0.5, 0.5), history(5, 9.0)):
+        assert decide(POLICY, seen) == decide(POLICY, deepcopy(seen))

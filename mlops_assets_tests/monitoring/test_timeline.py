@@ -7,7 +7,6 @@ import pytest
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
 from mlops_assets.monitoring.attribution import AttributionRecord
-from mlops_assets.monitoring.estimation import EstimateRecord
 from mlops_assets.monitoring.timeline import paid, standing
 from mlops_assets.monitoring.timeline_text import as_text
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, timeline, training
@@ -44,7 +43,7 @@ def test_fewer_periods_than_the_policy_looks_at_are_too_little_history() -> None
 
 @pytest.mark.parametrize(
     ("errors", "baseline", "state"),
-    [((1.0,) * 3, 2.0, "good"), ((1.1,) * 3, 1.0, "look at it"), ((1.5,) * 3, 2.0, "look at it")],
+    [((1.0,) * 3, 2.0, "good"), ((1.1,) * 3, 1.0, "look at it"), ((1.0,) * 30 + (1.5,) * 3, 2.0, "look at it")],
 )
 def test_worse_than_the_baseline_or_than_its_level_allows_is_to_be_looked_at(
     errors: tuple[float, ...], baseline: float, state: str

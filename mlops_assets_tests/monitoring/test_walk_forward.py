@@ -89,7 +89,7 @@ def test_the_policy_of_production_decides_by_what_was_known_then(model: ModelDef
     past = MadeUpPast(lambda made, known: 1.5 if known >= 6 and made < 6 else 1.0)
     ours = walk(model, [step(number) for number in range(12)], past, Policy("ours", POLICY, GATE))
     assert [record.at for record in ours.trainings] == [month(0), month(6)]
-    assert ours.trainings[1].reason.startswith("the error over the last 2 periods is 1.2")
+    assert ours.trainings[1].reason.startswith("version 1 errs by 0.616 of the baseline over its newest 2 periods")
 
 
 def test_who_fails_the_gates_does_not_serve(model: ModelDefinition) -> None:

@@ -83,6 +83,7 @@ def training(number: int, version: int | None = None, difference: Interval | Non
         key=f"{day(number)}.abc",
         at=day(number),
         reason="its error grew",
+        judged_by_period="[]",
         requested_by="the policy",
         verdict="mae 1 is below 2",
         trained_at=NOW,
