@@ -30,7 +30,7 @@ from mlops_assets.models.records import candidates, periods_with_champion
 from mlops_assets.models.scoring import periods_to_score, predictions_about, score, scored_late
 from mlops_assets.monitoring.drift import Drift, measure_drift, name_of
 from mlops_assets.monitoring.estimation import EstimateRecord, TrackRecord, estimate_performance
-from mlops_assets.monitoring.level import LevelVerdict, level_of
+from mlops_assets.monitoring.level import LevelVerdict, level_of, own_as_usual
 from mlops_assets.monitoring.performance import (
     PerformanceRecord,
     against_baseline,
@@ -163,7 +163,7 @@ def due_with_labels(
     return due_periods(project, model.schema.calendar, due)
 
 
-NOT_WORSE, WITHIN_LEVEL = "not_worse_than_baseline", "within_level"
+NOT_WORSE, WITHIN_LEVEL, OWN = "not_worse_than_baseline", "within_level", "own_metrics_as_usual"
 
 
 def performance_asset(
@@ -175,6 +175,8 @@ def performance_asset(
         NOT_WORSE: f"Over its newest {persistence} periods the champion errs by no more than the baseline.",
         WITHIN_LEVEL: f"Over its newest {persistence} periods its skill is as past periods of the season let expect.",
     }
+    if model.own_metrics:
+        described[OWN] = f"{', '.join(one.name for one in model.own_metrics)}: as past periods let expect, or less."
 
     @model_asset(
         model,
@@ -227,6 +229,7 @@ def performance_asset(
             checks=[
                 unblocking_check(key, NOT_WORSE, *against_baseline(so_far, persistence)),
                 unblocking_check(key, WITHIN_LEVEL, level.within, level.words),
+                *([unblocking_check(key, OWN, *own_as_usual(model, so_far))] if model.own_metrics else []),
             ],
         )
 
@@ -237,6 +240,7 @@ def _performance_figures(model: ModelDefinition, record: PerformanceRecord, leve
     """What Dagster shows and plots: rounded, for the record holds every digit."""
     figures: dict[str, float | None] = {
         **record.figure_values,
+        **{name: value for name, (_, value) in record.own_values.items()},
         f"baseline {model.metric}": record.baseline_error,
         "level of the skill": level.level,
         "bar of the skill": level.bar,

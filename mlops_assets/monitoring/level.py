@@ -13,6 +13,7 @@ from math import exp, isfinite, log, nan
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.monitoring.performance import PerformanceRecord, newest_of
+from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.model_parts import RetrainPolicy
 
 RATE = 0.05
@@ -184,6 +185,36 @@ def level_of(
     past = f"of {found.stretches} stretches of past periods"
     rate = f"{past} {RATE:.0%} or fewer were beyond" if judged else f"{past}, and {MIN_PERIODS} are needed to judge"
     return LevelVerdict(judged, skill, level, bar, f"{words} ({rate})")
+
+
+def own_as_usual(model: ModelDefinition, history: Sequence[PerformanceRecord]) -> tuple[bool, str]:
+    """Whether each of a model's own metrics is in the newest period as past ones let expect, and that in words.
+
+    Args:
+        model: The model.
+        history: All performance so far, in the order of periods; at least one.
+    """
+    from mlops_assets.monitoring.period_null import MIN_PERIODS, season_of
+
+    passed, told, calendar = True, [], model.schema.calendar
+    for metric in model.own_metrics:
+        text, values = metric.expression.canonical, list[Figure]()
+        for record in history:
+            expression, value = record.own_values.get(metric.name, ("", nan))
+            if expression == text:
+                values.append(Figure(record.about, season_of(calendar, record.about), value))
+        if not values or values[-1].period != history[-1].about:
+            told.append(f"{metric.name} has no value")
+            continue
+        found = strayed(values[:-1], values[-1:])
+        words = f"{metric.name} is {values[-1].value:.4g}"
+        if not isfinite(found.bar):
+            told.append(f"{words}, not judged: of {found.stretches} past periods {MIN_PERIODS} are needed")
+            continue
+        passed = passed and not found.beyond
+        bar = f"{RATE:.0%} of {found.stretches} past periods were beyond {found.expected + found.bar:.4g}"
+        told.append(f"{words}, where {found.expected:.4g} is expected, and {bar}")
+    return passed, "; ".join(told)
 
 
 def with_levels(

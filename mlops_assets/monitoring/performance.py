@@ -12,7 +12,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import ContractError, MissingDataError
+from mlops_assets.errors import ContractError, MissingDataError, PlatformError
 from mlops_assets.features.labels import labelled_period
 from mlops_assets.features.states import require_computed
 from mlops_assets.lakehouse.periods import Period
@@ -78,6 +78,7 @@ class PerformanceRecord:
         never_retrained: The error that the first champion there ever was makes on the same rows; None where it cannot
             be asked: it is gone, or was trained on other definitions.
         segments: `SegmentError` of each level of the columns that drift and evaluation are told by, as JSON.
+        own: What the model's own metrics came to, by name: their expression and their value, as JSON.
     """
 
     period: str
@@ -93,6 +94,12 @@ class PerformanceRecord:
     skill_high: float | None = None
     never_retrained: float | None = None
     segments: str = "[]"
+    own: str = "{}"
+
+    @property
+    def own_values(self) -> Mapping[str, tuple[str, float]]:
+        """By name of each of the model's own metrics that has a value: its expression and its value."""
+        return {name: (one["expression"], one["value"]) for name, one in json.loads(self.own).items()}
 
     @property
     def figure_values(self) -> Mapping[str, float]:
@@ -124,7 +131,8 @@ def measure_performance(
     """
     about, told_by = labelled_period(model, known_in), [*model.evaluation.segments, *model.drift.segments]
     known_at = labels_known_at(platform, model, known_in)
-    rows = labelled_predictions(platform, model, known_in, about, known_at, {*told_by, *model.feature_names})
+    asked = [*model.feature_names, *(column.name for column in model.looked_up_by)]
+    rows = labelled_predictions(platform, model, known_in, about, known_at, {*told_by, *asked})
     if rows.num_rows == 0:
         return None
     label, said, baseline = truth_of(model, rows), stored_scores(model, rows), stored_baseline(model, rows)
@@ -147,8 +155,26 @@ def measure_performance(
         skill_high=skill.high if skill else None,
         never_retrained=_never_retrained(platform, model, rows, label, version, measured.of(model.metric)),
         segments=json.dumps([asdict(one) for one in segments]),
+        own=json.dumps(_own(platform, model, rows)),
     )
     return record, write_record(platform.records(model, "performance"), record)
+
+
+def _own(platform: Platform, model: ModelDefinition, rows: "pa.Table") -> dict[str, dict[str, Any]]:
+    """What the model's own metrics came to, of those whose columns the rows have and that have a value."""
+    from mlops_assets.engines.duckdb.engine import DuckDBEngine
+
+    has = {name.lower() for name in rows.column_names}
+    asked = [one for one in model.own_metrics if {name.lower() for name in one.expression.columns} <= has]
+    if not asked:
+        return {}
+    engine = DuckDBEngine(platform.home.scratch, limits=platform.project.engine.evaluation)
+    try:
+        values = engine.aggregate(rows, asked)
+    except PlatformError as error:
+        raise error.at(model.location) from None
+    known = {one.name: one.expression.canonical for one in asked if values[one.name] is not None}
+    return {name: {"expression": text, "value": values[name]} for name, text in known.items()}
 
 
 def _by_segment(

@@ -25,6 +25,7 @@ from mlops_assets.models.records import (
 from mlops_assets.models.states import State, version_in, version_states
 from mlops_assets.monitoring.attribution import AttributionRecord
 from mlops_assets.monitoring.drift import DriftRecord, drift_history
+from mlops_assets.monitoring.estimation import EstimateRecord, TrackRecord, estimates, track_record
 from mlops_assets.monitoring.level import level_of, with_levels
 from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, error_over, performance_history
 from mlops_assets.monitoring.segments import SegmentFinding
@@ -44,12 +45,14 @@ class TimelinePeriod:
         performance: How its predictions turned out; None while their labels are not known.
         drift: Whether what was predicted from was as usual; None where it was not measured.
         attribution: What its predictions were made of; None likewise.
+        estimate: How well its predictions probably do, estimated before their labels came; None likewise.
     """
 
     key: str
     performance: PerformanceRecord | None
     drift: DriftRecord | None
     attribution: AttributionRecord | None = None
+    estimate: EstimateRecord | None = None
 
     @property
     def version(self) -> int:
@@ -148,6 +151,11 @@ class Timeline:
     def performance(self) -> tuple[PerformanceRecord, ...]:
         """How predictions turned out, in the order of periods."""
         return tuple(period.performance for period in self.periods if period.performance)
+
+    @property
+    def estimates_so_far(self) -> TrackRecord:
+        """How far estimates were off once labels came."""
+        return track_record([period.estimate for period in self.periods if period.estimate], self.performance)
 
     @property
     def champion(self) -> TransitionRecord | None:
@@ -275,6 +283,8 @@ def standing(timeline: Timeline) -> tuple[Standing, list[str]]:
             level = level_of(timeline.performance, trained, timeline.model.schema.calendar, policy, champion.version)
             told.append(f"{level.words[0].upper()}{level.words[1:]}.")
             off = not (as_good and level.within)
+    if (so_far := timeline.estimates_so_far).periods:
+        told.append(f"Before labels come: {so_far.words}.")
     if newest and newest[0].drift and newest[0].drift.alarm:
         off = True
         told.append(f"What it was asked in {newest[0].key} {newest[0].drift.words}.")
@@ -288,6 +298,7 @@ def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     drift = {record.period: record for record in drift_history(platform, model)}
     explained = read_records(platform.records(model, "attribution"), AttributionRecord)
     attribution = {record.period: record for record in explained}
+    estimated = {record.period: record for record in estimates(platform, model)} if model.classes else {}
     made = transitions(platform, model)
     registered = {record.candidate: record.version for record in versions(platform, model)}
     reports, states = evaluations(platform, model, [record.key for record in trained]), version_states(platform, model)
@@ -301,7 +312,10 @@ def timeline_of(platform: Platform, model: ModelDefinition) -> Timeline:
     return Timeline(
         model,
         platform.clock.now(),
-        tuple(TimelinePeriod(key, performance.get(key), drift.get(key), attribution.get(key)) for key in keys),
+        tuple(
+            TimelinePeriod(key, performance.get(key), drift.get(key), attribution.get(key), estimated.get(key))
+            for key in keys
+        ),
         tuple(trainings),
         states,
         tuple(made),

@@ -48,6 +48,8 @@ def _lines(timeline: Timeline, hidden: Collection[str]) -> Iterator[str]:
             version = period.version
         if period.drift and period.drift.alarm:
             yield f"    {period.drift.words}"
+        if period.estimate and (period.estimate.worse or not period.performance):
+            yield f"    {period.estimate.words}"
         if period.attribution and period.attribution.alarm:
             yield f"    what predictions are made of {period.attribution.words}"
         new, _ = timeline.moved_in(period, hidden)

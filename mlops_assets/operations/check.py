@@ -19,6 +19,7 @@ from mlops_assets.features.leaks import newest_certificate
 from mlops_assets.features.look_ahead import require_no_look_ahead
 from mlops_assets.features.request_features import check_computed_features
 from mlops_assets.lakehouse.home import Home
+from mlops_assets.lakehouse.schema import arrow_type
 from mlops_assets.models.fitting import require_buildable
 from mlops_assets.models.used_templates import require_same_recipe
 from mlops_assets.platform import Platform
@@ -74,6 +75,8 @@ def check_project(project: ProjectDefinition, home: Home | None = None, progress
             _require_declared(project, table, folder)
         for model in project.models.values():
             check_computed_features(empty, model)
+            if model.own_metrics:
+                check_own_metrics(engine, model)
             check_parameter_values(model)
             warnings += strict_gates(model)
         subjects = list(subjects_of(project))
@@ -114,6 +117,21 @@ def _require_declared(project: ProjectDefinition, table: FeatureTableDefinition,
             "declare it there with type and description, or take it out of the SELECT",
             where=table.location,
         )
+
+
+def check_own_metrics(engine: DuckDBEngine, model: ModelDefinition) -> None:
+    """Compute a model's own metrics over no rows.
+
+    Raises:
+        ContractError: One does not run over its columns, or is no number.
+    """
+    import pyarrow as pa
+
+    columns = {one.name: arrow_type(one.type) for metric in model.own_metrics for one in metric.read}
+    try:
+        engine.aggregate(pa.schema(list(columns.items())).empty_table(), model.own_metrics)
+    except PlatformError as error:
+        raise error.at(model.location) from None
 
 
 def check_parameter_values(model: ModelDefinition) -> None:

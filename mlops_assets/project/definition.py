@@ -156,7 +156,8 @@ class ModelDefinition(_ComputedDefinition):
     ``generation`` is the hash of ``parts``, the model's own definition: population, label, lookups and what it
     computes. Generations of the tables it reads are not in it; what a version was trained on is recorded with it. They
     are in ``label_generation``, for labels are states, and states of two definitions do not mix. ``trained_by`` is what
-    the user wrote of how a candidate is trained and judged on a training set.
+    the user wrote of how a candidate is trained and judged on a training set; ``own_metrics`` are the user's figures of
+    how predictions turned out.
     """
 
     population: Query
@@ -190,6 +191,7 @@ class ModelDefinition(_ComputedDefinition):
     retrain: RetrainPolicy
     label_generation: str
     trained_by: Mapping[str, object] = field(repr=False)
+    own_metrics: tuple[ComputedFeature, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:

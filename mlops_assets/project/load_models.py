@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlops_assets.engines.contract import ComputedFeature
+from mlops_assets.engines.expression import parse_aggregate
 from mlops_assets.engines.query import Query
 from mlops_assets.errors import DefinitionError
 from mlops_assets.lakehouse.periods import Calendar
@@ -24,7 +25,7 @@ from mlops_assets.project.model_columns import (
 )
 from mlops_assets.project.model_parts import LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.reads import parts_read
-from mlops_assets.project.request import computed_features, request_columns, request_parts
+from mlops_assets.project.request import computed_features, request_columns, request_parts, with_read
 from mlops_assets.project.resolving import (
     check_output,
     counted,
@@ -34,7 +35,7 @@ from mlops_assets.project.resolving import (
     unknown_table,
 )
 from mlops_assets.project.spans import common_calendar, span_of_tables
-from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, metrics_of
+from mlops_assets.project.tasks import DEFAULT_METRIC, LABEL_TYPES, METRICS, metrics_of
 from mlops_assets.project.written import as_written
 from mlops_assets.project.yaml_files import Document
 
@@ -138,7 +139,29 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
     )
     _require_rows_to_learn_from(document, loaded)
     require_no_personal_segments(document, parsed, loaded.personal_names)
-    return loaded
+    return replace(loaded, own_metrics=_own_metrics(document, parsed, loaded))
+
+
+def _own_metrics(
+    document: Document, parsed: written.ModelAttributes, model: ModelDefinition
+) -> tuple[ComputedFeature, ...]:
+    """The user's figures of how predictions turned out."""
+    columns = (*model.training_columns, *model.prediction_columns, *model.baseline_columns)
+    names, found = [column.name for column in columns if column.name not in model.personal_names], []
+    for name, text in parsed.monitor.metrics.items():
+        place = ("monitor", "metrics", name)
+        if name in METRICS:
+            cure = "choose another name"
+            raise DefinitionError(f"a second metric '{name}'", "a name of its own", cure, where=document.at(*place))
+        with document.located(*place):
+            expression = parse_aggregate(text, file=document.file)
+        for column in expression.columns:
+            personal = column.lower() in {one.lower() for one in model.personal_names}
+            kind = "is personal" if personal else "no prediction has"
+            what, cure = f"metric '{name}' of '{column}', which {kind}", "choose among them, or add it to features"
+            document.require_among(column.lower(), [one.lower() for one in names], what, cure, *place)
+        found.append(with_read(ComputedFeature(name, "double", expression), columns))
+    return tuple(found)
 
 
 def periods_of(document: Document, parsed: written.ModelAttributes, calendar: Calendar) -> Callable[..., int]:

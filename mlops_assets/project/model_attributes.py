@@ -201,6 +201,10 @@ class MonitorAttributes(Attributes):
     """Drift of the model's features."""
     metric: str | None = None
     """The figure that decides on retraining, of which less is better: by default mae, or log_loss."""
+    metrics: dict[FeatureName, str] = Field(default_factory=dict)
+    """Figures of your own by name, of which less is better: one aggregate of DuckDB's SQL over prediction, baseline,
+    label, keys, features and request columns, such as sum(abs(prediction - growth)).
+    """
 
 
 @dataclass(frozen=True)

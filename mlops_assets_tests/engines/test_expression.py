@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.engines.contract import ComputedFeature, Engine
-from mlops_assets.engines.expression import Expression, parse_expression
+from mlops_assets.engines.duckdb import DuckDBEngine
+from mlops_assets.engines.expression import Expression, parse_aggregate, parse_expression
 from mlops_assets.errors import ContractError, DefinitionError
 from mlops_assets.lakehouse.schema import ColumnType
 
@@ -190,3 +191,51 @@ def test_nothing_outside_the_rows_can_be_reached_even_past_the_list(
     with pytest.raises(ContractError) as refused:
         compute(engine, rows_of(a=[1]), ComputedFeature("stolen", "string", stolen))
     assert "secret" not in str(refused.value).replace(str(file), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("sum(abs(prediction - growth) * units)", ("prediction", "growth", "units")),
+        ("1 - sum(a) / count(*)", ("a",)),
+        ("count(*) FILTER (WHERE a > 1)", ("a",)),
+        ("quantile_cont(a, 0.9)", ("a",)),
+        ("favg(a)", ("a",)),
+    ],
+)
+def test_one_figure_of_many_rows_reads_these_columns(text: str, columns: tuple[str, ...]) -> None:
+    assert set(parse_aggregate(text, file=FILE).columns) == set(columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a + 1", "no aggregate"),
+        ("1", "no aggregate"),
+        ("sum(a) / b", "b outside of an aggregate"),
+        ("sum(a - avg(b))", "AVG(b) inside of another aggregate"),
+        ("sum(a), sum(b)", "more than one expression"),
+        ("sum(a) FROM sales", "more than one expression"),
+        ("sum(a) OVER ()", "SUM(a) OVER (), which takes many rows"),
+        ("sum((SELECT 1))", "a subquery"),
+        ("sum(t.a)", "t.a, a column of a table"),
+        ("first(a ORDER BY b)", "first(), which is no figure of all rows"),
+    ],
+)
+def test_what_is_no_single_figure_of_all_rows_is_refused(text: str, found: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        parse_aggregate(text, file=FILE)
+    assert caught.value.found == found
+
+
+def test_figures_of_many_rows_are_computed_in_the_sandbox(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    asked = {"risk": "sum(abs(a - b))", "rows": "count(*)", "none": "sum(a) / 0.0", "most": "max(b)"}
+    figures = [ComputedFeature(name, "double", parse_aggregate(text, file=FILE)) for name, text in asked.items()]
+    rows, engine = pa.table({"a": [1.0, 2.0, None], "b": [3, 3, 4]}), DuckDBEngine(tmp_path)
+    assert engine.aggregate(rows, figures) == {"risk": 3.0, "rows": 3.0, "none": None, "most": 4.0}
+    words = ComputedFeature("words", "double", parse_aggregate("max(c)", file=FILE))
+    with pytest.raises(ContractError) as caught:
+        engine.aggregate(pa.table({"c": ["x"]}), [words])
+    assert caught.value.found == "metric 'words' of type VARCHAR"

@@ -4,16 +4,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from math import exp, log
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from mlops_assets.engines.contract import ComputedFeature
+from mlops_assets.engines.expression import parse_aggregate
 from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.records import CandidateRecord, JudgedPeriod
-from mlops_assets.monitoring.level import LevelVerdict, level_of, with_levels
+from mlops_assets.monitoring.level import LevelVerdict, level_of, own_as_usual, with_levels
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.project.model_parts import RetrainPolicy
 from mlops_assets_tests.monitoring.test_retrain_policy import MONTHS, month, training
+from mlops_assets_tests.monitoring.timelines import project
 
 POLICY = RetrainPolicy(worse_by=0.1, persistence=2, cool_down=3, max_age=12)
 
@@ -116,3 +120,28 @@ def test_days_have_the_season_of_the_week() -> None:
         PerformanceRecord(key, key, 1, 100, skill, 1.0, 1.0, "{}") for key, skill in zip(keys, skills, strict=True)
     ]
     assert all(level_of(history[:at], [], days, POLICY).within for at in range(30, 60))
+
+
+def test_a_metric_of_the_users_own_is_held_against_what_it_was_in_past_periods() -> None:
+    metric = ComputedFeature("risk", "double", parse_aggregate("sum(abs(prediction - growth))", file=Path("defs.yaml")))
+    model = replace(project().models["forecast"], own_metrics=(metric,))
+    random, days = Random(4), Calendar("day")
+    start = days.at_key("2024-01-01")
+
+    def record(number: int, value: float, expression: str = metric.expression.canonical) -> PerformanceRecord:
+        key = days.shift(start, number).key
+        own = json.dumps({"risk": {"expression": expression, "value": value}})
+        return PerformanceRecord(key, key, 1, 100, 1.0, 2.0, 1.0, "{}", own=own)
+
+    past = [record(number, random.gauss(100, 5)) for number in range(40)]
+    assert own_as_usual(model, [*past, record(40, 101.0)])[0]
+    passed, words = own_as_usual(model, [*past, record(40, 150.0)])
+    assert not passed and words.startswith("risk is 150, where ") and "5% of 40 past periods were beyond 10" in words
+    assert own_as_usual(model, [*past[:10], record(40, 150.0)]) == (
+        True,
+        "risk is 150, not judged: of 10 past periods 24 are needed",
+    )
+    before = [record(number, 1.0, "sum(units)") for number in range(40)]
+    other = own_as_usual(model, [*before, record(40, 150.0)])
+    assert other == (True, "risk is 150, not judged: of 0 past periods 24 are needed")
+    assert own_as_usual(model, [*past, replace(past[0], about="2024-03-01", own="{}")]) == (True, "risk has no value")

@@ -138,6 +138,8 @@ def test_performance_tells_skill_where_the_error_is_and_what_never_retraining_wo
     gates = "[{metric: mae, better_than: baseline}, {metric: rmse, better_than: champion, by: 0.1}]"
     line.files.change("forecast/defs.yaml", gates, "[{metric: mae, at_most: 100.0}]\n  evaluate: {segments: [region]}")
     line.files.change("forecast/defs.yaml", "alpha: 1.0", "alpha: 100.0")
+    risk = "monitor: {metrics: {risk: sum(abs(prediction - growth)) / count(level)}}\n  retrain: {worse_by"
+    line.files.change("forecast/defs.yaml", "retrain: {worse_by", risk)
     line = line.open()
     train_at(line, "2024-01-20", Request("prices changed", "ana@example.com"))
     line.live(4, first="2024-01-21")
@@ -153,6 +155,7 @@ def test_performance_tells_skill_where_the_error_is_and_what_never_retraining_wo
     assert sum(one.rows * one.error for one in by_region) == pytest.approx(record.rows * record.error)
     assert record.never_retrained == pytest.approx(error_of_version(line, 1, record))
     assert record.never_retrained != record.error
+    assert record.own_values["risk"][1] == pytest.approx(record.error)
     assert performance_history(line.platform, line.model) == [first, record]
     personal = replace(line.model, features=tuple(replace(one, sensitivity="personal") for one in line.model.features))
     assert performance_history(line.platform, personal)[1].segment_errors == []

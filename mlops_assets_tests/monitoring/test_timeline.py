@@ -7,6 +7,7 @@ import pytest
 from mlops_assets.lakehouse.masking import MASK
 from mlops_assets.models.evaluation import Interval
 from mlops_assets.monitoring.attribution import AttributionRecord
+from mlops_assets.monitoring.estimation import EstimateRecord
 from mlops_assets.monitoring.timeline import paid, standing
 from mlops_assets.monitoring.timeline_text import as_text
 from mlops_assets_tests.monitoring.timelines import NOW, day, drift, moved, performance, timeline, training

@@ -543,6 +543,37 @@ def test_mistakes_in_what_is_asked_and_computed(
     assert error.where.line
 
 
+@pytest.mark.parametrize(
+    ("metric", "found"),
+    [
+        ("risk: sum(abs(prediction - growht))", "metric 'risk' of 'growht', which no prediction has"),
+        ("risk: abs(prediction - growth)", "no aggregate"),
+        ("risk: sum(prediction) FROM sales", "more than one expression"),
+        ("risk: sum(sqrt(now()))", "now, which asks for the clock"),
+        ("mae: sum(prediction)", "a second metric 'mae'"),
+    ],
+)
+def test_a_metric_that_is_no_figure_of_what_was_predicted_is_refused(
+    project: SmallProject, metric: str, found: str
+) -> None:
+    text = f"  monitor: {{metrics: {{{metric}}}}}"
+    project.change("forecast/defs.yaml", "  retrain:", f"{text}\n  retrain:")
+    error = project.refusal()
+    assert error.found == found and error.where is not None
+    lines = (project.folder / "forecast/defs.yaml").read_text().splitlines()
+    assert lines[(error.where.line or 0) - 1] == text
+
+
+def test_a_metric_of_the_users_own_changes_no_generation_and_no_training(project: SmallProject) -> None:
+    before = project.load().models["forecast"]
+    metrics = '{risk: "sum(abs(prediction - growth) * level)", worst: max(abs(baseline - growth))}'
+    project.change("forecast/defs.yaml", "  retrain:", f"  monitor: {{metrics: {metrics}}}\n  retrain:")
+    after = project.load().models["forecast"]
+    assert [one.name for one in after.own_metrics] == ["risk", "worst"]
+    assert {column.name for column in after.own_metrics[0].read} == {"prediction", "growth", "level"}
+    assert (after.generation, after.trained_by) == (before.generation, before.trained_by)
+
+
 # Mistakes in names
 
 

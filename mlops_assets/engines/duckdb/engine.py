@@ -246,37 +246,27 @@ class DuckDBEngine:
 
     def compute(self, rows: "pa.Table", features: Sequence[ComputedFeature]) -> "pa.Table":
         """See `Engine.compute`."""
-        import duckdb
-
         with sandbox(self.scratch, self.limits, "computed features") as opened:
             number = _give(opened, rows, features)
             result = rows
             for feature in features:
-                expression = feature.expression.canonical
-                opened.what = f"computed feature '{feature.name}'"
-                try:
-                    require_same_reading(f"SELECT {expression}", f"SELECT {feature.expression.text}")
-                    (found,) = opened.types(f"SELECT {expression} AS value FROM {_GIVEN}").values()
-                    if not accepts(feature.type, found):
-                        raise ContractError(
-                            f"computed feature '{feature.name}' of type {found}",
-                            f"type {feature.type}, as declared",
-                            "cast it in the expression, or declare the type that it has",
-                        )
-                    values = opened.answer(
-                        f"SELECT CAST({expression} AS {duck.sql_type(feature.type)}) AS value FROM {_GIVEN} "
-                        f"ORDER BY {number}"
-                    )
-                except duckdb.Error as error:
-                    words = words_about(feature.read, str(error).splitlines()[0])
-                    raise ContractError(
-                        f"computed feature '{feature.name}' failed: {words}",
-                        "an expression that holds for every row",
-                        "correct it; try_cast and nullif give null where a value cannot be",
-                    ) from error
-                computed = finite(values.column("value")).cast(arrow_type(feature.type))
+                computed = _computed(opened, f"computed feature '{feature.name}'", feature, f" ORDER BY {number}")
                 result = result.append_column(feature.name, computed)
         return result
+
+    def aggregate(self, rows: "pa.Table", figures: Sequence[ComputedFeature]) -> dict[str, Any]:
+        """Compute figures of all rows that a user wrote, in a sandbox; raises as `compute`.
+
+        Args:
+            rows: The columns that the expressions read.
+            figures: What to compute, as `mlops_assets.engines.expression.parse_aggregate` reads it.
+
+        Returns:
+            The value of each; None where it is none, or not finite.
+        """
+        with sandbox(self.scratch, self.limits, "metrics") as opened:
+            _give(opened, rows, figures)
+            return {one.name: _computed(opened, f"metric '{one.name}'", one, "")[0].as_py() for one in figures}
 
     def extend(self, rows: "pa.Table", function: ColumnFunction) -> "pa.Table":
         """See `Engine.extend`."""
@@ -288,6 +278,32 @@ class DuckDBEngine:
         for field, values in zip(function.gives, pa.concat_tables(made).columns, strict=True):
             rows = with_column(rows, field, values)
         return rows
+
+
+def _computed(opened: Sandbox, what: str, feature: ComputedFeature, order: str) -> "pa.ChunkedArray":
+    import duckdb
+
+    opened.what, expression = what, feature.expression.canonical
+    try:
+        require_same_reading(f"SELECT {expression}", f"SELECT {feature.expression.text}")
+        (found,) = opened.types(f"SELECT {expression} AS value FROM {_GIVEN}").values()
+        if not accepts(feature.type, found):
+            raise ContractError(
+                f"{what} of type {found}",
+                f"type {feature.type}, as declared",
+                "cast it in the expression, or declare the type that it has",
+            )
+        values = opened.answer(
+            f"SELECT CAST({expression} AS {duck.sql_type(feature.type)}) AS value FROM {_GIVEN}{order}"
+        )
+    except duckdb.Error as error:
+        words = words_about(feature.read, str(error).splitlines()[0])
+        raise ContractError(
+            f"{what} failed: {words}",
+            "an expression that holds for every row",
+            "correct it; try_cast and nullif give null where a value cannot be",
+        ) from error
+    return finite(values.column("value")).cast(arrow_type(feature.type))
 
 
 def with_column(rows: "pa.Table", field: "pa.Field", values: Any) -> "pa.Table":
