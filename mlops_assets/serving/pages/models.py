@@ -27,17 +27,17 @@ class _Row:
     incidents: int
 
 
-def models_page(platform: Platform, asked: str, frame: Frame) -> str:
+def models_page(platform: Platform, asked: int, frame: Frame) -> str:
     """The page of all models, by name, so many at once; of these what is to be looked at stands first.
 
     Args:
         platform: The platform.
-        asked: Which page of the list, from 1, as the address says it; what is no number is the first.
+        asked: Which page of the list, from 1; beyond the last it is the last.
         frame: For whom, and where.
     """
     names = sorted(platform.project.models)
     last = max((len(names) - 1) // MODELS_ON_A_PAGE + 1, 1)
-    number = min(max(int(asked), 1), last) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
+    number = min(asked, last)
     shown = names[(number - 1) * MODELS_ON_A_PAGE : number * MODELS_ON_A_PAGE]
     off = Counter(one.subject for one in incidents_of(incident_events(platform)) if one.closed_at is None)
     rows = [_row(timeline_of(platform, platform.project.model(name)), off[name]) for name in shown]

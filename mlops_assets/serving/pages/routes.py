@@ -98,7 +98,7 @@ def router(context: ServingContext) -> APIRouter:
 
     @routes.get(MODELS)
     def models(request: Request, principal: Reader) -> Response:
-        return page(models_page(context.platform, request.query_params.get("page", ""), frame(context, principal)))
+        return page(models_page(context.platform, Asked.of(request.query_params).page, frame(context, principal)))
 
     @routes.get(f"{MODELS}/{{name}}")
     def model(name: str, request: Request, principal: Reader) -> Response:

@@ -17,6 +17,7 @@ from mlops_assets.serving.pages.routes import HOME, local_path
 from mlops_assets.serving.settings import ServingSettings
 from mlops_assets_tests.project.small_project import SmallProject
 from mlops_assets_tests.serving.asking import Browser
+from mlops_assets_tests.serving.pages.reading import ReadPage
 
 
 @pytest.fixture
@@ -149,6 +150,24 @@ def test_an_unknown_table_is_a_page_that_names_the_nearest(client: Browser, plat
     answer = logged_in(client, platform).get("/features/trent")
     assert answer.status == 404
     assert "write &#39;trend&#39;" in answer.text
+
+
+def test_in_a_new_home_the_list_of_models_says_that_none_serves_yet(client: Browser, platform: Platform) -> None:
+    page = ReadPage(logged_in(client, platform).get("/models?page=7").text)
+    assert page.links["/models/forecast"] == ["forecast"]
+    assert "1 model, of which none uses personal data" in page.text
+    assert "No version yet" in page.text
+
+
+def test_an_unknown_model_or_period_is_a_page_that_says_what_there_is(client: Browser, platform: Platform) -> None:
+    logged_in(client, platform)
+    answer = client.get("/models/forecats")
+    assert answer.status == 404
+    assert "write &#39;forecast&#39;" in answer.text
+    answer = client.get("/models/forecast?period=%3Cimg%3E")
+    assert answer.status == 404
+    assert "one that was predicted from; nothing was yet" in answer.text
+    assert "<img>" not in answer.text
 
 
 def test_a_name_full_of_markup_stays_text(client: Browser, platform: Platform) -> None:
