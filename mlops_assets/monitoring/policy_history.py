@@ -13,6 +13,7 @@ from mlops_assets.models.records import (
     present_champion,
 )
 from mlops_assets.monitoring.drift import drift_history
+from mlops_assets.monitoring.estimation import estimates
 from mlops_assets.monitoring.performance import performance_history
 from mlops_assets.monitoring.retrain_policy import History, RetrainRequest
 from mlops_assets.platform import Platform
@@ -39,6 +40,7 @@ def policy_history(platform: Platform, model: ModelDefinition) -> History | None
         known_after=model.label.known_after,
         validation=model.validation,
         drift=next(iter(drift_history(platform, model)[-1:]), None) if model.retrain.drift_importance else None,
+        estimate=next(iter(estimates(platform, model)[-1:]), None) if model.retrain.drift_importance else None,
     )
 
 

@@ -14,6 +14,7 @@ from mlops_assets.lakehouse.periods import Calendar, Period
 from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, TransitionRecord
 from mlops_assets.monitoring.drift import DriftRecord
+from mlops_assets.monitoring.estimation import EstimateRecord
 from mlops_assets.monitoring.level import level_of
 from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, newest_of
 from mlops_assets.project.model_parts import RetrainPolicy
@@ -55,6 +56,7 @@ class History:
         known_after: Periods from the one that is predicted from to the one in which its label becomes known.
         validation: How many periods a candidate is judged on.
         drift: How the newest period that was scored drifted; None where that was not measured.
+        estimate: How well its predictions probably do; None likewise.
     """
 
     at: Period
@@ -68,6 +70,7 @@ class History:
     known_after: int = 0
     validation: int = 0
     drift: DriftRecord | None = None
+    estimate: EstimateRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _by_performance(policy: RetrainPolicy, history: History, version: int) -> Re
         as_good, words = against_baseline(history.performance, policy.persistence, version)
         if not as_good:
             return RetrainDecision("performance", words)
-    drift = _by_drift(policy, history)
+    drift = _by_drift(policy, history) or _by_estimate(policy, history, version)
     return drift or RetrainDecision("none", too_few or level.words)
 
 
@@ -159,6 +162,14 @@ def _by_drift(policy: RetrainPolicy, history: History) -> RetrainDecision | None
         return None
     words = f"what drifted in {history.drift.period} ({', '.join(beyond)}) holds {share:.0%} of the importance"
     return RetrainDecision("drift", f"{words}, and {policy.drift_importance:.0%} decides")
+
+
+def _by_estimate(policy: RetrainPolicy, history: History, version: int) -> RetrainDecision | None:
+    """Whether a version is estimated to do worse than is usual, which only drift of what it sees can bring."""
+    found = history.estimate
+    if policy.drift_importance is None or found is None or found.version != version or not found.worse:
+        return None
+    return RetrainDecision("drift", f"in {found.period} {found.words}")
 
 
 def _since_last_training(history: History) -> int | None:

@@ -245,8 +245,8 @@ class RetrainAttributes(Attributes):
     max_age: Length
     """Age of the champion's training from which one is asked for anyway."""
     drift_importance: Annotated[Share, Field(gt=0, le=1)] | None = None
-    """Share of the importance that the features of an alarm must hold for a training, such as 30%; by default drift
-    alone asks for none.
+    """Share of the importance that the features of an alarm must hold for a training, such as 30%; then an estimate
+    that is worse than usual asks for one, too. By default drift alone asks for none.
     """
 
 

@@ -12,6 +12,7 @@ from mlops_assets.lakehouse.periods import Calendar
 from mlops_assets.models.agreement import Agreement
 from mlops_assets.models.records import CandidateRecord, JudgedPeriod, TransitionRecord
 from mlops_assets.monitoring.drift import DriftRecord
+from mlops_assets.monitoring.estimation import EstimateRecord
 from mlops_assets.monitoring.performance import PerformanceRecord
 from mlops_assets.monitoring.retrain_policy import History, RetrainDecision, decide
 from mlops_assets.project.model_parts import RetrainPolicy
@@ -220,6 +221,16 @@ def test_drift_decides_only_where_the_features_that_drifted_matter_as_much_as_wa
     assert decide(policy, replace(seen, drift=replace(drifted, alarm=False))).cause == "none"
     unknown = replace(drifted, found=json.dumps({"beyond": found["beyond"]}))
     assert decide(policy, replace(seen, drift=unknown)).cause == "none"
+
+
+def test_an_estimate_that_is_worse_than_usual_decides_where_drift_does_and_only_of_the_version_that_serves() -> None:
+    policy = replace(POLICY, drift_importance=0.3)
+    worse = EstimateRecord("2001-06", 1, 100, "log_loss", 0.5, 0.2, 0.4, 30, "{}")
+    seen = replace(history(5, 1.0, 1.0), estimate=worse)
+    assert decide(policy, seen) == RetrainDecision("drift", f"in 2001-06 {worse.words}")
+    assert decide(POLICY, seen).cause == "none"
+    for other in (replace(worse, bar=0.6), replace(worse, bar=None), replace(worse, version=2)):
+        assert decide(policy, replace(seen, estimate=other)).cause == "none"
 
 
 def test_what_is_decided_follows_from_the_history_alone() -> None:
