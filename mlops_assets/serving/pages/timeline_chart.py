@@ -99,7 +99,7 @@ class ErrorChart:
         axis: Its periods.
         bands: Of each version in turn: where it begins, how wide it is, and its number.
         ticks: Where which error is.
-        level: The level of each period, as a path.
+        level: The level of each period, as a path: what its season let expect.
         champion: The champions' errors, as lines that end where a period is missing.
         baseline: The baseline's on the same rows.
         never: Those of the first champion, had it never been retrained, where they differ.
