@@ -42,6 +42,14 @@ def model_asset(
     return dg.asset(key=asset_key(model, step), **{"code_version": model.generation, **shared, **arguments})
 
 
+def check_specs(key: dg.AssetKey, partitions: Partitions, described: Mapping[str, str]) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset's partitions, by name what each says."""
+    return [
+        dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
+        for name, text in described.items()
+    ]
+
+
 def unblocking_check(key: dg.AssetKey, name: str, passed: bool, words: str, **metadata: float) -> dg.AssetCheckResult:
     """The result of a check that stops nothing: one that failed is a warning."""
     return dg.AssetCheckResult(

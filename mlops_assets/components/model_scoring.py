@@ -18,7 +18,7 @@ from mlops_assets.components.loading import (
     platform_of,
     window_mapping,
 )
-from mlops_assets.components.model_asset import Partitions, asset_key, model_asset, unblocking_check
+from mlops_assets.components.model_asset import Partitions, asset_key, check_specs, model_asset, unblocking_check
 from mlops_assets.components.results import in_words, result
 from mlops_assets.features.feature_tables import history_evidence, missing_inputs
 from mlops_assets.features.labels import labelled_period
@@ -75,9 +75,7 @@ def predictions_asset(
         partitions_def=partitions,
         deps=[*table_deps(project, model.inputs, calendar, 1 - back), asset_key(model, "champion")],
         automation_condition=_when_to_score(project, model, ReadsChanged(model.generation, read)),
-        check_specs=[dg.AssetCheckSpec(AS_USUAL, asset=key, partitions_def=partitions, description=described)]
-        if model.classes
-        else None,
+        check_specs=check_specs(key, partitions, {AS_USUAL: described} if model.classes else {}),
     )
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
@@ -191,10 +189,7 @@ def performance_asset(
         automation_condition=carry_on(
             due_with_labels(project, model, periods_with_champion), "its as_of has come, and a champion had predicted"
         ),
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
-            for name, text in described.items()
-        ],
+        check_specs=check_specs(key, partitions, described),
         output_required=False,
     )
     def performance(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -204,12 +199,9 @@ def performance_asset(
         with in_words():
             measured = measure_performance(platform, model, period)
         if measured is None:
-            late = scored_late(platform, model, [about])
-            words = (
-                f"{about.key} was scored after its labels were known: no forecast, and not measured."
-                if late
-                else f"No prediction about {about.key} has a label."
-            )
+            words = f"No prediction about {about.key} has a label."
+            if scored_late(platform, model, [about]):
+                words = f"{about.key} was scored after its labels were known: no forecast, and not measured."
             context.log.warning(words)
             yield from (unblocking_check(key, name, True, words) for name in described)
             return
@@ -303,10 +295,7 @@ def drift_asset(project: ProjectDefinition, model: ModelDefinition, partitions: 
             dg.AssetDep(training_sets, partition_mapping=window_mapping(-MAX_PERIODS_BACK, -1)),
         ],
         automation_condition=once_spoken(project, model),
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=key, partitions_def=partitions, description=text)
-            for name, text in described.items()
-        ],
+        check_specs=check_specs(key, partitions, described),
         output_required=False,
     )
     def drift_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
