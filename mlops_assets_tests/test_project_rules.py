@@ -128,6 +128,7 @@ def test_only_who_reads_nothing_else_asks_storage_for_a_path_of_this_machine() -
     assert asking == {
         "engines/duckdb/connection.py": [".local_file("],
         "features/generated_rows.py": ["storage_at("],  # rows in the scratch
+        "features/recomputing.py": ["storage_at("],  # tables as they would be, in a folder of their own
         "lakehouse/delta.py": ["storage_at("],  # a table that is made in a folder of its own first
         "lakehouse/home.py": ["storage_at("],  # what landed
         "operations/migration/steps.py": ["storage_at("],  # the clock, and a replay's state

@@ -62,13 +62,14 @@ def test_a_registry_that_is_damaged_later_is_told_in_words_too(
 
 def test_a_replay_whose_figures_are_missing_says_why_in_one_message(lived: Lived, tmp_path: Path) -> None:
     own = lived.copy(tmp_path / "own")
-    shutil.rmtree(own.home.mlflow / "artifacts")
+    for file in (own.home.folder / "lakehouse" / "tables" / "orders_forecast.performance").rglob("*.parquet"):
+        scribble(file)
     arguments = ["--project", str(own.project), "replay", "--from", own.first, "--to", own.last]
     done = forks.run(arguments, MLOPS_HOME=str(own.home.folder))
     assert done.returncode == 1
     begun = "Error: the replay's figures failed; mend the cause, then run the same command again"
     message = done.stderr[done.stderr.index(begun) :]
-    assert "the figures of 'orders_forecast': Found: no model models:/" in message
+    assert "the figures of 'orders_forecast': Found: data file " in message
     assert [message.count(part) for part in ("Found: ", "Expected: ", "What to do: ")] == [1, 1, 1]
 
 

@@ -52,6 +52,7 @@ def test_a_replay_writes_nothing_but_its_home(lived: Lived) -> None:
     assert list(lived.user.rglob("*")) == []
     assert {path.name for path in lived.project.iterdir()} == {
         "shop",
+        "tests",
         "MLproject",
         "README.md",
         "dagster.yaml",

@@ -44,9 +44,9 @@ def asked(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
 
 def test_search_gives_hits_best_first_facets_of_all_and_pages(asked: Asked) -> None:
     status, found = asked.get("search", text="growth", limit="1")
-    assert (status, found["total"], len(found["hits"])) == (200, 4, 1)
+    assert (status, found["total"], len(found["hits"])) == (200, 5, 1)  # four columns, and the model
     assert (found["hits"][0]["table"], found["hits"][0]["column"]) == ("order_trend", "growth_1d")
-    assert found["facets"]["model"] == {"orders_forecast": 4}
+    assert found["facets"]["model"] == {"orders_forecast": 5}
     _, second = asked.get("search", text="growth", limit="1", offset="1")
     assert second["hits"][0]["column"] == "growth_7d"
     _, narrowed = asked.get("search", sensitivity="personal")
