@@ -1,6 +1,5 @@
 """Databases of MLflow and Dagster that are damaged or none: told in words, whichever way they are asked."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
