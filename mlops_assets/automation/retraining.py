@@ -1,7 +1,7 @@
 """What starts a training: the retrain sensor, by the policy, or a person, through the ``retrain`` job."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -97,15 +97,16 @@ def _requests(
     context.log.info(f"{model.name}: {'retrain' if decision.retrain else 'no'}, {decision.reason}")
     if decision.retrain:
         run_key = f"{model.name}|{history.at.key}|{decision.cause}"
-        requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY))
+        serving = {constants.BASELINE: "serves"} if decision.cause == "fallback" else {}
+        requests.append(_request(model, history.at.key, run_key, decision.reason, POLICY, serving))
     for asked in [] if history.lacks else open_requests(platform, model):
-        run_key = f"{model.name}|request|{asked.number}"
-        requests.append(_request(model, history.at.key, run_key, asked.reason, asked.requested_by, asked.number))
+        run_key, number = f"{model.name}|request|{asked.number}", {constants.REQUEST: asked.number}
+        requests.append(_request(model, history.at.key, run_key, asked.reason, asked.requested_by, number))
     return requests, decision.reason
 
 
 def _request(
-    model: ModelDefinition, at: str, run_key: str, reason: str, requested_by: str, number: str = ""
+    model: ModelDefinition, at: str, run_key: str, reason: str, requested_by: str, tags: Mapping[str, str]
 ) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=run_key,
@@ -115,6 +116,6 @@ def _request(
             constants.MODEL_TAG: model.name,
             constants.REASON: reason,
             constants.REQUESTED_BY: requested_by,
-            **({constants.REQUEST: number} if number else {}),
+            **tags,
         },
     )

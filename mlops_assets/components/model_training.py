@@ -237,6 +237,7 @@ def _request(tags: Mapping[str, str]) -> Request:
         tags.get(constants.REASON, "materialized by hand"),
         tags.get(constants.REQUESTED_BY, "a person"),
         tags.get(constants.REQUEST, ""),
+        constants.BASELINE in tags,
     )
 
 

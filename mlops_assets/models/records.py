@@ -69,6 +69,8 @@ class CandidateRecord:
             (`mlops_assets.models.calibration`); empty of what was trained before it was looked at.
         leaks: Whether its features know more than was known, in words; empty where that was not looked for yet.
         judged_by_period: `JudgedPeriod` of each period of the validation, in their order, as JSON.
+        kind: What was fitted: the model's ``template``, or the ``baseline``, to serve in the place of a champion that
+            is worse (`mlops_assets.models.fallback`).
     """
 
     key: str
@@ -100,11 +102,17 @@ class CandidateRecord:
     calibration: str = ""
     leaks: str = ""
     judged_by_period: str = "[]"
+    kind: str = "template"
 
     @property
     def judged_periods(self) -> list[JudgedPeriod]:
         """What ``judged_by_period`` holds."""
         return [JudgedPeriod(**one) for one in json.loads(self.judged_by_period)]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the baseline, fitted to serve."""
+        return self.kind == "baseline"
 
     @property
     def kept(self) -> Mapping[str, FitFile]:

@@ -14,6 +14,7 @@ from mlops_assets.governance.evidence import environment_hash
 from mlops_assets.lakehouse.content_hash import content_hash, text_hash
 from mlops_assets.models.agreement import TrainedOn
 from mlops_assets.models.content import estimator_hash
+from mlops_assets.models.fallback import as_trained
 from mlops_assets.models.fitting import feature_frame, fit, fitting_of
 from mlops_assets.models.folds import parts_of, period_starts, split
 from mlops_assets.models.intervals import COVERAGE, HALF_WIDTH, interval_figures
@@ -106,6 +107,7 @@ def reproduce(platform: Platform, model: ModelDefinition, version: int, progress
     """
     require_version(platform, model, version)
     training = candidate_of_version(platform, model, version)
+    model = as_trained(model, training)
     changed = list(_changed(platform, model, training))
     if changed:
         raise ContractError(

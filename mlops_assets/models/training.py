@@ -21,6 +21,7 @@ from mlops_assets.models.calibration import fit_calibration
 from mlops_assets.models.champion_scores import earlier_figures, judged_scores
 from mlops_assets.models.contributions import background_of, explained, sampled
 from mlops_assets.models.evaluation import evaluate
+from mlops_assets.models.fallback import baseline_model, unasked
 from mlops_assets.models.fitting import fitting_of
 from mlops_assets.models.gates import Facts
 from mlops_assets.models.intervals import HALF_WIDTH
@@ -57,11 +58,19 @@ SHARE_OF_ROWS_TO_JUDGE = 10
 
 @dataclass(frozen=True)
 class Request:
-    """Why a training was asked for, and by whom; ``number`` names a person's recorded request, if it was one."""
+    """Why a training was asked for, and by whom.
+
+    Args:
+        reason: In words.
+        requested_by: The policy, or a person.
+        number: A person's recorded request, if it was one.
+        baseline: Whether the baseline is to serve, and not what the model's template fits.
+    """
 
     reason: str
     requested_by: str
     number: str = ""
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,10 +116,15 @@ def train(
         MissingDataError: The training set of the period was not built.
         DefinitionError: The template changed since its version was used first.
     """
+    model = baseline_model(model) if request.baseline else model
     require_same_recipe(platform, model)
     rows = read_training_set(platform, model, at)
     training_set = platform.training_sets(model).data_version(at.key) or ""
-    asked = {"reason": request.reason, "requested_by": request.requested_by, "number": request.number}
+    asked: dict[str, object] = {
+        "reason": request.reason, "requested_by": request.requested_by, "number": request.number
+    }  # fmt: skip
+    if request.baseline:
+        asked["baseline"] = True
     inputs_hash = definition_hash({"training_set": training_set, "trained_by": model.trained_by, "request": asked})
     for record in candidates(platform, model):
         if record.key == candidate_key(at, inputs_hash):
@@ -131,6 +145,8 @@ def train(
         earlier_figures(platform, model, at, fitted.judged_on) if asks_earlier(model) else {},
     )  # fmt: skip
     verdict = judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
+    if request.baseline:
+        verdict = unasked(verdict, request.reason)
     trained = Trained(at, rows, training_set, request, fitted, fits, verdict)
     uris = log_candidate(registry, run_id, _contents(platform, model, trained))
     log_files(registry, run_id, report_files(evaluation, platform.home.scratch))
@@ -227,6 +243,7 @@ def candidate_record(
         environment=environment_hash(),
         files=json.dumps({name: asdict(fit.file) for name, fit in fits.items()}, sort_keys=True),
         calibration=fit_calibration(model.task, judged.truth, judged.scores["candidate"]).as_json(),
+        kind="baseline" if trained.request.baseline else "template",
         judged_by_period=json.dumps([asdict(one) for one in judged_periods(model, fitted.judged_on)]),
     )
 

@@ -19,7 +19,7 @@ from mlops_assets.monitoring.level import level_of
 from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline, newest_of
 from mlops_assets.project.model_parts import RetrainPolicy
 
-Cause = Literal["first", "definitions", "performance", "age", "drift", "request", "none"]
+Cause = Literal["first", "definitions", "performance", "age", "drift", "fallback", "request", "none"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class RetrainDecision:
 
     @property
     def retrain(self) -> bool:
-        """Whether a training is asked for."""
+        """Whether a training is asked for; with the cause ``fallback`` it is the baseline that is to serve."""
         return self.cause != "none"
 
 
@@ -102,6 +102,8 @@ def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
         >>> decide(RetrainPolicy(worse_by=0.2, persistence=2, cool_down=3, max_age=12), nothing).reason
         'there is no champion yet'
     """
+    if words := _must_fall_back(policy, history):
+        return RetrainDecision("fallback", words)
     since = _since_last_training(history)
     if since == 0:
         return RetrainDecision("none", f"it was trained at {history.at.key} already")
@@ -117,6 +119,8 @@ def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
         return RetrainDecision("none", f"the last training is {since} periods ago, and {waits}")
     if history.champion is None or history.champion_training is None:
         return RetrainDecision("first", "there is no champion yet")
+    if history.champion_training.is_baseline:
+        return RetrainDecision("performance", "the baseline serves, until a candidate passes")
     age = history.calendar.distance(history.calendar.at_key(history.champion_training.at), history.at)
     if age >= policy.max_age:
         return RetrainDecision(
@@ -125,13 +129,34 @@ def decide(policy: RetrainPolicy, history: History) -> RetrainDecision:
     return _by_performance(policy, history, history.champion.version)
 
 
+def _own(history: History) -> list[CandidateRecord]:
+    """The trainings of the model's own template."""
+    return [training for training in history.trainings if not training.is_baseline]
+
+
+def _must_fall_back(policy: RetrainPolicy, history: History) -> str:
+    """Why the baseline is to serve in the champion's place, in words; empty where it is not.
+
+    Once after each refused training: where somebody must approve it, or decided against it, it is not asked for again.
+    """
+    champion, training, own = history.champion, history.champion_training, _own(history)
+    if policy.fallback is None or champion is None or training is None or training.is_baseline or history.lacks:
+        return ""
+    if own[-1].passed or (history.definitions and not history.definitions.may_score):
+        return ""
+    if any(one.is_baseline and one.trained_at >= own[-1].trained_at for one in history.trainings):
+        return ""
+    as_good, words = against_baseline(history.performance, policy.persistence, champion.version)
+    return "" if as_good else f"{words}, and the last training, at {own[-1].at}, was refused"
+
+
 def _waits(policy: RetrainPolicy, history: History, since: int) -> str:
     """Why no training may follow the last one yet, in words; empty where one may."""
     cool_down, renewed = max(policy.cool_down, history.known_after + 1), -(-history.validation // 2)
     if since < cool_down:
         raised = ", for no label about what it predicted is known sooner" if cool_down > policy.cool_down else ""
         return f"the cool-down {cool_down}{raised}"
-    if not history.trainings[-1].passed and since < renewed:
+    if not _own(history)[-1].passed and since < renewed:
         return (
             f"was refused: until {renewed} of the {history.validation} periods that a candidate is judged on are new, "
             "another would be, too"
@@ -173,6 +198,5 @@ def _by_estimate(policy: RetrainPolicy, history: History, version: int) -> Retra
 
 
 def _since_last_training(history: History) -> int | None:
-    if not history.trainings:
-        return None
-    return history.calendar.distance(history.calendar.at_key(history.trainings[-1].at), history.at)
+    own = _own(history)
+    return history.calendar.distance(history.calendar.at_key(own[-1].at), history.at) if own else None

@@ -99,7 +99,7 @@ class Walk:
 
     Args:
         policy: Its name.
-        trainings: All trainings, judged, in the order of periods.
+        trainings: All trainings of the model's template, judged, in the order of periods.
         promoted: What became of those that won.
         performance: Of the champions, in the order of periods.
         ratios: Of each promotion that enough periods followed, its error over them by that of the version before on
@@ -143,32 +143,44 @@ def walk(model: ModelDefinition, steps: Sequence[Step], past: Past, policy: Poli
     promoted, performance = list[TransitionRecord](), list[PerformanceRecord]()
     for step in steps:
         champion = champion_before(promoted, step.spoken_at)
-        found = champion and past.performance(served[champion.version - 1], step.at)
+        found = champion and _turned_out(past, served[champion.version - 1], step.at)
         if champion and found:
             performance.append(replace(found, version=champion.version))
-        candidate = past.trained(step.at)
-        history = History(
-            at=step.at,
-            calendar=model.schema.calendar,
-            definitions=_AS_THEY_STAND if trainings else None,
-            lacks=candidate if isinstance(candidate, str) else "",
-            trainings=trainings,
-            champion=promoted[-1] if promoted else None,
-            champion_training=served[-1] if served else None,
-            performance=performance,
-            known_after=model.label.known_after,
-            validation=model.validation,
-        )
-        decision = policy.decide(history)
-        if isinstance(candidate, str) or not decision.retrain:
-            continue
-        asked = replace(candidate, reason=decision.reason, trained_at=step.known_at)
-        trainings.append(past.judged(asked, policy, served))
-        if trainings[-1].passed:
-            served.append(trainings[-1])
-            number, verdict = len(served), trainings[-1].verdict
-            promoted.append(TransitionRecord(number, number, "promotion", step.known_at, BY_GATES, verdict))
-    return Walk(policy.name, trainings, promoted, performance, list(_ratios(steps, past, served, promoted)))
+        candidate, refused = past.trained(step.at), True
+        while refused:  # after a training that is refused the policy is asked again: the baseline may be to serve
+            history = History(
+                at=step.at,
+                calendar=model.schema.calendar,
+                definitions=_AS_THEY_STAND if trainings else None,
+                lacks=candidate if isinstance(candidate, str) else "",
+                trainings=trainings,
+                champion=promoted[-1] if promoted else None,
+                champion_training=served[-1] if served else None,
+                performance=performance,
+                known_after=model.label.known_after,
+                validation=model.validation,
+            )
+            decision = policy.decide(history)
+            if isinstance(candidate, str) or not decision.retrain:
+                break
+            asked = replace(candidate, reason=decision.reason, trained_at=step.known_at)
+            if decision.cause == "fallback":
+                trainings.append(replace(asked, kind="baseline", passed=True, verdict=decision.reason))
+            else:
+                trainings.append(past.judged(asked, policy, served))
+            refused = not trainings[-1].passed
+            if not refused:
+                served.append(trainings[-1])
+                number, verdict = len(served), trainings[-1].verdict
+                promoted.append(TransitionRecord(number, number, "promotion", step.known_at, BY_GATES, verdict))
+    own = [training for training in trainings if not training.is_baseline]
+    return Walk(policy.name, own, promoted, performance, list(_ratios(steps, past, served, promoted)))
+
+
+def _turned_out(past: Past, training: CandidateRecord, at: Period) -> PerformanceRecord | None:
+    """How a training's fit, or the baseline in its place, predicted what became known in a period."""
+    found = past.performance(training, at)
+    return replace(found, error=found.baseline_error) if found and training.is_baseline else found
 
 
 def _ratios(
@@ -176,7 +188,7 @@ def _ratios(
 ) -> Iterator[float]:
     for before, after, promotion in zip(served, served[1:], promoted[1:], strict=False):
         following = [step for step in steps if step.spoken_at > promotion.happened_at][:NEXT_PERIODS]
-        pairs = [(past.performance(after, step.at), past.performance(before, step.at)) for step in following]
+        pairs = [(_turned_out(past, after, step.at), _turned_out(past, before, step.at)) for step in following]
         both = [(mine, theirs) for mine, theirs in pairs if mine and theirs]
         if len(both) == NEXT_PERIODS and any(theirs.error for _, theirs in both):
             errors = (sum(mine.error * mine.rows for mine, _ in both), sum(one.error * one.rows for _, one in both))

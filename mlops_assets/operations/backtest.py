@@ -298,6 +298,8 @@ class _Past:
 
     def _said(self, champion: CandidateRecord, candidate: CandidateRecord) -> Any:
         """What a champion's judged fit says of the rows that a candidate is judged on."""
+        if champion.is_baseline:
+            return self._kept(candidate).scores["baseline"]
         asked = (champion.at, candidate.at)
         if asked not in self.said:
             rows = feature_frame(self.model, self._kept(candidate).rows)

@@ -181,7 +181,9 @@ def load_retrain(parsed: written.ModelAttributes, periods: Callable[..., int]) -
     """When a training is asked for, in periods."""
     written_ = parsed.retrain
     cool_down, max_age = periods("retrain", "cool_down", least=0), periods("retrain", "max_age")
-    return RetrainPolicy(written_.worse_by, written_.persistence, cool_down, max_age, written_.drift_importance)
+    return RetrainPolicy(
+        written_.worse_by, written_.persistence, cool_down, max_age, written_.drift_importance, written_.fallback
+    )
 
 
 def _queries(document: Document, parsed: written.ModelAttributes, project: ProjectDefinition) -> _Queries:

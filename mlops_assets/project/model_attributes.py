@@ -248,6 +248,10 @@ class RetrainAttributes(Attributes):
     """Share of the importance that the features of an alarm must hold for a training, such as 30%; then an estimate
     that is worse than usual asks for one, too. By default drift alone asks for none.
     """
+    fallback: Literal["baseline"] | None = None
+    """What serves where the champion did worse than the baseline over so many periods and the last training was
+    refused: with ``baseline`` a version that is the baseline, until a candidate passes; by default the champion stays.
+    """
 
 
 class PolicyAttributes(Attributes):

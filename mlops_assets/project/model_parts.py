@@ -85,3 +85,4 @@ class RetrainPolicy:
     cool_down: int
     max_age: int
     drift_importance: float | None = None
+    fallback: Literal["baseline"] | None = None

@@ -91,6 +91,7 @@ TEMPLATES = (
         ("numpy.dtype",),
         columns={"column": "category"},
     ),
+    Template("prior_classifier", 1, CLASSIFICATION, {}, recipes.prior_classifier, ("numpy.dtype",)),
 )
 """Every template that there is."""
 

@@ -99,6 +99,13 @@ def seasonal_regressor(params: Mapping[str, Any], categories: Sequence[str], num
     return Pipeline([("columns", columns), ("estimator", FrozenEstimator(line))])
 
 
+def prior_classifier(params: Mapping[str, Any], categories: Sequence[str], numbers: Sequence[str], seed: int) -> Any:
+    """The share of each class among all rows, whatever a row says."""
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="prior")
+
+
 def seasonal_classifier(params: Mapping[str, Any], categories: Sequence[str], numbers: Sequence[str], seed: int) -> Any:
     """The share of each class in the rows of one feature's level; of all rows where the level was not seen.
 

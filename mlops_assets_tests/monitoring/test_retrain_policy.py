@@ -87,6 +87,65 @@ def test_without_a_champion_it_trains_but_for_the_cool_down_of_one_that_failed()
     assert decide(POLICY, history(6, trained=(3,), champion=None)).cause == "first"
 
 
+FALLING = replace(POLICY, fallback="baseline")
+
+
+def beaten(at: int = 7, *, refused_at: int = 6) -> History:
+    """The champion errs more than the baseline, and the last training was refused."""
+    known = history(at, 2.1, 2.3)
+    return replace(known, trainings=[training(0), replace(training(refused_at), passed=False)])
+
+
+def baseline(number: int) -> CandidateRecord:
+    return replace(training(number), kind="baseline")
+
+
+def test_where_the_last_training_was_refused_and_the_baseline_does_better_it_is_to_serve() -> None:
+    found = decide(FALLING, beaten())
+    assert (found.cause, found.retrain) == ("fallback", True)
+    assert found.reason == (
+        "version 1 errs by 2.2 over its newest 2 periods, the baseline by 2 on the same rows, and the last training, "
+        "at 2001-07, was refused"
+    )
+    assert decide(FALLING, beaten(6)).cause == "fallback"  # at once, in the period of the refusal
+    assert decide(POLICY, beaten()).cause == "none"
+
+
+def test_the_baseline_is_not_to_serve_before_a_training_was_tried_or_while_one_waits_for_approval() -> None:
+    assert decide(FALLING, history(7, 2.1, 2.3)).cause == "performance"
+    assert decide(FALLING, replace(beaten(), trainings=[training(0), training(6)])).cause == "none"
+
+
+def test_a_champion_that_does_as_well_as_the_baseline_stays() -> None:
+    assert decide(FALLING, replace(beaten(), performance=[performance(6, 2.0), performance(7, 2.0)])).cause == "none"
+    assert decide(FALLING, replace(beaten(), performance=[performance(7, 9.0)])).cause == "none"
+
+
+def test_a_fallback_waits_for_the_past_and_for_definitions_as_a_training_does() -> None:
+    assert decide(FALLING, replace(beaten(), lacks="'sales' lacks 3 periods")).cause == "none"
+    changed = replace(beaten(), definitions=Agreement("differs", "'sales' has other values"))
+    assert decide(FALLING, changed).cause == "definitions"
+
+
+def test_a_fallback_that_nobody_approved_is_asked_for_once_after_each_refusal() -> None:
+    waiting = beaten(8)
+    waiting = replace(waiting, trainings=[*waiting.trainings, baseline(7)])
+    assert decide(FALLING, waiting).cause == "none"
+    later = datetime(2001, 9, 1, tzinfo=UTC)
+    refused = replace(training(9), passed=False, trained_at=later)
+    again = replace(beaten(9), trainings=[*waiting.trainings, refused])
+    assert decide(FALLING, again).cause == "fallback"
+
+
+def test_while_the_baseline_serves_a_training_is_asked_for_as_soon_as_one_may_follow_the_last_of_its_own() -> None:
+    serving = replace(beaten(8), validation=6, champion_training=baseline(7))
+    serving = replace(serving, trainings=[*serving.trainings, baseline(7)])
+    waits = decide(FALLING, serving)
+    assert (waits.cause, waits.reason.split(", and ")[0]) == ("none", "the last training is 2 periods ago")
+    due = decide(FALLING, replace(serving, at=MONTHS.shift(START, 9)))
+    assert due == RetrainDecision("performance", "the baseline serves, until a candidate passes")
+
+
 def test_at_one_period_it_trains_once() -> None:
     found = decide(POLICY, history(5, trained=(5,)))
     assert (found.retrain, found.reason) == (False, "it was trained at 2001-06 already")

@@ -100,6 +100,18 @@ def test_who_fails_the_gates_does_not_serve(model: ModelDefinition) -> None:
     assert [one.error for one in ungated.performance] == [0, 0, 0, 3, 3, 3, 6]
 
 
+def test_the_baseline_serves_in_the_place_of_who_is_worse_until_a_candidate_passes(model: ModelDefinition) -> None:
+    past = MadeUpPast(lambda made, known: 3.0 if made == 0 and known >= 4 else 1.0, passes=lambda at: at not in (4, 8))
+    steps, falling = [step(at) for at in range(15)], replace(POLICY, fallback="baseline")
+    kept, fell = (walk(model, steps, past, Policy("", retrain, GATE)) for retrain in (POLICY, falling))
+    assert [(record.at, record.passed) for record in fell.trainings] == [
+        (month(0), True), (month(4), False), (month(8), False), (month(12), True)
+    ]  # fmt: skip
+    assert [one.error for one in fell.performance] == [1.0] * 2 + [3.0] * 2 + [2.0] * 8 + [1.0]
+    assert [one.error for one in kept.performance] == [1.0] * 2 + [3.0] * 10 + [1.0]
+    assert [one.version for one in fell.promoted] == [1, 2, 3] and len(kept.promoted) == 2
+
+
 def test_a_promotion_is_regretted_where_the_one_before_would_have_erred_less(model: ModelDefinition) -> None:
     past = MadeUpPast(lambda made, known: {0: 1.0, 12: 1.1, 24: 0.9}[made])
     steps = [step(number) for number in range(24 + NEXT_PERIODS + 2)]
