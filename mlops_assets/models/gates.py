@@ -52,7 +52,8 @@ class Facts:
         size: Bytes of the file that it is kept in.
         champion_lacks: Why the champion that there is said nothing of the rows, in words; empty where it did.
         differences: Of the candidate's figures minus those of another, by the other, with intervals of pairs.
-        earlier: Figures over the same rows of versions that served before the champion, by version.
+        earlier: Figures over the same rows of versions that served before the champion and did better in each period,
+            by version.
     """
 
     model: ModelDefinition
@@ -109,7 +110,8 @@ def _protection(gate: ProtectionGate, facts: Facts) -> GateOutcome:
         version = best(earlier, key=lambda one: earlier[one])
         limit = best(limit, metric.moved(earlier[version], -gate.by))
         before = ", but it is than" if metric.is_worse(mine, limit) else ", nor than"
-        before += f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} that served before"
+        words = "that served before and did better in each period"
+        before += f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} {words}"
     words = (
         f"{gate.metric} {mine:.4f} is {'not ' if is_near else ''}worse than the {rival}'s {theirs:.4f} by more than "
         f"{in_percent(gate.by)}{_difference(gate.metric, rival, facts)}{before}"

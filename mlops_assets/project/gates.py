@@ -54,7 +54,8 @@ class ProtectionGate:
     """A metric may not be worse than another's on the same rows by more than a share of the other's figure.
 
     A fresher fit is better before any test, so this stops harm and demands no proof. Against the champion, it may
-    not be worse by more than that than the best of those that served before, either: small losses do not add up.
+    not be worse by more than that than the best of those that served before and did better in each judged period,
+    either: small losses do not add up.
     """
 
     metric: _Compared

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np  # noqa: TID253
 import pytest
 
 from mlops_assets.client import GateOutcome
-from mlops_assets.models.champion_scores import best_judged
+from mlops_assets.models.champion_scores import best_judged, better_throughout
 from mlops_assets.models.evaluation import Interval, JudgedRows
 from mlops_assets.models.footprint import TIMED, UNTIMED, seconds_for_one_row
 from mlops_assets.models.gates import Facts
@@ -29,6 +30,7 @@ from mlops_assets.project.gates import (
     SizeGate,
 )
 from mlops_assets.project.python_function import GATE, read_function_for
+from mlops_assets.project.tasks import Task
 from mlops_assets_tests.models.judged import made_rows, of_task, small_model
 from mlops_assets_tests.monitoring.test_retrain_policy import training
 
@@ -125,7 +127,8 @@ def test_small_losses_do_not_add_up(model: ModelDefinition) -> None:
         outcome = verdict.outcomes[-1]
         assert outcome.reason == (
             f"mae {mae:.4f} is {'not ' * bool(how)}worse than the champion's 1.0200 by more than 2%"
-            + f"{how} than version 3's 1.0000, the best of 2 that served before" * bool(how)
+            + f"{how} than version 3's 1.0000, the best of 2 that served before and did better in each period"
+            * bool(how)
         )
         assert outcome.limit == (1.02 if how else 1.02 * 1.02)
     better = put_through(model, NOT_WORSE, candidate=figures(mae=1.03), champion=figures(mae=1.04), earlier=earlier)
@@ -136,6 +139,19 @@ def test_small_losses_do_not_add_up(model: ModelDefinition) -> None:
         assert verdict.passed is passed, mine
     baseline = replace(NOT_WORSE, not_worse_than="baseline")
     assert put_through(model, baseline, candidate=figures(mae=1.03), earlier=earlier).passed
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+def test_a_version_of_before_holds_a_candidate_up_only_if_it_did_better_in_each_period(
+    model: ModelDefinition, task: Task
+) -> None:
+    made = made_rows(task, days=6, candidate=0.5)
+    its = of_task(model, task)
+    better, truth = made.truth + (0.5 - made.truth) * 0.01, made.truth
+    assert better_throughout(its, made, better) and not better_throughout(its, made, made.scores["candidate"])
+    last_day = np.array([day == max(days) for days in [made.rows.column("day").to_pylist()] for day in days])
+    but_once = np.where(last_day, truth + (0.5 - truth) * 1.9 if task == "binary" else truth + 9, better)
+    assert not better_throughout(its, made, but_once)
 
 
 @pytest.mark.parametrize(
