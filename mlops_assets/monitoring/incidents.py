@@ -7,14 +7,15 @@ to the same incidents, and an incident opens once for a cause, however often som
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
 from mlops_assets.errors import ConflictError, ContractError, MissingDataError
 from mlops_assets.governance.access import Principal
 from mlops_assets.lakehouse.records import read_records, write_new_record
 from mlops_assets.models.records import candidate_of_version, candidates, present_champion
 from mlops_assets.monitoring.drift import DriftRecord
-from mlops_assets.monitoring.performance import PerformanceRecord, against_baseline
+from mlops_assets.monitoring.level import level_of
+from mlops_assets.monitoring.performance import against_baseline, performance_history
 from mlops_assets.monitoring.segments import SegmentFinding
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
@@ -22,8 +23,6 @@ from mlops_assets.project.definition import ModelDefinition
 EventKind = Literal["opened", "updated", "closed", "acknowledged", "snoozed", "resumed"]
 TOLD: tuple[EventKind, ...] = ("opened", "resumed", "closed")
 """The events that a webhook tells of."""
-
-Recorded = TypeVar("Recorded")
 
 PLATFORM = "the platform"
 MAX_ATTEMPTS = 5
@@ -306,12 +305,15 @@ def incident_numbered(events: Iterable[IncidentEvent], number: int) -> Incident:
 def causes_of_model(platform: Platform, model: ModelDefinition) -> Iterator[Cause]:
     """What is off with a model now: its error, what it is asked, and trainings that are refused again and again."""
     champion = present_champion(platform, model)
-    newest = _newest(platform, model, "performance", PerformanceRecord, model.retrain.persistence)
-    if newest and champion and newest[-1].version == champion.version:
-        as_good, words = against_baseline(newest, model.retrain.persistence)
+    trained, past = candidates(platform, model), performance_history(platform, model)
+    if past and champion and past[-1].version == champion.version:
+        as_good, words = against_baseline(past, model.retrain.persistence)
         if not as_good:
             yield Cause("worse than the baseline", model.name, "", words)
-    for drift in _newest(platform, model, "drift", DriftRecord, 1):
+        level = level_of(past, trained, model.schema.calendar, model.retrain)
+        if not level.within:
+            yield Cause("beyond its level", model.name, "", level.words)
+    for drift in _newest_drift(platform, model):
         if drift.alarm:
             yield Cause("drift", model.name, "", f"{drift.period} {drift.words}")
         furthest: dict[str, Cause] = {}
@@ -319,7 +321,6 @@ def causes_of_model(platform: Platform, model: ModelDefinition) -> Iterator[Caus
             cause = _moved(model, drift, finding)
             furthest.setdefault(cause.part, cause)
         yield from furthest.values()
-    trained = candidates(platform, model)
     since = candidate_of_version(platform, model, champion.version).trained_at if champion else None
     refused = [record for record in trained if since is None or record.trained_at > since]
     if len(refused) >= MAX_REFUSED and not any(record.passed for record in refused):
@@ -327,17 +328,11 @@ def causes_of_model(platform: Platform, model: ModelDefinition) -> Iterator[Caus
         yield Cause("trainings refused", model.name, "", words)
 
 
-def _newest(
-    platform: Platform, model: ModelDefinition, kind: str, of: type[Recorded], count: int
-) -> Sequence[Recorded]:
-    """The records of the newest periods: all of them are many files."""
-    table = platform.records(model, kind)
+def _newest_drift(platform: Platform, model: ModelDefinition) -> Sequence[DriftRecord]:
+    """The record of the newest period alone: all of them are many files."""
+    table = platform.records(model, "drift")
     newest = table.delta.newest_period()
-    if newest is None:
-        return []
-    calendar = model.schema.calendar
-    last = calendar.at_key(newest)
-    return read_records(table, of, [period.key for period in calendar.between(calendar.shift(last, 1 - count), last)])
+    return [] if newest is None else read_records(table, DriftRecord, [newest])
 
 
 def _moved(model: ModelDefinition, drift: DriftRecord, finding: SegmentFinding) -> Cause:

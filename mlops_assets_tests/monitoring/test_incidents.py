@@ -175,6 +175,24 @@ def test_a_champion_that_is_worse_than_the_baseline_over_persistent_periods_is_a
     assert list(causes_of_model(line.platform, line.model)) == [], "of a version that serves no more"
 
 
+def test_a_champion_that_is_beyond_its_level_is_a_cause_also_where_it_beats_the_baseline(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "candidate_of_version", lambda *given: replace_trained(NOW))
+    serve_a_version(line)
+    calendar, table = line.model.schema.calendar, line.platform.records(line.model, "performance")
+    first = calendar.at_key("2024-02-01")
+    for day in range(40):
+        at, about = calendar.shift(first, day), calendar.shift(first, day - 3)
+        error = 0.09 if day > 36 else 0.05 + 0.001 * (day % 5)
+        write_record(table, replace(PERFORMANCE, period=at.key, about=about.key, error=error))
+        found = list(causes_of_model(line.platform, line.model)) if day > 33 else []
+        assert [cause.kind for cause in found] == ["beyond its level"] * (day > 37), at
+    assert found[0].words.startswith(
+        "version 1 errs by 0.9 of the baseline over its newest 3 periods; 0.52 is expected"
+    )
+
+
 def replace_trained(moment: datetime) -> object:
     return type("Trained", (), {"trained_at": moment, "passed": False, "at": "2024-01-19", "verdict": "refused"})()
 
