@@ -25,7 +25,7 @@ from mlops_assets.project.model_columns import (
 )
 from mlops_assets.project.model_parts import LabelDefinition, RetrainPolicy, TemplateChoice
 from mlops_assets.project.reads import parts_read
-from mlops_assets.project.request import computed_features, request_columns, request_parts, with_read
+from mlops_assets.project.request import computed_features, further_answers, request_columns, request_parts, with_read
 from mlops_assets.project.resolving import (
     check_output,
     counted,
@@ -82,6 +82,7 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         DefinitionError: A name, type or duration in it is wrong.
     """
     queries, intervals = _queries(document, parsed, project), _intervals(document, parsed)
+    _require_own_names(document, parsed)
     columns = _columns(document, parsed, project, queries)
     first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
     label = _label(document, parsed, queries)
@@ -302,20 +303,25 @@ def _intervals(document: Document, parsed: written.ModelAttributes) -> written.I
             "take intervals out",
             where=document.at("intervals"),
         )
+    return parsed.intervals
+
+
+def _require_own_names(document: Document, parsed: written.ModelAttributes) -> None:
+    """See that neither keys nor timestamp nor label are named as a column of the model's answers."""
+    answers = further_answers(parsed)
     named: list[tuple[str, tuple[str | int, ...]]] = [
         (parsed.timestamp, ("timestamp",)),
         (parsed.label.column, ("label", "column")),
         *((key, ("primary_keys", number)) for number, key in enumerate(parsed.primary_keys)),
     ]
     for name, place in named:
-        if name in written.INTERVAL_COLUMNS:
+        if name in answers:
             raise DefinitionError(
-                f"a column '{name}' of a model with intervals",
-                f"any name but {' and '.join(written.INTERVAL_COLUMNS)}, the ends of an interval",
-                "call it otherwise in the SQL, or take intervals out",
+                f"a column '{name}' of a {parsed.task} model",
+                f"any name but {', '.join(answers)}, which its answers have",
+                "call it otherwise in the SQL",
                 where=document.at(*place),
             )
-    return parsed.intervals
 
 
 _TRAINED_BY = ("task", "baseline", "template", "train", "gates", "evaluate", "intervals")

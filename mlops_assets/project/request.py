@@ -21,8 +21,18 @@ OWN_COLUMNS = (
 def taken_names(parsed: written.ModelAttributes) -> set[str]:
     """Names that no feature of a model may have: those of its other columns."""
     found = (f"found_{lookup.table}" for lookup in parsed.features)
-    ends = written.INTERVAL_COLUMNS if parsed.intervals else ()
-    return {*parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS, *found, *ends}
+    return {
+        *parsed.primary_keys, parsed.timestamp, parsed.label.column, *OWN_COLUMNS, *found, *further_answers(parsed)
+    }  # fmt: skip
+
+
+def further_answers(parsed: written.ModelAttributes) -> tuple[str, ...]:
+    """Names of the columns that a model's answers have by its task, beside those that all have."""
+    if parsed.task == "binary":
+        return ("probability",)
+    if parsed.task == "multiclass":
+        return tuple(f"{of}_{name}" for of in ("probability", "baseline") for name in parsed.label.classes)
+    return written.INTERVAL_COLUMNS if parsed.intervals else ()
 
 
 def request_columns(document: Document, parsed: written.ModelAttributes, features: Sequence[str]) -> tuple[Column, ...]:

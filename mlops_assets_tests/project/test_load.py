@@ -725,8 +725,8 @@ def test_a_key_or_timestamp_without_a_column(project: SmallProject, old: str, ne
     [
         ("crowd]", "crowd], rename: {crowd: upper}", "columns: [level", "a feature with the name 'upper'",
          "a name that no other column of the model has", "take one of them out, or give it another name with rename:"),
-        ("column: growth", "column: lower", "column: lower", "a column 'lower' of a model with intervals",
-         "any name but lower and upper, the ends of an interval", "call it otherwise in the SQL"),
+        ("column: growth", "column: lower", "column: lower", "a column 'lower' of a regression model",
+         "any name but lower, upper, which its answers have", "call it otherwise in the SQL"),
         ("task: regression", "task: binary", "  intervals:", "intervals of a binary model",
          "none: it says by probabilities how sure it is", "take intervals out"),
         ("80%", "100%", "  intervals:", "wrong value in 'intervals.coverage'", "Input should be less", "correct"),
@@ -746,6 +746,30 @@ def test_intervals_that_cannot_be(
     assert error.expected.startswith(expected) and error.cure.startswith(cure)
     text = (project.folder / file).read_text(encoding="utf-8").splitlines()
     assert error.where and error.where.line and line in text[error.where.line - 1]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "taken"),
+    [
+        ("binary", "probability", "probability"),
+        ("multiclass", "baseline_up", "probability_down, probability_up, baseline_down, baseline_up"),
+    ],
+)
+def test_no_other_column_has_the_name_of_an_answer(project: SmallProject, task: str, name: str, taken: str) -> None:
+    file = "forecast/defs.yaml"
+    project.change(file, "task: regression", f"task: {task}")
+    if task == "multiclass":
+        project.change(file, "column: growth", "column: growth, classes: [down, up]")
+    unchanged = (project.folder / file).read_text(encoding="utf-8")
+    project.change(file, "crowd]", f"crowd], rename: {{crowd: {name}}}")
+    assert project.refusal().found.startswith(f"a feature with the name '{name}'")
+    (project.folder / file).write_text(unchanged, encoding="utf-8")
+    project.change(file, "column: growth", f"column: {name}")
+    error = project.refusal()
+    assert (error.found, error.expected) == (
+        f"a column '{name}' of a {task} model",
+        f"any name but {taken}, which its answers have",
+    )
 
 
 def test_intervals_are_columns_as_sensitive_as_the_prediction_and_no_other_definition(project: SmallProject) -> None:
