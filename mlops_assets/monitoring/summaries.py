@@ -221,7 +221,7 @@ def write_summaries(file: StoragePath, summaries: Summaries) -> None:
         found = (levels.nulls, np.frombuffer(texts, np.uint8), levels.counts, np.array(levels.all_levels))
         arrays |= {f"{part}/{name}": values for part, values in zip(_OF_CATEGORIES, found, strict=True)}
     held = io.BytesIO()
-    np.savez(held, **arrays)
+    np.savez_compressed(held, **arrays)
     file.write(held.getvalue())
 
 

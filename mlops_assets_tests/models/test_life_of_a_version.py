@@ -234,11 +234,13 @@ def test_a_candidate_is_held_against_the_best_that_served_before_the_champion(pr
     promote_at(line.open(), SECOND_TRAINING)
     second = candidates(line.platform, line.model)[-1]
     assert "served before" not in second.verdict
-    again, verdict = train_at(line, SECOND_TRAINING, Request("once more", "a person", "7"))
+    _, verdict = train_at(line, SECOND_TRAINING, Request("once more", "a person", "7"))
+    assert verdict.outcomes[-1].reason.endswith("difference 0 (0 to 0), not distinguishable"), "it is better than both"
+    line.files.change("forecast/defs.yaml", "alpha: 1.0", "alpha: 1000000.0")
+    _, verdict = train_at(line.open(), SECOND_TRAINING, Request("worse each day", "a person", "9"))
     error = second.figure_values["champion_mae"]
     assert verdict.outcomes[-1].reason.endswith(
-        f"difference 0 (0 to 0), not distinguishable, nor than version 1's {error:.4f}, the best of 1 that served "
-        "before"
+        f", nor than version 1's {error:.4f}, the best of 1 that served before and did better in each period"
     )
     rollback(line.platform, line.model, AT_THE_MACHINE, "the second was worse", 1)
     assert "served before" not in train_at(line, SECOND_TRAINING, Request("and again", "a person", "8"))[0].verdict
