@@ -82,7 +82,6 @@ def load_model(document: Document, parsed: written.ModelAttributes, project: Pro
         DefinitionError: A name, type or duration in it is wrong.
     """
     queries, intervals = _queries(document, parsed, project), _intervals(document, parsed)
-    _require_own_names(document, parsed)
     columns = _columns(document, parsed, project, queries)
     first, last = span_of_tables(columns.tables.values(), queries.calendar, document.at("features"))
     label = _label(document, parsed, queries)
@@ -202,6 +201,7 @@ def _queries(document: Document, parsed: written.ModelAttributes, project: Proje
 def _columns(
     document: Document, parsed: written.ModelAttributes, project: ProjectDefinition, queries: _Queries
 ) -> _Columns:
+    _require_own_names(document, parsed)
     inputs = queries.inputs
     lookups, features = load_lookups(document, parsed, project, queries.calendar)
     looked_up = {lookup.table: project.table(lookup.table) for lookup in lookups}
