@@ -1,7 +1,7 @@
 """The sensor of incidents: it sees what is off with models and sources, keeps what is new of it, and tells of it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -17,8 +17,6 @@ from mlops_assets.project.definition import ModelDefinition, ProjectDefinition
 from mlops_assets.quality.freshness import stale_tables
 
 NAME = "incidents"
-RECORDS = ("performance", "drift", "candidate", "transition")
-"""What is recorded of a model and read for its incidents."""
 
 
 def causes_of_tables(platform: Platform) -> Iterator[Cause]:
@@ -36,17 +34,17 @@ def causes_of_tables(platform: Platform) -> Iterator[Cause]:
 def incident_sensor(project: ProjectDefinition) -> dg.SensorDefinition:
     """Opens, updates and closes incidents, and tells of them by the webhook of the environment."""
     # In this process only: what is off with a model is looked at again once something new is recorded of it.
-    seen: dict[str, tuple[Sequence[str], list[Cause]]] = {}
+    seen: dict[str, tuple[str, list[Cause]]] = {}
 
-    def of_model(platform: Platform, model: ModelDefinition) -> list[Cause]:
-        stamps = commit_stamps(platform.home.tables)
-        read = [stamps.get(f"{model.name}.{kind}", "") for kind in RECORDS]
-        if model.name not in seen or seen[model.name][0] != read:
-            seen[model.name] = read, list(causes_of_model(platform, model))
+    def of_model(platform: Platform, model: ModelDefinition, stamp: str) -> list[Cause]:
+        if model.name not in seen or seen[model.name][0] != stamp:
+            seen[model.name] = stamp, list(causes_of_model(platform, model))
         return seen[model.name][1]
 
     def look(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
-        causes = [cause for model in project.models.values() for cause in of_model(platform, model)]
+        stamps = commit_stamps(platform.home.tables)
+        models = project.models.values()
+        causes = [cause for model in models for cause in of_model(platform, model, stamps.get(model.name, ""))]
         for event in record_what_is_off(platform, [*causes, *causes_of_tables(platform)]):
             context.log.info(f"{event.event}: incident {event.incident}, {event.subject}: {event.kind}: {event.words}")
         still = [one.name for one in incidents_of(incident_events(platform)) if one.closed_at is None]

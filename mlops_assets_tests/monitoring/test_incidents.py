@@ -211,24 +211,29 @@ def test_the_sensor_keeps_what_is_off_and_the_commands_tell_and_decide(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(line.folder / "home"))
-    write_record(line.platform.records(line.model, "drift"), drifted("2024-01-19", True))
+    drift = line.platform.records(line.model, "drift")
+    write_record(drift, drifted("2024-01-18", False))
     sensor = incident_sensor(line.platform.project)
     loaded = dg.Definitions([dg.AssetSpec(["forecast", "performance"])], sensors=[sensor])
     with dg.DagsterInstance.ephemeral() as instance:
-        for _ in range(2):
-            told = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=loaded)).skip_message
-            assert told is not None
-            assert told == "2 open: forecast: drift; visits: overdue"
+
+        def looked() -> str | None:
+            return sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=loaded)).skip_message
+
+        # One sensor, as in a daemon that runs on: it sees what is recorded of a model after its first look.
+        assert looked() == "1 open: visits: overdue"
+        write_record(drift, drifted("2024-01-19", True))
+        assert [looked(), looked()] == ["2 open: visits: overdue; forecast: drift"] * 2
     project = str(as_project(line))
 
     def said(*words: str) -> str:
         return CliRunner().invoke(main, ["--project", project, "incidents", *words]).output
 
-    number = 1
+    number = 2
     assert said("list").splitlines() == [
-        "1 open since 2024-01-20 00:00, forecast: drift: 2024-01-19 drifted: level",
-        "2 open since 2024-01-20 00:00, visits: overdue: 2024-01-05: due 2024-01-08; for it wait: trend, forecast; and "
+        "1 open since 2024-01-20 00:00, visits: overdue: 2024-01-05: due 2024-01-08; for it wait: trend, forecast; and "
         "9 later periods",
+        "2 open since 2024-01-20 00:00, forecast: drift: 2024-01-19 drifted: level",
     ]
     done = said("acknowledge", str(number), "--reason", "looking into it")
     assert done.startswith(f"{number} acknowledged by person at the machine since")
