@@ -16,17 +16,20 @@ from mlops_assets.errors import MissingDataError
 from mlops_assets.features.online.publishing import publish
 from mlops_assets.features.online.store import open_store
 from mlops_assets.lakehouse.home import HOME_VARIABLE, Home
+from mlops_assets.models.records import candidate_of_version, present_champion
 from mlops_assets.monitoring.policy_history import policy_history
-from mlops_assets.monitoring.retrain_policy import History
+from mlops_assets.monitoring.retrain_policy import History, RetrainDecision, decide
 from mlops_assets.platform import Platform
 from mlops_assets.project.definition import ModelDefinition
 from mlops_assets.project.load import load_project
+from mlops_assets.project.model_parts import RetrainPolicy
 from mlops_assets_tests import staleness
 from mlops_assets_tests.conftest import Lived
 from mlops_assets_tests.local_paths import path_of
 
 pytestmark = pytest.mark.slow
 NEXT_DAY = "2024-01-28"
+CANDIDATE = dg.AssetKey(["orders_forecast", "candidate"])
 
 
 @dataclass
@@ -250,6 +253,33 @@ def test_a_person_s_request_is_recorded_and_starts_one_training(shop: Shop) -> N
     event = shop.instance.get_latest_materialization_event(dg.AssetKey(["orders_forecast", "candidate"]))
     assert event is not None and event.asset_materialization is not None
     assert event.asset_materialization.metadata["mlops/reason"].value == "new price list"
+
+
+def test_where_the_policy_falls_back_one_run_trains_registers_and_promotes_the_baseline(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shop.platform.project.models["orders_forecast"]
+    falling = replace(model.retrain, fallback="baseline")
+
+    def as_if_beaten(policy: RetrainPolicy, history: History) -> RetrainDecision:
+        worse = [replace(history.performance[-1], error=9.0)] * falling.persistence
+        refused = [replace(record, passed=False) for record in history.trainings]
+        own = [record for record in history.trainings if record.is_baseline]
+        return decide(falling, replace(history, performance=worse, trainings=[*refused[:1], *own]))
+
+    monkeypatch.setattr("mlops_assets.automation.retraining.decide", as_if_beaten)
+    (request,) = shop.tick("retrain_policy").run_requests
+    assert request.run_key == "orders_forecast|2024-01-27|fallback" and request.tags["mlops/baseline"] == "serves"
+    assert shop.run(request).success
+    champion = present_champion(shop.platform, model)
+    assert champion is not None and champion.version == 2
+    training = candidate_of_version(shop.platform, model, 2)
+    assert (training.kind, training.template) == ("baseline", "seasonal_naive_regressor v1")
+    assert training.reason.startswith("version 1 errs by 9 over its newest")
+    checks = shop.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [key for key in shop.definitions.resolve_asset_graph().asset_check_keys if key.asset_key == CANDIDATE]
+    )
+    assert checks and {record.status.value for record in checks.values()} == {"SUCCEEDED"}
 
 
 def test_a_request_for_a_model_that_does_not_exist_fails_in_words(shop: Shop) -> None:
