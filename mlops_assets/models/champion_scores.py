@@ -17,9 +17,8 @@ from mlops_assets.features.training_sets import rows_with_features, span_looked_
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.lakehouse.tables import StateTable
 from mlops_assets.models.agreement import TrainedOn, agreement
-from mlops_assets.models.evaluation import JudgedRows
+from mlops_assets.models.evaluation import JudgedRows, errors_by_period
 from mlops_assets.models.fitting import feature_frame
-from mlops_assets.models.folds import period_starts
 from mlops_assets.models.metrics import Measured, measure
 from mlops_assets.models.predicting import scores_of_fit
 from mlops_assets.models.records import PROMOTIONS, CandidateRecord, candidates, transitions, versions
@@ -95,13 +94,19 @@ def earlier_figures(platform: Platform, model: ModelDefinition, at: Period, judg
     served = {*serving_order(made)[:-1]} - retired
     by_key = {record.key: record for record in candidates(platform, model)}
     trainings = {one.version: by_key[one.candidate] for one in versions(platform, model) if one.version in served}
-    found = {}
+    said = {}
     for version in best_judged(model, at, trainings):
         with suppress(ContractError):
-            scores = judged_scores(platform, model, trainings[version], judged.rows)
-            if better_throughout(model, judged, scores):
-                found[version] = measure(model.task, judged.truth, scores)
-    return found
+            said[version] = judged_scores(platform, model, trainings[version], judged.rows)
+    return figures_of_better(model, judged, said)
+
+
+def figures_of_better(
+    model: ModelDefinition, judged: JudgedRows, said: "Mapping[int, npt.NDArray[Any]]"
+) -> dict[int, Measured]:
+    """Figures, by version, of the scores that are `better_throughout`."""
+    better = {version: scores for version, scores in said.items() if better_throughout(model, judged, scores)}
+    return {version: measure(model.task, judged.truth, scores) for version, scores in better.items()}
 
 
 def better_throughout(model: ModelDefinition, judged: JudgedRows, said: "npt.NDArray[Any]") -> bool:
@@ -110,18 +115,8 @@ def better_throughout(model: ModelDefinition, judged: JudgedRows, said: "npt.NDA
     The errors of a period stray together, so one or two of a few periods decide a mean by chance. Of equals, one does
     better in each of six by a chance of 1 in 64 (the sign test); a fresher fit is not refused for less.
     """
-    import numpy as np
-
-    starts = period_starts(model, judged.rows)
-    for start in set(starts):
-        places = np.flatnonzero(starts == start)
-        mine, theirs = (
-            measure(model.task, judged.truth[places], scores[places]).values.get(model.metric)
-            for scores in (judged.scores["candidate"], said)
-        )
-        if mine is not None and theirs is not None and not METRICS[model.metric].is_better(theirs, mine):
-            return False
-    return True
+    found = errors_by_period(model, judged, judged.scores["candidate"], said)
+    return all(METRICS[model.metric].is_better(theirs, mine) for _, _, (mine, theirs) in found)
 
 
 def best_judged(model: ModelDefinition, at: Period, trainings: Mapping[int, CandidateRecord]) -> list[int]:

@@ -11,10 +11,12 @@ import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.lakehouse.exact import doubles
+from mlops_assets.models.folds import period_starts
 from mlops_assets.models.metrics import Measured, confidence, equal_count_bins, measure, measure_each, predicted_classes
 from mlops_assets.project.definition import ModelDefinition
 
@@ -182,6 +184,25 @@ class Evaluation:
         values.pop("format")
         values["importance"] = dict(sorted(values.get("importance", {}).items(), key=lambda one: (-one[1], one[0])))
         return _reader().validate_python(values)
+
+
+def errors_by_period(
+    model: ModelDefinition, judged: JudgedRows, *said: "npt.NDArray[Any]"
+) -> Iterator[tuple[datetime, int, list[float]]]:
+    """The start of each judged period, in order, its rows, and the error of each of some scores by the model's metric.
+
+    A period in which one of the errors is not defined is left out.
+    """
+    import numpy as np
+
+    starts = period_starts(model, judged.rows)
+    for start in sorted(set(starts)):
+        places = np.flatnonzero(starts == start)
+        truth = judged.truth[places]
+        errors = [measure(model.task, truth, scores[places]).values.get(model.metric) for scores in said]
+        known = [error for error in errors if error is not None]
+        if len(known) == len(errors):
+            yield start, len(places), known
 
 
 def evaluate(model: ModelDefinition, judged: JudgedRows) -> Evaluation:

@@ -7,7 +7,6 @@ seen on labels that came after the champion was trained, and no validation says 
 
 from dataclasses import replace
 
-from mlops_assets.client import GateOutcome
 from mlops_assets.models.records import CandidateRecord
 from mlops_assets.models.verdict import Verdict
 from mlops_assets.project.definition import ModelDefinition
@@ -39,7 +38,4 @@ def as_trained(model: ModelDefinition, training: CandidateRecord) -> ModelDefini
 def unasked(verdict: Verdict, reason: str) -> Verdict:
     """The verdict on a baseline that is to serve: what gates measured stays, and none of them refuses it."""
     words = f"not asked of the baseline, which serves: {reason}"
-    outcomes = [
-        GateOutcome(one.name, True, f"{words} ({one.reason})", one.measured, one.limit) for one in verdict.outcomes
-    ]
-    return Verdict(tuple(outcomes))
+    return Verdict(tuple(replace(one, passed=True, reason=f"{words} ({one.reason})") for one in verdict.outcomes))

@@ -110,8 +110,10 @@ def _protection(gate: ProtectionGate, facts: Facts) -> GateOutcome:
         version = best(earlier, key=lambda one: earlier[one])
         limit = best(limit, metric.moved(earlier[version], -gate.by))
         before = ", but it is than" if metric.is_worse(mine, limit) else ", nor than"
-        words = "that served before and did better in each period"
-        before += f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} {words}"
+        before += (
+            f" version {version}'s {earlier[version]:.4f}, the best of {len(earlier)} that served before and did "
+            "better in each period"
+        )
     words = (
         f"{gate.metric} {mine:.4f} is {'not ' if is_near else ''}worse than the {rival}'s {theirs:.4f} by more than "
         f"{in_percent(gate.by)}{_difference(gate.metric, rival, facts)}{before}"

@@ -10,7 +10,7 @@ from mlops_assets.features.labels import labelled_period
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.baseline import baseline_scores, fit_baseline
 from mlops_assets.models.champion_scores import NotComparableError
-from mlops_assets.models.evaluation import JudgedRows, Who
+from mlops_assets.models.evaluation import JudgedRows, Who, errors_by_period
 from mlops_assets.models.fitting import feature_frame, fit
 from mlops_assets.models.folds import Split, parts_of, period_starts, split
 from mlops_assets.models.gates import Facts, outcome_of
@@ -138,18 +138,9 @@ def beside_champion(
 
 def judged_periods(model: ModelDefinition, judged: JudgedRows) -> list[JudgedPeriod]:
     """How a candidate and the baseline did in each period that they were judged on, in the order of periods."""
-    import numpy as np
-
-    starts, found = period_starts(model, judged.rows), []
-    for start in sorted(set(starts)):
-        places = np.flatnonzero(starts == start)
-        mine, baseline = (
-            measure(model.task, judged.truth[places], judged.scores[who][places]).values.get(model.metric)
-            for who in ("candidate", "baseline")
-        )
-        if mine is not None and baseline is not None:
-            found.append(JudgedPeriod(model.schema.calendar.of(start).key, len(places), mine, baseline))
-    return found
+    scores, calendar = judged.scores, model.schema.calendar
+    found = errors_by_period(model, judged, scores["candidate"], scores["baseline"])
+    return [JudgedPeriod(calendar.of(start).key, rows, mine, baseline) for start, rows, (mine, baseline) in found]
 
 
 def judge(facts: Facts, *, min_rows: int) -> Verdict:

@@ -146,33 +146,32 @@ def walk(model: ModelDefinition, steps: Sequence[Step], past: Past, policy: Poli
         found = champion and _turned_out(past, served[champion.version - 1], step.at)
         if champion and found:
             performance.append(replace(found, version=champion.version))
-        candidate, refused = past.trained(step.at), True
-        while refused:  # after a training that is refused the policy is asked again: the baseline may be to serve
-            history = History(
-                at=step.at,
-                calendar=model.schema.calendar,
-                definitions=_AS_THEY_STAND if trainings else None,
-                lacks=candidate if isinstance(candidate, str) else "",
-                trainings=trainings,
-                champion=promoted[-1] if promoted else None,
-                champion_training=served[-1] if served else None,
-                performance=performance,
-                known_after=model.label.known_after,
-                validation=model.validation,
-            )
-            decision = policy.decide(history)
-            if isinstance(candidate, str) or not decision.retrain:
-                break
+        candidate = past.trained(step.at)
+        history = History(
+            at=step.at,
+            calendar=model.schema.calendar,
+            definitions=_AS_THEY_STAND if trainings else None,
+            lacks=candidate if isinstance(candidate, str) else "",
+            trainings=tuple(trainings),
+            champion=promoted[-1] if promoted else None,
+            champion_training=served[-1] if served else None,
+            performance=performance,
+            known_after=model.label.known_after,
+            validation=model.validation,
+        )
+        while not isinstance(candidate, str) and (decision := policy.decide(history)).retrain:
             asked = replace(candidate, reason=decision.reason, trained_at=step.known_at)
             if decision.cause == "fallback":
                 trainings.append(replace(asked, kind="baseline", passed=True, verdict=decision.reason))
             else:
                 trainings.append(past.judged(asked, policy, served))
-            refused = not trainings[-1].passed
-            if not refused:
+            if trainings[-1].passed:
                 served.append(trainings[-1])
                 number, verdict = len(served), trainings[-1].verdict
                 promoted.append(TransitionRecord(number, number, "promotion", step.known_at, BY_GATES, verdict))
+                break
+            # After a refusal the policy is asked again: the baseline may be to serve.
+            history = replace(history, definitions=_AS_THEY_STAND, trainings=tuple(trainings))
     own = [training for training in trainings if not training.is_baseline]
     return Walk(policy.name, own, promoted, performance, list(_ratios(steps, past, served, promoted)))
 

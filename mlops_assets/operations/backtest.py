@@ -27,7 +27,7 @@ from mlops_assets.lakehouse.clock import StandingClock
 from mlops_assets.lakehouse.content_hash import definition_hash
 from mlops_assets.lakehouse.periods import Period
 from mlops_assets.models.baseline import Baseline
-from mlops_assets.models.champion_scores import best_judged, better_throughout
+from mlops_assets.models.champion_scores import best_judged, figures_of_better
 from mlops_assets.models.evaluation import JudgedRows, Who
 from mlops_assets.models.fit_files import FitFile, read_fit, trust_of
 from mlops_assets.models.fitting import feature_frame, fitting_of
@@ -287,18 +287,15 @@ class _Past:
         before = dict[int, CandidateRecord](enumerate(champions[:-1], start=1) if asks_earlier(model) else ())
         earlier = best_judged(model, model.schema.calendar.at_key(training.at), before)
         judged = JudgedRows(kept.rows, truth, scores)
-        theirs = {number: self._said(before[number], training) for number in earlier}
         facts = Facts(
             model,
             judged,
             {who: measure(model.task, truth, said) for who, said in scores.items()},
             fit=None,
             size=kept.size,
-            earlier={
-                number: measure(model.task, truth, said)
-                for number, said in theirs.items()
-                if better_throughout(model, judged, said)
-            },
+            earlier=figures_of_better(
+                model, judged, {number: self._said(before[number], training) for number in earlier}
+            ),
         )
         return judge(facts, min_rows=model.min_rows // SHARE_OF_ROWS_TO_JUDGE)
 
