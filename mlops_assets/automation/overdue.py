@@ -1,7 +1,7 @@
 """The schedule that only reports: periods that are overdue or refused, tables that are stale, files of no period."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -28,14 +28,20 @@ class Overdue:
         period: Key of the period.
         due: When it should have come.
         refused: How many deliveries of it were refused.
-        waiting: The tables and models that rest on it.
+        project: The project, which says what rests on it.
     """
 
     source: str
     period: str
     due: date
     refused: int
-    waiting: tuple[str, ...]
+    project: ProjectDefinition = field(repr=False)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The tables and models that rest on it: looked for among all of a project, so only where somebody is told."""
+        reach = reach_of(self.project, self.source, self.period)
+        return (*(name for name in reach.tables if "/" not in name), *reach.models)
 
     @property
     def reason(self) -> str:
@@ -43,8 +49,8 @@ class Overdue:
         came = "" if not self.refused else ", and the one delivery of it was refused"
         if self.refused > 1:
             came = f", and its {self.refused} deliveries were refused"
-        waiting = f"; for it wait: {', '.join(self.waiting)}" if self.waiting else ""
-        return f"due {self.due}{came}{waiting}"
+        waiting = ", ".join(self.waiting)
+        return f"due {self.due}{came}{f'; for it wait: {waiting}' if waiting else ''}"
 
     @property
     def words(self) -> str:
@@ -76,10 +82,8 @@ def _absent(
     for period in _expected(platform, source, patience, since):
         deliveries = platform.deliveries.of(source.name, period.key)
         if not any(delivery.accepted for delivery in deliveries):
-            reach = reach_of(platform.project, source.name, period.key)
-            waiting = (*(name for name in reach.tables if "/" not in name), *reach.models)
             due = (period.end + source.lag).date()
-            yield Overdue(source.name, period.key, due, len(deliveries), waiting)
+            yield Overdue(source.name, period.key, due, len(deliveries), platform.project)
 
 
 def overdue_schedule(project: ProjectDefinition) -> dg.ScheduleDefinition:
